@@ -1,0 +1,1 @@
+"""The results database: tables, migrations and queries. Functions take a Session first and never commit."""

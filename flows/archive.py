@@ -1,0 +1,35 @@
+"""Moving scored files out of the incoming folder, after the commit that recorded them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from db import xrays
+from db.engine import transaction
+from flows.settings import Settings
+from xray_core.intake import escape_name, look_again
+from xray_core.records import FileSeen, ReadFile
+
+
+def archive_files(settings: Settings, engine: Engine, files: list[tuple[FileSeen, ReadFile]]) -> None:
+    """Move files that are unchanged since they were read; a name that is taken gets the content's hash in front."""
+    assert settings.archive_dir is not None
+    settings.archive_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    moved: list[tuple[str, str]] = []
+    for seen, read in files:
+        if look_again(settings.incoming_dir, seen) == seen:
+            target = _move(settings.incoming_dir, settings.archive_dir, seen.name, read.sha256)
+            moved.append((read.sha256, escape_name(os.fsencode(target))))
+    with transaction(engine) as session:
+        xrays.update_paths(session, moved)
+
+
+def _move(incoming: Path, archive: Path, name: bytes, sha256: str) -> Path:
+    target = archive / os.fsdecode(name)
+    if target.exists():
+        target = archive / f"{sha256[:16]}-{os.fsdecode(name)}"
+    os.replace(os.path.join(os.fsencode(incoming), name), os.fsencode(target))
+    return target

@@ -1,0 +1,67 @@
+"""The data home: its folders, its key and its free space."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import secrets
+import shutil
+from pathlib import Path
+
+from flows.settings import Settings
+from xray_core.errors import LowDisk
+
+
+def open_home(settings: Settings) -> None:
+    """Create what is missing of the home: private folders and the site key. Existing folders keep their modes."""
+    os.umask(0o077)
+    folders = (
+        settings.home,
+        settings.incoming_dir,
+        settings.labels_dir,
+        settings.exports_dir,
+        settings.models_dir,
+    )
+    for folder in folders:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (settings.home / "run").mkdir(mode=0o700, exist_ok=True)
+    _create_site_key(settings.home / "site.key")
+
+
+def read_site_key(settings: Settings) -> bytes:
+    """The secret under which patients are pseudonyms and splits are drawn; losing it loses the link between exams."""
+    return bytes.fromhex((settings.home / "site.key").read_text().strip())
+
+
+def pseudonym(key: bytes, patient_id: str) -> str:
+    """A patient's name in this database: 32 hex digits of HMAC-SHA256 under the site key."""
+    return hmac.new(key, b"patient:" + patient_id.strip().encode(), hashlib.sha256).hexdigest()[:32]
+
+
+def check_free_space(settings: Settings) -> None:
+    """Raise LowDisk while the home's disk has less free space than the watermark, before anything is written."""
+    free_mib = shutil.disk_usage(settings.home).free // 2**20
+    if free_mib < settings.min_free_mib:
+        raise LowDisk(
+            f"{free_mib} MiB free on the disk of {settings.home}; intake pauses below {settings.min_free_mib} MiB "
+            "(XRAY_MIN_FREE_MIB): free some space, nothing was lost"
+        )
+
+
+def _create_site_key(path: Path) -> None:
+    """Written aside and linked into place: two processes that start together agree on one key."""
+    if path.exists():
+        return
+    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(secrets.token_hex(32) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        os.link(aside, path)
+    except FileExistsError:
+        pass
+    finally:
+        aside.unlink()

@@ -1,0 +1,232 @@
+"""The whole service in one foreground process: Prefect server, deployments and worker, started and stopped together."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from flows.settings import Settings
+from xray_core.errors import PersonNeeded, RefusedInput
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+POOL = "xray-pool"
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_START_SECONDS = 180
+_STOP_SECONDS = 30
+_RESTART_PAUSE_SECONDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where the Prefect server listens."""
+
+    host: str
+    port: int
+
+    @property
+    def url(self) -> str:
+        """The page for people."""
+        return f"http://{self.host}:{self.port}"
+
+    @property
+    def api(self) -> str:
+        """The address for programs."""
+        return f"{self.url}/api"
+
+
+def run_service(settings: Settings, address: Address, *, say: Callable[[str], None]) -> None:
+    """Run server, deployments and worker until SIGINT or SIGTERM, then stop the worker first and the server last.
+
+    A child that dies is started again. Raises RefusedInput for an address that is taken or open to the network
+    without a password, PersonNeeded when the server or the deployments do not come up.
+    """
+    refuse_open_address(address)
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    with start_server(settings, address, say=say, stop=stop) as server:
+        with _worker(settings, address).running() as worker:
+            say(f"worker is up; runs and pictures: {address.url}  (Ctrl-C stops everything)")
+            _supervise([server, worker], stop, say)
+            say("stopping the worker ...")
+        say("stopping the server ...")
+    say("stopped")
+
+
+@contextmanager
+def start_server(
+    settings: Settings, address: Address, *, say: Callable[[str], None], stop: threading.Event
+) -> Iterator[Child]:
+    """Start the server, wait until it answers, and deploy; the server is stopped at the end."""
+    _refuse_taken_port(address)
+    prefect = Path(sys.executable).with_name("prefect")
+    command = [str(prefect), "server", "start", "--host", address.host, "--port", str(address.port)]
+    with Child("server", command, settings, address).running() as server:
+        say(f"server is starting at {address.url} (log: {server.log}) ...")
+        _wait_until_healthy(server, address, stop)
+        say("server is up; deploying ...")
+        _deploy(settings, address)
+        yield server
+
+
+def refuse_open_address(address: Address) -> None:
+    """Raise RefusedInput when others on the network could reach an API that asks for no password."""
+    if address.host not in _LOOPBACK and not os.environ.get("PREFECT_SERVER_API_AUTH_STRING"):
+        raise RefusedInput(
+            f"--host {address.host} would open the API to the network without a password. Set "
+            "PREFECT_SERVER_API_AUTH_STRING=user:password (and PREFECT_API_AUTH_STRING for the worker), "
+            "or keep the default 127.0.0.1"
+        )
+
+
+def child_environment(settings: Settings, address: Address) -> dict[str, str]:
+    """The environment of everything that the service starts: our settings, Prefect's home, no telemetry."""
+    given = settings.model_dump(mode="json", exclude_defaults=True) | {"home": str(settings.home)}
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+    environment |= {
+        f"XRAY_{name.upper()}": value if isinstance(value, str) else json.dumps(value)
+        for name, value in given.items()
+        if value is not None
+    }
+    return environment | {
+        "PREFECT_HOME": str(settings.home / "prefect"),
+        "PREFECT_API_URL": address.api,
+        "PREFECT_SERVER_API_HOST": address.host,
+        "PREFECT_SERVER_API_PORT": str(address.port),  # without it the page asks port 4200 for its data
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+    }
+
+
+class Child:
+    """One process of the service: started, watched, started again, stopped."""
+
+    def __init__(self, name: str, command: list[str], settings: Settings, address: Address) -> None:
+        self.name = name
+        self.log = settings.home / "run" / f"{name}.log"
+        self._command = command
+        self._environment = child_environment(settings, address)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @contextmanager
+    def running(self) -> Iterator[Child]:
+        """Started inside the block, stopped after it."""
+        self.start()
+        try:
+            yield self
+        finally:
+            self.stop()
+
+    def start(self) -> None:
+        """Start the process with its output in its log, in a group of its own: Ctrl-C is ours to pass on."""
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command,
+                cwd=CHECKOUT,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    @property
+    def pid(self) -> int:
+        """The process id, for people and tests."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs."""
+        return self._process.poll() if self._process else None
+
+    def stop(self) -> None:
+        """SIGINT, as Prefect likes it, and SIGKILL to its whole group when it does not listen."""
+        if self._process is None or self._process.poll() is not None:
+            return
+        self._process.send_signal(signal.SIGINT)
+        try:
+            self._process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+
+
+def _worker(settings: Settings, address: Address) -> Child:
+    prefect = Path(sys.executable).with_name("prefect")
+    command = [str(prefect), "worker", "start", "--pool", POOL, "--type", "process", "--name", "xray-worker"]
+    return Child("worker", command, settings, address)
+
+
+def _supervise(children: list[Child], stop: threading.Event, say: Callable[[str], None]) -> None:
+    """Until the stop: whatever died is started again, after a pause and with a word."""
+    while not stop.wait(1):
+        for child in children:
+            if child.exit_code is not None:
+                say(f"the {child.name} ended with exit code {child.exit_code}; starting it again (log: {child.log})")
+                stop.wait(_RESTART_PAUSE_SECONDS)
+                child.start()
+
+
+def _refuse_taken_port(address: Address) -> None:
+    with socket.socket(socket.AF_INET6 if ":" in address.host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address.host, address.port))
+        except OSError as error:
+            raise RefusedInput(
+                f"{address.host}:{address.port}: {error.strerror}; is the service already running? "
+                "`xray up --port 4300` takes another port"
+            ) from error
+
+
+def _wait_until_healthy(server: Child, address: Address, stop: threading.Event) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline and not stop.is_set():
+        if server.exit_code is not None:
+            raise PersonNeeded(f"the Prefect server ended with exit code {server.exit_code}; see {server.log}")
+        if is_healthy(address):
+            return
+        time.sleep(0.5)
+    if not stop.is_set():
+        raise PersonNeeded(f"the Prefect server did not answer within {_START_SECONDS} s; see {server.log}")
+
+
+def is_healthy(address: Address) -> bool:
+    """Whether the server answers."""
+    try:
+        with urllib.request.urlopen(f"{address.api}/health", timeout=5) as answer:  # noqa: S310  # always http
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, ConnectionError, TimeoutError):
+        return False
+
+
+def _deploy(settings: Settings, address: Address) -> None:
+    """Create the pool, the deployments of prefect.yaml and the zombie automation, in one child process."""
+    log = settings.home / "run" / "deploy.log"
+    with log.open("ab") as output:
+        result = subprocess.run(
+            [sys.executable, "-m", "flows.deployments"],
+            cwd=CHECKOUT,
+            env=child_environment(settings, address),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            timeout=_START_SECONDS,
+            check=False,
+        )
+    if result.returncode:
+        raise PersonNeeded(f"deploying failed with exit code {result.returncode}; see {log}")

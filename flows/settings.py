@@ -1,0 +1,98 @@
+"""The service's settings: the only reader of the environment, read at the first line of a flow or command."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from xray_core.errors import RefusedInput
+from xray_core.records import Label
+
+
+class Settings(BaseSettings):
+    """Everything that may differ between two installations; each field is `XRAY_<NAME>` or a line of `.env`."""
+
+    model_config = SettingsConfigDict(env_prefix="XRAY_", env_file=".env", extra="ignore", frozen=True)
+
+    home: Path = Field(Path("xray-home"), description="data home: database, incoming, labels, exports, models, prefect")
+    database_url: str | None = Field(None, description="results database; default is xray.db in the home")
+    incoming: Path | None = Field(None, description="folder where X-rays arrive; default is incoming/ in the home")
+    archive_dir: Path | None = Field(None, description="where scored files move after the commit; default: they stay")
+    settle_seconds: Annotated[float, Field(ge=0, le=3600)] = Field(
+        5, description="a file that was not renamed into place must be unchanged for this long"
+    )
+    defer_hours: Annotated[float, Field(gt=0)] = Field(
+        24, description="an incomplete file is looked at again for this long, then rejected"
+    )
+    batch_size: Annotated[int, Field(ge=1, le=1024)] = Field(32, description="X-rays per inference and per transaction")
+    workers: Annotated[int, Field(ge=1, le=64)] = Field(
+        default_factory=lambda: max(1, min(4, os.cpu_count() or 1)), description="decoder processes"
+    )
+    decode_seconds: Annotated[float, Field(gt=0)] = Field(20, description="time limit for decoding one file")
+    decode_mib: Annotated[int, Field(ge=256)] = Field(1024, description="memory limit of one decoder process, MiB")
+    lease_seconds: Annotated[float, Field(gt=0)] = Field(
+        600, description="after this long a claim of a scanner that nobody can ask counts as dead"
+    )
+    min_free_mib: Annotated[int, Field(ge=0)] = Field(1024, description="intake pauses below this much free disk, MiB")
+    retrain_after: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="new trainable labels that make a retraining due; overrides retraining-policy.toml"
+    )
+    retraining_policy: Path = Field(Path("retraining-policy.toml"), description="what retraining may do, and when")
+    class_names: dict[str, Label] = Field(
+        {"covid": Label.COVID, "normal": Label.NORMAL}, description="folder or reader word to label, as JSON"
+    )
+    prevalence: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.1, description="assumed share of covid where the scores are used, for PPV and NPV"
+    )
+    target_sensitivity: Annotated[float, Field(gt=0.5, lt=1)] = Field(
+        0.95, description="what the lower threshold is for"
+    )
+    file_names_in_exports: bool = Field(True, description="whether the CSV names files; off: pseudonyms only")
+    shadow: bool = Field(False, description="let the newest candidate score live X-rays too, marked and never exported")
+
+    @field_validator("home", "incoming", "archive_dir", "retraining_policy")
+    @classmethod
+    def _absolute(cls, path: Path | None) -> Path | None:
+        return path.expanduser().absolute() if path is not None else None
+
+    @property
+    def incoming_dir(self) -> Path:
+        """Where X-rays arrive."""
+        return self.incoming or self.home / "incoming"
+
+    @property
+    def labels_dir(self) -> Path:
+        """Where reviewers drop filled-in CSVs."""
+        return self.home / "labels"
+
+    @property
+    def exports_dir(self) -> Path:
+        """Where results CSVs are written."""
+        return self.home / "exports"
+
+    @property
+    def models_dir(self) -> Path:
+        """One immutable folder per model version."""
+        return self.home / "models"
+
+    @property
+    def url(self) -> str:
+        """The results database's SQLAlchemy URL."""
+        return self.database_url or f"sqlite:///{self.home / 'xray.db'}"
+
+
+def read_settings() -> Settings:
+    """Read the environment and `.env`; raises RefusedInput naming every wrong variable and what it takes."""
+    try:
+        return Settings()  # type: ignore[call-arg]  # pydantic-settings fills the fields
+    except ValidationError as error:
+        problems = [
+            f"XRAY_{'_'.join(str(part).upper() for part in problem['loc'][:1])}: received {problem['input']!r}; "
+            f"{problem['msg'][:1].lower()}{problem['msg'][1:]}"
+            for problem in error.errors()
+        ]
+        raise RefusedInput("\n".join(problems)) from error

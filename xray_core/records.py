@@ -1,0 +1,394 @@
+"""The words and values that all packages share; standard library only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+RESEARCH_USE = "Research use only, not for diagnosis."
+
+
+class Label(StrEnum):
+    """A reader's ground truth for an X-ray."""
+
+    COVID = "covid"
+    NORMAL = "normal"
+    UNSURE = "unsure"
+    EXCLUDE = "exclude"
+
+    @property
+    def is_trainable(self) -> bool:
+        """Only the two classes are trained on; the other labels are kept and never trained on."""
+        return self in (Label.COVID, Label.NORMAL)
+
+
+class Outcome(StrEnum):
+    """What a result says at the operating point. `positive` always means covid."""
+
+    POSITIVE = "positive"
+    NEGATIVE = "negative"
+    REFER = "refer"
+
+
+class FileState(StrEnum):
+    """What the service decided about one version (path, size, mtime) of an incoming file."""
+
+    NEW = "new"
+    DEFERRED = "deferred"
+    SCORED = "scored"
+    REJECTED = "rejected"
+
+
+class Stage(StrEnum):
+    """Where a model version stands. Promotion moves it; there is at most one champion."""
+
+    CANDIDATE = "candidate"
+    CHAMPION = "champion"
+    RETIRED = "retired"
+    REJECTED = "rejected"
+
+
+class Split(StrEnum):
+    """Which side of the frozen split a patient stands on, for ever."""
+
+    TRAIN = "train"
+    VALIDATION = "validation"
+    TEST = "test"
+
+
+class TrainingState(StrEnum):
+    """Where one training run stands."""
+
+    RUNNING = "running"
+    FINISHED = "finished"
+    FAILED = "failed"
+
+
+class Verdict(StrEnum):
+    """What the gate says of a candidate."""
+
+    PROMOTE = "promote"
+    REJECT = "reject"
+    INSUFFICIENT_EVIDENCE = "insufficient evidence"
+
+
+class AuditVerdict(StrEnum):
+    """What the shortcut audit says of a model."""
+
+    CLEAN = "clean"
+    SUSPECT = "suspect"
+    CONFOUNDED = "confounded"
+
+
+class FileFormat(StrEnum):
+    """The formats the service reads, found by content and never by name."""
+
+    PNG = "png"
+    JPEG = "jpeg"
+    DICOM = "dicom"
+
+
+class ReasonCode(StrEnum):
+    """Why a file was not scored. A closed, documented list: codes are never renamed or reused."""
+
+    # deferred: the file may be whole later
+    UNSETTLED = "UNSETTLED"
+    EMPTY = "EMPTY"
+    TRUNCATED = "TRUNCATED"
+    CHANGED_DURING_READ = "CHANGED_DURING_READ"
+    GONE = "GONE"
+    UNREADABLE = "UNREADABLE"
+    # rejected: it never will be
+    SYMLINK = "SYMLINK"
+    NOT_REGULAR_FILE = "NOT_REGULAR_FILE"
+    FILE_TOO_LARGE = "FILE_TOO_LARGE"
+    BAD_NAME = "BAD_NAME"
+    UNSUPPORTED_FORMAT = "UNSUPPORTED_FORMAT"
+    CORRUPT_IMAGE = "CORRUPT_IMAGE"
+    CORRUPT_DICOM = "CORRUPT_DICOM"
+    TOO_MANY_PIXELS = "TOO_MANY_PIXELS"
+    TOO_SMALL = "TOO_SMALL"
+    BAD_ASPECT = "BAD_ASPECT"
+    MULTI_FRAME = "MULTI_FRAME"
+    UNSUPPORTED_COLOUR = "UNSUPPORTED_COLOUR"
+    NOT_GREYSCALE = "NOT_GREYSCALE"
+    TRANSPARENT_PIXELS = "TRANSPARENT_PIXELS"
+    ONE_BIT_IMAGE = "ONE_BIT_IMAGE"
+    NO_CONTRAST = "NO_CONTRAST"
+    NON_FINITE_PIXELS = "NON_FINITE_PIXELS"
+    UNSUPPORTED_TRANSFER_SYNTAX = "UNSUPPORTED_TRANSFER_SYNTAX"
+    NO_PIXEL_DATA = "NO_PIXEL_DATA"
+    PIXEL_DATA_MISMATCH = "PIXEL_DATA_MISMATCH"
+    WRONG_MODALITY = "WRONG_MODALITY"
+    WRONG_BODY_PART = "WRONG_BODY_PART"
+    DECODE_TIMEOUT = "DECODE_TIMEOUT"
+    DECODER_CRASHED = "DECODER_CRASHED"
+    RESOURCE_LIMIT = "RESOURCE_LIMIT"
+    NON_FINITE_SCORE = "NON_FINITE_SCORE"
+
+    @property
+    def may_become_whole(self) -> bool:
+        """True when the file is deferred and looked at again, False when it is rejected for good."""
+        return self in _DEFERRING
+
+
+_DEFERRING = frozenset(
+    {
+        ReasonCode.UNSETTLED,
+        ReasonCode.EMPTY,
+        ReasonCode.TRUNCATED,
+        ReasonCode.CHANGED_DURING_READ,
+        ReasonCode.GONE,
+        ReasonCode.UNREADABLE,
+    }
+)
+
+
+class Flag(StrEnum):
+    """Something worth knowing about an X-ray that was scored all the same."""
+
+    EXIF_ROTATED = "exif_rotated"
+    EXIF_BAD = "exif_bad"
+    TRAILING_DATA = "trailing_data"
+    SIXTEEN_BIT = "16bit"
+    INVERTED = "inverted"
+    SUSPECT_TRUNCATION = "suspect_truncation"
+    BURNED_IN_ANNOTATION = "burned_in_annotation"
+    EXTENSION_MISMATCH = "extension_mismatch"
+
+
+class ScaleRule(StrEnum):
+    """How stored pixel values became grey levels 0..255."""
+
+    EIGHT_BIT = "8bit"  # taken as they are
+    FULL_RANGE = "minmax"  # darkest pixel to 0, brightest to 255: 16-bit PNG, DICOM without a window
+    VOI = "voi"  # the DICOM's own window or lookup table
+
+
+class Scaling(StrEnum):
+    """How grey levels 0..255 become the numbers that a network was trained on."""
+
+    UNIT = "unit"  # x / 255
+    CAFFE = "caffe"  # BGR, minus the ImageNet channel means (VGG16, ResNet50)
+    MINUS_ONE_TO_ONE = "minus-one-to-one"  # x / 127.5 - 1 (Xception)
+    NONE = "none"  # 0..255 as they are: the network scales by itself
+
+
+class OutputMeaning(StrEnum):
+    """What a network's output says, so that every stored probability can be P(covid)."""
+
+    SIGMOID_COVID = "sigmoid-covid"
+    SIGMOID_NORMAL = "sigmoid-normal"
+    SOFTMAX_COVID_FIRST = "softmax-covid-first"
+    SOFTMAX_NORMAL_FIRST = "softmax-normal-first"
+
+
+@dataclass(frozen=True, slots=True)
+class Preprocessing:
+    """Everything that decides how an X-ray's grey levels become a network's input."""
+
+    height: int
+    width: int
+    channels: int
+    scaling: Scaling
+    remedies: tuple[str, ...] = ()
+
+    @property
+    def version(self) -> str:
+        """A short stable name, part of every result's key: `v1-150x150x3-unit`."""
+        return "-".join(("v1", f"{self.height}x{self.width}x{self.channels}", self.scaling.value, *self.remedies))
+
+
+@dataclass(frozen=True, slots=True)
+class OperatingPoint:
+    """The locked thresholds on P(covid): at or above `upper` positive, below `lower` negative, between refer.
+
+    The figures are None for an imported model that nobody has judged here yet.
+    """
+
+    lower: float
+    upper: float
+    target_sensitivity: float | None
+    sensitivity: float | None
+    specificity: float | None
+    positives: int
+    negatives: int
+    chosen_on: Split | None
+
+    def outcome(self, probability: float) -> Outcome:
+        """What a probability in 0..1 says at these thresholds."""
+        if probability >= self.upper:
+            return Outcome.POSITIVE
+        return Outcome.NEGATIVE if probability < self.lower else Outcome.REFER
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFacts:
+    """What an X-ray's file says of itself, free of anything that names a patient."""
+
+    file_format: FileFormat
+    width: int
+    height: int
+    mode: str
+    scale_rule: ScaleRule
+    flags: tuple[Flag, ...] = ()
+    view: str | None = None
+    sex: str | None = None
+    age_group: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelManifest:
+    """What `model.json` says of an immutable model folder. `probe_outputs` are P(covid) on the stored probe inputs."""
+
+    version: str
+    architecture: str
+    preprocessing: Preprocessing
+    output: OutputMeaning
+    operating_point: OperatingPoint
+    keras_sha256: str
+    onnx_sha256: str
+    label_set_sha256: str | None
+    created_at: datetime
+    code_revision: str
+    seed: int | None
+    training: dict[str, str | int | float | bool | None]
+    probe_outputs: tuple[float, ...]
+    files: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class FileSeen:
+    """One regular or irregular file as the folder walk saw it. Times in nanoseconds since 1970, size in bytes."""
+
+    name: bytes
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    is_regular: bool
+    is_symlink: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a file was not scored, in a code and in words that hold no patient data."""
+
+    reason: ReasonCode
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedFile:
+    """A file version that one scanner alone may work on until its lease ends."""
+
+    file_id: int
+    seen: FileSeen
+    deferred_since: datetime | None
+    tries: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReadFile:
+    """A claimed file whose bytes are a whole X-ray; `patient` is a pseudonym, `dhash` 64 bits in hex."""
+
+    file_id: int
+    sha256: str
+    facts: ImageFacts
+    patient: str | None
+    dhash: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredFile:
+    """A read file with its P(covid), or None where the X-ray was already scored by this model."""
+
+    read: ReadFile
+    probability: float | None
+    outcome: Outcome | None
+    duration_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedFile:
+    """A claimed file that was deferred (with the time of the next look) or rejected."""
+
+    file_id: int
+    sha256: str | None
+    refusal: Refusal
+    retry_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ResultLine:
+    """One line of the results CSV: one file that the service decided on."""
+
+    file: str
+    xray_sha256: str | None
+    patient: str | None
+    outcome: Outcome | None
+    probability_covid: float | None
+    model_version: str | None
+    scored_at: datetime | None
+    state: FileState
+    reason_code: ReasonCode | None
+    label: Label | None
+    labelled_by: str | None
+    labelled_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class LabelRow:
+    """One accepted row of a labels CSV or one file of a folder per class."""
+
+    line: int
+    filename: str
+    xray_sha256: str | None
+    label: Label
+    labelled_by: str | None
+    labelled_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledXray:
+    """An X-ray that can be trained on: where its bytes were last seen, its label, whose it is.
+
+    `group` is the patient's pseudonym, or `content:<sha256>` where no patient is known.
+    """
+
+    xray_id: int
+    sha256: str
+    path: str
+    label: Label
+    group: str
+    patient_known: bool
+    source: str | None
+    view: str | None
+    sex: str | None
+    age_group: str | None
+    file_format: FileFormat
+    width: int
+    height: int
+    dhash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A figure with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """One line of the append-only, hash-chained audit log."""
+
+    position: int
+    at: datetime
+    actor: str
+    action: str
+    subject: str
+    detail: str
+    sha256: str
