@@ -31,5 +31,4 @@ def _move(incoming: Path, archive: Path, name: bytes, sha256: str) -> Path:
     target = archive / os.fsdecode(name)
     if target.exists():
         target = archive / f"{sha256[:16]}-{os.fsdecode(name)}"
-    os.replace(os.path.join(os.fsencode(incoming), name), os.fsencode(target))
-    return target
+    return (incoming / os.fsdecode(name)).replace(target)

@@ -1,10 +1,52 @@
-"""The scheduled scoring flow: score the X-rays that arrived since the last run."""
+"""The export flow: write the results CSV for review, once a day and by hand."""
 
 from __future__ import annotations
 
-from prefect import flow
+from datetime import datetime
+from typing import Annotated
+
+from prefect import flow, task
+from prefect.artifacts import create_link_artifact, create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
+from pydantic import Field
+
+from flows.exports import write_export
+from flows.faults import is_passing_fault
+from flows.ledger import open_ledger
+from flows.settings import Settings, read_settings
+from flows.times import as_utc
+from xray_core.records import RESEARCH_USE
+from xray_core.results_csv import ExportSummary
+
+_Since = Annotated[
+    datetime | None, Field(description="only files decided at or after this time (UTC); empty: every file")
+]
 
 
-@flow
-def export_results() -> None:
-    print("x")
+@flow(name="export-results")
+def export_results(since: _Since = None) -> State[None]:
+    """Write one row for every file the service ever decided on into a new CSV in exports/."""
+    settings = read_settings()
+    open_ledger(settings)
+    summary = write_csv(settings, as_utc(since))
+    publish_link(summary)
+    return Completed(message=f"{summary.rows} rows")
+
+
+@task(name="write-csv", cache_policy=NO_CACHE, persist_result=False, retries=2, retry_condition_fn=is_passing_fault)
+def write_csv(settings: Settings, since: datetime | None) -> ExportSummary:
+    """Write the CSV aside and put it in place whole."""
+    return write_export(settings, since=since)
+
+
+def publish_link(summary: ExportSummary) -> None:
+    """A link for a browser on this machine, and the path to copy: most browsers open no file from a web page."""
+    create_link_artifact(
+        summary.path.as_uri(), link_text=summary.path.name, key="results-csv", description=RESEARCH_USE
+    )
+    create_markdown_artifact(
+        f"`{summary.path}`\n\n{summary.rows} rows, SHA-256 `{summary.sha256}`\n\n**{RESEARCH_USE}**",
+        key="results-csv-path",
+    )

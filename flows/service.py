@@ -22,6 +22,7 @@ from xray_core.errors import PersonNeeded, RefusedInput
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 POOL = "xray-pool"
+_PREFECT = str(Path(sys.executable).with_name("prefect"))
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _START_SECONDS = 180
 _STOP_SECONDS = 30
@@ -52,33 +53,31 @@ def run_service(settings: Settings, address: Address, *, say: Callable[[str], No
     A child that dies is started again. Raises RefusedInput for an address that is taken or open to the network
     without a password, PersonNeeded when the server or the deployments do not come up.
     """
-    refuse_open_address(address)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    with start_server(settings, address, say=say, stop=stop) as server:
-        with _worker(settings, address).running() as worker:
-            say(f"worker is up; runs and pictures: {address.url}  (Ctrl-C stops everything)")
-            _supervise([server, worker], stop, say)
-            say("stopping the worker ...")
-        say("stopping the server ...")
+    with running_service(settings, address, say=say, stop=stop) as children:
+        say(f"worker is up; runs and pictures: {address.url}  (Ctrl-C stops everything)")
+        _supervise(children, stop, say)
     say("stopped")
 
 
 @contextmanager
-def start_server(
+def running_service(
     settings: Settings, address: Address, *, say: Callable[[str], None], stop: threading.Event
-) -> Iterator[Child]:
-    """Start the server, wait until it answers, and deploy; the server is stopped at the end."""
+) -> Iterator[list[Child]]:
+    """Server, then deployments, then worker, all up inside the block; stopped in the opposite order after it."""
+    refuse_open_address(address)
     _refuse_taken_port(address)
-    prefect = Path(sys.executable).with_name("prefect")
-    command = [str(prefect), "server", "start", "--host", address.host, "--port", str(address.port)]
-    with Child("server", command, settings, address).running() as server:
+    with _server(settings, address).running() as server:
         say(f"server is starting at {address.url} (log: {server.log}) ...")
         _wait_until_healthy(server, address, stop)
         say("server is up; deploying ...")
         _deploy(settings, address)
-        yield server
+        with _worker(settings, address).running() as worker:
+            yield [server, worker]
+            say("stopping the worker ...")
+        say("stopping the server ...")
 
 
 def refuse_open_address(address: Address) -> None:
@@ -165,9 +164,13 @@ class Child:
             self._process.wait()
 
 
+def _server(settings: Settings, address: Address) -> Child:
+    command = [_PREFECT, "server", "start", "--host", address.host, "--port", str(address.port)]
+    return Child("server", command, settings, address)
+
+
 def _worker(settings: Settings, address: Address) -> Child:
-    prefect = Path(sys.executable).with_name("prefect")
-    command = [str(prefect), "worker", "start", "--pool", POOL, "--type", "process", "--name", "xray-worker"]
+    command = [_PREFECT, "worker", "start", "--pool", POOL, "--type", "process", "--name", "xray-worker"]
     return Child("worker", command, settings, address)
 
 

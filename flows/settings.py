@@ -13,6 +13,9 @@ from xray_core.errors import RefusedInput
 from xray_core.records import Label
 
 
+_CHECKOUT = Path(__file__).resolve().parent.parent
+
+
 class Settings(BaseSettings):
     """Everything that may differ between two installations; each field is `XRAY_<NAME>` or a line of `.env`."""
 
@@ -41,7 +44,9 @@ class Settings(BaseSettings):
     retrain_after: Annotated[int, Field(ge=1)] | None = Field(
         None, description="new trainable labels that make a retraining due; overrides retraining-policy.toml"
     )
-    retraining_policy: Path = Field(Path("retraining-policy.toml"), description="what retraining may do, and when")
+    retraining_policy: Path = Field(
+        _CHECKOUT / "retraining-policy.toml", description="what retraining may do, and when"
+    )
     class_names: dict[str, Label] = Field(
         {"covid": Label.COVID, "normal": Label.NORMAL}, description="folder or reader word to label, as JSON"
     )

@@ -1,16 +1,17 @@
 """The errors of the service, named by what happens next.
 
-    XrayError
-    ├── UnreadableXray          skip and record: this file gets a reason code, the rest goes on
-    ├── RefusedInput            refuse the whole input and change nothing; the user mends it (exit code 2)
-    │   ├── InvalidLabelsCsv    every bad row is listed
-    │   └── InvalidDataset
-    └── PersonNeeded            stop: nothing sensible can be done without a person (exit code 1)
-        ├── SchemaOutOfDate
-        ├── NoChampion
-        ├── IncompatibleModel   a model that cannot be loaded, exported or trusted
-        ├── ModelAltered        a model file that is no longer what was registered
-        └── LowDisk
+XrayError
+├── UnreadableXray          skip and record: this file gets a reason code, the rest goes on
+├── ClaimLost               give up quietly: another process has taken this work over
+├── RefusedInput            refuse the whole input and change nothing; the user mends it (exit code 2)
+│   ├── InvalidLabelsCsv    every bad row is listed
+│   └── InvalidDataset
+└── PersonNeeded            stop: nothing sensible can be done without a person (exit code 1)
+    ├── SchemaOutOfDate
+    ├── NoChampion
+    ├── IncompatibleModel   a model that cannot be loaded, exported or trusted
+    ├── ModelAltered        a model file that is no longer what was registered
+    └── LowDisk
 """
 
 from __future__ import annotations
@@ -29,6 +30,10 @@ class UnreadableXray(XrayError):
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
+
+
+class ClaimLost(XrayError):
+    """Another process has taken this work over while this one was thought dead."""
 
 
 class RefusedInput(XrayError):

@@ -175,6 +175,23 @@ class Scaling(StrEnum):
     NONE = "none"  # 0..255 as they are: the network scales by itself
 
 
+class Architecture(StrEnum):
+    """The networks that can be trained here. An imported model's architecture is the word `imported`."""
+
+    SEED_CNN = "seed_cnn"
+    VGG16 = "vgg16"
+    RESNET50 = "resnet50"
+    XCEPTION = "xception"
+
+
+class Optimizer(StrEnum):
+    """How the weights are moved in training."""
+
+    RMSPROP = "rmsprop"
+    ADAM = "adam"
+    SGD = "sgd"
+
+
 class OutputMeaning(StrEnum):
     """What a network's output says, so that every stored probability can be P(covid)."""
 
@@ -182,6 +199,15 @@ class OutputMeaning(StrEnum):
     SIGMOID_NORMAL = "sigmoid-normal"
     SOFTMAX_COVID_FIRST = "softmax-covid-first"
     SOFTMAX_NORMAL_FIRST = "softmax-normal-first"
+
+
+class Remedy(StrEnum):
+    """A step of preprocessing against shortcuts; training and scoring share it, `model.json` records it."""
+
+    LUNG_CROP = "lung-crop"  # crop to the box around the lungs
+    EQUALIZE = "equalize"  # histogram equalisation of the whole X-ray
+    CLAHE = "clahe"  # the same in tiles, with limited contrast
+    MASK_MARKERS = "mask-markers"  # burnt-in letters and markers painted over
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +224,26 @@ class Preprocessing:
     def version(self) -> str:
         """A short stable name, part of every result's key: `v1-150x150x3-unit`."""
         return "-".join(("v1", f"{self.height}x{self.width}x{self.channels}", self.scaling.value, *self.remedies))
+
+
+@dataclass(frozen=True, slots=True)
+class EpochFigures:
+    """How a network did in one epoch on one side of the split, unweighted; `error` is 1 - accuracy."""
+
+    loss: float
+    accuracy: float
+    precision: float
+    recall: float
+    error: float
+
+
+@dataclass(frozen=True, slots=True)
+class EpochRecord:
+    """One line of history.csv: `train` was measured while learning (augmented), `held_out` after the epoch."""
+
+    epoch: int
+    train: EpochFigures
+    held_out: EpochFigures
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,6 +353,8 @@ class ScoredFile:
     probability: float | None
     outcome: Outcome | None
     duration_ms: float
+    refer_reason: str | None = None
+    distance: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -372,6 +420,14 @@ class LabelledXray:
     dhash: str
 
 
+def age_group(years: float) -> str:
+    """The twenty-year band that an age falls into: coarse enough to single nobody out."""
+    for youngest, band in ((80, "80 and over"), (60, "60-79"), (40, "40-59"), (18, "18-39")):
+        if years >= youngest:
+            return band
+    return "under 18"
+
+
 @dataclass(frozen=True, slots=True)
 class Interval:
     """A figure with its 95 % interval."""
@@ -392,3 +448,121 @@ class AuditEntry:
     subject: str
     detail: str
     sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetXray:
+    """An X-ray of a training folder: its content, where it lies (escaped absolute path) and whose it is, if known."""
+
+    sha256: str
+    facts: ImageFacts
+    patient: str | None
+    dhash: str
+    path: str
+    source: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class FileHistory:
+    """What the service knows of one version of a file, and of its X-ray's result today; for `xray why`."""
+
+    file_id: int
+    name: str
+    size: int
+    mtime_ns: int
+    state: FileState
+    reason_code: ReasonCode | None
+    reason_detail: str | None
+    xray_sha256: str | None
+    first_seen_at: datetime
+    decided_at: datetime | None
+    retry_at: datetime | None
+    tries: int
+    claimed_by: str | None
+    superseded_at: datetime | None
+    probability: float | None
+    outcome: Outcome | None
+    model_version: str | None
+    label: Label | None
+
+
+@dataclass(frozen=True, slots=True)
+class LabelCounts:
+    """What there is to train on: X-rays that are new since a watermark, all X-rays, and patients, per trainable label."""
+
+    new: dict[Label, int]
+    xrays: dict[Label, int]
+    patients: dict[Label, int]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRecord:
+    """A registered model version."""
+
+    model_id: int
+    version: str
+    stage: Stage
+    architecture: str
+    preprocessing_version: str
+    keras_sha256: str
+    onnx_sha256: str
+    label_set_sha256: str | None
+    created_at: datetime
+    proven: bool
+    audit_verdict: AuditVerdict | None
+
+
+@dataclass(frozen=True, slots=True)
+class ChampionTerm:
+    """One time as champion: who made which model champion, when, why, on which evidence, and its results so far."""
+
+    version: str
+    since: datetime
+    until: datetime | None
+    actor: str
+    reason: str
+    evaluation_id: int | None
+    xrays_scored: int
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationRecord:
+    """A stored evaluation of a model on a named set; `figures` is JSON."""
+
+    evaluation_id: int
+    model_version: str
+    set_name: str
+    label_set_sha256: str
+    figures: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingRun:
+    """One training; there is only ever one per label-set digest."""
+
+    run_id: int
+    label_set_sha256: str
+    state: TrainingState
+    label_watermark: int
+    trigger: str
+    started_at: datetime
+    finished_at: datetime | None
+    candidate_version: str | None
+    verdict: Verdict | None
+    reason: str | None
+    policy_sha256: str | None
+    flow_run_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ScanRecord:
+    """One scan, or a row of `scans` equal ones that did nothing (idle, or stopped by the same problem)."""
+
+    started_at: datetime
+    finished_at: datetime
+    scans: int
+    scored: int
+    rejected: int
+    deferred: int
+    problem: str | None

@@ -1,0 +1,24 @@
+"""Creating the tables, and bringing older ones up to date."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Engine
+
+from db.engine import take_turn, writing
+
+
+def migrate(engine: Engine) -> None:
+    """Bring the database to the newest revision, in one transaction: a kill leaves the old one or the new one.
+
+    Two that start together take turns, and the second finds nothing to do.
+    """
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    with writing(engine).begin() as connection:
+        take_turn(connection)
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")

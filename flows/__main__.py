@@ -1,0 +1,5 @@
+"""`python -m flows` is `xray`."""
+
+from flows.cli import main
+
+main()

@@ -1,0 +1,145 @@
+"""Is this machine and this home fit for the service? Each finding that is not comes with its fix."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sqlite3
+import stat
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import OperationalError
+
+from db.engine import check_schema, open_engine
+from flows.settings import Settings
+from xray_core.errors import SchemaOutOfDate
+
+_DISTRIBUTION = "xray-scoring"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at; `fix` says what to do, or is None when all is well."""
+
+    what: str
+    fix: str | None = None
+
+
+def examine(settings: Settings) -> list[Finding]:
+    """Look at everything; changes nothing, and works where there is no home yet."""
+    return [
+        *_check_python(),
+        *_check_pins(),
+        *_check_environment(),
+        *_check_home(settings),
+        *_check_disk(settings),
+        *_check_database(settings),
+    ]
+
+
+def _check_python() -> Iterator[Finding]:
+    found = ".".join(map(str, sys.version_info[:3]))
+    fits = (3, 11) <= sys.version_info[:2] < (3, 14)
+    yield Finding(
+        f"Python {found}", None if fits else "use Python 3.11, 3.12 or 3.13: make clean install PYTHON=python3.12"
+    )
+
+
+def _check_pins() -> Iterator[Finding]:
+    """Every dependency that is declared, at a version that was tested: a drift breaks Prefect's scheduler silently."""
+    for line in requires(_DISTRIBUTION) or []:
+        wanted = Requirement(line)
+        if wanted.marker and not wanted.marker.evaluate({"extra": ""}):
+            continue
+        try:
+            found = version(wanted.name)
+        except PackageNotFoundError:
+            yield Finding(f"{wanted.name} is missing", "make install")
+            continue
+        if not wanted.specifier.contains(found, prereleases=True):
+            yield Finding(f"{wanted.name} {found}, tested with {wanted.specifier}", "make clean install")
+    yield Finding(f"dependencies of {_DISTRIBUTION} {version(_DISTRIBUTION)} were looked at")
+
+
+def _check_environment() -> Iterator[Finding]:
+    if os.environ.get("PYTHONDONTWRITEBYTECODE"):
+        yield Finding(
+            "PYTHONDONTWRITEBYTECODE is set: every scheduled run starts two to three times slower",
+            "unset PYTHONDONTWRITEBYTECODE",
+        )
+    if os.environ.get("PREFECT_SERVER_ANALYTICS_ENABLED", "").lower() in ("1", "true"):
+        yield Finding("Prefect's analytics are switched on", "unset PREFECT_SERVER_ANALYTICS_ENABLED")
+
+
+def _check_home(settings: Settings) -> Iterator[Finding]:
+    if not settings.home.is_dir():
+        yield Finding(f"no home yet at {settings.home}; the first command makes it")
+        return
+    folders = (settings.home, settings.incoming_dir, settings.labels_dir, settings.exports_dir, settings.models_dir)
+    private = [(folder, 0o700) for folder in (*folders, settings.home / "run", settings.home / "prefect")]
+    private += [(settings.home / name, 0o600) for name in ("site.key", "xray.db", "xray.db-wal", "xray.db-journal")]
+    for path, allowed in private:
+        if path.exists():
+            yield _check_mode(path, allowed)
+    if not (settings.home / "site.key").exists():
+        yield Finding("the site key is missing", "restore site.key from a backup: patients' pseudonyms hang on it")
+
+
+def _check_mode(path: Path, allowed: int) -> Finding:
+    mode = stat.S_IMODE(path.stat().st_mode)
+    what = f"{path} has mode {mode:o}"
+    return Finding(what, f"chmod {allowed:o} {path}" if mode & ~allowed else None)
+
+
+def _check_disk(settings: Settings) -> Iterator[Finding]:
+    place = settings.home if settings.home.exists() else settings.home.parent
+    if not place.exists():
+        return
+    free = shutil.disk_usage(place).free // 2**20
+    fix = f"free some space: intake pauses below {settings.min_free_mib} MiB" if free < settings.min_free_mib else None
+    yield Finding(f"{free} MiB free on the disk of the home", fix)
+    kind = _file_system(place)
+    remote = kind in ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs")
+    if remote and settings.url.startswith("sqlite"):
+        yield Finding(
+            f"the home is on {kind}: SQLite's locks cannot be trusted there",
+            "move XRAY_HOME to a local disk, or use PostgreSQL by XRAY_DATABASE_URL",
+        )
+
+
+def _file_system(place: Path) -> str:
+    """The kind of file system that holds a path, by the longest mount point above it; empty where nobody tells."""
+    mounts = Path("/proc/mounts")
+    if not mounts.exists():
+        return ""
+    rows = [line.split() for line in mounts.read_text().splitlines()]
+    above = [(row[1], row[2]) for row in rows if place.resolve().is_relative_to(_unescape_octal(row[1]))]
+    return max(above, key=lambda row: len(row[0]), default=("", ""))[1]
+
+
+def _unescape_octal(text: str) -> str:
+    return re.sub(r"\\(\d{3})", lambda match: chr(int(match[1], 8)), text)
+
+
+def _check_database(settings: Settings) -> Iterator[Finding]:
+    shown = make_url(settings.url).render_as_string(hide_password=True)
+    if settings.database_url is None and not (settings.home / "xray.db").exists():
+        yield Finding(f"no database yet at {shown}; the first command makes it")
+        return
+    engine = open_engine(settings.url)
+    try:
+        check_schema(engine)
+        yield Finding(f"database {shown} (SQLite {sqlite3.sqlite_version})")
+    except SchemaOutOfDate as error:
+        yield Finding(str(error), "stop the service, `xray backup DIR`, then `xray doctor --migrate`")
+    except OperationalError as error:
+        yield Finding(f"database {shown} does not answer: {type(error.orig).__name__}", "start it, or mend its URL")
+    finally:
+        engine.dispose()

@@ -1,0 +1,89 @@
+"""Results CSVs for review: one snapshot of the ledger, written aside and put in place whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sqlalchemy.orm import Session
+
+from db import audit, model_registry, results
+from db.engine import check_schema, open_engine, snapshot
+from flows.settings import Settings
+from xray_core.records import ResultLine
+from xray_core.results_csv import ExportSummary, write_results_csv
+
+
+def write_export(settings: Settings, *, out: Path | None = None, since: datetime | None = None) -> ExportSummary:
+    """Write every file that the service decided on (since a time, if given) to `out` or a dated file in exports/.
+
+    The CSV is one consistent snapshot, whatever a scan writes meanwhile; the same snapshot gives the same bytes.
+    """
+    path = out or settings.exports_dir / f"results-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.csv"
+    with _read_ledger(settings) as session:
+        return write_results_csv(
+            path,
+            results.iter_result_lines(session, since=since),
+            with_file_names=settings.file_names_in_exports,
+            notes=describe_champion(session, settings) | {"audit_head": audit.head_sha256(session)},
+        )
+
+
+def write_worklist(settings: Settings, *, out: Path, limit: int) -> ExportSummary:
+    """Write the unlabelled X-rays that a reviewer should look at first; the same columns, the same way back."""
+    with _read_ledger(settings) as session:
+        return write_results_csv(
+            out,
+            _most_wanted(session, limit),
+            with_file_names=settings.file_names_in_exports,
+            notes=describe_champion(session, settings),
+        )
+
+
+def describe_champion(session: Session, settings: Settings) -> dict[str, str]:
+    """What must stand beside every score: which champion, whether it is proven, the prevalence PPV is stated for."""
+    champion = model_registry.champion(session)
+    if champion is None:
+        return {"champion": "none"}
+    proven = "proven against a predecessor" if champion.proven else "UNPROVEN: no champion stood before it"
+    audit_verdict = champion.audit_verdict.value if champion.audit_verdict else "not audited"
+    return {
+        "champion": f"{champion.version} ({proven})",
+        "shortcut_audit": audit_verdict,
+        "assumed_prevalence": f"{settings.prevalence:g}",
+    }
+
+
+def _most_wanted(session: Session, limit: int) -> Iterator[ResultLine]:
+    """Unlabelled scored X-rays, the least certain first; every fifth place goes to one that chance picks.
+
+    Uncertain X-rays teach most, but figures on them alone say nothing of the field: the random share (by the
+    content's hash, so it is the same for everybody) keeps an honest sample among the labels.
+    """
+    waiting = [
+        line for line in results.iter_result_lines(session) if line.label is None and line.probability_covid is not None
+    ]
+    by_doubt = sorted(waiting, key=lambda line: (abs((line.probability_covid or 0) - 0.5), line.xray_sha256))
+    by_chance = sorted(waiting, key=lambda line: line.xray_sha256 or "")
+    taken: set[str | None] = set()
+    doubtful, random = iter(by_doubt), iter(by_chance)
+    for place in range(min(limit, len(waiting))):
+        queue = random if place % 5 == 4 else doubtful
+        line = next((one for one in queue if one.xray_sha256 not in taken), None)
+        if line is None:
+            return
+        taken.add(line.xray_sha256)
+        yield line
+
+
+@contextmanager
+def _read_ledger(settings: Settings) -> Iterator[Session]:
+    engine = open_engine(settings.url)
+    try:
+        check_schema(engine)
+        with snapshot(engine) as session:
+            yield session
+    finally:
+        engine.dispose()

@@ -1,0 +1,114 @@
+"""Labels coming back: from a reviewer's CSV or a folder per class into the ledger, all rows or none."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections import Counter
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from db import audit, labels
+from db.engine import check_schema, open_engine, transaction
+from flows.settings import Settings
+from xray_core.errors import InvalidLabelsCsv
+from xray_core.intake import is_ignored
+from xray_core.labels_csv import read_labels_csv, read_labels_folder
+from xray_core.records import LabelRow
+
+
+@dataclass(frozen=True, slots=True)
+class LabelImport:
+    """What one import did; counts only, fit for logs and artifacts."""
+
+    rows: int
+    new: int
+    by_label: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class DroppedFile:
+    """What became of one file in labels/: imported, or refused with its problems beside it."""
+
+    number: int
+    imported: LabelImport | None
+    problems: int
+
+
+def import_labels_from(settings: Settings, source: Path, *, mapping: dict[str, str]) -> LabelImport:
+    """Import a labels CSV or a folder per class; raises InvalidLabelsCsv listing every bad row, changing nothing."""
+    words = {word: label.value for word, label in settings.class_names.items()} | mapping
+    rows = read_labels_folder(source, mapping=words) if source.is_dir() else read_labels_csv(source, mapping=words)
+    engine = open_engine(settings.url)
+    try:
+        check_schema(engine)
+        return _add_rows(engine, rows, source)
+    finally:
+        engine.dispose()
+
+
+def find_dropped(settings: Settings) -> list[Path]:
+    """The settled CSV files in labels/, oldest name first; what is still being written waits for the next run."""
+    found: list[Path] = []
+    for path in sorted(settings.labels_dir.iterdir()):
+        if path.is_symlink() or not path.is_file() or is_ignored(os.fsencode(path.name)):
+            continue
+        stat = path.stat()
+        age_ns = time.time_ns() - stat.st_ctime_ns
+        if age_ns >= settings.settle_seconds * 1e9 or age_ns < 0:
+            found.append(path)
+    return found
+
+
+def take_in(settings: Settings, path: Path, number: int) -> DroppedFile:
+    """Import one dropped file and put it away: into done/, or into refused/ with a list of its problems."""
+    try:
+        imported = import_labels_from(settings, path, mapping={})
+    except InvalidLabelsCsv as refusal:
+        target = _put_away(path, settings.labels_dir / "refused")
+        target.with_name(target.name + ".problems.txt").write_text(f"{refusal}\n")
+        return DroppedFile(number, None, len(refusal.problems))
+    _put_away(path, settings.labels_dir / "done")
+    return DroppedFile(number, imported, 0)
+
+
+def _add_rows(engine: Engine, rows: list[LabelRow], source: Path) -> LabelImport:
+    digest = _digest(source, rows)
+    with transaction(engine) as session:
+        matched, problems = labels.match_labels(session, rows)
+        if problems:
+            raise InvalidLabelsCsv(source.name, tuple(problems))
+        new = labels.add_labels(
+            session,
+            matched,
+            source="folder" if source.is_dir() else "csv",
+            import_sha256=digest,
+            now=datetime.now(UTC),
+        )
+        counts = Counter(row.label.value for row in rows)
+        if new:
+            audit.append(
+                session,
+                actor="reviewer",
+                action="labels-imported",
+                subject=digest[:16],
+                detail={"rows": len(rows), "new": new, **counts},
+                now=datetime.now(UTC),
+            )
+    return LabelImport(rows=len(rows), new=new, by_label=dict(counts))
+
+
+def _digest(source: Path, rows: list[LabelRow]) -> str:
+    content = source.read_bytes() if source.is_file() else repr(rows).encode()
+    return hashlib.sha256(content).hexdigest()
+
+
+def _put_away(path: Path, folder: Path) -> Path:
+    folder.mkdir(mode=0o700, exist_ok=True)
+    target = folder / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}-{path.name}"
+    path.rename(target)
+    return target

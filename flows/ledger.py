@@ -1,0 +1,24 @@
+"""The results database of a home: made on first use, refused when another version made it."""
+
+from __future__ import annotations
+
+from sqlalchemy import inspect
+
+from db.engine import check_schema, open_engine
+from flows.home import open_home
+from flows.settings import Settings
+
+
+def open_ledger(settings: Settings) -> None:
+    """Create home and database where there are none; raise SchemaOutOfDate where a person must decide to migrate."""
+    open_home(settings)
+    engine = open_engine(settings.url)
+    try:
+        if inspect(engine).has_table("alembic_version"):
+            check_schema(engine)
+        else:
+            from db.migrate import migrate
+
+            migrate(engine)
+    finally:
+        engine.dispose()

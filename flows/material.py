@@ -1,0 +1,163 @@
+"""What a training learns from and is judged on: labelled X-rays, decoded once, on their sides of the frozen split."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flows.settings import Settings
+from xray_core.decoding import Decoded, DecodeRequest, Undecoded, open_decoder
+from xray_core.errors import InvalidDataset
+from xray_core.intake import unescape_name
+from xray_core.near_duplicates import find_near_duplicates
+from xray_core.records import ImageFacts, Label, LabelledXray, Preprocessing, Split
+from xray_core.training_set import TrainingSet, plan_training_set
+
+_Advance = Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """The X-rays of one side: grey levels (n, height, width) uint8 beside what is known of each."""
+
+    images: NDArray[np.uint8]
+    xrays: tuple[LabelledXray, ...]
+    facts: tuple[ImageFacts, ...]
+
+    @property
+    def is_covid(self) -> NDArray[np.bool_]:
+        """The truth, (n,)."""
+        return np.array([xray.label is Label.COVID for xray in self.xrays], dtype=np.bool_)
+
+    @property
+    def groups(self) -> list[str]:
+        """Whose each X-ray is, (n,)."""
+        return [xray.group for xray in self.xrays]
+
+    @property
+    def slices(self) -> dict[str, list[str]]:
+        """What the figures are broken down by: one word per X-ray, `unknown` where nobody knows."""
+        return {
+            "source": [xray.source or "unknown" for xray in self.xrays],
+            "view": [xray.view or "unknown" for xray in self.xrays],
+            "sex": [xray.sex or "unknown" for xray in self.xrays],
+            "age group": [xray.age_group or "unknown" for xray in self.xrays],
+            "file format": [xray.file_format.value for xray in self.xrays],
+            "size": [_size_class(xray) for xray in self.xrays],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """All sides, the plan behind them, and how many X-rays could not be read any more, by reason."""
+
+    plan: TrainingSet
+    sides: dict[Split, Side]
+    unreadable: dict[str, int]
+    preprocessing: Preprocessing
+
+
+def gather_material(
+    settings: Settings,
+    labelled: Sequence[LabelledXray],
+    frozen: dict[str, Split],
+    key: bytes,
+    preprocessing: Preprocessing,
+    *,
+    used_before: frozenset[str],
+    on_progress: _Advance = lambda _: None,
+) -> Material:
+    """Decode every labelled X-ray once and put it on its patient's side.
+
+    Near-duplicates are searched among all of them, so that no picture stands on two sides. Raises InvalidDataset
+    when a side lacks a class: nothing could be learned or judged then.
+    """
+    trainable = [xray for xray in labelled if xray.label.is_trainable]
+    decoded, unreadable = read_xrays(settings, trainable, preprocessing, on_progress=on_progress)
+    readable = [xray for xray in trainable if xray.sha256 in decoded]
+    pairs = find_near_duplicates(
+        [xray.dhash for xray in readable], lambda place: decoded[readable[place].sha256].grey
+    ).pairs
+    plan = plan_training_set(
+        readable,
+        frozen,
+        key,
+        duplicates=[(readable[one].sha256, readable[other].sha256) for one, other in pairs],
+        used_before=used_before,
+    )
+    plan = replace(plan, not_trainable=len(labelled) - len(trainable))
+    chosen = {Split.TRAIN: plan.train, Split.VALIDATION: plan.validation, Split.TEST: plan.test}
+    sides = {split: _stack(xrays, decoded, preprocessing) for split, xrays in chosen.items()}
+    for split, side in sides.items():
+        if side.is_covid.all() or not side.is_covid.any():
+            raise InvalidDataset(
+                f"the {split.value} side has {int(side.is_covid.sum())} covid X-rays of {len(side.xrays)}; "
+                "every side needs both classes: more patients are needed"
+            )
+    return Material(plan, sides, unreadable, preprocessing)
+
+
+def read_xrays(
+    settings: Settings,
+    xrays: Sequence[LabelledXray],
+    preprocessing: Preprocessing,
+    *,
+    on_progress: _Advance = lambda _: None,
+) -> tuple[dict[str, Decoded], dict[str, int]]:
+    """Decode X-rays from where they were last seen, by SHA-256; and how many are not there any more, by reason.
+
+    A file whose bytes have changed since is `CHANGED`: it is another X-ray now.
+    """
+    decoded: dict[str, Decoded] = {}
+    unreadable: Counter[str] = Counter()
+    for item in decode_paths(settings, [unescape_name(xray.path) for xray in xrays], preprocessing):
+        on_progress(1)
+        if not isinstance(item, Decoded):
+            unreadable[item.refusal.reason.value] += 1
+        elif item.sha256 != xrays[item.key].sha256:
+            unreadable["CHANGED"] += 1
+        else:
+            decoded[item.sha256] = item
+    return decoded, dict(unreadable)
+
+
+def decode_paths(
+    settings: Settings, paths: Iterable[bytes], preprocessing: Preprocessing
+) -> Iterator[Decoded | Undecoded]:
+    """Decode files in isolated processes; each answer's key is the file's place in `paths`."""
+    requests = (DecodeRequest(place, path, *_size_and_time(path)) for place, path in enumerate(paths))
+    with open_decoder(
+        preprocessing,
+        workers=settings.workers,
+        timeout_seconds=settings.decode_seconds,
+        memory_bytes=settings.decode_mib * 2**20,
+    ) as decoder:
+        yield from decoder.decode(requests)
+
+
+def _size_and_time(path: bytes) -> tuple[int, int]:
+    """What the decoder compares with what it opens; zeros for a file that is not there: it will say GONE."""
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return 0, 0
+    return found.st_size, found.st_mtime_ns
+
+
+def _stack(xrays: Sequence[LabelledXray], decoded: dict[str, Decoded], preprocessing: Preprocessing) -> Side:
+    empty = np.empty((0, preprocessing.height, preprocessing.width), dtype=np.uint8)
+    return Side(
+        images=np.stack([decoded[xray.sha256].grey for xray in xrays]) if xrays else empty,
+        xrays=tuple(xrays),
+        facts=tuple(decoded[xray.sha256].facts for xray in xrays),
+    )
+
+
+def _size_class(xray: LabelledXray) -> str:
+    longest = max(xray.width, xray.height)
+    return "under 512 pixels" if longest < 512 else "512 to 1023 pixels" if longest < 1024 else "1024 pixels and more"

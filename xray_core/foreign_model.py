@@ -1,0 +1,266 @@
+"""A Keras model from elsewhere: opened in a process of its own that may be lost."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import math
+import os
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xray_core.errors import IncompatibleModel
+from xray_core.records import Label, OutputMeaning, Preprocessing, Scaling
+
+# A .keras file is a zip of these; their sizes as the zip declares them, which is also all that is ever unpacked.
+_PARTS: Final = frozenset({"config.json", "metadata.json", "model.weights.h5"})
+_MAX_CONFIG_BYTES: Final = 16 * 2**20
+_MAX_FILE_BYTES: Final = 2 * 2**30
+
+_REQUEST, _PIXELS, _ANSWER = "request.json", "pixels.npz", "answer.json"
+_TWIN, _GREY = "model.onnx", "grey.npy"
+
+
+@dataclass(frozen=True, slots=True)
+class ChildLimits:
+    """What the process that opens a foreign file may use before it is ended.
+
+    Measured: importing and exporting takes 2.5 GiB of address space for seed_cnn and 8.2 GiB for ResNet50.
+    """
+
+    address_space_bytes: int = 12 * 2**30
+    cpu_seconds: int = 300
+    wall_seconds: float = 300
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignModel:
+    """What was learned of a foreign model: `probabilities` are its own P(covid) on `grey`, the fitted X-rays."""
+
+    preprocessing: Preprocessing
+    output: OutputMeaning
+    keras_sha256: str
+    grey: NDArray[np.uint8]
+    probabilities: NDArray[np.float32]
+    notes: tuple[str, ...]
+
+
+def import_keras(
+    source: Path,
+    folder: Path,
+    *,
+    positive_output: Label,
+    pixels: Sequence[NDArray[np.uint8]],
+    scaling: Scaling | None = None,
+    input_size: tuple[int, int] | None = None,
+    limits: ChildLimits = ChildLimits(),
+) -> ForeignModel:
+    """Copy a `.keras` file to `folder/model.keras` and write its twin `folder/model.onnx`, without opening it here.
+
+    A child process with `limits` loads the copy (safe mode, not compiled), reads its input and output, scores
+    `pixels` (grey levels of any size, uint8) and exports. Here the twin is compared with those scores.
+    `positive_output` is the class whose probability the single sigmoid output, or the second of two softmax
+    outputs, is. `scaling` and `input_size` (height, width) say what the file does not.
+    Raises IncompatibleModel, in one sentence, for a file that cannot be trusted, loaded or exported.
+    """
+    if positive_output not in (Label.COVID, Label.NORMAL):
+        raise ValueError(f"positive output {positive_output.value!r}: expected covid or normal")
+    keras_sha256 = _copy_archive(source, folder / "model.keras")
+    with tempfile.TemporaryDirectory(prefix="xray-import-") as room_name:
+        room = Path(room_name)
+        request = {
+            "model": str((folder / "model.keras").resolve()),
+            "positive_output": positive_output.value,
+            "scaling": scaling and scaling.value,
+            "input_size": input_size,
+            "limits": asdict(limits),
+        }
+        (room / _REQUEST).write_text(json.dumps(request), encoding="utf-8")
+        np.savez(room / _PIXELS, *pixels)
+        _run_child(room, source.name, limits)
+        model = _read_answer(room, source.name, keras_sha256)
+        _check_twin(room / _TWIN, model)
+        (folder / "model.onnx").write_bytes((room / _TWIN).read_bytes())
+    return model
+
+
+def check_keras_archive(path: Path) -> None:
+    """Refuse, without Keras, what is no `.keras` file or would unpack to something huge. Raises IncompatibleModel."""
+    if path.suffix != ".keras":
+        raise IncompatibleModel(f"{path.name}: only .keras files are imported, never {path.suffix or 'a folder'}")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            sizes = {part.filename: part.file_size for part in archive.infolist() if not part.is_dir()}
+    except (OSError, zipfile.BadZipFile) as error:
+        raise IncompatibleModel(f"{path.name}: missing, truncated or no .keras file (a zip archive)") from error
+    missing = {"config.json", "model.weights.h5"} - sizes.keys()
+    strange = {name for name in sizes if name not in _PARTS and not name.startswith("assets/")}
+    if missing or strange:
+        raise IncompatibleModel(
+            f"{path.name}: no .keras file: {len(missing)} of its parts are missing, {len(strange)} do not belong there"
+        )
+    if max(sizes["config.json"], sizes.get("metadata.json", 0)) > _MAX_CONFIG_BYTES:
+        raise IncompatibleModel(f"{path.name}: its configuration unpacks to more than {_MAX_CONFIG_BYTES >> 20} MiB")
+    if sum(sizes.values()) > _MAX_FILE_BYTES:
+        raise IncompatibleModel(f"{path.name}: it unpacks to more than {_MAX_FILE_BYTES >> 30} GiB")
+
+
+def _copy_archive(source: Path, copy: Path) -> str:
+    """Copy once, then judge and hash the copy: what is checked is what is used."""
+    if source.suffix != ".keras":
+        check_keras_archive(source)
+    try:
+        with source.open("rb") as given, copy.open("xb") as kept:
+            if os.fstat(given.fileno()).st_size > _MAX_FILE_BYTES:
+                raise IncompatibleModel(f"{source.name}: larger than {_MAX_FILE_BYTES >> 30} GiB")
+            while block := given.read(1 << 20):
+                kept.write(block)
+    except OSError as error:
+        raise IncompatibleModel(f"{source.name}: it cannot be read: {error.strerror}") from error
+    check_keras_archive(copy)
+    with copy.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _run_child(room: Path, name: str, limits: ChildLimits) -> None:
+    command = [sys.executable, "-I", "-m", "xray_core.foreign_model", str(room)]
+    # Nothing of our environment, so no password in it, reaches code from elsewhere.
+    environment = {"PATH": os.defpath, "HOME": str(room), "TMPDIR": str(room), "LC_ALL": "C.UTF-8"}
+    with (room / "stderr").open("wb") as errors:
+        child = subprocess.Popen(
+            command,
+            cwd=room,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=errors,
+            stderr=errors,
+            start_new_session=True,
+        )
+        try:
+            code = child.wait(limits.wall_seconds)
+        except subprocess.TimeoutExpired:
+            raise IncompatibleModel(f"{name}: not loaded and exported within {limits.wall_seconds:g} s") from None
+        finally:
+            _end_group(child)
+    if code == -signal.SIGXCPU:
+        raise IncompatibleModel(f"{name}: loading it took more than {limits.cpu_seconds} s of processor time")
+    if code != 0:
+        raise IncompatibleModel(
+            f"{name}: loading it broke the process that tried ({_exit_words(code)});"
+            f" it may use {limits.address_space_bytes / 2**30:.0f} GiB of address space"
+        )
+
+
+def _end_group(child: subprocess.Popen[bytes]) -> None:
+    """End the child and whatever it started."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
+
+
+def _exit_words(code: int) -> str:
+    return signal.Signals(-code).name if code < 0 else f"exit code {code}"
+
+
+def _read_answer(room: Path, name: str, keras_sha256: str) -> ForeignModel:
+    """The child's answer; it is data from elsewhere, so every part of it is checked."""
+    try:
+        answer = json.loads((room / _ANSWER).read_bytes()[: 1 << 20])
+        if refusal := answer.get("refusal"):
+            raise IncompatibleModel(f"{name}: {str(refusal)[:400]}")
+        given = answer["preprocessing"]
+        preprocessing = Preprocessing(
+            height=int(given["height"]),
+            width=int(given["width"]),
+            channels=int(given["channels"]),
+            scaling=Scaling(given["scaling"]),
+        )
+        grey = np.load(room / _GREY, allow_pickle=False)
+        probabilities = np.array(answer["probabilities"], dtype=np.float32)
+        model = ForeignModel(
+            preprocessing=preprocessing,
+            output=OutputMeaning(answer["output"]),
+            keras_sha256=keras_sha256,
+            grey=grey,
+            probabilities=probabilities,
+            notes=tuple(str(note) for note in answer["notes"]),
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise IncompatibleModel(f"{name}: the process that loaded it gave no usable answer") from error
+    if grey.dtype != np.uint8 or probabilities.shape != grey.shape[:1]:
+        raise IncompatibleModel(f"{name}: the process that loaded it gave no usable answer")
+    return model
+
+
+def _check_twin(twin: Path, model: ForeignModel) -> None:
+    from xray_core.onnx_classifier import OnnxClassifier, check_parity
+
+    classifier = OnnxClassifier(twin, preprocessing=model.preprocessing, output=model.output)
+    check_parity(model.probabilities, classifier.predict(model.grey))
+
+
+def _main(room: Path) -> None:
+    """The child: limit itself, then load, inspect, score and export; leave the answer in `room`."""
+    request = json.loads((room / _REQUEST).read_bytes())
+    _limit_this_process(ChildLimits(**request["limits"]))
+    try:
+        answer = _open_model(room, request)
+    except IncompatibleModel as refusal:
+        answer = {"refusal": str(refusal)}
+    (room / _ANSWER).write_text(json.dumps(answer), encoding="utf-8")
+
+
+def _limit_this_process(limits: ChildLimits) -> None:
+    for which, most in (
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_FSIZE, _MAX_FILE_BYTES),
+        (resource.RLIMIT_CPU, limits.cpu_seconds),
+        (resource.RLIMIT_AS, limits.address_space_bytes),
+    ):
+        hard = resource.getrlimit(which)[1]
+        soft = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        # A second later than the signal, the processor time limit kills for certain.
+        resource.setrlimit(which, (soft, soft + 1 if which == resource.RLIMIT_CPU else soft))
+
+
+def _open_model(room: Path, request: dict[str, Any]) -> dict[str, Any]:
+    from xray_core.keras_classifier import KerasClassifier, export_onnx, inspect_model, load_untrusted_keras
+    from xray_core.preprocessing import fit_pixels
+
+    model = load_untrusted_keras(Path(request["model"]))
+    preprocessing, output, notes = inspect_model(
+        model,
+        positive_output=Label(request["positive_output"]),
+        scaling=Scaling(request["scaling"]) if request["scaling"] else None,
+        input_size=request["input_size"],
+    )
+    with np.load(room / _PIXELS, allow_pickle=False) as pixels:
+        grey = np.stack([fit_pixels(pixels[name], preprocessing) for name in pixels.files])
+    classifier = KerasClassifier(model, preprocessing, output)
+    probabilities = classifier.predict(grey)
+    if not all(math.isfinite(each) and 0 <= each <= 1 for each in probabilities):
+        raise IncompatibleModel("its scores of the probe X-rays are no probabilities in 0..1")
+    export_onnx(classifier, room / _TWIN)
+    np.save(room / _GREY, grey)
+    return {
+        "preprocessing": asdict(preprocessing),
+        "output": output.value,
+        "probabilities": [float(each) for each in probabilities],
+        "notes": notes,
+    }
+
+
+if __name__ == "__main__":
+    _main(Path(sys.argv[1]))

@@ -1,0 +1,128 @@
+"""The retraining policy: what retraining may change, when it is due, how it is tested, what it may affect."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
+
+from xray_core.errors import RefusedInput
+
+_STRICT = ConfigDict(extra="forbid", strict=True)
+
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
+AtLeastTwo = Annotated[int, Field(ge=2, le=1_000_000)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Sentence = Annotated[str, Field(min_length=1)]
+Sentences = Annotated[tuple[Sentence, ...], Field(min_length=1)]
+
+
+@dataclass(frozen=True, slots=True)
+class Modifications:
+    """What may change without a person, and what may not; sentences for people."""
+
+    __pydantic_config__ = _STRICT
+
+    may_change: Sentences = ("the weights of the network", "the operating point with its refer band")
+    may_not_change: Sentences = ("the classes", "the architecture", "the preprocessing", "the frozen split")
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """When a retraining is due."""
+
+    __pydantic_config__ = _STRICT
+
+    new_labels: Count = 50
+    min_xrays_per_class: AtLeastTwo = 20
+    min_patients_per_class: AtLeastTwo = 10
+    cool_down_hours: Annotated[float, Field(ge=0, le=8760)] = 1.0
+    back_off_factor: Annotated[float, Field(ge=1, le=100)] = 2.0
+    back_off_limit: Annotated[float, Field(ge=1, le=1000)] = 8.0
+    drift_new_labels: Count = 10
+
+
+@dataclass(frozen=True, slots=True)
+class GateTest:
+    """How a candidate is tested. Shares and AUROC differences in 0..1."""
+
+    __pydantic_config__ = _STRICT
+
+    min_patients_per_class: AtLeastTwo = 30
+    margin: Annotated[float, Field(gt=0, le=0.5)] = 0.05
+    alpha: Annotated[float, Field(gt=0, le=0.2)] = 0.05
+    sensitivity_floor: Share = 0.80
+    max_refer_share: Share = 0.60
+    slice_margin: Annotated[float, Field(gt=0, le=1)] = 0.10
+    resamples: Annotated[int, Field(ge=200, le=100_000)] = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Impact:
+    """What a change may affect, and the way back; sentences for people."""
+
+    __pydantic_config__ = _STRICT
+
+    affects: Sentences = ("X-rays that are scored after the promotion",)
+    does_not_affect: Sentences = ("results that are already stored", "labels", "the frozen split")
+    way_back: Sentence = "xray models rollback"
+
+
+@dataclass(frozen=True, slots=True)
+class RetrainingPolicy:
+    """The whole policy, in the parts of a predetermined change control plan (FDA guidance, December 2024)."""
+
+    __pydantic_config__ = _STRICT
+
+    modifications: Modifications = field(default_factory=Modifications)
+    trigger: Trigger = field(default_factory=Trigger)
+    test: GateTest = field(default_factory=GateTest)
+    impact: Impact = field(default_factory=Impact)
+
+    @property
+    def sha256(self) -> str:
+        """The SHA-256 of what the policy says: comments, order and spacing of its file do not count."""
+        canonical = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def read_retraining_policy(path: Path, *, retrain_after: int | None = None) -> RetrainingPolicy:
+    """Read and check the policy file; what it leaves out has its default, and an unknown key is refused.
+
+    `retrain_after` replaces `trigger.new_labels` (and shows in the hash, for it is part of what was decided by).
+    Raises RefusedInput with every problem: what, received, expected.
+    """
+    try:
+        written = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise RefusedInput(f"{path}: there is no such file; expected the retraining policy") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RefusedInput(f"{path}: not TOML in UTF-8 ({error})") from error
+    try:
+        policy = _ADAPTER.validate_json(json.dumps(written, default=str))
+    except ValidationError as error:
+        problems = (_name_problem(problem) for problem in error.errors())
+        raise RefusedInput("\n".join((f"{path}: refused", *problems))) from error
+    return policy if retrain_after is None else with_retrain_after(policy, retrain_after)
+
+
+def with_retrain_after(policy: RetrainingPolicy, new_labels: int) -> RetrainingPolicy:
+    """The policy with another number of new labels that make a retraining due."""
+    return replace(policy, trigger=replace(policy.trigger, new_labels=new_labels))
+
+
+_ADAPTER = TypeAdapter(RetrainingPolicy)
+
+
+def _name_problem(problem: ErrorDetails) -> str:
+    place = ".".join(str(part) for part in problem["loc"])
+    words = problem["msg"]
+    if problem["type"] == "unexpected_keyword_argument":
+        words = "Unknown key"
+    return f"{place}: received {problem['input']!r}; {words[:1].lower()}{words[1:]}"

@@ -1,0 +1,148 @@
+"""The training set: a patient-level split by keyed hash that stays as it is while the data grows."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from xray_core.records import Label, LabelledXray, Split
+
+_SIDES = 2**64
+_PROTECTED = {Split.TRAIN: 0, Split.VALIDATION: 1, Split.TEST: 2}
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """An X-ray with a trainable label that no side may have, and why, in words without patient data."""
+
+    xray: LabelledXray
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SideCount:
+    """How many X-rays and patients of one class stand on one side."""
+
+    split: Split
+    label: Label
+    xrays: int
+    patients: int
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSet:
+    """X-rays on their sides, ordered by SHA-256.
+
+    `sides` holds every group of the set; those of it that were not frozen before are in `new_groups`, to be frozen
+    now. `not_trainable` counts labels such as `unsure`; `without_patient` counts X-rays that were split by content
+    because nobody knows their patient.
+    """
+
+    train: tuple[LabelledXray, ...]
+    validation: tuple[LabelledXray, ...]
+    test: tuple[LabelledXray, ...]
+    left_out: tuple[LeftOut, ...]
+    sides: Mapping[str, Split]
+    new_groups: Mapping[str, Split]
+    counts: tuple[SideCount, ...]
+    not_trainable: int
+    without_patient: int
+    label_set_sha256: str
+
+    def count(self, split: Split, label: Label) -> SideCount:
+        """The count of one side and class."""
+        return next(c for c in self.counts if c.split is split and c.label is label)
+
+
+def assign_split(group: str, key: bytes, held_out: float = 0.4) -> Split:
+    """The side that a patient's group belongs to, by a keyed hash of the group and of nothing else.
+
+    So it never depends on who else is there or in which order they came, and without the key nobody can tell it
+    from a patient's number. Half of `held_out` (0..1) goes to validation, half to test. A smaller `held_out` moves
+    groups to training only. The key is 16 to 64 bytes; raises ValueError otherwise.
+    """
+    if not 16 <= len(key) <= 64 or not 0 <= held_out < 1:
+        raise ValueError(
+            f"received a key of {len(key)} bytes and held_out {held_out}; expected 16 to 64 and 0 <= x < 1"
+        )
+    digest = hashlib.blake2b(group.encode(), key=key, digest_size=8, person=b"xray split v1").digest()
+    place = int.from_bytes(digest) / _SIDES
+    if place < held_out / 2:
+        return Split.TEST
+    return Split.VALIDATION if place >= 1 - held_out / 2 else Split.TRAIN
+
+
+def plan_training_set(
+    xrays: Sequence[LabelledXray],
+    frozen: Mapping[str, Split],
+    key: bytes,
+    *,
+    duplicates: Iterable[tuple[str, str]] = (),
+    used_before: Collection[str] = frozenset(),
+    held_out: float = 0.4,
+) -> TrainingSet:
+    """Put every X-ray with a trainable label on its patient's side (pure).
+
+    `frozen` holds the groups that were assigned before: they keep their side whatever the key or share says now.
+    `duplicates` are pairs of SHA-256 of X-rays that show the same picture. Where the two stand on different sides
+    one is left out, with a reason: the one that no training has used before (`used_before`, SHA-256s), so that
+    nothing trained on ever comes back to judge; where that does not tell, the one on the side further from test.
+    """
+    trainable = sorted((xray for xray in xrays if xray.label.is_trainable), key=lambda xray: xray.sha256)
+    sides = {xray.group: frozen.get(xray.group) or assign_split(xray.group, key, held_out) for xray in trainable}
+    left_out = _leave_out_straddling(trainable, sides, duplicates, used_before)
+    gone = {item.xray.sha256 for item in left_out}
+    kept = [xray for xray in trainable if xray.sha256 not in gone]
+    by_side = {split: tuple(xray for xray in kept if sides[xray.group] is split) for split in Split}
+    return TrainingSet(
+        train=by_side[Split.TRAIN],
+        validation=by_side[Split.VALIDATION],
+        test=by_side[Split.TEST],
+        left_out=left_out,
+        sides=sides,
+        new_groups={group: side for group, side in sides.items() if group not in frozen},
+        counts=tuple(_count(by_side[split], split, label) for split in Split for label in (Label.COVID, Label.NORMAL)),
+        not_trainable=len(xrays) - len(trainable),
+        without_patient=sum(not xray.patient_known for xray in kept),
+        label_set_sha256=digest_label_set(trainable),
+    )
+
+
+def digest_label_set(xrays: Iterable[LabelledXray]) -> str:
+    """The SHA-256 of the set of (content, label) of the trainable X-rays, in whatever order they come.
+
+    Two trainings with the same digest would learn from the same labels, so there is only ever one.
+    """
+    lines = sorted(f"{xray.sha256} {xray.label.value}\n" for xray in xrays if xray.label.is_trainable)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _leave_out_straddling(
+    xrays: Sequence[LabelledXray],
+    sides: Mapping[str, Split],
+    duplicates: Iterable[tuple[str, str]],
+    used_before: Collection[str],
+) -> tuple[LeftOut, ...]:
+    by_sha256 = {xray.sha256: xray for xray in xrays}
+    left_out: dict[str, LeftOut] = {}
+    for pair in sorted(tuple(sorted(pair)) for pair in duplicates):
+        if pair[0] not in by_sha256 or pair[1] not in by_sha256 or not left_out.keys().isdisjoint(pair):
+            continue
+        leaves, stays = sorted(
+            (by_sha256[sha256] for sha256 in pair),
+            key=lambda xray: (xray.sha256 in used_before, _PROTECTED[sides[xray.group]]),
+        )
+        if sides[leaves.group] is not sides[stays.group]:
+            reason = (
+                f"the same picture as {stays.sha256[:12]}, which stands on the {sides[stays.group]} side; "
+                f"this one would be on the {sides[leaves.group]} side"
+            )
+            left_out[leaves.sha256] = LeftOut(leaves, reason)
+    return tuple(left_out[sha256] for sha256 in sorted(left_out))
+
+
+def _count(xrays: Sequence[LabelledXray], split: Split, label: Label) -> SideCount:
+    per_group = Counter(xray.group for xray in xrays if xray.label is label)
+    return SideCount(split, label, xrays=per_group.total(), patients=len(per_group))
