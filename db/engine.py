@@ -127,6 +127,6 @@ def _open_postgresql(url: URL) -> Engine:
     return engine
 
 
-def _set_up_postgresql(connection: Any, _record: object) -> None:  # noqa: ANN401
+def _set_up_postgresql(connection: Any, _record: object) -> None:
     connection.execute(f"SET lock_timeout = '{_BUSY_SECONDS}s'")
     connection.commit()

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import os
 from array import array
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cache, partial
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import and_, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, CursorResult, and_, bindparam, func, insert, or_, select, text, update
 from sqlalchemy.orm import Session
 
 from db import results, xrays
 from db.bulk import pieces
-from db.schema import IncomingFileRow, ResultRow, XrayRow, current_results
+from db.schema import IncomingFileRow, ResultRow, UtcTime, XrayRow, current_results
 from xray_core.intake import escape_name
 from xray_core.records import (
     ClaimedFile,
@@ -29,11 +30,23 @@ from xray_core.records import (
 
 _DECIDED = (FileState.SCORED, FileState.REJECTED)
 _NO_CLAIM: dict[str, None] = {"claimed_by": None, "claimed_until": None}
-# Literal, so that SQLite sees that the partial index holds all it needs.
-_KNOWN = (
+# In words, not as parameters: only so does SQLite see that its partial index holds all that is asked.
+_KNOWN = text(
     "SELECT signature FROM incoming_files WHERE superseded_at IS NULL AND state <> 'new' "
     "AND (retry_at IS NULL OR retry_at > :now) ORDER BY signature"
-)
+).bindparams(bindparam("now", type_=UtcTime))
+
+# What a file starts from, before anything was decided about it.
+_UNDECIDED: dict[str, Any] = {
+    "state": FileState.NEW,
+    "reason_code": None,
+    "reason_detail": None,
+    "refused_sha256": None,
+    "decided_at": None,
+    "deferred_since": None,
+    "retry_at": None,
+    "tries": 0,
+}
 
 
 def decided_signatures(session: Session, now: datetime) -> array[int]:
@@ -42,15 +55,9 @@ def decided_signatures(session: Session, now: datetime) -> array[int]:
     Read from an index alone, row by row: 8 bytes of memory per known file.
     """
     known = array("q")
-    statement = select(IncomingFileRow.signature).where(
-        IncomingFileRow.superseded_at.is_(None),
-        IncomingFileRow.state != "new",
-        or_(IncomingFileRow.retry_at.is_(None), IncomingFileRow.retry_at > now),
-    )
-    for part in session.scalars(
-        statement.order_by(IncomingFileRow.signature), execution_options={"yield_per": 10_000}
-    ).partitions():
-        known.extend(part)
+    with session.connection().execute(_KNOWN, {"now": now}, execution_options={"stream_results": True}) as rows:
+        for part in _read_parts(rows):
+            known.extend(chain.from_iterable(part))
     return known
 
 
@@ -71,7 +78,7 @@ def claim_files(
     """
     offered = {escape_name(seen.name): (seen, signature) for seen, signature in files}
     known = {row.name: row for row in _read_current(session, list(offered))}
-    alive = _Alive(is_alive)
+    alive = cache(is_alive)  # it is the same answer for all files of one scanner
     plan = _Plan()
     for name, (seen, signature) in offered.items():
         row = known.get(name)
@@ -133,9 +140,7 @@ def record_batch(
     _mark_refused(session, [file for file in refused if file.file_id in held], held, now)
 
 
-def find_scored(
-    session: Session, sha256s: Sequence[str], model_id: int, preprocessing_version: str
-) -> set[str]:
+def find_scored(session: Session, sha256s: Sequence[str], model_id: int, preprocessing_version: str) -> set[str]:
     """Which of these contents have a result of this model and preprocessing."""
     found: set[str] = set()
     for part in pieces(sha256s):
@@ -177,9 +182,7 @@ def mark_gone(session: Session, file_ids: Sequence[int], *, now: datetime) -> No
     for part in pieces(file_ids):
         session.execute(
             update(IncomingFileRow)
-            .where(
-                IncomingFileRow.id.in_(part), IncomingFileRow.state.in_((FileState.NEW, FileState.DEFERRED))
-            )
+            .where(IncomingFileRow.id.in_(part), IncomingFileRow.state.in_((FileState.NEW, FileState.DEFERRED)))
             .values(
                 state=FileState.REJECTED,
                 reason_code=ReasonCode.GONE,
@@ -249,3 +252,142 @@ def count_reasons(session: Session) -> dict[ReasonCode, int]:
         .group_by(IncomingFileRow.reason_code)
     )
     return {code: count for code, count in rows.tuples() if code is not None}
+
+
+def iter_scored(session: Session) -> Iterator[tuple[str, int, int, str]]:
+    """Escaped name, size, mtime in ns and SHA-256 of every current scored file, read as a stream."""
+    row = IncomingFileRow
+    statement = (
+        select(row.name, row.size, row.mtime_ns, XrayRow.sha256)
+        .join(XrayRow, XrayRow.id == row.xray_id)
+        .where(row.superseded_at.is_(None), row.state == FileState.SCORED)
+    )
+    yield from session.execute(statement, execution_options={"yield_per": 5000}).tuples()
+
+
+@dataclass(slots=True)
+class _Plan:
+    """What a claim will write, gathered before anything is written."""
+
+    added: list[dict[str, Any]] = field(default_factory=list)
+    replaced: list[int] = field(default_factory=list)
+    changed: list[dict[str, Any]] = field(default_factory=list)
+    taken: list[int] = field(default_factory=list)
+    claimed: list[ClaimedFile] = field(default_factory=list)
+
+
+def _apply(session: Session, plan: _Plan, claim: dict[str, Any], now: datetime) -> dict[str, int]:
+    """Write the plan; the ids of the added rows by name. Old versions step aside before the new ones come."""
+    row = IncomingFileRow
+    if plan.replaced:
+        session.execute(update(row), [{"id": file_id, "superseded_at": now} for file_id in plan.replaced])
+    if plan.changed:
+        session.execute(update(row), [_UNDECIDED | changed | claim for changed in plan.changed])
+    if plan.taken:
+        session.execute(update(row), [{"id": file_id} | claim for file_id in plan.taken])
+    if not plan.added:
+        return {}
+    added = session.execute(insert(row).returning(row.name, row.id), [_UNDECIDED | new | claim for new in plan.added])
+    return dict(added.tuples().all())
+
+
+def _read_parts(rows: CursorResult[Any]) -> Iterator[Sequence[Sequence[int]]]:
+    """Rows as lists of tuples; on SQLite from the driver's own cursor: a million in 0.3 s instead of 1.5 s."""
+    if rows.context.dialect.name == "sqlite" and rows.cursor is not None:
+        return iter(partial(rows.cursor.fetchmany, 10_000), [])
+    return rows.partitions(5_000)
+
+
+def _describe(seen: FileSeen, signature: int) -> dict[str, Any]:
+    return {"size": seen.size, "mtime_ns": seen.mtime_ns, "ctime_ns": seen.ctime_ns, "signature": signature}
+
+
+def _read_current(session: Session, names: Sequence[str]) -> Iterator[_Current]:
+    row = IncomingFileRow
+    columns = (row.id, row.name, row.size, row.mtime_ns, row.state, row.retry_at, row.deferred_since, row.tries)
+    for part in pieces(names):
+        found = session.execute(
+            select(*columns, row.claimed_by, row.claimed_until).where(row.name.in_(part), row.superseded_at.is_(None))
+        )
+        yield from (_Current(*values) for values in found.tuples())
+
+
+class _Current(NamedTuple):
+    """The current version of a file, as far as a claim must know it."""
+
+    id: int
+    name: str
+    size: int
+    mtime_ns: int
+    state: FileState
+    retry_at: datetime | None
+    deferred_since: datetime | None
+    tries: int
+    claimed_by: str | None
+    claimed_until: datetime | None
+
+
+def _is_held(row: _Current, scanner: str, now: datetime, is_alive: Callable[[str], bool]) -> bool:
+    """Whether another scanner that still lives has the file, within its lease."""
+    if row.claimed_by is None or row.claimed_until is None or row.claimed_by == scanner:
+        return False
+    return row.claimed_until > now and is_alive(row.claimed_by)
+
+
+def _read_held(session: Session, file_ids: Sequence[int], scanner: str) -> dict[int, _Held]:
+    """The name and first deferral of those files that this scanner still holds."""
+    row = IncomingFileRow
+    held: dict[int, _Held] = {}
+    for part in pieces(file_ids):
+        found = session.execute(
+            select(row.id, row.name, row.deferred_since, row.tries).where(row.id.in_(part), row.claimed_by == scanner)
+        )
+        held |= {file_id: _Held(name, since, tries) for file_id, name, since, tries in found.tuples()}
+    return held
+
+
+class _Held(NamedTuple):
+    """A file in this scanner's hands."""
+
+    name: str
+    deferred_since: datetime | None
+    tries: int
+
+
+def _mark_scored(session: Session, files: Sequence[ScoredFile], xray_ids: dict[str, int], now: datetime) -> None:
+    scored = _UNDECIDED | _NO_CLAIM | {"state": FileState.SCORED, "decided_at": now}
+    session.execute(
+        update(IncomingFileRow),
+        [scored | {"id": file.read.file_id, "xray_id": xray_ids[file.read.sha256]} for file in files],
+    )
+
+
+def _mark_refused(session: Session, files: Sequence[RefusedFile], held: dict[int, _Held], now: datetime) -> None:
+    if not files:
+        return
+    session.execute(update(IncomingFileRow), [_refusal(file, held[file.file_id], now) for file in files])
+
+
+def _refusal(file: RefusedFile, held: _Held, now: datetime) -> dict[str, Any]:
+    deferred = file.retry_at is not None
+    return {
+        "id": file.file_id,
+        "state": FileState.DEFERRED if deferred else FileState.REJECTED,
+        "reason_code": file.refusal.reason,
+        "reason_detail": file.refusal.detail,
+        "refused_sha256": file.sha256,
+        "decided_at": now,
+        "deferred_since": (held.deferred_since or now) if deferred else held.deferred_since,
+        "retry_at": file.retry_at,
+        "tries": held.tries + 1,
+        **_NO_CLAIM,
+    }
+
+
+def _named(names: Sequence[str]) -> ColumnElement[bool]:
+    """Current and old versions by name, each through its own partial index."""
+    row = IncomingFileRow
+    return or_(
+        and_(row.name.in_(names), row.superseded_at.is_(None)),
+        and_(row.name.in_(names), row.superseded_at.is_not(None)),
+    )

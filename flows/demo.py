@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from flows.ledger import open_ledger
-from flows.service import CHECKOUT, Address, child_environment, running_service
-from flows.settings import Settings
+from flows.service import Address, child_environment, running_service
+from flows.settings import CHECKOUT, Settings
 from flows.status import read_status
 from xray_core.errors import PersonNeeded
 from xray_core.records import RESEARCH_USE, Label
@@ -87,10 +87,11 @@ def _walk_the_loop(settings: Settings, address: Address, truth: dict[str, Label]
         _wait_for(lambda: read_status(settings).trainings_finished > 1, seconds=180)
     last = read_status(settings).last_training
     assert last is not None
-    clock.step(f"verdict on {last.candidate}: {last.verdict}: {last.reason}")
-    for plot in sorted((settings.models_dir / last.candidate).glob("*.png")):
+    assert last.candidate_version is not None
+    clock.step(f"verdict on {last.candidate_version}: {last.verdict}: {last.reason}")
+    for plot in sorted((settings.models_dir / last.candidate_version).glob("*.png")):
         clock.note(str(plot))
-    clock.note(str(settings.models_dir / last.candidate / "MODEL_CARD.md"))
+    clock.note(str(settings.models_dir / last.candidate_version / "MODEL_CARD.md"))
     time.sleep(3)  # the run that wrote the verdict has yet to end
     clock.step("the flow runs, as they stand in the Prefect UI:")
     for line in _list_runs(settings, address):

@@ -13,7 +13,8 @@ from prefect.client.schemas.objects import StateType
 from prefect.events.actions import ChangeFlowRunState
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 
-from flows.service import CHECKOUT, POOL
+from flows.service import POOL
+from flows.settings import CHECKOUT
 
 _ZOMBIES = "xray: a run whose process died is marked crashed"
 

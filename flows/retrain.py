@@ -1,10 +1,189 @@
-"""The scheduled scoring flow: score the X-rays that arrived since the last run."""
+"""The retraining flow: claim, gather, fit, judge, conclude; every picture of it in the UI."""
 
 from __future__ import annotations
 
-from prefect import flow
+import base64
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Literal, cast
+from uuid import UUID
+
+from prefect import flow, get_run_logger, task
+from prefect.artifacts import create_markdown_artifact, create_progress_artifact, update_progress_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
+from prefect.runtime import flow_run
+from prefect.states import Completed
+from pydantic import Field
+
+from flows.candidate import Candidate
+from flows.documents import write_documents
+from flows.due import read_due
+from flows.ledger import open_ledger
+from flows.material import Material
+from flows.settings import read_settings
+from flows.training import Claim, Conclusion, Judgement, Training, open_training
+from xray_core.records import RESEARCH_USE, Architecture, EpochRecord, Optimizer
+from xray_core.training import Trained, TrainingOptions
+
+_Trigger = Annotated[
+    Literal["by hand", "event"],
+    Field(description="event: train only when the retraining policy says it is due; by hand: train on what there is"),
+]
+_Epochs = Annotated[int, Field(ge=1, le=1000, description="passes over the training X-rays")]
+_BatchSize = Annotated[int, Field(ge=1, le=1024, description="X-rays per step")]
+_LearningRate = Annotated[
+    float | None, Field(gt=0, le=1, description="step size of the optimizer; empty: the optimizer's own default")
+]
+_Architecture = Annotated[
+    Literal["seed_cnn", "vgg16", "resnet50", "xception"],
+    Field(description="the network; the large ones need local weights to be of any use"),
+]
+_Optimizer = Annotated[Literal["rmsprop", "adam", "sgd"], Field(description="how the weights are moved")]
+_Weights = Annotated[
+    str | None, Field(description="a local FILE.weights.h5 for the base; empty: none. Nothing is ever downloaded")
+]
+_Seed = Annotated[int, Field(ge=0, description="of every random choice; the same seed trains the same model")]
 
 
-@flow
-def retrain(trigger: str = "by hand") -> None:
-    print("x")
+@flow(name="retrain")
+def retrain(
+    trigger: _Trigger = "by hand",
+    architecture: _Architecture = "seed_cnn",
+    optimizer: _Optimizer = "rmsprop",
+    learning_rate: _LearningRate = None,
+    epochs: _Epochs = 15,
+    batch_size: _BatchSize = 8,
+    weights: _Weights = None,
+    seed: _Seed = 0,
+) -> State[None]:
+    """Train a candidate on all labels, judge it beside the champion, promote or reject it with a written reason."""
+    settings = read_settings()
+    open_ledger(settings)
+    due = read_due(settings)
+    if trigger == "event" and not due.due:
+        return Completed(message=f"not due: {due.reason}", name="NotDue")
+    options = TrainingOptions(
+        architecture=Architecture(architecture),
+        optimizer=Optimizer(optimizer),
+        learning_rate=learning_rate,
+        epochs=epochs,
+        batch_size=batch_size,
+        weights=Path(weights) if weights else None,
+        seed=seed,
+    )
+    with open_training(settings) as training, TemporaryDirectory(prefix="xray-training-") as aside:
+        claim = training.claim(trigger=trigger, flow_run_id=flow_run.id)
+        if claim is None:
+            return Completed(message="these labels were trained on before, or are now", name="NothingToDo")
+        with training.released_on_failure(claim):
+            material = gather_xrays(training, claim, options)
+            trained = fit_network(training, material, options)
+            candidate = save_model(training, material, trained, options, Path(aside))
+            judgement = judge_candidate(training, material, candidate)
+            documents = draw_documents(material, trained, candidate, options, judgement)
+            conclusion = conclude(training, claim, candidate, options, judgement, documents)
+    publish_verdict(conclusion, judgement)
+    publish_plots(documents)
+    return Completed(message=f"{conclusion.version}: {conclusion.verdict}. {conclusion.reason}")
+
+
+@task(name="gather-xrays", cache_policy=NO_CACHE, persist_result=False)
+def gather_xrays(training: Training, claim: Claim, options: TrainingOptions) -> Material:
+    """Decode every labelled X-ray once and put it on its patient's side of the frozen split."""
+    material = training.gather(claim, options)
+    for count in material.plan.counts:
+        get_run_logger().info("%s, %s: %d X-rays of %d patients", count.split, count.label, count.xrays, count.patients)
+    return material
+
+
+@task(name="fit-network", cache_policy=NO_CACHE, persist_result=False)
+def fit_network(training: Training, material: Material, options: TrainingOptions) -> Trained:
+    """Train a new network; the progress bar moves with every epoch."""
+    return training.fit(material, options, _show_epochs(options.epochs))
+
+
+@task(name="save-model", cache_policy=NO_CACHE, persist_result=False)
+def save_model(
+    training: Training, material: Material, trained: Trained, options: TrainingOptions, aside: Path
+) -> Candidate:
+    """Save model and twin aside; the twin must say what Keras says, and load in a fresh process."""
+    return training.save(material, trained, options, aside)
+
+
+@task(name="judge-candidate", cache_policy=NO_CACHE, persist_result=False)
+def judge_candidate(training: Training, material: Material, candidate: Candidate) -> Judgement:
+    """Candidate and champion on the same frozen test X-rays, the shortcut audit, the gate."""
+    return training.judge(material, candidate)
+
+
+@task(name="draw-documents", cache_policy=NO_CACHE, persist_result=False)
+def draw_documents(
+    material: Material, trained: Trained, candidate: Candidate, options: TrainingOptions, judgement: Judgement
+) -> dict[str, bytes]:
+    """The plots and the model card."""
+    return write_documents(material, trained, candidate, options, judgement)
+
+
+@task(name="conclude", cache_policy=NO_CACHE, persist_result=False)
+def conclude(
+    training: Training,
+    claim: Claim,
+    candidate: Candidate,
+    options: TrainingOptions,
+    judgement: Judgement,
+    documents: dict[str, bytes],
+) -> Conclusion:
+    """Put the model's folder in place and the verdict into the ledger, in one transaction."""
+    return training.conclude(claim, candidate, options, judgement, documents)
+
+
+def publish_verdict(conclusion: Conclusion, judgement: Judgement) -> None:
+    """The verdict with its reason and every check, to read in the UI."""
+    marks = {True: "passed", False: "FAILED", None: "cannot be told"}
+    checks = "\n".join(
+        f"| {check.name} | {marks[check.passed]} | {check.words} |" for check in judgement.decision.checks
+    )
+    create_markdown_artifact(
+        f"# {conclusion.version}: {conclusion.verdict}\n\n{conclusion.reason}\n\n"
+        f"| check | result | in words |\n| --- | --- | --- |\n{checks}\n\n"
+        f"**Shortcut audit: {judgement.audit.verdict}.** {judgement.audit.sentence}\n\n**{RESEARCH_USE}**",
+        key="verdict",
+        description="What the gate says of the candidate, and why",
+    )
+
+
+def publish_plots(documents: dict[str, bytes]) -> None:
+    """Each plot as one artifact: a picture in markdown, well below the server's limit of 1.5 MB an event.
+
+    The contact sheet stays in the model's folder: pictures of patients do not belong into Prefect's database.
+    """
+    for name, content in sorted(documents.items()):
+        if name.endswith(".png") and name != "first_xrays.png":
+            title = name.removesuffix(".png").replace("_", " ")
+            picture = base64.b64encode(content).decode()
+            create_markdown_artifact(
+                f"![{title}](data:image/png;base64,{picture})\n\n{RESEARCH_USE}",
+                key=f"plot-{name.removesuffix('.png').replace('_', '-')}",
+                description=title,
+            )
+
+
+def _show_epochs(epochs: int) -> Callable[[EpochRecord], None]:
+    shown = cast(UUID, create_progress_artifact(0.0, key="training", description=f"{epochs} epochs"))
+    logger = get_run_logger()
+
+    def show(record: EpochRecord) -> None:
+        update_progress_artifact(shown, progress=100 * record.epoch / epochs)
+        logger.info(
+            "epoch %d of %d: loss %.3f accuracy %.3f, held out %.3f %.3f",
+            record.epoch,
+            epochs,
+            record.train.loss,
+            record.train.accuracy,
+            record.held_out.loss,
+            record.held_out.accuracy,
+        )
+
+    return show

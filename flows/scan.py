@@ -278,8 +278,7 @@ class _Tools:
 @contextmanager
 def _open_tools(settings: Settings, engine: Engine) -> Iterator[_Tools]:
     from xray_core.decoding import open_decoder
-    from xray_core.model_folder import read_manifest
-    from xray_core.onnx_classifier import open_verified_classifier
+    from xray_core.model_folder import open_classifier, read_manifest
 
     with snapshot(engine) as session:
         champion = model_registry.champion(session)
@@ -288,7 +287,7 @@ def _open_tools(settings: Settings, engine: Engine) -> Iterator[_Tools]:
             "there is no champion to score with: `xray train DATASET_DIR` or `xray models import` makes one"
         )
     folder = settings.models_dir / champion.version
-    classifier = open_verified_classifier(folder, keras_sha256=champion.keras_sha256, onnx_sha256=champion.onnx_sha256)
+    classifier = open_classifier(folder, expected_onnx_sha256=champion.onnx_sha256)
     manifest = read_manifest(folder)
     with open_decoder(
         manifest.preprocessing,

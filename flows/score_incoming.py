@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, cast
+from uuid import UUID
 
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_progress_artifact, create_table_artifact, update_progress_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
-from prefect.context import get_run_context
+from prefect.runtime import flow_run
 from prefect.states import Completed
 from pydantic import Field
 
@@ -34,7 +35,7 @@ def score_incoming(batch_size: _BatchSize = None, settle_seconds: _SettleSeconds
     given = {"batch_size": batch_size, "settle_seconds": settle_seconds}
     settings = read_settings().model_copy(update={key: value for key, value in given.items() if value is not None})
     open_ledger(settings)
-    with open_scan(settings, flow_run_id=str(get_run_context().flow_run.id)) as scan:
+    with open_scan(settings, flow_run_id=flow_run.id) as scan:
         for number, files in enumerate(scan.find_batches(), start=1):
             score_batch(scan, files, number)
         publish_counts(scan.counts)
@@ -51,7 +52,8 @@ def score_incoming(batch_size: _BatchSize = None, settle_seconds: _SettleSeconds
 )
 def score_batch(scan: Scan, files: list[FileSeen], number: int) -> None:
     """Score one batch of files; what a retry finds scored already is not scored again."""
-    shown = create_progress_artifact(0.0, key="scoring", description=f"batch {number}: {len(files)} files")
+    description = f"batch {number}: {len(files)} files"
+    shown = cast(UUID, create_progress_artifact(0.0, key="scoring", description=description))  # no coroutine here
     done = 0
 
     def advance(count: int) -> None:

@@ -17,10 +17,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from flows.settings import Settings
+from flows.settings import CHECKOUT, Settings
 from xray_core.errors import PersonNeeded, RefusedInput
 
-CHECKOUT = Path(__file__).resolve().parent.parent
 POOL = "xray-pool"
 _PREFECT = str(Path(sys.executable).with_name("prefect"))
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")

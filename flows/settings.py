@@ -12,8 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from xray_core.errors import RefusedInput
 from xray_core.records import Label
 
-
-_CHECKOUT = Path(__file__).resolve().parent.parent
+CHECKOUT = Path(__file__).resolve().parent.parent
 
 
 class Settings(BaseSettings):
@@ -44,9 +43,7 @@ class Settings(BaseSettings):
     retrain_after: Annotated[int, Field(ge=1)] | None = Field(
         None, description="new trainable labels that make a retraining due; overrides retraining-policy.toml"
     )
-    retraining_policy: Path = Field(
-        _CHECKOUT / "retraining-policy.toml", description="what retraining may do, and when"
-    )
+    retraining_policy: Path = Field(CHECKOUT / "retraining-policy.toml", description="what retraining may do, and when")
     class_names: dict[str, Label] = Field(
         {"covid": Label.COVID, "normal": Label.NORMAL}, description="folder or reader word to label, as JSON"
     )
@@ -93,7 +90,7 @@ class Settings(BaseSettings):
 def read_settings() -> Settings:
     """Read the environment and `.env`; raises RefusedInput naming every wrong variable and what it takes."""
     try:
-        return Settings()  # type: ignore[call-arg]  # pydantic-settings fills the fields
+        return Settings()
     except ValidationError as error:
         problems = [
             f"XRAY_{'_'.join(str(part).upper() for part in problem['loc'][:1])}: received {problem['input']!r}; "

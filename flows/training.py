@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import Engine
 
-from db import labels, model_registry, training_runs, xrays
+from db import evaluations, labels, model_registry, training_runs, xrays
 from db.engine import check_schema, open_engine, snapshot, transaction
-from db.model_registry import ModelRecord
-from flows.candidate import Candidate, load_in_fresh_process, save_candidate
+from flows.candidate import Candidate, publish_candidate, save_aside
 from flows.home import check_free_space, read_site_key
 from flows.material import Material, Side, gather_material, read_xrays
 from flows.policy import read_policy
 from flows.scanner_lock import hold_scanner_lock, is_scanner_alive
 from flows.settings import Settings
+from flows.versions import next_version
 from xray_core.evaluation import Evaluation, evaluate
-from xray_core.keras_classifier import KerasClassifier
 from xray_core.model_folder import open_classifier, read_manifest
 from xray_core.operating_point import choose_operating_point
 from xray_core.promotion import GateEvidence, PromotionDecision, decide_promotion
-from xray_core.records import EpochRecord, OperatingPoint, OutputMeaning, Split, Verdict
+from xray_core.records import EpochRecord, OperatingPoint, Split, Verdict
 from xray_core.scoring import Classifier
 from xray_core.shortcuts import ShortcutAudit, audit_shortcuts
 from xray_core.training import Trained, TrainingOptions, train_network
@@ -52,6 +52,7 @@ class Judgement:
     """Candidate and champion on the same frozen test X-rays, the audit, and what the gate says of them."""
 
     operating_point: OperatingPoint
+    scores: NDArray[np.float32]
     candidate: Evaluation
     champion: Evaluation | None
     champion_version: str | None
@@ -106,6 +107,7 @@ class Training:
                 is_alive=lambda trainer: is_scanner_alive(self._settings.home / "run", trainer),
                 trigger=trigger,
                 policy_sha256=read_policy(self._settings).sha256,
+                flow_run_id=flow_run_id,
             )
         return None if run_id is None else Claim(run_id, digest, watermark, trigger, flow_run_id)
 
@@ -114,7 +116,7 @@ class Training:
     ) -> Material:
         """Decode the labelled X-rays, split them by patient, and freeze the sides of patients that are new."""
         with snapshot(self._engine) as session:
-            labelled = labels.trainable_labels(session)
+            labelled = labels.latest_labels(session)
             frozen = xrays.read_splits(session)
         material = gather_material(
             self._settings,
@@ -122,6 +124,7 @@ class Training:
             frozen,
             read_site_key(self._settings),
             options.preprocessing,
+            used_before=frozenset(xray.sha256 for xray in labelled if xray.group in frozen),
             on_progress=on_progress,
         )
         with transaction(self._engine) as session:
@@ -144,10 +147,154 @@ class Training:
             on_epoch,
         )
 
-    def judge(self, material: Material, trained: Trained, aside: Candidate) -> Judgement:
+    def save(self, material: Material, trained: Trained, options: TrainingOptions, folder: Path) -> Candidate:
+        """Save model, twin and history into an empty folder; the twin is checked on every held-out X-ray."""
+        held_out = np.concatenate([material.sides[split].images for split in (Split.VALIDATION, Split.TEST)])
+        version = next_version(self._settings, self._engine, options.architecture.value)
+        return save_aside(version, trained, material.preprocessing, folder, held_out)
+
+    def judge(self, material: Material, saved: Candidate) -> Judgement:
         """Lock the thresholds on validation, judge candidate and champion on test, audit, ask the gate."""
-        champion = self._read_champion()
-        evidence = None if champion is None else self._judge_champion(champion, material)
-        policy = read_policy(self._settings)
-        decision = decide_promotion(candidate_evidence, evidence, policy)
-        raise NotImplementedError
+        validation, test = material.sides[Split.VALIDATION], material.sides[Split.TEST]
+        point = choose_operating_point(
+            saved.classifier.predict(validation.images).astype(np.float64),
+            validation.is_covid,
+            target_sensitivity=self._settings.target_sensitivity,
+        )
+        audit = audit_material(material, saved.classifier)
+        scores = saved.classifier.predict(test.images)
+        champion = self._judge_champion(test)
+        candidate = GateEvidence(
+            version=saved.version,
+            xrays=[xray.sha256 for xray in test.xrays],
+            probabilities=scores.tolist(),
+            is_covid=test.is_covid.tolist(),
+            patients=test.groups,
+            operating_point=point,
+            slices=test.slices,
+            reproduces_probe=saved.reproduces_probe,
+            audit=audit.verdict,
+        )
+        return Judgement(
+            operating_point=point,
+            scores=scores,
+            candidate=self._evaluate(candidate),
+            champion=None if champion is None else self._evaluate(champion),
+            champion_version=None if champion is None else champion.version,
+            audit=audit,
+            decision=decide_promotion(candidate, champion, read_policy(self._settings)),
+        )
+
+    def conclude(
+        self,
+        claim: Claim,
+        candidate: Candidate,
+        options: TrainingOptions,
+        judgement: Judgement,
+        documents: dict[str, bytes],
+    ) -> Conclusion:
+        """Put the candidate's folder in place, then in one transaction register it, promote or reject it, and end.
+
+        A kill between the two leaves a folder that nobody scores with; the training is then given out again.
+        """
+        manifest = publish_candidate(
+            self._settings.models_dir,
+            candidate,
+            options,
+            judgement.operating_point,
+            label_set_sha256=claim.label_set_sha256,
+            documents=documents,
+        )
+        decision, actor, now = judgement.decision, f"gate ({claim.trigger})", datetime.now(UTC)
+        with transaction(self._engine) as session:
+            model = model_registry.add_model(
+                session,
+                manifest,
+                proven=decision.proven,
+                audit_verdict=judgement.audit.verdict,
+                actor=actor,
+                now=now,
+            )
+            evaluation_id = evaluations.add_evaluation(
+                session,
+                model_id=model.model_id,
+                set_name=Split.TEST.value,
+                label_set_sha256=claim.label_set_sha256,
+                figures=json.loads(judgement.candidate.to_json()),
+                now=now,
+            )
+            decide = model_registry.promote if decision.verdict is Verdict.PROMOTE else model_registry.reject
+            decide(
+                session,
+                manifest.version,
+                actor=actor,
+                reason=f"{decision.verdict.value}: {decision.reason}",
+                evaluation_id=evaluation_id,
+                now=now,
+            )
+            training_runs.finish_training(
+                session,
+                claim.run_id,
+                scanner=self._trainer,
+                candidate_model_id=model.model_id,
+                verdict=decision.verdict,
+                reason=decision.reason,
+                now=now,
+            )
+        return Conclusion(manifest.version, decision.verdict, decision.reason, decision.verdict is Verdict.PROMOTE)
+
+    @contextmanager
+    def released_on_failure(self, claim: Claim) -> Iterator[None]:
+        """Give the label set back when a step fails, so that the next request may train on it."""
+        try:
+            yield
+        except BaseException as error:
+            with transaction(self._engine) as session:
+                training_runs.fail_training(
+                    session, claim.run_id, scanner=self._trainer, reason=type(error).__name__, now=datetime.now(UTC)
+                )
+            raise
+
+    def _judge_champion(self, test: Side) -> GateEvidence | None:
+        """The champion's scores on the same X-rays, by its own preprocessing, at its own operating point."""
+        with snapshot(self._engine) as session:
+            champion = model_registry.champion(session)
+        if champion is None:
+            return None
+        folder = self._settings.models_dir / champion.version
+        manifest = read_manifest(folder)
+        classifier = open_classifier(folder, expected_onnx_sha256=champion.onnx_sha256)
+        decoded, _ = read_xrays(self._settings, test.xrays, manifest.preprocessing)
+        images = np.stack([decoded[xray.sha256].grey for xray in test.xrays])
+        return GateEvidence(
+            version=champion.version,
+            xrays=[xray.sha256 for xray in test.xrays],
+            probabilities=classifier.predict(images).tolist(),
+            is_covid=test.is_covid.tolist(),
+            patients=test.groups,
+            operating_point=manifest.operating_point,
+            slices=test.slices,
+        )
+
+    def _evaluate(self, evidence: GateEvidence) -> Evaluation:
+        return evaluate(
+            evidence.probabilities,
+            evidence.is_covid,
+            evidence.patients,
+            evidence.operating_point,
+            prevalence=self._settings.prevalence,
+            slices=evidence.slices,
+        )
+
+
+def audit_material(material: Material, classifier: Classifier) -> ShortcutAudit:
+    """The shortcut audit of a model on all its labelled X-rays; each figure is cross-validated by patient."""
+    sides = [material.sides[split] for split in Split]
+    return audit_shortcuts(
+        np.concatenate([side.images for side in sides]),
+        [facts for side in sides for facts in side.facts],
+        np.concatenate([side.is_covid for side in sides]),
+        [group for side in sides for group in side.groups],
+        [xray.source for side in sides for xray in side.xrays],
+        classifier.predict,
+    )

@@ -27,7 +27,7 @@ from pydicom.uid import (
 from xray_core.dicom_pixels import DAMAGE, decode_pixels
 from xray_core.errors import UnreadableXray
 from xray_core.image_limits import ImageLimits
-from xray_core.records import FileFormat, Flag, ImageFacts, ReasonCode
+from xray_core.records import FileFormat, Flag, ImageFacts, ReasonCode, age_group
 
 # Its warnings quote tag values. Nothing that a tag holds may reach a log.
 logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
@@ -223,13 +223,9 @@ def _flags(dataset: Dataset) -> tuple[Flag, ...]:
 
 
 def _age_group(age: str) -> str | None:
-    """An Age String ("062Y", "18M") as its decade; everyone from 90 on is one group, as privacy rules ask."""
+    """An Age String ("062Y", "018M") as its band."""
     found = re.fullmatch(r"\s*(\d{1,3})([DWMY]?)\s*", age)
-    if found is None:
-        return None
-    years = int(found[1]) // {"D": 365, "W": 52, "M": 12}.get(found[2], 1)
-    decade = years // 10 * 10
-    return "90+" if decade >= 90 else f"{decade}-{decade + 9}"
+    return None if found is None else age_group(int(found[1]) / {"D": 365, "W": 52, "M": 12}.get(found[2], 1))
 
 
 def _one_of(known: frozenset[str], dataset: Dataset, keyword: str) -> str | None:

@@ -19,9 +19,11 @@ _BATCH = 16
 def grad_cam(classifier: KerasClassifier, grey: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Heat maps (n, height, width) float32 in 0..1 of what speaks for covid in X-rays (n, height, width) uint8.
 
-    Each map's hottest place is 1; a map is all 0 where nothing speaks for covid. Method: Selvaraju et al.,
-    "Grad-CAM", ICCV 2017, on the last feature maps before they are flattened or pooled away. It
-    shows coarse attention, not lesions. Raises IncompatibleModel for a network without feature maps.
+    Each map's hottest place is 1; a map is all 0 where nothing speaks for covid. Method: the last feature maps
+    before they are flattened or pooled away, each place times its own gradient (Draelos and Carin, "HiResCAM",
+    2020). Where a network pools its maps this is Grad-CAM (Selvaraju et al., ICCV 2017); where it flattens them,
+    as seed_cnn does, Grad-CAM's averaged gradients leave most maps empty. It shows coarse attention, not lesions.
+    Raises IncompatibleModel for a network without feature maps.
     """
     looker = _make_looker(classifier)
     parts = [_explain(looker, classifier, grey[start : start + _BATCH]) for start in range(0, len(grey), _BATCH)]
@@ -31,20 +33,22 @@ def grad_cam(classifier: KerasClassifier, grey: NDArray[np.uint8]) -> NDArray[np
 def _make_looker(classifier: KerasClassifier) -> keras.Model:
     """The same network with two outputs: its last feature maps, and what its verdict is made from."""
     layers = classifier.model.layers
-    maps = [layer for layer in layers if not isinstance(layer, keras.layers.InputLayer) and _is_map(layer.output)]
+    # By what the next layer takes: a layer that is a network itself has another output inside than outside.
+    maps = [layer.input for layer in layers if not isinstance(layer, keras.layers.InputLayer) and _is_map(layer.input)]
+    maps = [each for each in maps if not any(each is given for given in classifier.model.inputs)]
     if not maps:
         raise IncompatibleModel("the network has no feature maps to explain; Grad-CAM needs a convolution")
     last = layers[-1]
     # Before the sigmoid: where the network is certain, the sigmoid's own gradient is 0 and the map would be blank.
     is_activation = isinstance(last, keras.layers.Activation) and classifier.output in _SIGMOIDS
-    return keras.Model(classifier.model.inputs, [maps[-1].output, last.input if is_activation else last.output])
+    return keras.Model(classifier.model.inputs, [maps[-1], last.input if is_activation else last.output])
 
 
 _SIGMOIDS = (OutputMeaning.SIGMOID_COVID, OutputMeaning.SIGMOID_NORMAL)
 
 
-def _is_map(output: Any) -> bool:
-    return hasattr(output, "shape") and len(output.shape) == 4
+def _is_map(tensor: Any) -> bool:
+    return hasattr(tensor, "shape") and len(tensor.shape) == 4
 
 
 def _explain(looker: keras.Model, classifier: KerasClassifier, grey: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -54,8 +58,7 @@ def _explain(looker: keras.Model, classifier: KerasClassifier, grey: NDArray[np.
         features, verdict = looker(inputs, training=False)
         covid = _speaks_for_covid(verdict, classifier.output)
     gradients = tape.gradient(covid, features)
-    importance = tf.reduce_mean(gradients, axis=(1, 2), keepdims=True)
-    heat = tf.nn.relu(tf.reduce_sum(importance * features, axis=-1, keepdims=True))
+    heat = tf.nn.relu(tf.reduce_sum(gradients * features, axis=-1, keepdims=True))
     heat = tf.image.resize(heat, grey.shape[1:])[..., 0].numpy()
     hottest = heat.max(axis=(1, 2), keepdims=True)
     scaled: NDArray[np.float32] = np.divide(heat, hottest, out=np.zeros_like(heat), where=hottest > 0)

@@ -13,6 +13,7 @@ from xray_core.intervals import (
     Cohort,
     Figure,
     Floats,
+    area_interval,
     difference_interval,
     effective_number,
     percentile_interval,
@@ -133,7 +134,7 @@ def _area_interval(cohort: Cohort, resampled: tuple[float, Floats] | None) -> In
     if resampled is None:
         return None
     fewest = min(cohort.count_patients(cohort.is_covid), cohort.count_patients(~cohort.is_covid))
-    return share_interval(*resampled, patients=fewest, xrays=len(cohort.is_covid))
+    return area_interval(*resampled, patients=fewest, xrays=len(cohort.is_covid))
 
 
 def _effective_number(cohort: Cohort, part: _Share, resampled: tuple[float, Floats] | None) -> float:

@@ -91,36 +91,37 @@ def import_keras(
         np.savez(room / _PIXELS, *pixels)
         _run_child(room, source.name, limits)
         model = _read_answer(room, source.name, keras_sha256)
-        _check_twin(room / _TWIN, model)
+        _check_twin(room / _TWIN, source.name, model)
         (folder / "model.onnx").write_bytes((room / _TWIN).read_bytes())
     return model
 
 
-def check_keras_archive(path: Path) -> None:
-    """Refuse, without Keras, what is no `.keras` file or would unpack to something huge. Raises IncompatibleModel."""
-    if path.suffix != ".keras":
-        raise IncompatibleModel(f"{path.name}: only .keras files are imported, never {path.suffix or 'a folder'}")
+def check_keras_archive(path: Path, name: str) -> None:
+    """Refuse, without Keras, what is no `.keras` file or would unpack to something huge; messages call it `name`.
+
+    Raises IncompatibleModel.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
             sizes = {part.filename: part.file_size for part in archive.infolist() if not part.is_dir()}
     except (OSError, zipfile.BadZipFile) as error:
-        raise IncompatibleModel(f"{path.name}: missing, truncated or no .keras file (a zip archive)") from error
+        raise IncompatibleModel(f"{name}: missing, truncated or no .keras file (a zip archive)") from error
     missing = {"config.json", "model.weights.h5"} - sizes.keys()
     strange = {name for name in sizes if name not in _PARTS and not name.startswith("assets/")}
     if missing or strange:
         raise IncompatibleModel(
-            f"{path.name}: no .keras file: {len(missing)} of its parts are missing, {len(strange)} do not belong there"
+            f"{name}: no .keras file: {len(missing)} of its parts are missing, {len(strange)} do not belong there"
         )
     if max(sizes["config.json"], sizes.get("metadata.json", 0)) > _MAX_CONFIG_BYTES:
-        raise IncompatibleModel(f"{path.name}: its configuration unpacks to more than {_MAX_CONFIG_BYTES >> 20} MiB")
+        raise IncompatibleModel(f"{name}: its configuration unpacks to more than {_MAX_CONFIG_BYTES >> 20} MiB")
     if sum(sizes.values()) > _MAX_FILE_BYTES:
-        raise IncompatibleModel(f"{path.name}: it unpacks to more than {_MAX_FILE_BYTES >> 30} GiB")
+        raise IncompatibleModel(f"{name}: it unpacks to more than {_MAX_FILE_BYTES >> 30} GiB")
 
 
 def _copy_archive(source: Path, copy: Path) -> str:
     """Copy once, then judge and hash the copy: what is checked is what is used."""
     if source.suffix != ".keras":
-        check_keras_archive(source)
+        raise IncompatibleModel(f"{source.name}: only .keras files are imported, never {source.suffix or 'a folder'}")
     try:
         with source.open("rb") as given, copy.open("xb") as kept:
             if os.fstat(given.fileno()).st_size > _MAX_FILE_BYTES:
@@ -129,7 +130,7 @@ def _copy_archive(source: Path, copy: Path) -> str:
                 kept.write(block)
     except OSError as error:
         raise IncompatibleModel(f"{source.name}: it cannot be read: {error.strerror}") from error
-    check_keras_archive(copy)
+    check_keras_archive(copy, source.name)
     with copy.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -204,11 +205,14 @@ def _read_answer(room: Path, name: str, keras_sha256: str) -> ForeignModel:
     return model
 
 
-def _check_twin(twin: Path, model: ForeignModel) -> None:
+def _check_twin(twin: Path, name: str, model: ForeignModel) -> None:
     from xray_core.onnx_classifier import OnnxClassifier, check_parity
 
-    classifier = OnnxClassifier(twin, preprocessing=model.preprocessing, output=model.output)
-    check_parity(model.probabilities, classifier.predict(model.grey))
+    try:
+        classifier = OnnxClassifier(twin, preprocessing=model.preprocessing, output=model.output)
+        check_parity(model.probabilities, classifier.predict(model.grey))
+    except IncompatibleModel as refusal:
+        raise IncompatibleModel(f"{name}: {refusal}") from refusal
 
 
 def _main(room: Path) -> None:
@@ -236,10 +240,18 @@ def _limit_this_process(limits: ChildLimits) -> None:
 
 
 def _open_model(room: Path, request: dict[str, Any]) -> dict[str, Any]:
-    from xray_core.keras_classifier import KerasClassifier, export_onnx, inspect_model, load_untrusted_keras
+    from xray_core.keras_classifier import (
+        KerasClassifier,
+        export_onnx,
+        has_finite_weights,
+        inspect_model,
+        load_untrusted_keras,
+    )
     from xray_core.preprocessing import fit_pixels
 
     model = load_untrusted_keras(Path(request["model"]))
+    if not has_finite_weights(model):
+        raise IncompatibleModel("its weights are not all numbers")
     preprocessing, output, notes = inspect_model(
         model,
         positive_output=Label(request["positive_output"]),

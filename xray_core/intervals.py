@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri, stdtrit
+from scipy.special import betaincinv, ndtri, stdtrit
 
 from xray_core.records import Interval
 
@@ -95,17 +95,29 @@ def percentile_interval(value: float, resampled: Floats) -> Interval | None:
 
 
 def share_interval(value: float, resampled: Floats, *, patients: int, xrays: int) -> Interval | None:
-    """The interval of an area under a curve, a share or another figure in 0..1, honest at the ends and in small sets.
+    """The interval of a share of X-rays, honest at the ends.
 
-    At 1.0 every resample is 1.0 as well and its percentiles would claim certainty; below it, with 15 patients a
-    class and a true AUROC of 0.97, they hold the truth 80 times in 100 (simulated here). So the bootstrap gives the
-    variance; that says how many independent X-rays the patients are worth (Korn & Graubard, Survey Methodology
-    1998;24:193-201); the interval is Wilson's (1927) for that number. Simulated: 93 to 98 in 100.
+    At 1.0 every resample is 1.0 as well and its percentiles would claim certainty. So the bootstrap gives the
+    variance; that says how many independent X-rays the patients are worth; the interval is Clopper and Pearson's
+    exact one for that number (Korn & Graubard, Survey Methodology 1998;24:193-201). It covers 95 in 100 or more.
     """
     if not np.isfinite(value) or patients < 1:
         return None
-    low, high = wilson(value, effective_number(value, resampled, patients=patients, xrays=xrays))
-    return Interval(value, low, high)
+    number = effective_number(value, resampled, patients=patients, xrays=xrays)
+    return Interval(value, *clopper_pearson(value * number, number))
+
+
+def area_interval(value: float, resampled: Floats, *, patients: int, xrays: int) -> Interval | None:
+    """The interval of an area under a curve or another figure in 0..1, honest at the ends and in small sets.
+
+    As `share_interval`, with Wilson's interval: an area is finer than a share and the exact one would be too wide.
+    Percentiles held a true AUROC of 0.97 in 80 of 100 simulated cohorts of 15 patients a class; this in 93 to 98
+    over AUROC 0.70 to 0.97, 15 to 100 patients a class, 1 to 4 X-rays each.
+    """
+    if not np.isfinite(value) or patients < 1:
+        return None
+    number = effective_number(value, resampled, patients=patients, xrays=xrays)
+    return Interval(value, *wilson(value, number))
 
 
 def effective_number(value: float, resampled: Floats, *, patients: int, xrays: int) -> float:
@@ -121,11 +133,21 @@ def effective_number(value: float, resampled: Floats, *, patients: int, xrays: i
     return float(min(xrays, value * (1 - value) / variance * few_patients))
 
 
-def wilson(value: float, number: float) -> tuple[float, float]:
-    """Wilson's 95 % score interval of a share measured on a number of X-rays, which may be a fraction (JASA 1927)."""
-    z2 = float(ndtri(0.975)) ** 2
-    centre = (value + z2 / (2 * number)) / (1 + z2 / number)
-    half = np.sqrt(z2 * value * (1 - value) / number + (z2 / (2 * number)) ** 2) / (1 + z2 / number)
+def clopper_pearson(successes: float, trials: float) -> tuple[float, float]:
+    """The exact 95 % interval of a binomial share (Biometrika 1934;26:404-413); both numbers may be fractions."""
+    failures = trials - successes
+    low = 0.0 if successes <= 0 else float(betaincinv(successes, failures + 1, 0.025))
+    high = 1.0 if failures <= 0 else float(betaincinv(successes + 1, failures, 0.975))
+    return low, high
+
+
+def wilson(value: float, number: float, z: float = 1.959964) -> tuple[float, float]:
+    """Wilson's score interval of a share measured on a number of X-rays, which may be a fraction (JASA 1927;22:209).
+
+    `z` is the normal quantile of the wanted confidence, 1.96 for 95 %.
+    """
+    centre = (value + z**2 / (2 * number)) / (1 + z**2 / number)
+    half = z * np.sqrt(value * (1 - value) / number + (z / (2 * number)) ** 2) / (1 + z**2 / number)
     return (0.0 if value <= 0 else float(centre - half)), (1.0 if value >= 1 else float(centre + half))
 
 

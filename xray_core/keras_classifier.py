@@ -27,7 +27,7 @@ _BATCH = 32
 # What a damaged or hostile file was seen to make Keras raise.
 _LOADING_FAILURES = (
     *(ValueError, TypeError, KeyError, IndexError, OSError, AttributeError, ImportError, RuntimeError, EOFError),
-    *(MemoryError, UserWarning, zipfile.BadZipFile, tf.errors.OpError),
+    *(UserWarning, zipfile.BadZipFile, tf.errors.OpError),
 )
 
 
@@ -81,9 +81,16 @@ def load_untrusted_keras(path: Path) -> keras.Model:
             # Keras only warns when layers that it found no weights for keep their random ones.
             warnings.filterwarnings("error", "Skipping nested container|A total of", UserWarning)
             return keras.saving.load_model(path, safe_mode=True, compile=False)
+    except (MemoryError, tf.errors.ResourceExhaustedError) as error:
+        raise IncompatibleModel("Keras cannot load it: it needs more memory than there is for it") from error
     except _LOADING_FAILURES as error:
-        reason = " ".join(str(error).split())[:300]
-        raise IncompatibleModel(f"{path.name}: Keras cannot load it: {type(error).__name__}: {reason}") from error
+        reason = " ".join(str(error).split()).partition(". ")[0][:300]
+        raise IncompatibleModel(f"Keras cannot load it: {type(error).__name__}: {reason}") from error
+
+
+def has_finite_weights(model: keras.Model) -> bool:
+    """True when every weight is a number. Scores alone do not tell: TensorFlow's ReLU turns NaN into 0."""
+    return all(np.isfinite(weights).all() for weights in model.get_weights())
 
 
 def export_onnx(classifier: KerasClassifier, path: Path) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xray_core import metrics
-from xray_core.intervals import Cohort, Figure, Floats, resample_figures, share_interval
+from xray_core.intervals import Cohort, Figure, Floats, area_interval, resample_figures, share_interval
 from xray_core.records import Interval, LabelledXray, OperatingPoint
 
 TOO_FEW_XRAYS = 20
@@ -134,7 +134,7 @@ def _interval(
 ) -> Interval | None:
     if name not in resampled or not among.any():
         return None
-    patients = part.count_patients(among)
     if name == "auroc":
-        patients = min(part.count_patients(part.is_covid), part.count_patients(~part.is_covid))
-    return share_interval(*resampled[name], patients=patients, xrays=int(among.sum()))
+        fewest = min(part.count_patients(part.is_covid), part.count_patients(~part.is_covid))
+        return area_interval(*resampled[name], patients=fewest, xrays=int(among.sum()))
+    return share_interval(*resampled[name], patients=part.count_patients(among), xrays=int(among.sum()))

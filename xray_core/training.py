@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from xray_core.augmentation import augment
 from xray_core.errors import IncompatibleModel, InvalidDataset
-from xray_core.keras_classifier import KerasClassifier
+from xray_core.keras_classifier import KerasClassifier, has_finite_weights
 from xray_core.networks import build_network, default_preprocessing
 from xray_core.preprocessing import scale_pixels
 from xray_core.quiet_keras import keras, tf
@@ -99,9 +99,9 @@ def train_network(
         order = random.permutation(len(images))
         seen = _train_epoch(train_steps, images[order], is_covid[order], weights, preprocessing, options, random)
         train = _measure(seen, is_covid[order])
-        if not np.isfinite(train.loss):
+        if not (np.isfinite(train.loss) and has_finite_weights(model)):
             raise IncompatibleModel(
-                f"training diverged: the loss of epoch {epoch} of {options.epochs} is not a number"
+                f"training diverged: the loss or the weights of epoch {epoch} of {options.epochs} are no numbers"
                 f" ({options.optimizer.value}, learning rate {options.rate:g}); try a smaller learning rate"
             )
         held_out = _measure(classifier.predict(held_out_images), held_out_is_covid)

@@ -12,7 +12,8 @@ import yaml
 from prefect import Flow
 
 from flows.import_labels import ENOUGH_LABELS
-from flows.service import CHECKOUT, POOL
+from flows.service import POOL
+from flows.settings import CHECKOUT
 
 DEPLOYMENTS: list[dict[str, Any]] = yaml.safe_load((CHECKOUT / "prefect.yaml").read_text())["deployments"]
 BY_NAME = {deployment["name"]: deployment for deployment in DEPLOYMENTS}

@@ -74,6 +74,17 @@ def test_the_map_is_empty_where_nothing_speaks_for_covid() -> None:
     assert grad_cam(classifier, bright_corner()).max() == 0
 
 
+def test_a_network_within_a_network_can_be_explained() -> None:
+    base = keras.applications.VGG16(weights=None, include_top=False, input_shape=(64, 64, 3))
+    model = keras.Sequential([base, keras.layers.Flatten(), keras.layers.Dense(2, activation="softmax")])
+    classifier = KerasClassifier(model, Preprocessing(64, 64, 3, Scaling.UNIT), OutputMeaning.SOFTMAX_NORMAL_FIRST)
+
+    heat = grad_cam(classifier, np.random.default_rng(0).integers(0, 256, (2, 64, 64), dtype=np.uint8))
+
+    assert heat.shape == (2, 64, 64)
+    assert heat.max() == 1
+
+
 def test_a_network_without_feature_maps_is_refused() -> None:
     layers = keras.layers
     model = keras.Sequential([keras.Input((24, 24, 1)), layers.Flatten(), layers.Dense(1, activation="sigmoid")])

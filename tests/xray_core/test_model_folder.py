@@ -6,7 +6,6 @@ import dataclasses
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -258,29 +257,40 @@ def test_a_damaged_probe_stops_the_load(tmp_path: Path, models: Path, damage: st
         open_classifier(folder, expected_onnx_sha256=hash_file(folder / "model.onnx"))
 
 
-SAVE_IN_A_LOOP = """
-import itertools, shutil, sys
+SAVE_AND_KILL = """
+import itertools, json, os, shutil, signal, sys, time
+from datetime import UTC, datetime
 from pathlib import Path
 import numpy as np
-from tests.xray_core.test_model_folder import save
-models_dir, models, name = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+from xray_core.model_folder import read_manifest, write_model_folder
+models_dir, template, delays = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
+old = read_manifest(template)
+parts = {name: getattr(old, name) for name in (
+    "architecture", "preprocessing", "output", "operating_point", "label_set_sha256", "created_at", "code_revision",
+    "seed", "training")}
 def fill(folder):
-    shutil.copy(models / "model.keras", folder)
-    shutil.copy(models / "model.onnx", folder)
+    shutil.copy(template / "model.keras", folder)
+    shutil.copy(template / "model.onnx", folder)
     (folder / "history.csv").write_bytes(bytes(2_000_000))
-print("ready", flush=True)
-for count in itertools.count():
-    save(models_dir, models, version=f"{name}-{count}", fill=fill)
+for number, delay in enumerate(delays):
+    saver = os.fork()
+    if saver == 0:
+        for count in itertools.count():
+            write_model_folder(
+                models_dir, version=f"{number}-{count}", probe=np.load(template / "probe.npy"), fill=fill, **parts)
+    time.sleep(delay)
+    os.kill(saver, signal.SIGKILL)
+    os.waitpid(saver, 0)
 """
 
 
 def test_twenty_kills_while_saving_leave_no_half_saved_version(tmp_path: Path, models: Path) -> None:
     delays = np.random.default_rng(4).uniform(0.02, 0.25, 20)
+    template = save(tmp_path, models)
     models_dir = tmp_path / "models"
-    # One process that has paid for its imports; each saving process is forked from it and killed.
-    command = [sys.executable, "-c", KILL_LOOP, str(models_dir), str(models), json.dumps(list(delays))]
 
-    subprocess.run(command, check=True, cwd=Path(__file__).parents[2], timeout=100)
+    # One process pays for the imports; each saving process is forked from it, and killed.
+    subprocess.run([sys.executable, "-c", SAVE_AND_KILL, models_dir, template, json.dumps(list(delays))], check=True)
 
     published = [folder for folder in models_dir.iterdir() if not folder.name.startswith(".")]
     unfinished = [folder for folder in models_dir.iterdir() if folder.name.startswith(".saving-")]
@@ -294,23 +304,3 @@ def test_twenty_kills_while_saving_leave_no_half_saved_version(tmp_path: Path, m
     for folder in unfinished:
         os.utime(folder, (old, old))
     assert remove_unfinished(models_dir) == len(unfinished)
-
-
-KILL_LOOP = """
-import itertools, json, os, shutil, signal, sys, time
-from pathlib import Path
-from tests.xray_core.test_model_folder import save
-models_dir, models, delays = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
-def fill(folder):
-    shutil.copy(models / "model.keras", folder)
-    shutil.copy(models / "model.onnx", folder)
-    (folder / "history.csv").write_bytes(bytes(2_000_000))
-for number, delay in enumerate(delays):
-    saver = os.fork()
-    if saver == 0:
-        for count in itertools.count():
-            save(models_dir, models, version=f"{number}-{count}", fill=fill)
-    time.sleep(delay)
-    os.kill(saver, signal.SIGKILL)
-    os.waitpid(saver, 0)
-"""

@@ -65,7 +65,7 @@ def upgrade() -> None:
 def _create_xrays_and_files() -> None:
     op.create_table(
         "xrays",
-        _id("xrays"),
+        _id(),
         sa.Column("sha256", sa.String(64), nullable=False),
         sa.Column("patient", sa.Text),
         sa.Column("source", sa.Text),
@@ -86,7 +86,7 @@ def _create_xrays_and_files() -> None:
     )
     op.create_table(
         "incoming_files",
-        _id("incoming_files"),
+        _id(),
         sa.Column("name", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False),
         sa.Column("size", sa.BigInteger, nullable=False),
         sa.Column("mtime_ns", sa.BigInteger, nullable=False),
@@ -133,7 +133,7 @@ def _create_xrays_and_files() -> None:
 def _create_models_and_evaluations() -> None:
     op.create_table(
         "models",
-        _id("models"),
+        _id(),
         sa.Column("version", sa.Text, nullable=False),
         _word("models", "stage", ("candidate", "champion", "retired", "rejected")),
         sa.Column("architecture", sa.Text, nullable=False),
@@ -150,7 +150,7 @@ def _create_models_and_evaluations() -> None:
     _index("uq_models_champion", "models", "stage", where="stage = 'champion'", unique=True)
     op.create_table(
         "evaluations",
-        _id("evaluations"),
+        _id(),
         _reference("evaluations", "model_id", "models"),
         sa.Column("set_name", sa.Text, nullable=False),
         sa.Column("label_set_sha256", sa.String(64), nullable=False),
@@ -159,7 +159,7 @@ def _create_models_and_evaluations() -> None:
     )
     op.create_table(
         "champion_terms",
-        _id("champion_terms"),
+        _id(),
         _reference("champion_terms", "model_id", "models"),
         _time("since"),
         _time("until", nullable=True),
@@ -172,7 +172,7 @@ def _create_models_and_evaluations() -> None:
 def _create_results_and_labels() -> None:
     op.create_table(
         "results",
-        _id("results"),
+        _id(),
         _reference("results", "xray_id", "xrays"),
         _reference("results", "model_id", "models"),
         sa.Column("preprocessing_version", sa.Text, nullable=False),
@@ -194,7 +194,7 @@ def _create_results_and_labels() -> None:
     )
     op.create_table(
         "labels",
-        _id("labels"),
+        _id(),
         _reference("labels", "xray_id", "xrays"),
         _word("labels", "label", LABELS),
         sa.Column("reader", sa.Text),
@@ -217,7 +217,7 @@ def _create_results_and_labels() -> None:
 def _create_runs_and_audit() -> None:
     op.create_table(
         "training_runs",
-        _id("training_runs"),
+        _id(),
         sa.Column("label_set_sha256", sa.String(64), nullable=False),
         _word("training_runs", "state", ("running", "finished", "failed")),
         sa.Column("label_watermark", sa.BigInteger, nullable=False),
@@ -237,7 +237,7 @@ def _create_runs_and_audit() -> None:
     )
     op.create_table(
         "scans",
-        _id("scans"),
+        _id(),
         _time("started_at"),
         _time("finished_at"),
         sa.Column("scans", sa.Integer, nullable=False),
@@ -318,7 +318,7 @@ def _bigint() -> sa.types.TypeEngine[int]:
     return sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
 
-def _id(table: str) -> sa.Column[int]:
+def _id() -> sa.Column[int]:
     return sa.Column("id", _bigint(), primary_key=True)
 
 
@@ -333,9 +333,7 @@ def _word(table: str, name: str, words: tuple[str, ...], *, nullable: bool = Fal
 
 
 def _reference(table: str, name: str, target: str, *, nullable: bool = False) -> sa.Column[int]:
-    return sa.Column(
-        name, sa.BigInteger, sa.ForeignKey(f"{target}.id", name=f"fk_{table}_{name}"), nullable=nullable
-    )
+    return sa.Column(name, sa.BigInteger, sa.ForeignKey(f"{target}.id", name=f"fk_{table}_{name}"), nullable=nullable)
 
 
 def _rule(table: str, name: str, condition: str) -> sa.CheckConstraint:

@@ -1,0 +1,43 @@
+"""A copy of the database that is whole, made while the service runs."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from xray_core.errors import RefusedInput
+
+
+def backup_database(engine: Engine, target: Path) -> None:
+    """Copy a SQLite database into `target` (0600) as of one moment; written aside and renamed when whole.
+
+    Raises RefusedInput on PostgreSQL, whose own pg_dump does this.
+    """
+    if engine.dialect.name != "sqlite" or not engine.url.database:
+        raise RefusedInput(f"{engine.url.render_as_string()}: back up PostgreSQL with its own pg_dump")
+    aside = target.with_name(f".{target.name}.part")
+    aside.unlink(missing_ok=True)
+    os.close(os.open(aside, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    try:
+        with (
+            closing(sqlite3.connect(engine.url.database, timeout=30)) as source,
+            closing(sqlite3.connect(aside)) as copy,
+        ):
+            source.backup(copy)  # all pages in one step: a writer cannot make it start again
+        _sync(aside)
+        aside.replace(target)
+        _sync(target.parent)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,48 @@
+"""Evaluations: how models did on named sets of labelled X-rays."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from db.schema import EvaluationRow, ModelRow
+from xray_core.records import EvaluationRecord
+
+
+def add_evaluation(
+    session: Session,
+    *,
+    model_id: int,
+    set_name: str,
+    label_set_sha256: str,
+    figures: Mapping[str, object],
+    now: datetime,
+) -> int:
+    """Store the figures of a model on a set and return the evaluation's id. NaN is refused: JSON has none."""
+    row = EvaluationRow(
+        model_id=model_id,
+        set_name=set_name,
+        label_set_sha256=label_set_sha256,
+        figures=json.dumps(figures, sort_keys=True, allow_nan=False),
+        created_at=now,
+    )
+    session.add(row)
+    session.flush()
+    return row.id
+
+
+def list_evaluations(session: Session, *, version: str | None = None) -> list[EvaluationRecord]:
+    """All evaluations, or those of one model, in the order they were made."""
+    row = EvaluationRow
+    statement = (
+        select(row.id, ModelRow.version, row.set_name, row.label_set_sha256, row.figures, row.created_at)
+        .join(ModelRow, ModelRow.id == row.model_id)
+        .order_by(row.id)
+    )
+    if version is not None:
+        statement = statement.where(ModelRow.version == version)
+    return [EvaluationRecord(*values) for values in session.execute(statement).tuples()]

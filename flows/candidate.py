@@ -1,0 +1,129 @@
+"""A trained candidate: its twin, its proof that it loads elsewhere, and the folder that keeps it."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flows.fresh_load import reproduces_in_fresh_process
+from flows.settings import CHECKOUT
+from xray_core.keras_classifier import KerasClassifier, export_checked, layer_table, save_keras
+from xray_core.model_folder import write_model_folder
+from xray_core.preprocessing import fit_pixels
+from xray_core.records import Label, ModelManifest, OperatingPoint, OutputMeaning, Preprocessing
+from xray_core.sample_xrays import draw_xray
+from xray_core.training import Trained, TrainingOptions, write_history
+
+_PROBE_XRAYS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A trained model with its saved files in a folder of its own, not yet registered."""
+
+    version: str
+    classifier: KerasClassifier
+    folder: Path
+    probe: NDArray[np.uint8]
+    parity: float
+    reproduces_probe: bool
+    layers: tuple[tuple[str, str, str, int], ...]
+
+
+def save_aside(
+    version: str, trained: Trained, preprocessing: Preprocessing, folder: Path, held_out: NDArray[np.uint8]
+) -> Candidate:
+    """Save model, twin and history into `folder`, and load the twin in a fresh process.
+
+    Raises IncompatibleModel when the twin differs from Keras by more than 1e-5 on the held-out X-rays (n, h, w).
+    """
+    classifier = KerasClassifier(trained.model, preprocessing, OutputMeaning.SIGMOID_COVID)
+    save_keras(trained.model, folder / "model.keras")
+    parity = export_checked(classifier, folder / "model.onnx", held_out)
+    write_history(folder / "history.csv", trained.history)
+    probe = draw_probe(preprocessing)
+    return Candidate(
+        version=version,
+        classifier=classifier,
+        folder=folder,
+        probe=probe,
+        parity=parity,
+        reproduces_probe=reproduces_in_fresh_process(
+            folder / "model.onnx", preprocessing, OutputMeaning.SIGMOID_COVID, probe, classifier.predict(probe)
+        ),
+        layers=layer_table(trained.model),
+    )
+
+
+def publish_candidate(
+    models_dir: Path,
+    candidate: Candidate,
+    options: TrainingOptions,
+    operating_point: OperatingPoint,
+    *,
+    label_set_sha256: str,
+    documents: dict[str, bytes],
+) -> ModelManifest:
+    """Put the candidate's immutable folder in place, whole, with its documents (plots, card, figures) by file name."""
+
+    def fill(folder: Path) -> None:
+        shutil.copytree(candidate.folder, folder, dirs_exist_ok=True)
+        for name, content in documents.items():
+            (folder / name).write_bytes(content)
+
+    return write_model_folder(
+        models_dir,
+        version=candidate.version,
+        architecture=options.architecture.value,
+        preprocessing=candidate.classifier.preprocessing,
+        output=candidate.classifier.output,
+        operating_point=operating_point,
+        label_set_sha256=label_set_sha256,
+        created_at=datetime.now(UTC),
+        code_revision=code_revision(),
+        seed=options.seed,
+        training=describe_options(options),
+        probe=candidate.probe,
+        fill=fill,
+    )
+
+
+def draw_probe(preprocessing: Preprocessing) -> NDArray[np.uint8]:
+    """Synthetic X-rays that every load of a model is tried on: no patient's picture travels with a model."""
+    rng = np.random.default_rng(20260101)
+    labels = [Label.COVID, Label.NORMAL] * (_PROBE_XRAYS // 2)
+    return np.stack([fit_pixels(draw_xray(rng, label, 256), preprocessing) for label in labels])
+
+
+def describe_options(options: TrainingOptions) -> dict[str, str | int | float | bool | None]:
+    """The options as model.json keeps them; of local weights only their file's name."""
+    return {
+        "architecture": options.architecture.value,
+        "optimizer": options.optimizer.value,
+        "learning_rate": options.rate,
+        "epochs": options.epochs,
+        "batch_size": options.batch_size,
+        "shear": options.shear,
+        "zoom": options.zoom,
+        "horizontal_flip": options.horizontal_flip,
+        "balance_classes": options.balance_classes,
+        "seed": options.seed,
+        "weights": options.weights.name if options.weights else None,
+        "input_size": options.input_size,
+        "trainable_base": options.trainable_base,
+    }
+
+
+def code_revision() -> str:
+    """The commit that this code is, with `+changes` where files differ from it; `unknown` outside a checkout."""
+    asked = ["git", "-C", str(CHECKOUT), "describe", "--always", "--abbrev=40", "--match=", "--dirty=+changes"]
+    try:
+        return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"

@@ -1,0 +1,77 @@
+"""Is a retraining due? The ledger knows; an event only says so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy.orm import Session
+
+from db import labels, training_runs
+from db.engine import check_schema, open_engine, snapshot
+from flows.policy import read_policy
+from flows.scanner_lock import is_scanner_alive
+from flows.settings import Settings
+from xray_core.promotion import LabelCounts, TrainingHistory, is_retraining_due
+from xray_core.records import Label, TrainingRun, TrainingState, Verdict
+from xray_core.training_set import digest_label_set
+
+# What starts by hand says nothing about how often retraining may start by itself.
+AUTOMATIC = "event"
+
+
+@dataclass(frozen=True, slots=True)
+class RetrainingDue:
+    """Whether a retraining is due and why (not); `claimed` when somebody trains on these labels, or has."""
+
+    due: bool
+    claimed: bool
+    new_labels: int
+    reason: str
+
+
+def read_due(settings: Settings) -> RetrainingDue:
+    """Ask the ledger, by the retraining policy in force."""
+    engine = open_engine(settings.url)
+    try:
+        check_schema(engine)
+        with snapshot(engine) as session:
+            return _read_due(session, settings)
+    finally:
+        engine.dispose()
+
+
+def _read_due(session: Session, settings: Settings) -> RetrainingDue:
+    now = datetime.now(UTC)
+    last = training_runs.last_finished(session)
+    found = labels.count_new_trainable(session, last.label_watermark if last else 0)
+    counts = LabelCounts(
+        new_labels=sum(found.new.values()),
+        covid_xrays=found.xrays.get(Label.COVID, 0),
+        normal_xrays=found.xrays.get(Label.NORMAL, 0),
+        covid_patients=found.patients.get(Label.COVID, 0),
+        normal_patients=found.patients.get(Label.NORMAL, 0),
+    )
+    claimed = training_runs.is_claimed(
+        session,
+        digest_label_set(labels.trainable_labels(session)),
+        now=now,
+        is_alive=lambda trainer: is_scanner_alive(settings.home / "run", trainer),
+    )
+    history = _read_history(training_runs.list_trainings(session), is_running=False)
+    decision = is_retraining_due(counts, read_policy(settings), history, now=now)
+    reason = "a training of these labels is at work or done" if decision.due and claimed else decision.reason
+    return RetrainingDue(decision.due, claimed, counts.new_labels, reason)
+
+
+def _read_history(trainings: list[TrainingRun], *, is_running: bool) -> TrainingHistory:
+    """The newest training comes first; only what began by itself counts."""
+    ended = [run for run in trainings if run.state is TrainingState.FINISHED and run.trigger == AUTOMATIC]
+    rejections = 0
+    for run in ended:
+        if run.verdict is not Verdict.REJECT:
+            break
+        rejections += 1
+    return TrainingHistory(
+        last_automatic=ended[0].finished_at if ended else None, rejections_in_a_row=rejections, is_running=is_running
+    )

@@ -1,0 +1,115 @@
+"""Moving model versions by hand: list, describe, promote past the gate, roll back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Engine
+
+from db import model_registry
+from db.engine import check_schema, open_engine, snapshot, transaction
+from flows.settings import Settings
+from xray_core.errors import RefusedInput
+from xray_core.model_folder import open_classifier, read_manifest, verify_model_folder
+from xray_core.records import ChampionTerm, ModelRecord
+
+
+def list_models(settings: Settings) -> list[ModelRecord]:
+    """Every model version, in the order of registration."""
+    with _open_ledger(settings) as engine, snapshot(engine) as session:
+        return model_registry.list_models(session)
+
+
+def describe_model(settings: Settings, version: str) -> dict[str, Any]:
+    """What the registry and model.json say of a version. Raises RefusedInput for an unknown one."""
+    model = _find(settings, version)
+    manifest = read_manifest(settings.models_dir / version)
+    point = manifest.operating_point
+    return {
+        "version": version,
+        "stage": model.stage.value,
+        "proven": model.proven,
+        "shortcut_audit": model.audit_verdict.value if model.audit_verdict else None,
+        "architecture": manifest.architecture,
+        "preprocessing": manifest.preprocessing.version,
+        "output": manifest.output.value,
+        "operating_point": f"negative below {point.lower:.4f}, positive from {point.upper:.4f}, between refer",
+        "label_set_sha256": manifest.label_set_sha256,
+        "created_at": manifest.created_at.isoformat(),
+        "code_revision": manifest.code_revision,
+        "training": manifest.training,
+        "keras_sha256": manifest.keras_sha256,
+        "onnx_sha256": manifest.onnx_sha256,
+        "folder": str(settings.models_dir / version),
+    }
+
+
+def promote_by_hand(settings: Settings, version: str, reason: str) -> None:
+    """Make a version champion past the gate, after loading and probing it. Raises RefusedInput without a reason."""
+    if not reason.strip():
+        raise RefusedInput("--reason: received nothing; expected why this model should be champion")
+    model = _find(settings, version)
+    _prove_usable(settings, model)
+    with _open_ledger(settings) as engine, transaction(engine) as session:
+        model_registry.promote(
+            session,
+            version,
+            actor="operator (override)",
+            reason=f"override: {reason}",
+            evaluation_id=None,
+            now=datetime.now(UTC),
+        )
+
+
+def roll_back(settings: Settings, reason: str) -> str:
+    """Make the previous champion champion again, once it has loaded and repeated its probe; returns its version."""
+    with _open_ledger(settings) as engine:
+        with snapshot(engine) as session:
+            target = model_registry.rollback_target(session)
+        if target is None:
+            raise RefusedInput("there is no earlier champion to go back to; `xray models history` shows all of them")
+        _prove_usable(settings, target)
+        with transaction(engine) as session:
+            model_registry.promote(
+                session,
+                target.version,
+                actor="operator (rollback)",
+                reason=f"rollback: {reason}",
+                evaluation_id=None,
+                now=datetime.now(UTC),
+            )
+    return target.version
+
+
+def read_history(settings: Settings) -> list[ChampionTerm]:
+    """Every time as champion, the first one first."""
+    with _open_ledger(settings) as engine, snapshot(engine) as session:
+        return model_registry.history(session)
+
+
+def _prove_usable(settings: Settings, model: ModelRecord) -> None:
+    """Raise ModelAltered or IncompatibleModel unless every file is as registered and the probe repeats."""
+    folder = settings.models_dir / model.version
+    verify_model_folder(folder, expected_onnx_sha256=model.onnx_sha256, expected_keras_sha256=model.keras_sha256)
+    open_classifier(folder, expected_onnx_sha256=model.onnx_sha256)
+
+
+def _find(settings: Settings, version: str) -> ModelRecord:
+    with _open_ledger(settings) as engine, snapshot(engine) as session:
+        found = model_registry.find_model(session, version)
+    if found is None:
+        raise RefusedInput(f"{version}: there is no such model; `xray models list` shows all of them")
+    return found
+
+
+@contextmanager
+def _open_ledger(settings: Settings) -> Iterator[Engine]:
+    engine = open_engine(settings.url)
+    try:
+        check_schema(engine)
+        yield engine
+    finally:
+        engine.dispose()

@@ -1,0 +1,113 @@
+"""How the service is doing: counts, champion, last scan, labels until retraining, and what needs a person."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from db import incoming_files, labels, model_registry, scans, training_runs
+from db.engine import check_schema, open_engine, snapshot
+from flows.settings import Settings
+from xray_core.records import RESEARCH_USE, AuditVerdict, ModelRecord, ScanRecord, TrainingRun, TrainingState
+
+# The schedule of score-incoming in prefect.yaml; three missed ones are an alarm.
+SCAN_INTERVAL = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """One look at the ledger. `alarms` are sentences; any of them makes `xray status` exit with 1."""
+
+    files: dict[str, int]
+    reasons: dict[str, int]
+    champion: ModelRecord | None
+    last_scan: ScanRecord | None
+    last_good_scan: datetime | None
+    labels_imported: int
+    trainings_finished: int
+    last_training: TrainingRun | None
+    alarms: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """For programs."""
+        return asdict(self)
+
+    def lines(self) -> list[str]:
+        """For people."""
+        told = [_tell_champion(self.champion)]
+        told.append("files: " + (", ".join(f"{n} {state}" for state, n in self.files.items() if n) or "none yet"))
+        told += [f"  {reason:28} {n}" for reason, n in sorted(self.reasons.items())]
+        if self.last_scan is not None:
+            ended = f"problem: {self.last_scan.problem}" if self.last_scan.problem else "good"
+            told.append(f"last scan: {self.last_scan.finished_at:%Y-%m-%d %H:%M:%S} UTC, {ended}")
+        told.append(f"labels: {self.labels_imported} imported from reviewers")
+        if self.last_training is not None:
+            told.append(_tell_training(self.last_training))
+        told += [f"ALARM: {alarm}" for alarm in self.alarms]
+        return [*told, RESEARCH_USE]
+
+
+def read_status(settings: Settings, *, now: datetime | None = None) -> Status:
+    """Read everything in one snapshot."""
+    engine = open_engine(settings.url)
+    try:
+        check_schema(engine)
+        with snapshot(engine) as session:
+            return _read(session, now or datetime.now(UTC))
+    finally:
+        engine.dispose()
+
+
+def _read(session: Session, now: datetime) -> Status:
+    trainings = training_runs.list_trainings(session)
+    champion, last, good = (
+        model_registry.champion(session),
+        scans.last_scan(session),
+        scans.last_good_scan(session),
+    )
+    return Status(
+        files={state.value: n for state, n in incoming_files.count_states(session).items()},
+        reasons={reason.value: n for reason, n in incoming_files.count_reasons(session).items()},
+        champion=champion,
+        last_scan=last,
+        last_good_scan=good.finished_at if good else None,
+        labels_imported=labels.count_imported(session),
+        trainings_finished=sum(run.state is TrainingState.FINISHED for run in trainings),
+        last_training=trainings[0] if trainings else None,
+        alarms=tuple(find_alarms(champion, last, good, now)),
+    )
+
+
+def find_alarms(
+    champion: ModelRecord | None, last: ScanRecord | None, good: ScanRecord | None, now: datetime
+) -> list[str]:
+    """What needs a person; pure. A service that has never scanned is not late, it is new."""
+    alarms: list[str] = []
+    if champion is None:
+        alarms.append("there is no champion: `xray train DATASET_DIR` or `xray models import` makes one")
+    late = last is not None and (good is None or now - good.finished_at > 3 * SCAN_INTERVAL)
+    if late and last is not None:
+        since = f"at {good.finished_at:%Y-%m-%d %H:%M:%S} UTC" if good else "never"
+        why = f"; the last one ended with {last.problem}" if last.problem else "; is `xray up` running?"
+        alarms.append(f"the last good scan was {since}, more than three intervals ago{why}")
+    return alarms
+
+
+def _tell_champion(champion: ModelRecord | None) -> str:
+    if champion is None:
+        return "champion: none"
+    proven = "proven" if champion.proven else "unproven"
+    audit = champion.audit_verdict.value if champion.audit_verdict else "not audited"
+    told = f"champion: {champion.version} ({proven}; shortcut audit: {audit})"
+    if champion.audit_verdict is AuditVerdict.CONFOUNDED:
+        told += "; it may have learned where films come from: do not believe its scores, read its MODEL_CARD.md"
+    return told
+
+
+def _tell_training(run: TrainingRun) -> str:
+    if run.verdict is None:
+        return f"last training: {run.state}" + (f" ({run.reason})" if run.reason else "")
+    return f"last training: {run.candidate_version}, {run.verdict}: {run.reason}"

@@ -1,0 +1,85 @@
+"""Does every invariant of the data home hold? The ledger, the models, the exports and the X-rays themselves."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from sqlalchemy.orm import Session
+
+from db import incoming_files, invariants, model_registry
+from db.engine import check_schema, open_engine, snapshot
+from flows.settings import Settings
+from xray_core.errors import IncompatibleModel
+from xray_core.intake import unescape_name
+from xray_core.model_folder import verify_model_folder
+
+_Check = Callable[[Settings, Session], Iterator[str]]
+
+
+def find_breach(settings: Settings) -> tuple[str | None, list[str]]:
+    """The first breach as a sentence, or None, and what was found to be in order before it."""
+    engine = open_engine(settings.url)
+    in_order: list[str] = []
+    try:
+        check_schema(engine)
+        with snapshot(engine) as session:
+            for what, check in _CHECKS.items():
+                if (breach := next(check(settings, session), None)) is not None:
+                    return breach, in_order
+                in_order.append(what)
+    finally:
+        engine.dispose()
+    return None, in_order
+
+
+def _check_ledger(_settings: Settings, session: Session) -> Iterator[str]:
+    yield from invariants.find_breaches(session)
+
+
+def _check_models(settings: Settings, session: Session) -> Iterator[str]:
+    for model in model_registry.list_models(session):
+        try:
+            verify_model_folder(
+                settings.models_dir / model.version,
+                expected_onnx_sha256=model.onnx_sha256,
+                expected_keras_sha256=model.keras_sha256,
+            )
+        except IncompatibleModel as error:
+            yield str(error)
+
+
+def _check_exports(settings: Settings, _session: Session) -> Iterator[str]:
+    """A CSV and its manifest are written one after the other: a CSV alone is whole, one that differs is not."""
+    for manifest in sorted(settings.exports_dir.glob("*.manifest.json")):
+        csv = manifest.with_name(manifest.name.removesuffix(".manifest.json"))
+        if csv.exists() and _hash(csv) != json.loads(manifest.read_bytes())["sha256"]:
+            yield f"export {csv.name}: its bytes are not the ones that were written"
+
+
+def _check_sources(settings: Settings, session: Session) -> Iterator[str]:
+    """The bytes of scored files are those that were scored, as long as size and mtime say they are the same file."""
+    for name, size, mtime_ns, sha256 in incoming_files.iter_scored(session):
+        path = os.path.join(os.fsencode(settings.incoming_dir), unescape_name(name))
+        try:
+            found = os.lstat(path)
+        except FileNotFoundError:
+            continue  # taken away since: its result stays
+        if (found.st_size, found.st_mtime_ns) == (size, mtime_ns) and _hash(Path(os.fsdecode(path))) != sha256:
+            yield f"{name}: its bytes changed behind the same size and time"
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+_CHECKS: dict[str, _Check] = {
+    "the ledger: states, results, references, history": _check_ledger,
+    "every model's files are the registered ones": _check_models,
+    "every export is whole": _check_exports,
+    "every scored file still has the bytes that were scored": _check_sources,
+}

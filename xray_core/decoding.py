@@ -1,0 +1,214 @@
+"""Decoding in isolated processes: a file that crashes, hangs or blows up its decoder costs itself alone."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from itertools import count, islice
+from multiprocessing.context import ForkServerContext, ForkServerProcess
+from pathlib import Path
+from types import ModuleType
+
+from pebble import ProcessExpired, ProcessPool
+
+from xray_core.decoder_process import (
+    Decoded,
+    DecodeJob,
+    DecodeRequest,
+    Reader,
+    Undecoded,
+    confine_process,
+    decode_chunk,
+)
+from xray_core.image_limits import ImageLimits
+from xray_core.radiograph import read_radiograph
+from xray_core.records import Preprocessing, ReasonCode, Refusal
+
+__all__ = ["DecodeRequest", "Decoded", "Decoder", "Undecoded", "open_decoder"]
+
+_LOG = logging.getLogger(__name__)
+
+_LARGEST_CHUNK = 8
+# Enough for every worker to go on while the consumer scores a batch; results wait as small arrays.
+_CHUNKS_PER_WORKER = 4
+# A process is replaced after this many chunks, so that no library's leak adds up.
+_CHUNKS_PER_LIFE = 500
+# A pool that breaks this often without a result in between will not mend.
+_MOST_RESTARTS = 3
+
+_Chunk = tuple[DecodeRequest, ...]
+_Answer = list[Decoded | Undecoded]
+
+
+@contextmanager
+def open_decoder(
+    preprocessing: Preprocessing,
+    *,
+    directory: Path | None = None,
+    workers: int,
+    timeout_seconds: float = 20,
+    memory_bytes: int = 1 << 30,
+    read: Reader = read_radiograph,
+    limits: ImageLimits = ImageLimits(),  # noqa: B008 (frozen)
+) -> Iterator[Decoder]:
+    """Open a decoder whose `workers` processes start with the first request and are gone at the end.
+
+    Names of requests are relative to `directory` and cannot leave it; without one they are paths. `read` is
+    what turns bytes into a Radiograph: a function of a module, for it is looked up by name in the processes.
+    """
+    job = DecodeJob(preprocessing, directory, timeout_seconds, read, limits)
+    decoder = Decoder(job, workers=workers, memory_bytes=memory_bytes)
+    try:
+        yield decoder
+    finally:
+        decoder.close()
+
+
+class Decoder:
+    """The lifetime of a pool of decoder processes."""
+
+    def __init__(self, job: DecodeJob, *, workers: int, memory_bytes: int) -> None:
+        self._job = job
+        self._workers = workers
+        self._memory_bytes = memory_bytes
+        self._pool: ProcessPool | None = None
+
+    def decode(self, requests: Iterable[DecodeRequest]) -> Iterator[Decoded | Undecoded]:
+        """Decode files as their requests come, one answer each, in any order.
+
+        Takes no more requests than the processes can have in hand, so that memory stays flat. When a chunk
+        fails as a whole its files are tried again one by one: only a file that fails alone gets
+        DECODER_CRASHED, DECODE_TIMEOUT or RESOURCE_LIMIT. Raises BrokenProcessPool when no process will start.
+        """
+        chunks = _split(iter(requests), self._workers)
+        once_more: deque[_Chunk] = deque()
+        in_hand: dict[Future[_Answer], _Chunk] = {}
+        restarts = 0
+        while True:
+            try:
+                self._fill(in_hand, once_more, chunks)
+                if not in_hand:
+                    return
+                for future in wait(in_hand, return_when=FIRST_COMPLETED).done:
+                    answers = self._collect(future, in_hand[future], once_more)
+                    del in_hand[future]
+                    restarts = 0
+                    yield from answers
+            except BrokenProcessPool:
+                restarts += 1
+                if restarts > _MOST_RESTARTS:
+                    raise
+                _LOG.warning("the decoder processes broke down; starting new ones")
+                self.close()
+                once_more.extend(in_hand.values())
+                in_hand.clear()
+
+    def close(self) -> None:
+        """Stop the processes, finished or not; the next request starts new ones."""
+        if self._pool is not None:
+            pool, self._pool = self._pool, None
+            pool.stop()
+            pool.join()
+
+    def _fill(self, in_hand: dict[Future[_Answer], _Chunk], once_more: deque[_Chunk], chunks: Iterator[_Chunk]) -> None:
+        """Give the processes as much as they can have in hand; a chunk that did not reach them comes again."""
+        while len(in_hand) < self._workers * _CHUNKS_PER_WORKER:
+            chunk = once_more.popleft() if once_more else next(chunks, None)
+            if chunk is None:
+                return
+            if self._pool is None:
+                self._pool = _start_pool(self._workers, self._memory_bytes)
+            try:
+                # The limit is one file's for a whole chunk: what takes longer is tried again file by file.
+                future = self._pool.schedule(decode_chunk, args=(self._job, chunk), timeout=self._job.timeout_seconds)
+            except RuntimeError:
+                once_more.append(chunk)
+                raise BrokenProcessPool("the pool takes no more work") from None
+            in_hand[future] = chunk
+
+    def _collect(self, future: Future[_Answer], chunk: _Chunk, once_more: deque[_Chunk]) -> _Answer:
+        """The answers of a chunk; none, and its files to be tried alone, when it failed as a whole."""
+        failure = future.exception()
+        if failure is None:
+            return future.result()
+        if isinstance(failure, BrokenProcessPool):
+            raise failure
+        if len(chunk) > 1:
+            once_more.extend((request,) for request in chunk)
+            return []
+        return [Undecoded(chunk[0].key, None, _explain(failure, self._job.timeout_seconds))]
+
+
+def _split(requests: Iterator[DecodeRequest], workers: int) -> Iterator[_Chunk]:
+    """Chunks that grow from 1 to 8 files: all processes start at once, and a long run pays little per file."""
+    for number in count():
+        size = min(_LARGEST_CHUNK, 1 + number // workers)
+        chunk = tuple(islice(requests, size))
+        if not chunk:
+            return
+        yield chunk
+
+
+def _explain(failure: BaseException, timeout_seconds: float) -> Refusal:
+    """Why the one file that a process worked on alone got no answer."""
+    if isinstance(failure, TimeoutError):
+        return Refusal(ReasonCode.DECODE_TIMEOUT, f"no answer within {timeout_seconds:g} s")
+    if isinstance(failure, MemoryError):
+        return Refusal(ReasonCode.RESOURCE_LIMIT, "needs more memory than allowed")
+    if not isinstance(failure, ProcessExpired):
+        # A gap in what we know of a library's errors. Its type only: its words can quote the file.
+        _LOG.error("a decoder raised %s, which nothing here expects", type(failure).__name__)
+        return Refusal(ReasonCode.DECODER_CRASHED, f"the decoder raised {type(failure).__name__}")
+    if failure.exitcode == -signal.SIGXCPU:
+        return Refusal(ReasonCode.DECODE_TIMEOUT, "used up its processor time")
+    return Refusal(ReasonCode.DECODER_CRASHED, f"the decoder died with exit code {failure.exitcode}")
+
+
+def _start_pool(workers: int, memory_bytes: int) -> ProcessPool:
+    context = _DecoderContext()
+    # The fork server imports these once; every worker, and every one after a crash, starts in milliseconds.
+    context.set_forkserver_preload([__name__, "pebble.pool.process"])
+    return ProcessPool(
+        max_workers=workers,
+        max_tasks=_CHUNKS_PER_LIFE,
+        initializer=confine_process,
+        initargs=(memory_bytes,),
+        context=context,
+    )
+
+
+class _DecoderProcess(ForkServerProcess):
+    """A process that does not import the program which started it.
+
+    multiprocessing would import the parent's main module into every worker: Prefect, say, for seconds and 100 MB.
+    What runs here is found by its own module's name, so the main module is hidden while a process starts.
+    """
+
+    def start(self) -> None:
+        with _hidden_main_module():
+            super().start()
+
+
+class _DecoderContext(ForkServerContext):
+    Process = _DecoderProcess
+
+
+_HIDING = threading.Lock()
+
+
+@contextmanager
+def _hidden_main_module() -> Iterator[None]:
+    with _HIDING:
+        main = sys.modules["__main__"]
+        sys.modules["__main__"] = ModuleType("__main__")
+        try:
+            yield
+        finally:
+            sys.modules["__main__"] = main
