@@ -321,7 +321,7 @@ def _flip(content: bytes, position: int) -> bytes:
 
 
 def _animated_png() -> bytes:
-    return encode(Image.fromarray(film()), "PNG", save_all=True, append_images=[Image.fromarray(255 - film())] * 200)
+    return encode(Image.fromarray(film()), "PNG", save_all=True, append_images=[Image.fromarray(255 - film())] * 40)
 
 
 def _transparent_palette() -> bytes:

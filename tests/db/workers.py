@@ -1,0 +1,93 @@
+"""Programs that the concurrency and kill tests run as processes: `python -m tests.db.workers TASK URL ...`."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import sys
+
+from sqlalchemy import update
+
+from db import model_registry, training_runs
+from db.engine import open_engine, snapshot, transaction
+from db.migrate import migrate
+from db.schema import TrainingRunRow
+from tests.db.rows import NOW, claim, file_seen, record, scored_file
+
+
+def claim_all(url: str, scanner: str, count: str) -> None:
+    """Offer every file in batches and score what is ours; print the names."""
+    engine = open_engine(url)
+    with snapshot(engine) as session:
+        model = model_registry.champion(session)
+    names = [f"xray-{number:04}.png" for number in range(int(count))]
+    for start in range(0, len(names), 16):
+        batch = [file_seen(name) for name in names[start : start + 16]]
+        claimed = claim(engine, *batch, scanner=scanner, alive=("w0", "w1", "w2", "w3"))
+        files = [scored_file(file.file_id, file.seen.name.decode()) for file in claimed]
+        record(engine, scored=files, scanner=scanner, model=model)
+        for file in claimed:
+            print(file.seen.name.decode(), flush=True)
+
+
+def increment(url: str, run_id: str, times: str) -> None:
+    """Read a number, write it plus one, many times."""
+    engine = open_engine(url)
+    for _ in range(int(times)):
+        with transaction(engine) as session:
+            run = training_runs.find_training(session, int(run_id))
+            assert run is not None
+            session.execute(
+                update(TrainingRunRow)
+                .where(TrainingRunRow.id == run.run_id)
+                .values(label_watermark=run.label_watermark + 1)
+            )
+
+
+def claim_training(url: str, scanner: str) -> None:
+    """Ask for the one training and print what came."""
+    engine = open_engine(url)
+    with transaction(engine) as session:
+        run_id = training_runs.claim_training(
+            session,
+            "c" * 64,
+            watermark=7,
+            scanner=scanner,
+            now=NOW,
+            lease_seconds=600,
+            is_alive=lambda _: True,
+            trigger="event",
+            policy_sha256=None,
+        )
+    print(run_id, flush=True)
+
+
+def score_for_ever(url: str, scanner: str) -> None:
+    """Commit batches of new X-rays, printing each name after its commit, until killed."""
+    engine = open_engine(url)
+    with snapshot(engine) as session:
+        model = model_registry.champion(session)
+    for number in itertools.count():
+        names = [f"{scanner}-{number:05}-{part}.png" for part in range(8)]
+        claimed = claim(engine, *names, scanner=scanner)
+        record(
+            engine,
+            scored=[scored_file(file.file_id, file.seen.name.decode()) for file in claimed],
+            scanner=scanner,
+            model=model,
+        )
+        print(" ".join(names), flush=True)
+
+
+def migrate_once(url: str) -> None:
+    """Say when the work begins, then migrate."""
+    engine = open_engine(url)
+    engine.connect().close()
+    print("ready", os.getpid(), flush=True)
+    migrate(engine)
+
+
+TASKS = {task.__name__: task for task in (claim_all, increment, claim_training, score_for_ever, migrate_once)}
+
+if __name__ == "__main__":
+    TASKS[sys.argv[1]](*sys.argv[2:])
