@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from sqlalchemy.exc import OperationalError
 
 from flows.settings import Settings, read_settings
 from xray_core.errors import PersonNeeded, RefusedInput
@@ -41,6 +42,8 @@ def main() -> None:
         sys.exit(fail(str(stop), code=1))
     except OSError as error:
         sys.exit(fail(_describe_os_error(error), code=1))
+    except OperationalError as error:
+        sys.exit(fail(_describe_database_error(error), code=1))
     except KeyboardInterrupt:
         sys.exit(fail("interrupted; nothing is half done", code=130))
 
@@ -195,13 +198,43 @@ def verify() -> None:
 
 
 @app.command()
-def doctor() -> None:
+def backup(target: Annotated[Path, typer.Argument(help="a new folder to write")]) -> None:
+    """Copy ledger, models and site key into a new folder, as of one moment, while scoring runs.
+
+    Example: xray backup /backups/xray-2026-05-01
+    """
+    from flows.backup import back_up
+
+    typer.echo(f"{back_up(prepare(), target)} files in {target}; it holds the site key: keep it as safe as the home")
+
+
+@app.command()
+def restore(source: Annotated[Path, typer.Argument(help="a folder that `xray backup` wrote")]) -> None:
+    """Make a new home of a backup, once every byte and every invariant of it holds.
+
+    Example: XRAY_HOME=/data/new-home xray restore /backups/xray-2026-05-01
+    """
+    from flows.backup import restore as restore_home
+
+    settings = read_settings()
+    typer.echo(f"{restore_home(settings, source)} models and the ledger restored to {settings.home}")
+
+
+@app.command()
+def doctor(
+    migrate: Annotated[
+        bool, typer.Option("--migrate", help="bring the database to this version's schema first")
+    ] = False,
+) -> None:
     """Check versions, pins, permissions, disk and database, and name each fix.
 
     Example: xray doctor
     """
     from flows.doctor import examine
+    from flows.ledger import migrate_ledger
 
+    if migrate:
+        migrate_ledger(read_settings())
     findings = examine(read_settings())
     for finding in findings:
         typer.echo(f"{'ok ' if finding.fix is None else 'FIX'} {finding.what}")
@@ -265,6 +298,14 @@ def _print_export(summary: Any, as_json: bool) -> None:
         print_json({"path": str(summary.path), "rows": summary.rows, "sha256": summary.sha256})
     else:
         typer.echo(f"{summary.rows} rows in {summary.path}. {RESEARCH_USE}")
+
+
+def _describe_database_error(error: OperationalError) -> str:
+    """The database's own words, without the statement and its values."""
+    words = str(error.orig).strip().splitlines()[0]
+    full = "full" in words or "disk I/O error" in words
+    hint = "free some space; what was committed is whole, the rest is done by the next run" if full else "try again"
+    return f"the results database did not take part: {words} ({hint})"
 
 
 def _describe_os_error(error: OSError) -> str:

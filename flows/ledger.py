@@ -22,3 +22,15 @@ def open_ledger(settings: Settings) -> None:
             migrate(engine)
     finally:
         engine.dispose()
+
+
+def migrate_ledger(settings: Settings) -> None:
+    """Bring the database to this version's schema: what a person asks for after a backup."""
+    from db.migrate import migrate
+
+    open_home(settings)
+    engine = open_engine(settings.url)
+    try:
+        migrate(engine)
+    finally:
+        engine.dispose()

@@ -297,4 +297,5 @@ def audit_material(material: Material, classifier: Classifier) -> ShortcutAudit:
         [group for side in sides for group in side.groups],
         [xray.source for side in sides for xray in side.xrays],
         classifier.predict,
+        held_out=[split is not Split.TRAIN for split in Split for _ in material.sides[split].xrays],
     )

@@ -30,6 +30,9 @@ def read_or_fail(
             time.sleep(600)
         case b"LOOP  ":
             ctypes.CDLL(None).pause()  # in C: no Python signal handler runs
+        case b"SPIN  ":
+            while True:
+                pass
         case b"MEMORY":
             return Radiograph(bytearray(8 << 30), None, "")  # type: ignore[arg-type]
         case b"RAISE ":

@@ -8,6 +8,7 @@ import os
 import resource
 import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -138,14 +139,23 @@ def confine_process(memory_bytes: int) -> None:
 
 
 def _die_with_parent() -> None:
-    """Linux kills us with the process that forked us; a parent that is already gone is noticed here."""
+    """Never outlive the program that asked, nor the fork server, whatever a decoder is doing at that time.
+
+    Linux tells us of the fork server. It lives as long as any of us, so the program itself is watched by a thread;
+    a decoder that keeps it from running uses processor time, and that is limited.
+    """
     if sys.platform == "linux":
         library = ctypes.CDLL(None)
         library.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         library.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    threading.Thread(target=_watch_parent, daemon=True).start()
+
+
+def _watch_parent() -> None:
     parent = multiprocessing.parent_process()
-    if parent is None or not parent.is_alive():
-        os._exit(1)
+    if parent is not None:
+        parent.join()
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _limit_address_space(memory_bytes: int) -> None:

@@ -48,7 +48,7 @@ _TRANSFER_SYNTAXES = frozenset(
     }
 )
 _MODALITIES = frozenset({"DX", "CR", "RG"})
-_CHEST = re.compile(r"CHEST|T?H?ORAX|LUNG", re.IGNORECASE)
+_CHEST = re.compile(r"CHEST|TH?ORAX|LUNG", re.IGNORECASE)
 _ANIMAL = re.compile(r"\b(canine|feline|equine|bovine|veterinary)\b", re.IGNORECASE)
 _PERSON = re.compile(r"homo sapiens|human", re.IGNORECASE)
 

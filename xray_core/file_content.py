@@ -22,6 +22,7 @@ _OPEN_REFUSALS = {
     errno.ELOOP: (ReasonCode.SYMLINK, "a symbolic link; links are never followed"),
     errno.ENOENT: (ReasonCode.GONE, "no longer there"),
     errno.ENOTDIR: (ReasonCode.GONE, "no longer there"),
+    errno.ENAMETOOLONG: (ReasonCode.GONE, "a name that no file can have"),
     errno.ENXIO: (ReasonCode.NOT_REGULAR_FILE, "a socket or device; deliver plain files"),
 }
 

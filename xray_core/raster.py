@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import struct
 import zlib
 from io import BytesIO
@@ -16,6 +17,9 @@ from xray_core.image_limits import ImageLimits
 from xray_core.jpeg_layout import JpegLayout, read_jpeg_layout
 from xray_core.png_layout import read_png_layout
 from xray_core.records import FileFormat, Flag, ImageFacts, ReasonCode, ScaleRule
+
+# At DEBUG it quotes EXIF values. Nothing that a file says of a person may reach a log.
+logging.getLogger("PIL").setLevel(logging.WARNING)
 
 # What Pillow's parsers were seen to raise on damaged files.
 _PILLOW_ERRORS = (

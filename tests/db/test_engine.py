@@ -14,7 +14,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from db.engine import check_schema, has_wal_reset_fix, open_engine, snapshot, transaction
-from tests.db.rows import ROOT, add_champion, add_model, score_files
+from tests.db.rows import ROOT, add_champion, add_model, promote, score_files
 from xray_core.errors import RefusedInput, SchemaOutOfDate
 
 
@@ -65,9 +65,13 @@ def test_the_write_ahead_log_is_used_only_where_it_cannot_lose_rows(version: tup
 
 
 def test_a_transaction_that_raises_leaves_nothing(engine: Engine) -> None:
-    with pytest.raises(RuntimeError, match="on purpose"), transaction(engine) as session:
-        add_model(session, "m1")
-        raise RuntimeError("on purpose")
+    def add_one_and_fail() -> None:
+        with transaction(engine) as session:
+            add_model(session, "m1")
+            promote(session, "m2")
+
+    with pytest.raises(RefusedInput, match="no such model"):
+        add_one_and_fail()
 
     with snapshot(engine) as session:
         assert session.execute(text("SELECT count(*) FROM models")).scalar() == 0

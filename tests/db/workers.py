@@ -5,12 +5,12 @@ from __future__ import annotations
 import itertools
 import os
 import sys
+from pathlib import Path
 
 from sqlalchemy import update
 
 from db import model_registry, training_runs
 from db.engine import open_engine, snapshot, transaction
-from db.migrate import migrate
 from db.schema import TrainingRunRow
 from tests.db.rows import NOW, claim, file_seen, record, scored_file
 
@@ -62,32 +62,40 @@ def claim_training(url: str, scanner: str) -> None:
     print(run_id, flush=True)
 
 
-def score_for_ever(url: str, scanner: str) -> None:
-    """Commit batches of new X-rays, printing each name after its commit, until killed."""
+def nursery() -> None:
+    """Fork a writer for each line `URL FILE` on stdin and print its pid: starting Python each time takes a second."""
+    for order in sys.stdin:
+        url, path = order.split()
+        pid = os.fork()
+        if pid == 0:
+            score_for_ever(url, Path(path))
+        print(pid, flush=True)
+
+
+def score_for_ever(url: str, said: Path) -> None:
+    """Commit batches of new X-rays, writing their names into a file after each commit, until killed."""
     engine = open_engine(url)
     with snapshot(engine) as session:
         model = model_registry.champion(session)
-    for number in itertools.count():
-        names = [f"{scanner}-{number:05}-{part}.png" for part in range(8)]
-        claimed = claim(engine, *names, scanner=scanner)
-        record(
-            engine,
-            scored=[scored_file(file.file_id, file.seen.name.decode()) for file in claimed],
-            scanner=scanner,
-            model=model,
-        )
-        print(" ".join(names), flush=True)
+    with said.open("w") as acknowledged:
+        for number in itertools.count():
+            names = [f"{said.stem}-{number:05}-{part}.png" for part in range(8)]
+            claimed = claim(engine, *names, scanner=said.stem)
+            files = [scored_file(file.file_id, file.seen.name.decode()) for file in claimed]
+            record(engine, scored=files, scanner=said.stem, model=model)
+            print(" ".join(names), file=acknowledged, flush=True)
 
 
 def migrate_once(url: str) -> None:
     """Say when the work begins, then migrate."""
+    from db.migrate import migrate  # Alembic takes a while, and the other tasks need none of it
+
     engine = open_engine(url)
-    engine.connect().close()
     print("ready", os.getpid(), flush=True)
     migrate(engine)
 
 
-TASKS = {task.__name__: task for task in (claim_all, increment, claim_training, score_for_ever, migrate_once)}
+TASKS = {task.__name__: task for task in (claim_all, increment, claim_training, nursery, migrate_once)}
 
 if __name__ == "__main__":
     TASKS[sys.argv[1]](*sys.argv[2:])

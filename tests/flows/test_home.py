@@ -38,7 +38,8 @@ def test_the_site_key_survives_a_second_start(tmp_path: Path) -> None:
 
 def test_processes_that_start_together_agree_on_one_site_key(tmp_path: Path) -> None:
     code = (
-        "from pathlib import Path; from flows.home import open_home, read_site_key; from flows.settings import Settings;"
+        "from pathlib import Path; from flows.home import open_home, read_site_key\n"
+        "from flows.settings import Settings\n"
         f"s = Settings(home=Path({str(tmp_path)!r}) / 'home'); open_home(s); print(read_site_key(s).hex())"
     )
     processes = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) for _ in range(4)]

@@ -158,7 +158,7 @@ def test_an_abandoned_run_leaves_no_process_and_the_decoder_can_be_used_again(tm
 
 
 def test_names_are_looked_up_in_the_folder_and_any_bytes_will_do(tmp_path: Path) -> None:
-    names = [b"plain.png", b"\xff\xfe not text.png", b"=cmd|'/c calc'!A1.png", b"line\nbreak.png", b"x" * 251 + b".png"]
+    names = [b"plain.png", b"\xff\xfe not text.png", b"=cmd|'calc'!A1.png", b"line\nbreak.png", b"x" * 251 + b".png"]
     for name in names:
         (tmp_path / os.fsdecode(name)).write_bytes(png())
     requests = [_request(key, tmp_path / os.fsdecode(name)) for key, name in enumerate(names)]
@@ -266,6 +266,18 @@ def test_a_killed_program_leaves_no_decoder_behind(tmp_path: Path) -> None:
         program.kill()
 
         _, alive = psutil.wait_procs(decoders, timeout=10)
+    assert alive == []
+
+
+@pytest.mark.slow
+def test_a_stopped_program_cannot_stop_its_decoders_from_running_out_of_time(tmp_path: Path) -> None:
+    with _start_program(tmp_path, b"SPIN  ") as program:
+        *decoders, _, _ = _wait_for_decoders(program)
+
+        program.send_signal(signal.SIGSTOP)
+
+        _, alive = psutil.wait_procs(decoders, timeout=60)
+        program.kill()
     assert alive == []
 
 

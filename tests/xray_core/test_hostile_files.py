@@ -17,15 +17,19 @@ from xray_core.radiograph import Radiograph, read_radiograph
 from xray_core.records import Preprocessing, ReasonCode, Scaling
 
 CORPUS = hostile_files()
+# The others are refused by kind or size, and never read.
+READABLE = [
+    file
+    for file in CORPUS
+    if file.outcome not in (ReasonCode.SYMLINK, ReasonCode.NOT_REGULAR_FILE, ReasonCode.FILE_TOO_LARGE)
+]
 SMALL = Preprocessing(32, 32, 3, Scaling.UNIT)
 
 
-@pytest.mark.parametrize("hostile", CORPUS, ids=[file.id for file in CORPUS])
+@pytest.mark.parametrize("hostile", READABLE, ids=[file.id for file in READABLE])
 def test_each_file_gets_its_outcome_and_its_flags(hostile: HostileFile, tmp_path: Path) -> None:
     path = tmp_path / hostile.id
     hostile.build(path)
-    if path.is_symlink() or not path.is_file() or path.stat().st_size > 2**30:
-        pytest.skip("never opened: the decoder refuses it by kind or size")
     started = time.perf_counter()
 
     try:

@@ -333,7 +333,7 @@ def _word(table: str, name: str, words: tuple[str, ...], *, nullable: bool = Fal
 
 
 def _reference(table: str, name: str, target: str, *, nullable: bool = False) -> sa.Column[int]:
-    return sa.Column(name, sa.BigInteger, sa.ForeignKey(f"{target}.id", name=f"fk_{table}_{name}"), nullable=nullable)
+    return sa.Column(name, _bigint(), sa.ForeignKey(f"{target}.id", name=f"fk_{table}_{name}"), nullable=nullable)
 
 
 def _rule(table: str, name: str, condition: str) -> sa.CheckConstraint:
