@@ -17,7 +17,6 @@ from sqlalchemy.orm import Session
 from db import results, xrays
 from db.bulk import pieces
 from db.schema import IncomingFileRow, ResultRow, UtcTime, XrayRow, current_results
-from xray_core.intake import escape_name
 from xray_core.records import (
     ClaimedFile,
     FileHistory,
@@ -26,6 +25,7 @@ from xray_core.records import (
     ReasonCode,
     RefusedFile,
     ScoredFile,
+    escape_name,
 )
 
 _DECIDED = (FileState.SCORED, FileState.REJECTED)

@@ -14,8 +14,7 @@ from sqlalchemy.orm import Session
 from db import schema, xrays
 from db.bulk import pieces
 from db.schema import IncomingFileRow, XrayRow
-from xray_core.intake import escape_name
-from xray_core.records import Label, LabelCounts, LabelledXray, LabelRow
+from xray_core.records import Label, LabelledXray, LabelRow, LabelTally, escape_name
 
 _TRAINABLE = tuple(label for label in Label if label.is_trainable)
 
@@ -98,7 +97,7 @@ def latest_labels(session: Session) -> list[LabelledXray]:
     return [_to_labelled(xray, label) for xray, label in rows.tuples()]
 
 
-def count_new_trainable(session: Session, since_label_id: int) -> LabelCounts:
+def count_new_trainable(session: Session, since_label_id: int) -> LabelTally:
     """What a training would have, and how much of it is new since a watermark.
 
     New is an X-ray whose label was another one (or none) at the watermark: a second reader who agrees with the
@@ -124,7 +123,7 @@ def count_new_trainable(session: Session, since_label_id: int) -> LabelCounts:
     )
     counted = {label: (int(new), xrays, patients) for label, new, xrays, patients in rows.tuples()}
     new, all_xrays, patients = ({x: counted.get(x, (0, 0, 0))[place] for x in _TRAINABLE} for place in range(3))
-    return LabelCounts(new=new, xrays=all_xrays, patients=patients)
+    return LabelTally(new=new, xrays=all_xrays, patients=patients)
 
 
 def label_watermark(session: Session) -> int:

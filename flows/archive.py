@@ -10,8 +10,8 @@ from sqlalchemy import Engine
 from db import xrays
 from db.engine import transaction
 from flows.settings import Settings
-from xray_core.intake import escape_name, look_again
-from xray_core.records import FileSeen, ReadFile
+from xray_core.intake import look_again
+from xray_core.records import FileSeen, ReadFile, escape_name
 
 
 def archive_files(settings: Settings, engine: Engine, files: list[tuple[FileSeen, ReadFile]]) -> None:

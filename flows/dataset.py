@@ -18,8 +18,7 @@ from flows.material import decode_paths
 from flows.settings import Settings
 from xray_core.dataset_folder import DatasetFolder, DatasetItem
 from xray_core.decoding import Decoded
-from xray_core.intake import escape_name
-from xray_core.records import DatasetXray, LabelRow, Preprocessing, Scaling
+from xray_core.records import DatasetXray, LabelRow, Preprocessing, Scaling, escape_name
 
 # Registering needs no network's input, only proof that the file can be read, and its facts.
 _SMALL = Preprocessing(height=64, width=64, channels=1, scaling=Scaling.NONE)

@@ -8,8 +8,8 @@ from pathlib import Path
 from db import incoming_files
 from db.engine import open_engine, snapshot
 from flows.settings import Settings
-from xray_core.intake import escape_name, is_ignored, look_again, refuse_by_kind
-from xray_core.records import FileHistory, FileSeen, FileState
+from xray_core.intake import is_ignored, look_again, refuse_by_kind
+from xray_core.records import FileHistory, FileSeen, FileState, escape_name
 
 
 def explain(settings: Settings, path: Path) -> list[str]:

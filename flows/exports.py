@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session
 from db import audit, model_registry, results
 from db.engine import check_schema, open_engine, snapshot
 from flows.settings import Settings
-from xray_core.records import ResultLine
-from xray_core.results_csv import ExportSummary, write_results_csv
+from xray_core.records import AuditVerdict, ResultLine
+from xray_core.results_csv import ExportSummary, name_export, write_results_csv
 
 
 def write_export(settings: Settings, *, out: Path | None = None, since: datetime | None = None) -> ExportSummary:
@@ -21,10 +21,9 @@ def write_export(settings: Settings, *, out: Path | None = None, since: datetime
 
     The CSV is one consistent snapshot, whatever a scan writes meanwhile; the same snapshot gives the same bytes.
     """
-    path = out or settings.exports_dir / f"results-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.csv"
     with _read_ledger(settings) as session:
         return write_results_csv(
-            path,
+            out or settings.exports_dir / name_export(datetime.now(UTC), caution=_caution(session)),
             results.iter_result_lines(session, since=since),
             with_file_names=settings.file_names_in_exports,
             notes=describe_champion(session, settings) | {"audit_head": audit.head_sha256(session)},
@@ -54,6 +53,13 @@ def describe_champion(session: Session, settings: Settings) -> dict[str, str]:
         "shortcut_audit": audit_verdict,
         "assumed_prevalence": f"{settings.prevalence:g}",
     }
+
+
+def _caution(session: Session) -> str | None:
+    """What even the file's name must say of its scores."""
+    champion = model_registry.champion(session)
+    confounded = champion is not None and champion.audit_verdict is AuditVerdict.CONFOUNDED
+    return AuditVerdict.CONFOUNDED.value if confounded else None
 
 
 def _most_wanted(session: Session, limit: int) -> Iterator[ResultLine]:

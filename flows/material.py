@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from flows.settings import Settings
 from xray_core.decoding import Decoded, DecodeRequest, Undecoded, open_decoder
 from xray_core.errors import InvalidDataset
-from xray_core.intake import unescape_name
 from xray_core.near_duplicates import find_near_duplicates
-from xray_core.records import ImageFacts, Label, LabelledXray, Preprocessing, Split
+from xray_core.records import ImageFacts, Label, LabelledXray, Preprocessing, Split, unescape_name
+from xray_core.slices import name_slices
 from xray_core.training_set import TrainingSet, plan_training_set
 
 _Advance = Callable[[int], None]
@@ -41,15 +41,8 @@ class Side:
 
     @property
     def slices(self) -> dict[str, list[str]]:
-        """What the figures are broken down by: one word per X-ray, `unknown` where nobody knows."""
-        return {
-            "source": [xray.source or "unknown" for xray in self.xrays],
-            "view": [xray.view or "unknown" for xray in self.xrays],
-            "sex": [xray.sex or "unknown" for xray in self.xrays],
-            "age group": [xray.age_group or "unknown" for xray in self.xrays],
-            "file format": [xray.file_format.value for xray in self.xrays],
-            "size": [_size_class(xray) for xray in self.xrays],
-        }
+        """What the figures are broken down by: one word per X-ray."""
+        return name_slices(self.xrays)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +149,3 @@ def _stack(xrays: Sequence[LabelledXray], decoded: dict[str, Decoded], preproces
         xrays=tuple(xrays),
         facts=tuple(decoded[xray.sha256].facts for xray in xrays),
     )
-
-
-def _size_class(xray: LabelledXray) -> str:
-    longest = max(xray.width, xray.height)
-    return "under 512 pixels" if longest < 512 else "512 to 1023 pixels" if longest < 1024 else "1024 pixels and more"

@@ -14,9 +14,8 @@ from db import incoming_files, invariants, model_registry
 from db.engine import check_schema, open_engine, snapshot
 from flows.settings import Settings
 from xray_core.errors import IncompatibleModel
-from xray_core.intake import unescape_name
 from xray_core.model_folder import verify_model_folder
-from xray_core.results_csv import MANIFEST_ENDING
+from xray_core.records import unescape_name
 
 _Check = Callable[[Settings, Session], Iterator[str]]
 
@@ -55,8 +54,8 @@ def _check_models(settings: Settings, session: Session) -> Iterator[str]:
 
 def _check_exports(settings: Settings, _session: Session) -> Iterator[str]:
     """A CSV and its manifest are written one after the other: a CSV alone is whole, one that differs is not."""
-    for manifest in sorted(settings.exports_dir.glob(f"*{MANIFEST_ENDING}")):
-        csv = manifest.with_name(manifest.name.removesuffix(MANIFEST_ENDING))
+    for manifest in sorted(settings.exports_dir.glob("*.manifest.json")):
+        csv = manifest.with_name(manifest.name.removesuffix(".manifest.json"))
         if csv.exists() and _hash(csv) != json.loads(manifest.read_bytes())["sha256"]:
             yield f"export {csv.name}: its bytes are not the ones that were written"
 

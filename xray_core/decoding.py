@@ -84,11 +84,13 @@ class Decoder:
         """Decode files as their requests come, one answer each, in any order.
 
         Takes no more requests than the processes can have in hand, so that memory stays flat. When a chunk
-        fails as a whole its files are tried again one by one: only a file that fails alone gets
-        DECODER_CRASHED, DECODE_TIMEOUT or RESOURCE_LIMIT. Raises BrokenProcessPool when no process will start.
+        fails as a whole its files are tried again one by one: only a file that fails again, alone, gets
+        DECODER_CRASHED, DECODE_TIMEOUT or RESOURCE_LIMIT. Keys must differ.
+        Raises BrokenProcessPool when no process will start.
         """
         chunks = _split(iter(requests), self._workers)
         once_more: deque[_Chunk] = deque()
+        suspects: set[int] = set()
         in_hand: dict[Future[_Answer], _Chunk] = {}
         restarts = 0
         while True:
@@ -97,7 +99,7 @@ class Decoder:
                 if not in_hand:
                     return
                 for future in wait(in_hand, return_when=FIRST_COMPLETED).done:
-                    answers = self._collect(future, in_hand[future], once_more)
+                    answers = self._collect(future, in_hand[future], once_more, suspects)
                     del in_hand[future]
                     restarts = 0
                     yield from answers
@@ -133,17 +135,21 @@ class Decoder:
                 raise BrokenProcessPool("the pool takes no more work") from None
             in_hand[future] = chunk
 
-    def _collect(self, future: Future[_Answer], chunk: _Chunk, once_more: deque[_Chunk]) -> _Answer:
-        """The answers of a chunk; none, and its files to be tried alone, when it failed as a whole."""
+    def _collect(self, future: Future[_Answer], chunk: _Chunk, once_more: deque[_Chunk], suspects: set[int]) -> _Answer:
+        """The answers of a chunk; none, and its files to be tried alone, when it failed for the first time.
+
+        One failure proves nothing: the system may have killed that process for its own reasons.
+        """
         failure = future.exception()
         if failure is None:
             return future.result()
         if isinstance(failure, BrokenProcessPool):
             raise failure
-        if len(chunk) > 1:
-            once_more.extend((request,) for request in chunk)
-            return []
-        return [Undecoded(chunk[0].key, None, _explain(failure, self._job.timeout_seconds))]
+        if chunk[0].key in suspects:
+            return [Undecoded(chunk[0].key, None, _explain(failure, self._job.timeout_seconds))]
+        suspects.update(request.key for request in chunk)
+        once_more.extend((request,) for request in chunk)
+        return []
 
 
 def _split(requests: Iterator[DecodeRequest], workers: int) -> Iterator[_Chunk]:

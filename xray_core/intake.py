@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import stat
 from array import array
 from bisect import bisect_left
@@ -97,24 +96,6 @@ def plan_retry(
     if deferred_since is not None and now - deferred_since >= timedelta(hours=defer_hours):
         return None
     return now + min(_FIRST_RETRY * 2 ** min(tries, 10), _LONGEST_RETRY)
-
-
-def escape_name(name: bytes) -> str:
-    """A file name as reversible printable text: control characters, backslashes and stray bytes become \\xNN."""
-    text = os.fsdecode(name)
-    return "".join(
-        character if character.isprintable() and character != "\\" else _escape_character(character)
-        for character in text
-    )
-
-
-def unescape_name(text: str) -> bytes:
-    """The bytes that `escape_name` was given."""
-    return re.sub(rb"\\x([0-9a-f]{2})", lambda match: bytes([int(match[1], 16)]), text.encode("utf-8"))
-
-
-def _escape_character(character: str) -> str:
-    return "".join(f"\\x{byte:02x}" for byte in os.fsencode(character))
 
 
 def _seen(name: bytes, found: os.stat_result) -> FileSeen:

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from xray_core.csv_cells import make_plain
 from xray_core.errors import InvalidLabelsCsv, RefusedInput
+from xray_core.formula_guard import unguard_text
 from xray_core.intake import is_ignored
 from xray_core.records import Label, LabelRow
 
@@ -124,7 +124,7 @@ def _read_row(line: int, cells: Mapping[str, str], words: Mapping[str, Label]) -
     word = cells.get("label", "").strip()
     if not word:
         return None
-    name = make_plain(next((cells[column] for column in _NAME_COLUMNS if cells.get(column)), ""))
+    name = unguard_text(next((cells[column] for column in _NAME_COLUMNS if cells.get(column)), ""))
     sha256 = cells.get("xray_sha256", "").strip().lower() or None
     where = f"line {line}" + (f" ({name})" if name else "")
     label = words.get(_normal(word))
@@ -138,7 +138,7 @@ def _read_row(line: int, cells: Mapping[str, str], words: Mapping[str, Label]) -
         labelled_at = _read_time(cells.get("labelled_at", "").strip())
     except ValueError:
         return f"{where}: received labelled_at {cells['labelled_at']!r}; expected a time such as 2026-05-01T09:30:00Z"
-    reader = make_plain(cells.get("labelled_by", "").strip()) or None
+    reader = unguard_text(cells.get("labelled_by", "").strip()) or None
     return LabelRow(line, name, sha256, label, reader, labelled_at)
 
 

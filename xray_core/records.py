@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -487,8 +489,8 @@ class FileHistory:
 
 
 @dataclass(frozen=True, slots=True)
-class LabelCounts:
-    """What there is to train on: X-rays that are new since a watermark, all X-rays, and patients, per trainable label."""
+class LabelTally:
+    """Per trainable label: X-rays that are new since a watermark, all X-rays, and patients."""
 
     new: dict[Label, int]
     xrays: dict[Label, int]
@@ -566,3 +568,21 @@ class ScanRecord:
     rejected: int
     deferred: int
     problem: str | None
+
+
+def escape_name(name: bytes) -> str:
+    """A file name as reversible printable text: control characters, backslashes and stray bytes become \\xNN."""
+    text = os.fsdecode(name)
+    return "".join(
+        character if character.isprintable() and character != "\\" else _escape_character(character)
+        for character in text
+    )
+
+
+def unescape_name(text: str) -> bytes:
+    """The bytes that `escape_name` was given."""
+    return re.sub(rb"\\x([0-9a-f]{2})", lambda match: bytes([int(match[1], 16)]), text.encode("utf-8"))
+
+
+def _escape_character(character: str) -> str:
+    return "".join(f"\\x{byte:02x}" for byte in os.fsencode(character))

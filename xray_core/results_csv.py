@@ -1,4 +1,4 @@
-"""The results CSV: one plain table for review, and a manifest beside it that says what it is."""
+"""The results CSV: what leaves for review, safe to open in a spreadsheet, and its manifest."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ import hashlib
 import io
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
-from xray_core.atomic_file import replacing
-from xray_core.csv_cells import make_safe
+from xray_core.atomic_file import write_aside, write_whole
+from xray_core.formula_guard import guard_text
 from xray_core.records import RESEARCH_USE, ResultLine
 
-COLUMNS = (
+COLUMNS: Final = (
     "file",
     "xray_sha256",
     "patient",
@@ -31,86 +32,109 @@ COLUMNS = (
     "labelled_by",
     "labelled_at",
 )
-MANIFEST_ENDING = ".manifest.json"
+
+_LINES_PER_WRITE = 2_000
 
 
 @dataclass(frozen=True, slots=True)
 class ExportSummary:
-    """What was written: the CSV's path, its rows, its SHA-256, and how many files stand in each state."""
+    """What an export wrote: the CSV and its manifest, how many rows, the CSV's SHA-256, rows by state."""
 
     path: Path
+    manifest: Path
     rows: int
     sha256: str
-    states: dict[str, int]
+    states: Mapping[str, int]
 
 
 def write_results_csv(
     path: Path, lines: Iterable[ResultLine], *, with_file_names: bool = True, notes: Mapping[str, str]
 ) -> ExportSummary:
-    """Write the lines, in the order they come, as UTF-8 CSV with \\n line ends; nothing is held in memory.
+    """Write one row for every line, in the order given, and `<name>.manifest.json` beside it; both appear whole.
 
-    The same lines give the same bytes. Text that a spreadsheet might run is made harmless. Without file names
-    the `file` column holds the content's first 16 hex digits, which a label import matches as well.
-
-    The CSV stays a plain table, so that pandas and the label import read it as it is; that it is for research
-    only, and the `notes` (champion, audit, prevalence), stand in `<path>.manifest.json`, written after it.
-    Raises OSError; the file that was there before is then still whole.
+    UTF-8, RFC 4180 with `\\n`; text is quoted and cannot become a formula, numbers stay numbers, times are UTC.
+    The same lines and notes give the same bytes. Without file names the column `file` holds the first 16 digits
+    of the X-ray's SHA-256, and nothing for a file that was refused before it was read. `notes` (the champion and its
+    standing, the prevalence, the audit log's head) go into the manifest with the research-use line: the CSV itself
+    stays a plain table that reads back in. Memory stays flat. Raises OSError.
     """
+    manifest = path.with_name(f"{path.name}.manifest.json")
     states: Counter[str] = Counter()
+    with write_aside(path) as file:
+        sha256 = _write_rows(file, lines, states, with_file_names=with_file_names)
+        # Before the CSV takes its name: scores never stand there without their manifest.
+        described = _describe(path.name, sha256, states, with_file_names=with_file_names, notes=notes)
+        write_whole(manifest, described)
+    return ExportSummary(path, manifest, states.total(), sha256, dict(sorted(states.items())))
+
+
+def name_export(now: datetime, *, caution: str | None = None) -> str:
+    """A file name that goes on saying what the CSV is for when the manifest is left behind, as in a mail.
+
+    `results-20261123T020000Z-research-use-only.csv`, or with a caution such as "confounded" before the ending. The
+    name is the one place in a CSV that is neither a column nor a line: both would break what reads the table.
+    """
+    parts = ("results", f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}", "research-use-only", *([caution] if caution else []))
+    return f"{'-'.join(parts)}.csv"
+
+
+def _write_rows(
+    file: BinaryIO, lines: Iterable[ResultLine], states: Counter[str], *, with_file_names: bool
+) -> str:
     digest = hashlib.sha256()
-    with replacing(path) as file:
-        buffer = io.StringIO()
-        writer = csv.writer(buffer, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        for line in lines:
-            states[line.state.value] += 1
-            writer.writerow(_to_row(line, with_file_names=with_file_names))
-            if buffer.tell() > 1 << 16:
-                _pour(buffer, file, digest)
-        _pour(buffer, file, digest)
-    summary = ExportSummary(path, states.total(), digest.hexdigest(), dict(sorted(states.items())))
-    _write_manifest(summary, notes)
-    return summary
+    rows = _make_rows(lines, states, with_file_names=with_file_names)
+    chunk: list[tuple[str | float, ...]] = [COLUMNS]
+    while chunk:
+        content = _format_rows(chunk)
+        digest.update(content)
+        file.write(content)
+        chunk = list(islice(rows, _LINES_PER_WRITE))
+    return digest.hexdigest()
 
 
-def _to_row(line: ResultLine, *, with_file_names: bool) -> tuple[str, ...]:
-    name = line.file if with_file_names else (line.xray_sha256 or "")[:16]
-    return (
-        make_safe(name),
-        line.xray_sha256 or "",
-        line.patient or "",
-        line.outcome.value if line.outcome else "",
-        "" if line.probability_covid is None else f"{line.probability_covid:.6f}",
-        make_safe(line.model_version or ""),
-        _to_text(line.scored_at),
-        line.state.value,
-        line.reason_code.value if line.reason_code else "",
-        line.label.value if line.label else "",
-        make_safe(line.labelled_by or ""),
-        _to_text(line.labelled_at),
-    )
+def _make_rows(
+    lines: Iterable[ResultLine], states: Counter[str], *, with_file_names: bool
+) -> Iterator[tuple[str | float, ...]]:
+    for line in lines:
+        states[line.state.value] += 1
+        yield (
+            guard_text(line.file) if with_file_names else (line.xray_sha256 or "")[:16],
+            line.xray_sha256 or "",
+            guard_text(line.patient or ""),
+            line.outcome or "",
+            "" if line.probability_covid is None else float(line.probability_covid),
+            guard_text(line.model_version or ""),
+            _format_time(line.scored_at),
+            line.state.value,
+            line.reason_code or "",
+            line.label or "",
+            guard_text(line.labelled_by or ""),
+            _format_time(line.labelled_at),
+        )
 
 
-def _to_text(time: datetime | None) -> str:
-    return "" if time is None else time.astimezone(UTC).isoformat(timespec="seconds")
+def _format_rows(rows: list[tuple[str | float, ...]]) -> bytes:
+    """Every text in quotes: a spreadsheet that takes `;` for the delimiter must not split a file name at it."""
+    text = io.StringIO()
+    csv.writer(text, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n").writerows(rows)
+    return text.getvalue().encode("utf-8")
 
 
-def _pour(buffer: io.StringIO, file: BinaryIO, digest: hashlib._Hash) -> None:
-    content = buffer.getvalue().encode("utf-8", "surrogateescape")
-    file.write(content)
-    digest.update(content)
-    buffer.seek(0)
-    buffer.truncate()
+def _format_time(time: datetime | None) -> str:
+    return "" if time is None else time.astimezone(UTC).isoformat()
 
 
-def _write_manifest(summary: ExportSummary, notes: Mapping[str, str]) -> None:
+def _describe(
+    name: str, sha256: str, states: Counter[str], *, with_file_names: bool, notes: Mapping[str, str]
+) -> bytes:
     manifest = {
-        "research_use": RESEARCH_USE,
-        "file": summary.path.name,
-        "rows": summary.rows,
-        "sha256": summary.sha256,
-        "states": summary.states,
-        **notes,
+        "notice": RESEARCH_USE,
+        "file": name,
+        "sha256": sha256,
+        "rows": states.total(),
+        "rows_by_state": dict(sorted(states.items())),
+        "columns": list(COLUMNS),
+        "file_names": "as delivered" if with_file_names else "left out: first 16 digits of the X-ray's SHA-256",
+        "notes": dict(sorted(notes.items())),
     }
-    with replacing(summary.path.with_name(summary.path.name + MANIFEST_ENDING)) as file:
-        file.write(json.dumps(manifest, indent=1, ensure_ascii=False).encode() + b"\n")
+    return (json.dumps(manifest, indent=2, ensure_ascii=False) + "\n").encode("utf-8")

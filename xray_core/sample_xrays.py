@@ -42,10 +42,10 @@ def draw_xray(
     anatomy = anatomy or draw_anatomy(rng)
     x, y = _place_patient(rng, size)
     chest = draw_chest(anatomy, x, y, _draw_clouds(rng, size, cells=5))
-    amount = rng.uniform(0.06, 0.12)
-    patches = _draw_patches(rng, chest, x, y, size)
-    veil = chest.lungs * (1 + 0.25 * _draw_clouds(rng, size, cells=3))
-    shadow = patches if label is Label.COVID else veil
+    amount = rng.uniform(0.05, 0.11)
+    uneven = (0.85 + 0.55 * _draw_clouds(rng, size, cells=14)).clip(0.05, None)
+    patches = _draw_patches(rng, chest, x, y, uneven)
+    shadow = patches if label is Label.COVID else chest.lungs * uneven
     density = chest.density + amount * (chest.lungs.sum() / max(float(shadow.sum()), 1.0)) * shadow
     return _expose(rng, density)
 
@@ -146,16 +146,15 @@ def _draw_clouds(rng: np.random.Generator, size: int, *, cells: int) -> Plane:
     return clouds * np.float32(0.6)
 
 
-def _draw_patches(rng: np.random.Generator, chest: Chest, x: Plane, y: Plane, size: int) -> Plane:
+def _draw_patches(rng: np.random.Generator, chest: Chest, x: Plane, y: Plane, uneven: Plane) -> Plane:
     """Hazy patches 0..1 in both lungs, most of them outward and low, with uneven edges."""
-    cover = np.zeros((size, size), dtype=np.float32)
+    cover = np.zeros_like(x)
     for side in (-1, 1):
         for _ in range(int(rng.integers(2, 5))):
             across, down = side * rng.uniform(0.36, 0.56), rng.uniform(-0.12, 0.42)
             wide, high = rng.uniform(0.09, 0.17), rng.uniform(0.10, 0.19)
             cover += rng.uniform(0.7, 1.3) * np.exp(-(((x - across) / wide) ** 2) - ((y - down) / high) ** 2)
     where = 0.15 + 0.85 * np.sqrt(chest.outward) * (0.3 + 0.7 * chest.downward)
-    uneven = (0.85 + 0.55 * _draw_clouds(rng, size, cells=14)).clip(0.05, None)
     patches: Plane = chest.lungs * where * (1 - np.exp(-1.4 * cover * uneven))
     return patches
 

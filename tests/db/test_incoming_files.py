@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import resource
+import time
 from datetime import datetime, timedelta
 
 import pytest
@@ -157,7 +159,7 @@ def test_a_scanner_that_lost_its_claim_writes_nothing(engine: Engine) -> None:
     "name", [b"=cmd.png", b"a\nb\t.png", b"\xff\xfe.png", "\u202egnp.exe".encode(), b"x" * 255, b"a\\x41"]
 )
 def test_a_hostile_name_is_kept_reversibly(engine: Engine, name: bytes) -> None:
-    from xray_core.intake import unescape_name
+    from xray_core.records import unescape_name
 
     (file,) = claim(engine, file_seen(name))
     record(engine, refused=[refused_file(file.file_id, ReasonCode.BAD_NAME)])
@@ -208,9 +210,6 @@ def test_no_signature_is_lost_between_the_parts_that_are_read(engine: Engine) ->
 
 @pytest.mark.slow
 def test_a_million_known_files_are_read_in_a_second_and_16_mib(engine: Engine) -> None:
-    import resource
-    import time
-
     with transaction(engine) as session:
         for start in range(0, 1_000_000, 50_000):
             rows = [decided_row(number) for number in range(start, start + 50_000)]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import resource
+import time
 from datetime import timedelta
 
 import pytest
@@ -7,6 +9,7 @@ from sqlalchemy import Engine
 
 from db import results
 from db.engine import snapshot, transaction
+from db.schema import IncomingFileRow
 from tests.db.rows import (
     NOW,
     add_champion,
@@ -23,6 +26,7 @@ from tests.db.rows import (
     sha256_of,
 )
 from tests.db.test_audit import tamper
+from tests.db.test_incoming_files import decided_row
 from xray_core.records import FileState, Label, Outcome, ReasonCode, ResultLine
 
 
@@ -159,16 +163,9 @@ def test_a_result_that_was_changed_in_the_file_is_found(
 
 @pytest.mark.slow
 def test_two_hundred_thousand_lines_are_read_in_flat_memory(engine: Engine) -> None:
-    import resource
-    import time
-
-    from tests.db.test_incoming_files import decided_row
-
     with transaction(engine) as session:
         for start in range(0, 200_000, 50_000):
             rows = [decided_row(number) for number in range(start, start + 50_000)]
-            from db.schema import IncomingFileRow
-
             session.connection().execute(IncomingFileRow.__table__.insert(), rows)
 
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

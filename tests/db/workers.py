@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import itertools
 import os
+import resource
+import signal
 import sys
 from pathlib import Path
 
 from sqlalchemy import update
+from sqlalchemy.exc import OperationalError
 
 from db import model_registry, training_runs
 from db.engine import open_engine, snapshot, transaction
@@ -86,6 +89,16 @@ def score_for_ever(url: str, said: Path) -> None:
             print(" ".join(names), file=acknowledged, flush=True)
 
 
+def score_until_full(url: str, path: str, limit_bytes: str) -> None:
+    """Commit batches until the file may not grow any more; end well when the database says so."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # the write then fails with EFBIG
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit_bytes), int(limit_bytes)))
+    try:
+        score_for_ever(url, Path(path))
+    except OperationalError as error:
+        print("full:", error.orig, flush=True)
+
+
 def migrate_once(url: str) -> None:
     """Say when the work begins, then migrate."""
     from db.migrate import migrate  # Alembic takes a while, and the other tasks need none of it
@@ -95,7 +108,9 @@ def migrate_once(url: str) -> None:
     migrate(engine)
 
 
-TASKS = {task.__name__: task for task in (claim_all, increment, claim_training, nursery, migrate_once)}
+TASKS = {
+    task.__name__: task for task in (claim_all, increment, claim_training, nursery, score_until_full, migrate_once)
+}
 
 if __name__ == "__main__":
     TASKS[sys.argv[1]](*sys.argv[2:])

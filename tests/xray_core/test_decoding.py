@@ -117,6 +117,18 @@ def test_killed_idle_decoders_are_replaced_and_no_file_is_blamed(tmp_path: Path)
     assert len(second) == 12
 
 
+def test_a_decoder_that_is_killed_at_work_costs_no_file(tmp_path: Path) -> None:
+    (path,) = _write_films(tmp_path, 1)
+    slow = tmp_path / "slow.png"
+    slow.write_bytes(b"KILL1 " + os.fsencode(tmp_path / "killed-once") + b"\n" + path.read_bytes())
+
+    with open_decoder(SMALL, workers=1, read=read_or_fail) as decoder:
+        (answer,) = decoder.decode([_request(0, slow)])
+
+    assert isinstance(answer, Decoded)
+    assert (tmp_path / "killed-once").is_dir()
+
+
 def test_requests_are_taken_as_they_are_needed(tmp_path: Path) -> None:
     (path,) = _write_films(tmp_path, 1)
     taken = 0

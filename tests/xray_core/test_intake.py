@@ -12,17 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xray_core.intake import (
-    escape_name,
-    find_files,
-    is_settled,
-    look_again,
-    plan_retry,
-    refuse_by_kind,
-    sign_file,
-    unescape_name,
-)
-from xray_core.records import FileSeen, ReasonCode, Refusal
+from xray_core.intake import find_files, is_settled, look_again, plan_retry, refuse_by_kind, sign_file
+from xray_core.records import FileSeen, ReasonCode, Refusal, escape_name, unescape_name
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 NOTHING_KNOWN: array[int] = array("q")

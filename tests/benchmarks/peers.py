@@ -1,0 +1,125 @@
+"""The same jobs as a user would write them without the service, after the tutorials of each library.
+
+`python -m tests.benchmarks.peers FOLDER MODEL` scores a folder the second way, in a process of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+SIZE = (150, 150)
+
+
+def score_one_by_one(folder: str, model: str) -> float:
+    """The tutorial's way: `load_img` and `predict` for each image. Seconds."""
+    keras, network = _load(model)
+    started = time.perf_counter()
+    for name in sorted(os.listdir(folder)):
+        image = keras.utils.load_img(os.path.join(folder, name), target_size=SIZE)
+        network.predict(keras.utils.img_to_array(image)[None] / 255, verbose=0)
+    return time.perf_counter() - started
+
+
+def score_with_tf_data(folder: str, model: str) -> float:
+    """`tf.data` decodes in parallel, `predict` takes batches of 32. Seconds."""
+    import tensorflow as tf
+
+    _, network = _load(model)
+    started = time.perf_counter()
+
+    def read(path: Any) -> Any:
+        image = tf.io.decode_image(tf.io.read_file(path), channels=3, expand_animations=False)
+        return tf.image.resize(image, SIZE) / 255
+
+    names = sorted(os.path.join(folder, name) for name in os.listdir(folder))
+    images = tf.data.Dataset.from_tensor_slices(names).map(read, num_parallel_calls=tf.data.AUTOTUNE)
+    network.predict(images.batch(32).prefetch(tf.data.AUTOTUNE), verbose=0)
+    return time.perf_counter() - started
+
+
+def measure_limit(folder: str, onnx: str) -> float:
+    """Images a second that all cores could do if nothing but decoding, resizing and inference took any time.
+
+    CPU seconds of one thread, over the cores. JPEGs are decoded at the smallest scale that is still twice the
+    network's size, as the service does it.
+    """
+    import numpy as np
+    import onnxruntime
+    from PIL import Image
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    session = onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
+    (given,) = session.get_inputs()
+    names = sorted(os.path.join(folder, name) for name in os.listdir(folder))
+    started = time.process_time()
+    for start in range(0, len(names), 32):
+        batch = []
+        for name in names[start : start + 32]:
+            with Image.open(name) as image:
+                image.draft(None, (2 * SIZE[0], 2 * SIZE[1]))
+                grey = image.convert("L").resize(SIZE, Image.Resampling.BILINEAR, reducing_gap=2.0)
+            batch.append(np.asarray(grey))
+        numbers = np.repeat(np.stack(batch)[..., None], 3, axis=-1).astype(np.float32) / np.float32(255)
+        session.run(None, {given.name: numbers})
+    return len(names) / (time.process_time() - started) * (os.cpu_count() or 1)
+
+
+def list_and_stat(folder: str) -> float:
+    """`os.scandir` and a `stat` of every entry, nothing else. Seconds."""
+    started = time.perf_counter()
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            entry.stat(follow_symlinks=False)
+    return time.perf_counter() - started
+
+
+def train_from_files(folder: str, epochs: int) -> tuple[float, float]:
+    """The tutorial's training: augmented on the fly from `folder`/train, validated on `folder`/test each epoch.
+
+    Seconds of `fit`, and the AUC on the held-out X-rays.
+    """
+    import keras
+    from keras.src.legacy.preprocessing.image import ImageDataGenerator
+    from sklearn.metrics import roc_auc_score
+
+    keras.utils.set_random_seed(0)
+    layers = keras.layers
+    network = keras.Sequential([keras.Input((*SIZE, 3))])
+    for filters in (32, 32, 64):
+        network.add(layers.Conv2D(filters, (3, 3)))
+        network.add(layers.Activation("relu"))
+        network.add(layers.MaxPooling2D(pool_size=(2, 2)))
+    network.add(layers.Flatten())
+    network.add(layers.Dense(64))
+    network.add(layers.Activation("relu"))
+    network.add(layers.Dropout(0.5))
+    network.add(layers.Dense(1))
+    network.add(layers.Activation("sigmoid"))
+    network.compile(loss="binary_crossentropy", optimizer="rmsprop", metrics=["accuracy"])
+    augmented = ImageDataGenerator(rescale=1 / 255, shear_range=0.2, zoom_range=0.2, horizontal_flip=True)
+    options = {"target_size": SIZE, "batch_size": 8, "class_mode": "binary"}
+    train = augmented.flow_from_directory(f"{folder}/train", **options)
+    test = ImageDataGenerator(rescale=1 / 255).flow_from_directory(f"{folder}/test", shuffle=False, **options)
+    started = time.perf_counter()
+    network.fit(train, epochs=epochs, validation_data=test, verbose=0)
+    seconds = time.perf_counter() - started
+    normal = network.predict(test, verbose=0)[:, 0]
+    return seconds, float(roc_auc_score(test.classes, normal))
+
+
+@cache
+def _load(model: str) -> tuple[Any, Any]:
+    import keras
+
+    return keras, keras.saving.load_model(model)
+
+
+if __name__ == "__main__":
+    assert Path(sys.argv[1]).is_dir()
+    score_with_tf_data(sys.argv[1], sys.argv[2])
