@@ -22,8 +22,8 @@ from xray_core.errors import PersonNeeded
 from xray_core.records import RESEARCH_USE, Label
 from xray_core.sample_xrays import write_sample_set
 
-_TRAINING_PER_CLASS = 60
-_INCOMING_PER_CLASS = 20
+_TRAINING_PER_CLASS = 110
+_INCOMING_PER_CLASS = 90
 _RETRAIN_AFTER = 20
 _Say = Callable[[str], None]
 
@@ -36,35 +36,53 @@ def run_demo(keep: Path | None, *, say: _Say) -> None:
     open_ledger(settings)
     address = Address("127.0.0.1", _free_port())
     clock = _Clock(started, say)
-    truth = _draw_xrays(folder, settings, clock)
-    _train_first_model(folder, settings, address, clock)
-    with running_service(settings, address, say=clock.note, stop=threading.Event()):
-        _walk_the_loop(settings, address, truth, clock)
+    dataset = folder / "dataset"
+    write_sample_set(dataset, per_class=_TRAINING_PER_CLASS, patients=_TRAINING_PER_CLASS, seed=1)
+    clock.step(f"drew {2 * _TRAINING_PER_CLASS} synthetic X-rays to train on in {dataset}")
+    service = running_service(settings, address, say=clock.note, stop=threading.Event())
+    with _first_training(dataset, settings, address) as training, service:
+        _report_first_model(training, settings, clock)
+        _walk_the_loop(settings, address, _deliver(settings, clock), clock)
     clock.step(f"done in {time.monotonic() - started:.0f} s; throw {folder} away when you have seen enough")
     say(RESEARCH_USE)
 
 
-def _draw_xrays(folder: Path, settings: Settings, clock: _Clock) -> dict[str, Label]:
-    write_sample_set(folder / "dataset", per_class=_TRAINING_PER_CLASS, patients=_TRAINING_PER_CLASS, seed=1)
+@contextmanager
+def _first_training(dataset: Path, settings: Settings, address: Address) -> Iterator[subprocess.Popen[str]]:
+    """`xray train` in a process of its own, while the server starts beside it."""
+    command = [sys.executable, "-m", "flows", "train", str(dataset), "--patients", str(dataset / "patients.csv")]
+    training = subprocess.Popen(
+        command,
+        cwd=CHECKOUT,
+        env=child_environment(settings, address),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield training
+    finally:
+        training.kill()
+        training.wait()
+
+
+def _report_first_model(training: subprocess.Popen[str], settings: Settings, clock: _Clock) -> None:
+    with clock.waiting("the first model"):
+        told, problem = training.communicate()
+    if training.returncode:
+        raise PersonNeeded(f"the first training failed: {problem.strip()}")
+    for line in told.strip().splitlines():
+        clock.note(line)
+    clock.step(f"the first champion stands in {settings.models_dir}")
+
+
+def _deliver(settings: Settings, clock: _Clock) -> dict[str, Label]:
+    """New X-rays arrive; what they truly are stays with us until the reviewer looks."""
     truth = write_sample_set(
         settings.incoming_dir, per_class=_INCOMING_PER_CLASS, patients=_INCOMING_PER_CLASS, seed=2, layout="flat"
     )
-    clock.step(f"drew {2 * _TRAINING_PER_CLASS} X-rays to train on, {len(truth)} in {settings.incoming_dir}")
+    clock.step(f"{len(truth)} new X-rays arrived in {settings.incoming_dir}")
     return truth
-
-
-def _train_first_model(folder: Path, settings: Settings, address: Address, clock: _Clock) -> None:
-    dataset = folder / "dataset"
-    command = [sys.executable, "-m", "flows", "train", str(dataset), "--patients", str(dataset / "patients.csv")]
-    with clock.waiting("training the first model"):
-        result = subprocess.run(
-            command, cwd=CHECKOUT, env=child_environment(settings, address), capture_output=True, text=True, check=False
-        )
-    if result.returncode:
-        raise PersonNeeded(f"the first training failed: {result.stderr.strip()}")
-    for line in result.stdout.strip().splitlines():
-        clock.note(line)
-    clock.step(f"the first champion stands in {settings.models_dir}")
 
 
 def _walk_the_loop(settings: Settings, address: Address, truth: dict[str, Label], clock: _Clock) -> None:

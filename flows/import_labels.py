@@ -45,7 +45,8 @@ def take_in_file(settings: Settings, path: Path, number: int) -> DroppedFile:
     """Import one file or refuse it whole; its problems are listed beside it in labels/refused/, not here."""
     dropped = take_in(settings, path, number)
     if dropped.imported is None:
-        get_run_logger().warning("file %d was refused: %d problems, listed in labels/refused", number, dropped.problems)
+        told = ", ".join(f"{n} {code}" for code, n in dropped.problems.items())
+        get_run_logger().warning("file %d was refused (%s); every line is listed in labels/refused", number, told)
     return dropped
 
 
@@ -63,9 +64,10 @@ def publish_imports(files: list[DroppedFile]) -> None:
     rows = [
         {
             "file": file.number,
-            "taken in": "yes" if file.imported else f"no: {file.problems} problems, see labels/refused",
+            "taken in": "yes" if file.imported else "no, see labels/refused",
             "rows": file.imported.rows if file.imported else 0,
             "new labels": file.imported.new if file.imported else 0,
+            **{f"problem {code}": n for code, n in file.problems.items()},
             **{f"label {name}": n for name, n in sorted((file.imported.by_label if file.imported else {}).items())},
         }
         for file in files

@@ -32,11 +32,11 @@ class LabelImport:
 
 @dataclass(frozen=True, slots=True)
 class DroppedFile:
-    """What became of one file in labels/: imported, or refused with its problems beside it."""
+    """What became of one file in labels/: imported, or refused; its problems are counted here by code."""
 
     number: int
     imported: LabelImport | None
-    problems: int
+    problems: dict[str, int]
 
 
 def import_labels_from(settings: Settings, source: Path, *, mapping: dict[str, str]) -> LabelImport:
@@ -71,9 +71,9 @@ def take_in(settings: Settings, path: Path, number: int) -> DroppedFile:
     except InvalidLabelsCsv as refusal:
         target = _put_away(path, settings.labels_dir / "refused")
         target.with_name(target.name + ".problems.txt").write_text(f"{refusal}\n")
-        return DroppedFile(number, None, len(refusal.problems))
+        return DroppedFile(number, None, refusal.problem_counts)
     _put_away(path, settings.labels_dir / "done")
-    return DroppedFile(number, imported, 0)
+    return DroppedFile(number, imported, {})
 
 
 def _add_rows(engine: Engine, rows: list[LabelRow], source: Path) -> LabelImport:

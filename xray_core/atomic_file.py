@@ -1,37 +1,60 @@
-"""Writing a file so that a reader sees all of it or the one before."""
+"""A file that appears whole or not at all, whatever is killed or full meanwhile."""
 
 from __future__ import annotations
 
 import os
+import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from secrets import token_hex
 from typing import BinaryIO
+
+# Names that intake, the label import and `*.csv` all pass over.
+_ASIDE_PREFIX = ".aside-"
+_ASIDE_SUFFIX = ".part"
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
-    """Yield a private (0600) file beside `path`; at the end of the block it is forced to disk and takes its place.
+def write_aside(path: Path, *, mode: int = 0o600) -> Iterator[BinaryIO]:
+    """Open a file beside `path` for writing; when the block ends well, it is on disk and takes the name `path`.
 
-    When the block raises, or the disk is full, `path` keeps its old bytes and the new file is removed; a kill
-    leaves a dot-file that nobody reads. Raises OSError.
+    A reader sees the file as it was before or the whole new one. When the block raises, what was written is
+    removed and `path` is as it was; what a killed process leaves is a dot-file (see `remove_asides`). Raises OSError.
     """
-    aside = path.with_name(f".{path.name}.{token_hex(4)}.part")
-    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    descriptor, name = tempfile.mkstemp(prefix=_ASIDE_PREFIX, suffix=_ASIDE_SUFFIX, dir=path.parent)
+    aside = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())
+            os.fchmod(descriptor, mode)
+            os.fsync(descriptor)
         aside.replace(path)
-        _sync_folder(path.parent)
-    finally:
+    except BaseException:  # an interrupt too must leave nothing behind
         aside.unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+
+
+def write_whole(path: Path, content: bytes, *, mode: int = 0o600) -> None:
+    """Write `content` to `path`, whole or not at all. Raises OSError."""
+    with write_aside(path, mode=mode) as file:
+        file.write(content)
+
+
+def remove_asides(folder: Path, *, older_than_seconds: float = 86_400) -> int:
+    """Remove what killed processes left half written in a folder; how many. Younger ones may still be written."""
+    oldest = time.time() - older_than_seconds
+    left = [path for path in folder.glob(f"{_ASIDE_PREFIX}*{_ASIDE_SUFFIX}") if path.stat().st_mtime < oldest]
+    for path in left:
+        path.unlink(missing_ok=True)
+    return len(left)
 
 
 def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    """Make the new name itself last: until then a crash of the machine could bring the old file back."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
     finally:

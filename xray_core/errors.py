@@ -16,7 +16,10 @@ XrayError
 
 from __future__ import annotations
 
-from xray_core.records import ReasonCode
+from collections import Counter
+from collections.abc import Sequence
+
+from xray_core.records import LabelProblem, LabelProblemCode, ReasonCode
 
 
 class XrayError(Exception):
@@ -41,11 +44,21 @@ class RefusedInput(XrayError):
 
 
 class InvalidLabelsCsv(RefusedInput):
-    """A labels CSV with at least one bad row: none of it was imported."""
+    """A labels CSV with at least one bad row: none of it was imported.
 
-    def __init__(self, source: str, problems: tuple[str, ...]) -> None:
-        super().__init__("\n".join((f"{source}: refused, nothing was imported; {len(problems)} to mend:", *problems)))
-        self.problems = problems
+    The message lists every problem and may hold file names; `problem_counts`, by code, holds none.
+    """
+
+    def __init__(self, source: str, problems: Sequence[LabelProblem | str]) -> None:
+        heading = f"{source}: refused, nothing was imported; {len(problems)} to mend:"
+        super().__init__("\n".join((heading, *map(str, problems))))
+        self.problems = tuple(problems)
+
+    @property
+    def problem_counts(self) -> dict[str, int]:
+        """How many problems of each code; a bare sentence is the ledger's, which knows no such X-ray."""
+        codes = (p.code if isinstance(p, LabelProblem) else LabelProblemCode.UNMATCHED for p in self.problems)
+        return dict(sorted(Counter(code.value for code in codes).items()))
 
 
 class InvalidDataset(RefusedInput):

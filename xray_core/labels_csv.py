@@ -2,167 +2,268 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import hashlib
 import io
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 from xray_core.errors import InvalidLabelsCsv, RefusedInput
 from xray_core.formula_guard import unguard_text
 from xray_core.intake import is_ignored
-from xray_core.records import Label, LabelRow
+from xray_core.records import Label, LabelProblem, LabelRow, escape_name
+from xray_core.records import LabelProblemCode as Code
 
 _LARGEST_CSV = 256 * 2**20
+_LONGEST_READER = 200
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _NAME_COLUMNS = ("filename", "file")
+_DELIMITERS = (",", ";", "\t")  # Excel writes semicolons where the comma is the decimal sign
+_A_LABELS_CSV = "a CSV with the columns filename,label, or a results CSV with its label column filled in"
+_WIDTH = ""  # stands for the number of columns: no column is called so
+_A_FOLDER = "a folder named after each label (covid, normal) with X-rays in it"
+_OTHER_FILES: Final = {
+    b"PK\x03\x04": "an Excel workbook (.xlsx) or another zip archive",
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook (.xls)",
+    b"\xff\xfe": "text in UTF-16, which Excel calls Unicode text",
+    b"\xfe\xff": "text in UTF-16, which Excel calls Unicode text",
+    b"%PDF": "a PDF",
+}
 
 
-def read_labels_csv(path: Path, *, mapping: Mapping[str, str]) -> list[LabelRow]:
-    """Read `filename,label[,labelled_by,labelled_at]` or a results CSV whose `label` column was filled in.
+def read_labels_csv(path: Path, *, mapping: Mapping[str, str], label_column: str = "label") -> list[LabelRow]:
+    """Read `filename,label[,labelled_by,labelled_at]` or a results CSV whose label column was filled in.
 
-    Rows without a label are passed over: nobody has looked at them yet. `mapping` turns a reader's word (any
-    case) into a label's. Commas, semicolons or tabs, with or without a byte order mark. Raises InvalidLabelsCsv
-    listing every bad row with its line, what was received and what is accepted.
+    Any order of columns and more of them; comma, semicolon or tab; with or without a byte order mark; label words in
+    any case and spacing. Rows without a label are passed over: nobody has looked at them yet. The same row
+    twice counts once. `mapping` turns a reader's word into a label's, as `pneumonia` into `normal`. A time without a
+    zone is meant as UTC. Raises InvalidLabelsCsv with every problem: its line, what was received, what is expected;
+    RefusedInput for a mapping that cannot be meant; OSError.
     """
     words = read_mapping(mapping)
-    text = _read_text(path)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_find_delimiter(text), strict=True)
+    lines, problems = _split_rows(_read_text(path))
+    columns = _read_header(path.name, lines, _normal(label_column))
     rows: list[LabelRow] = []
-    problems: list[str] = []
-    try:
-        columns = _read_header(path, next(reader, []))
-        for line, cells in _number_rows(reader):
-            row = _read_row(line, dict(zip(columns, cells, strict=False)), words)
-            if isinstance(row, LabelRow):
-                rows.append(row)
-            elif row is not None:
-                problems.append(row)
-    except csv.Error as error:
-        problems.append(f"line {reader.line_num}: not readable as CSV ({error})")
-    if problems:
-        raise InvalidLabelsCsv(path.name, tuple(problems))
-    if not rows:
-        raise InvalidLabelsCsv(path.name, ("no row has a label: fill in the label column",))
-    return rows
+    for line, cells in lines[1:]:
+        row = _read_row(line, cells, columns, words)
+        if isinstance(row, LabelRow):
+            rows.append(row)
+        elif row is not None:
+            problems.append(row)
+    return _accept_all(path.name, rows, problems, "no label in any row", numbered=True)
 
 
 def read_labels_folder(path: Path, *, mapping: Mapping[str, str]) -> list[LabelRow]:
     """Read a folder per class (`covid/`, `normal/`): each file is a label for the X-ray with its very content.
 
-    Raises InvalidLabelsCsv when a folder's name is no label, or when there is no file.
+    Sub-folders count as their class; files beside the class folders do not count, nor do dot-files and what intake
+    ignores. `line` is the file's place in the order of paths. Raises InvalidLabelsCsv when a folder's name is no
+    label, for what is no regular file, or when there is no file; RefusedInput for the mapping; OSError.
     """
     words = read_mapping(mapping)
     rows: list[LabelRow] = []
-    problems: list[str] = []
+    problems: list[LabelProblem] = []
     for folder in sorted(child for child in path.iterdir() if child.is_dir() and not child.name.startswith(".")):
         label = words.get(_normal(folder.name))
-        if label is None:
-            problems.append(f"folder {folder.name}/: no label; {_accepted(words)}")
+        if label is None or folder.is_symlink():
+            problems.append(_refuse_folder(folder, words))
             continue
-        rows += [_describe_file(file, label) for file in _find_deliveries(folder)]
-    if problems or not rows:
-        raise InvalidLabelsCsv(path.name, tuple(problems) or ("no X-rays in it; expected a folder per class",))
-    return rows
+        for file in _find_files(folder):
+            if file.is_symlink() or not file.is_file():
+                received = f"{_quote(file)} in {_quote(folder)}, a link or no file"
+                problems.append(LabelProblem(None, Code.NOT_REGULAR_FILE, received, "a copy of the X-ray"))
+            else:
+                name = escape_name(os.fsencode(file.name))
+                rows.append(LabelRow(len(rows) + 1, name, _hash(file), label, None, None))
+    return _accept_all(path.name, rows, problems, "no X-ray in a folder per class", numbered=False)
 
 
 def read_mapping(mapping: Mapping[str, str]) -> dict[str, Label]:
-    """Every accepted word, in lower case, with its label. Raises RefusedInput for a target that is no label."""
+    """Every accepted word, in lower case, with its label.
+
+    Raises RefusedInput for a target that is no label, and for a label's own word that would mean another one.
+    """
     words = {label.value: label for label in Label}
     for word, target in mapping.items():
-        if _normal(target) not in set(Label):
+        label, own = words.get(_normal(target)), _normal(word)
+        if label is None or label.value != _normal(target):
             raise RefusedInput(f"map {word}={target}: received {target!r}; expected one of {', '.join(Label)}")
-        words[_normal(word)] = Label(_normal(target))
+        if not own or (own in set(Label) and own != label.value):
+            raise RefusedInput(f"map {word}={target}: received the word {word!r}; expected one that is no label itself")
+        words[own] = label
     return words
 
 
 def _read_text(path: Path) -> str:
-    if path.stat().st_size > _LARGEST_CSV:
-        raise InvalidLabelsCsv(path.name, (f"larger than {_LARGEST_CSV >> 20} MiB; expected a labels CSV",))
+    if (size := path.stat().st_size) > _LARGEST_CSV:
+        received, accepted = f"{size} bytes", f"at most {_LARGEST_CSV >> 20} MiB"
+        raise InvalidLabelsCsv(path.name, [LabelProblem(None, Code.TOO_LARGE, received, accepted)])
     content = path.read_bytes()
-    if content.startswith(b"PK\x03\x04"):
-        raise InvalidLabelsCsv(path.name, ("an Excel workbook or zip archive; save it as CSV UTF-8",))
+    for start, what in _OTHER_FILES.items():
+        if content.startswith(start):
+            problem = LabelProblem(None, Code.NOT_A_CSV, what, "CSV: in Excel, save as 'CSV UTF-8 (comma delimited)'")
+            raise InvalidLabelsCsv(path.name, [problem])
+    if not content.removeprefix(codecs.BOM_UTF8).strip():
+        raise InvalidLabelsCsv(path.name, [LabelProblem(None, Code.NO_LABELS, "an empty file", _A_LABELS_CSV)])
     try:
         return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        raise InvalidLabelsCsv(path.name, (f"line {line}: not UTF-8; save the file as CSV UTF-8",)) from error
+    except UnicodeDecodeError:
+        raise InvalidLabelsCsv(path.name, list(_find_other_encoding(content))) from None
 
 
-def _find_delimiter(text: str) -> str:
-    """Excel writes semicolons where the comma is the decimal sign."""
-    header = text.partition("\n")[0]
-    return max((",", ";", "\t"), key=header.count)
+def _find_other_encoding(content: bytes) -> Iterator[LabelProblem]:
+    for number, line in enumerate(content.splitlines(), start=1):
+        try:
+            line.decode("utf-8")
+        except UnicodeDecodeError as error:
+            received = f"the byte 0x{line[error.start]:02X} in column {error.start + 1}, which is not UTF-8"
+            yield LabelProblem(number, Code.NOT_UTF8, received, "UTF-8: in Excel, save as 'CSV UTF-8'")
 
 
-def _read_header(path: Path, cells: list[str]) -> list[str]:
-    columns = [_normal(cell) for cell in cells]
-    if "label" not in columns or not any(name in columns for name in (*_NAME_COLUMNS, "xray_sha256")):
-        received = ", ".join(cells[:12]) or "nothing"
-        raise InvalidLabelsCsv(
-            path.name, (f"line 1: received the columns {received}; expected filename,label or a results CSV",)
-        )
-    if len(set(columns)) < len(columns):
-        raise InvalidLabelsCsv(path.name, ("line 1: a column stands there twice",))
-    return columns
-
-
-def _number_rows(reader: Iterator[list[str]]) -> Iterator[tuple[int, list[str]]]:
-    """Rows with the line they begin on (a quoted cell may span lines); blank lines are passed over."""
-    before = reader.line_num  # type: ignore[attr-defined]  # csv.reader has it, its type does not say so
-    for cells in reader:
-        line, before = before + 1, reader.line_num  # type: ignore[attr-defined]
-        if any(cell.strip() for cell in cells):
-            yield line, cells
-
-
-def _read_row(line: int, cells: Mapping[str, str], words: Mapping[str, Label]) -> LabelRow | str | None:
-    """The row, or what is wrong with it as a sentence, or None where there is no label yet."""
-    word = cells.get("label", "").strip()
-    if not word:
-        return None
-    name = unguard_text(next((cells[column] for column in _NAME_COLUMNS if cells.get(column)), ""))
-    sha256 = cells.get("xray_sha256", "").strip().lower() or None
-    where = f"line {line}" + (f" ({name})" if name else "")
-    label = words.get(_normal(word))
-    if label is None:
-        return f"{where}: received label {word!r}; {_accepted(words)}"
-    if sha256 is not None and not _SHA256.fullmatch(sha256):
-        return f"{where}: received xray_sha256 {sha256[:20]!r}; expected 64 hex digits, or none"
-    if not name and sha256 is None:
-        return f"{where}: received neither a file name nor an xray_sha256; expected one of them"
+def _split_rows(text: str) -> tuple[list[tuple[int, list[str]]], list[LabelProblem]]:
+    """Rows that are not blank with the line they begin on (a quoted cell may span lines), and where the CSV breaks."""
+    first = text.partition("\n")[0]
+    told = re.fullmatch(r"sep=(.)\r?", first, re.IGNORECASE)  # Excel's own way to say so
+    delimiter = told[1] if told else max(_DELIMITERS, key=first.count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    rows: list[tuple[int, list[str]]] = []
+    line = 1
     try:
-        labelled_at = _read_time(cells.get("labelled_at", "").strip())
-    except ValueError:
-        return f"{where}: received labelled_at {cells['labelled_at']!r}; expected a time such as 2026-05-01T09:30:00Z"
-    reader = unguard_text(cells.get("labelled_by", "").strip()) or None
-    return LabelRow(line, name, sha256, label, reader, labelled_at)
+        for cells in reader:
+            if any(cell.strip() for cell in cells) and not (told and line == 1):
+                rows.append((line, cells))
+            line = reader.line_num + 1
+    except csv.Error as error:
+        received = f"a row that cannot be read as CSV ({error})"
+        return rows, [LabelProblem(line, Code.MALFORMED_CSV, received, "cells in quotes only whole, quotes doubled")]
+    return rows, []
 
 
-def _read_time(text: str) -> datetime | None:
-    """A time without a zone is meant as UTC."""
-    if not text:
+def _read_header(source: str, lines: Sequence[tuple[int, list[str]]], label_column: str) -> dict[str, int]:
+    """Where each column stands; the label column is called `label` from here on."""
+    line, cells = lines[0] if lines else (1, [])
+    names = [_normal(cell) for cell in cells]
+    received = f"the columns {', '.join(map(repr, cells[:12])) or 'none'}"
+    if label_column not in names or not any(name in names for name in (*_NAME_COLUMNS, "xray_sha256")):
+        raise InvalidLabelsCsv(source, [LabelProblem(line, Code.MISSING_COLUMN, received, _A_LABELS_CSV)])
+    known = (label_column, *_NAME_COLUMNS, "xray_sha256", "labelled_by", "labelled_at")
+    if any(names.count(name) > 1 for name in known):
+        raise InvalidLabelsCsv(source, [LabelProblem(line, Code.REPEATED_COLUMN, received, "each column once")])
+    columns = {name: names.index(name) for name in known if name in names}
+    columns["label"] = columns[label_column]
+    return {**columns, _WIDTH: len(names)}
+
+
+def _read_row(
+    line: int, cells: Sequence[str], columns: Mapping[str, int], words: Mapping[str, Label]
+) -> LabelRow | LabelProblem | None:
+    """The row, or what is wrong with it, or None where there is no label yet."""
+    # Excel leaves empty cells at the end of a row out.
+    row = {name: cells[place] if place < len(cells) else "" for name, place in columns.items()}
+    name = unguard_text(next((row[column] for column in _NAME_COLUMNS if row.get(column, "").strip()), ""))
+    try:
+        if any(cell.strip() for cell in cells[columns[_WIDTH] :]):
+            raise _BadCell(Code.TOO_MANY_CELLS, f"{len(cells)} cells", f"{columns[_WIDTH]}; put cells in quotes")
+        if not row["label"].strip():
+            return None
+        label = _read_label(row["label"], words)
+        sha256 = _read_sha256(row.get("xray_sha256", ""))
+        if "\0" in name or not (name or sha256):
+            raise _BadCell(Code.NO_FILE, f"label {row['label']!r} without a file", "a file name or an xray_sha256")
+        reader, time = _read_reader(row.get("labelled_by", "")), _read_time(row.get("labelled_at", ""))
+    except _BadCell as bad:
+        return LabelProblem(line, bad.code, f"{bad.received} for {name!r}" if name else bad.received, bad.accepted)
+    return LabelRow(line, name, sha256, label, reader, time)
+
+
+def _read_label(cell: str, words: Mapping[str, Label]) -> Label:
+    label = words.get(_normal(unguard_text(cell)))
+    if label is None:
+        raise _BadCell(Code.UNKNOWN_LABEL, f"label {cell.strip()!r}", _name_words(words))
+    return label
+
+
+def _read_sha256(cell: str) -> str | None:
+    sha256 = cell.strip().lower()
+    if sha256 and not _SHA256.fullmatch(sha256):
+        raise _BadCell(Code.BAD_SHA256, f"xray_sha256 {sha256[:70]!r}", "64 hex digits, or none")
+    return sha256 or None
+
+
+def _read_reader(cell: str) -> str | None:
+    reader = unguard_text(cell).strip()
+    if len(reader) > _LONGEST_READER or not reader.isprintable():
+        raise _BadCell(Code.BAD_READER, f"labelled_by {reader[:40]!r}", f"one line of at most {_LONGEST_READER}")
+    return reader or None
+
+
+def _read_time(cell: str) -> datetime | None:
+    if not (text := cell.strip()):
         return None
-    time = datetime.fromisoformat(text)
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
+    try:
+        time = datetime.fromisoformat(text)
+        return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        raise _BadCell(Code.BAD_TIME, f"labelled_at {text[:40]!r}", "a time as 2026-05-01T09:30:00Z, or none") from None
 
 
-def _find_deliveries(folder: Path) -> list[Path]:
-    files = sorted(child for child in folder.iterdir() if child.is_file() and not child.is_symlink())
-    return [file for file in files if not is_ignored(os.fsencode(file.name))]
+class _BadCell(Exception):
+    def __init__(self, code: Code, received: str, accepted: str) -> None:
+        super().__init__(code, received, accepted)
+        self.code, self.received, self.accepted = code, received, accepted
 
 
-def _describe_file(file: Path, label: Label) -> LabelRow:
-    with file.open("rb") as content:
-        sha256 = hashlib.file_digest(content, "sha256").hexdigest()
-    return LabelRow(0, file.name, sha256, label, None, None)
+def _accept_all(
+    source: str, rows: Iterable[LabelRow], problems: Sequence[LabelProblem], nothing: str, *, numbered: bool
+) -> list[LabelRow]:
+    """The rows, each once; raises InvalidLabelsCsv where there is any problem, or no row at all."""
+    said: dict[tuple[str, str | None], LabelRow] = {}
+    kept: dict[tuple[object, ...], LabelRow] = {}
+    found: list[LabelProblem] = list(problems)
+    for row in rows:
+        first = said.setdefault((row.xray_sha256 or row.filename, row.labelled_by), row)
+        if first.label is not row.label:
+            earlier = f"{first.label} for {first.filename!r}" + (f" in line {first.line}" if numbered else "")
+            received = f"{row.label} for {row.filename!r}, but {earlier}"
+            line = row.line if numbered else None
+            found.append(LabelProblem(line, Code.CONTRADICTION, received, "one label of one reader for one X-ray"))
+        kept.setdefault((row.filename, row.xray_sha256, row.label, row.labelled_by, row.labelled_at), row)
+    if not kept and not found:
+        found.append(LabelProblem(None, Code.NO_LABELS, nothing, _A_LABELS_CSV if numbered else _A_FOLDER))
+    if found:
+        found.sort(key=lambda problem: problem.line or 0)
+        raise InvalidLabelsCsv(source, found)
+    return list(kept.values())
 
 
-def _accepted(words: Mapping[str, Label]) -> str:
-    return f"accepted are {', '.join(sorted(words))}, or map it: --map WORD=normal"
+def _refuse_folder(folder: Path, words: Mapping[str, Label]) -> LabelProblem:
+    if folder.is_symlink():
+        return LabelProblem(None, Code.NOT_REGULAR_FILE, f"folder {_quote(folder)}, a link", "a real folder")
+    return LabelProblem(None, Code.UNKNOWN_LABEL, f"folder {_quote(folder)}", _name_words(words))
+
+
+def _find_files(folder: Path) -> Iterator[Path]:
+    for place, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (Path(place) / name for name in sorted(names) if not is_ignored(os.fsencode(name)))
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _name_words(words: Mapping[str, Label]) -> str:
+    return f"{', '.join(sorted(words))}; or say what it means: --map WORD=normal"
+
+
+def _quote(path: Path) -> str:
+    return repr(escape_name(os.fsencode(path.name)))
 
 
 def _normal(word: str) -> str:

@@ -399,6 +399,44 @@ class LabelRow:
     labelled_at: datetime | None
 
 
+class LabelProblemCode(StrEnum):
+    """Why labels that came back were refused; for counts and screens, which must not show file names."""
+
+    NOT_A_CSV = "NOT_A_CSV"
+    TOO_LARGE = "TOO_LARGE"
+    NOT_UTF8 = "NOT_UTF8"
+    MALFORMED_CSV = "MALFORMED_CSV"
+    NO_LABELS = "NO_LABELS"
+    MISSING_COLUMN = "MISSING_COLUMN"
+    REPEATED_COLUMN = "REPEATED_COLUMN"
+    TOO_MANY_CELLS = "TOO_MANY_CELLS"
+    UNKNOWN_LABEL = "UNKNOWN_LABEL"
+    NO_FILE = "NO_FILE"
+    NOT_REGULAR_FILE = "NOT_REGULAR_FILE"
+    BAD_SHA256 = "BAD_SHA256"
+    BAD_TIME = "BAD_TIME"
+    BAD_READER = "BAD_READER"
+    CONTRADICTION = "CONTRADICTION"
+    UNMATCHED = "UNMATCHED"  # no X-ray here is the one that is meant, or several are
+
+
+@dataclass(frozen=True, slots=True)
+class LabelProblem:
+    """One thing to mend before labels can be imported; `line` is None where the whole file is meant.
+
+    `received` may hold a file name: it goes to the reviewer, not into a log.
+    """
+
+    line: int | None
+    code: LabelProblemCode
+    received: str
+    accepted: str
+
+    def __str__(self) -> str:
+        where = "" if self.line is None else f"line {self.line}: "
+        return f"{where}received {self.received}; expected {self.accepted}"
+
+
 @dataclass(frozen=True, slots=True)
 class LabelledXray:
     """An X-ray that can be trained on: where its bytes were last seen, its label, whose it is.

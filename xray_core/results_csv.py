@@ -78,9 +78,7 @@ def name_export(now: datetime, *, caution: str | None = None) -> str:
     return f"{'-'.join(parts)}.csv"
 
 
-def _write_rows(
-    file: BinaryIO, lines: Iterable[ResultLine], states: Counter[str], *, with_file_names: bool
-) -> str:
+def _write_rows(file: BinaryIO, lines: Iterable[ResultLine], states: Counter[str], *, with_file_names: bool) -> str:
     digest = hashlib.sha256()
     rows = _make_rows(lines, states, with_file_names=with_file_names)
     chunk: list[tuple[str | float, ...]] = [COLUMNS]

@@ -1,4 +1,4 @@
-"""Synthetic chest X-rays for the demo and the tests: one generator for both classes, which differ in lung content alone."""
+"""Synthetic chest X-rays for the demo and the tests, from one generator: the classes differ in lung content alone."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def _draw_clouds(rng: np.random.Generator, size: int, *, cells: int) -> Plane:
 
 def _draw_patches(rng: np.random.Generator, chest: Chest, x: Plane, y: Plane, uneven: Plane) -> Plane:
     """Hazy patches 0..1 in both lungs, most of them outward and low, with uneven edges."""
-    cover = np.zeros_like(x)
+    cover: Plane = np.zeros_like(x)
     for side in (-1, 1):
         for _ in range(int(rng.integers(2, 5))):
             across, down = side * rng.uniform(0.36, 0.56), rng.uniform(-0.12, 0.42)

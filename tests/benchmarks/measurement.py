@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
-from typing import Any
+from typing import Any, TypeVar
+
+_Figure = TypeVar("_Figure")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +27,7 @@ class Bound:
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """One round's figure after another, of the service and of its peer; lower is better only where `unit` is time or size.
+    """One round's figure after another, of the service and of its peer; `is_rate` where more is better.
 
     The ratio is the median of each round's own ratio: two neighbours in time see the same machine.
     """
@@ -79,11 +81,11 @@ def at_most(value: float) -> Bound:
     return Bound(value, is_minimum=False)
 
 
-def alternate(rounds: int, *contenders: Callable[[], float]) -> Sequence[tuple[float, ...]]:
-    """Let the contenders take turns, `rounds` times each; every second round in the opposite order."""
-    figures: list[list[float]] = [[] for _ in contenders]
+def alternate(rounds: int, *contenders: Callable[[int], _Figure]) -> list[tuple[_Figure, ...]]:
+    """Let the contenders take turns, `rounds` times each, and hear the round's number; every second round backwards."""
+    figures: list[list[_Figure]] = [[] for _ in contenders]
     for number in range(rounds):
-        order = range(len(contenders)) if number % 2 == 0 else reversed(range(len(contenders)))
-        for place in order:
-            figures[place].append(contenders[place]())
+        places = range(len(contenders))
+        for place in places if number % 2 == 0 else reversed(places):
+            figures[place].append(contenders[place](number))
     return [tuple(each) for each in figures]

@@ -79,7 +79,16 @@ def list_and_stat(folder: str) -> float:
     return time.perf_counter() - started
 
 
-def train_from_files(folder: str, epochs: int) -> tuple[float, float]:
+def warm_up_training() -> None:
+    """Import what the training needs."""
+    import keras
+    import scipy.ndimage
+    import sklearn.metrics
+
+    assert (keras, scipy, sklearn)
+
+
+def train_from_files(folder: str, epochs: int, seed: int) -> tuple[float, float]:
     """The tutorial's training: augmented on the fly from `folder`/train, validated on `folder`/test each epoch.
 
     Seconds of `fit`, and the AUC on the held-out X-rays.
@@ -88,7 +97,7 @@ def train_from_files(folder: str, epochs: int) -> tuple[float, float]:
     from keras.src.legacy.preprocessing.image import ImageDataGenerator
     from sklearn.metrics import roc_auc_score
 
-    keras.utils.set_random_seed(0)
+    keras.utils.set_random_seed(seed)
     layers = keras.layers
     network = keras.Sequential([keras.Input((*SIZE, 3))])
     for filters in (32, 32, 64):

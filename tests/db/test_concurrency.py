@@ -179,7 +179,7 @@ def test_a_migration_that_is_killed_leaves_the_old_database_or_the_new_one(empty
         ready.unlink(missing_ok=True)
         process = start("migrate_once", empty_url, say_to=ready)
         wait_for_a_line([ready])
-        time.sleep(chance.uniform(0, 0.03))
+        time.sleep(chance.uniform(0, 0.015))
         process.send_signal(signal.SIGKILL)
         process.wait()
         found.add(revision_of(empty_url))

@@ -23,7 +23,7 @@ from tests.db.rows import (
     sha256_of,
     signed,
 )
-from xray_core.records import ClaimedFile, FileState, ReasonCode
+from xray_core.records import ClaimedFile, FileState, ReasonCode, unescape_name
 
 LATER = NOW + timedelta(minutes=5)
 
@@ -159,7 +159,6 @@ def test_a_scanner_that_lost_its_claim_writes_nothing(engine: Engine) -> None:
     "name", [b"=cmd.png", b"a\nb\t.png", b"\xff\xfe.png", "\u202egnp.exe".encode(), b"x" * 255, b"a\\x41"]
 )
 def test_a_hostile_name_is_kept_reversibly(engine: Engine, name: bytes) -> None:
-    from xray_core.records import unescape_name
 
     (file,) = claim(engine, file_seen(name))
     record(engine, refused=[refused_file(file.file_id, ReasonCode.BAD_NAME)])

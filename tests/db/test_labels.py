@@ -21,7 +21,7 @@ from tests.db.rows import (
     scored_file,
     sha256_of,
 )
-from xray_core.records import DatasetXray, Label, LabelCounts, LabelRow
+from xray_core.records import DatasetXray, Label, LabelRow, LabelTally
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def problems_with(engine: Engine, *rows: LabelRow) -> list[str]:
     return problems
 
 
-def counts(engine: Engine, since: int = 0) -> LabelCounts:
+def counts(engine: Engine, since: int = 0) -> LabelTally:
     with snapshot(engine) as session:
         return labels.count_new_trainable(session, since)
 
@@ -160,7 +160,7 @@ def test_new_labels_are_counted_from_a_watermark_per_class_and_patient(scored: E
     import_labels(scored, label_row("c.png", Label.UNSURE))
     import_labels(scored, label_row("a.png", reader="r2"))  # agrees: nothing new to learn from
 
-    assert counts(scored, watermark) == LabelCounts(
+    assert counts(scored, watermark) == LabelTally(
         new={Label.COVID: 1, Label.NORMAL: 1},
         xrays={Label.COVID: 3, Label.NORMAL: 1},
         patients={Label.COVID: 2, Label.NORMAL: 1},
@@ -178,6 +178,6 @@ def test_a_label_that_changed_sides_is_new(scored: Engine) -> None:
 def test_no_labels_count_as_nothing(engine: Engine) -> None:
     none = {Label.COVID: 0, Label.NORMAL: 0}
 
-    assert counts(engine) == LabelCounts(new=none, xrays=none, patients=none)
+    assert counts(engine) == LabelTally(new=none, xrays=none, patients=none)
     with snapshot(engine) as session:
         assert labels.label_watermark(session) == 0

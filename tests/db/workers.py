@@ -7,6 +7,7 @@ import os
 import resource
 import signal
 import sys
+import time
 from pathlib import Path
 
 from sqlalchemy import update
@@ -87,6 +88,7 @@ def score_for_ever(url: str, said: Path) -> None:
             files = [scored_file(file.file_id, file.seen.name.decode()) for file in claimed]
             record(engine, scored=files, scanner=said.stem, model=model)
             print(" ".join(names), file=acknowledged, flush=True)
+            time.sleep(0.005)  # SQLite's waiting writers sleep: without a pause one keeps all others out
 
 
 def score_until_full(url: str, path: str, limit_bytes: str) -> None:

@@ -1,0 +1,21 @@
+"""The cases by name, in the order of the table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from tests.benchmarks import archive, empty_run, scoring, training
+from tests.benchmarks.measurement import Measurement
+from tests.benchmarks.workshop import Workshop
+
+CASES: dict[str, Callable[[Workshop], Iterator[Measurement]]] = {
+    "many": scoring.score_many,
+    "few-cold": scoring.score_few_cold,
+    "together": scoring.score_together,
+    "empty-run": empty_run.run_nothing,
+    "rescan": archive.rescan,
+    "memory": archive.memory,
+    "export": archive.export,
+    "training": training.train,
+    "retraining": training.retrain,
+}

@@ -1,0 +1,122 @@
+"""Homes to measure in: with a champion, with an archive of known files, with results to export."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import insert, select
+
+from db.engine import open_engine, transaction
+from db.schema import IncomingFileRow, ModelRow, ResultRow, XrayRow
+from flows.ledger import open_ledger
+from flows.settings import Settings
+from xray_core.intake import sign_file
+from xray_core.records import FileFormat, FileState, Label, Outcome, ReasonCode, ScaleRule
+
+_ROWS_PER_STATEMENT = 10_000
+
+
+def make_home(home: str) -> None:
+    """A home whose champion is the default network, untrained; its Keras file lies beside the home."""
+    from flows.import_model import import_model
+    from xray_core.networks import build_network
+    from xray_core.records import Architecture
+
+    settings = Settings(home=Path(home))
+    open_ledger(settings)
+    source = Path(home).with_name("untrained.keras")
+    build_network(Architecture.SEED_CNN, seed=0).save(source)
+    import_model(settings, source, positive_output=Label.COVID, scaling=None, input_size=(150, 150), name="untrained")
+
+
+def add_known_files(settings: Settings, count: int) -> None:
+    """Create `count` empty files in incoming/ and let the ledger know them: decided long ago, nothing to do."""
+    folder = settings.incoming_dir
+    for number in range(count):
+        os.close(os.open(folder / f"known-{number:07d}.png", os.O_CREAT | os.O_WRONLY, 0o600))
+    now = datetime.now(UTC)
+    _insert(settings, IncomingFileRow, (_known_row(entry, now) for entry in os.scandir(os.fsencode(folder))))
+
+
+def add_results(settings: Settings, count: int) -> None:
+    """Let the ledger hold `count` scored X-rays, each with a result of the champion; there are no files."""
+    engine = open_engine(settings.url)
+    with transaction(engine) as session:
+        model = session.scalars(select(ModelRow)).one()
+    engine.dispose()
+    now = datetime.now(UTC)
+    _insert(settings, XrayRow, (_xray_row(number, now) for number in range(1, count + 1)))
+    _insert(settings, ResultRow, (_result_row(number, model, now) for number in range(1, count + 1)))
+    _insert(settings, IncomingFileRow, (_scored_row(number, now) for number in range(1, count + 1)))
+
+
+def _insert(settings: Settings, table: type[Any], rows: Iterator[dict[str, Any]]) -> None:
+    engine = open_engine(settings.url)
+    with transaction(engine) as session:
+        while part := list(islice(rows, _ROWS_PER_STATEMENT)):
+            session.connection().execute(insert(table), part)
+    engine.dispose()
+
+
+def _known_row(entry: os.DirEntry[bytes], now: datetime) -> dict[str, Any]:
+    found = entry.stat(follow_symlinks=False)
+    return _file_row(entry.name.decode(), found.st_size, found.st_mtime_ns, now) | {
+        "state": FileState.REJECTED,
+        "reason_code": ReasonCode.EMPTY,
+        "reason_detail": "no bytes",
+    }
+
+
+def _scored_row(number: int, now: datetime) -> dict[str, Any]:
+    return _file_row(f"xray-{number:07d}.png", 400_000, number, now) | {"state": FileState.SCORED, "xray_id": number}
+
+
+def _file_row(name: str, size: int, mtime_ns: int, now: datetime) -> dict[str, Any]:
+    return {
+        "name": name,
+        "size": size,
+        "mtime_ns": mtime_ns,
+        "ctime_ns": mtime_ns,
+        "signature": sign_file(name.encode(), size, mtime_ns),
+        "first_seen_at": now,
+        "decided_at": now,
+        "tries": 1,
+    }
+
+
+def _xray_row(number: int, now: datetime) -> dict[str, Any]:
+    sha256 = hashlib.sha256(str(number).encode()).hexdigest()
+    return {
+        "id": number,
+        "sha256": sha256,
+        "patient": sha256[:32],
+        "file_format": FileFormat.PNG,
+        "width": 1024,
+        "height": 1024,
+        "mode": "L",
+        "scale_rule": ScaleRule.EIGHT_BIT,
+        "flags": "",
+        "dhash": sha256[:16],
+        "path": f"/incoming/xray-{number:07d}.png",
+        "first_seen_at": now,
+    }
+
+
+def _result_row(number: int, model: ModelRow, now: datetime) -> dict[str, Any]:
+    probability = number % 1000 / 1000
+    return {
+        "xray_id": number,
+        "model_id": model.id,
+        "preprocessing_version": model.preprocessing_version,
+        "probability": probability,
+        "outcome": Outcome.POSITIVE if probability >= 0.5 else Outcome.NEGATIVE,
+        "scored_at": now,
+        "duration_ms": 15.0,
+        "shadow": False,
+    }

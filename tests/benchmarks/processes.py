@@ -1,0 +1,79 @@
+"""Processes to measure in: a warm one that is asked again and again, and cold ones."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import subprocess
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+
+import psutil
+
+from flows.settings import CHECKOUT, Settings
+
+_LOOK_SECONDS = 0.01
+
+
+def open_warm_process() -> ProcessPoolExecutor:
+    """A process of its own that keeps what it has imported and loaded."""
+    return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
+
+
+def environment_of(settings: Settings) -> dict[str, str]:
+    """The environment of a command that works in this home; files settle at once."""
+    given = {"XRAY_HOME": str(settings.home), "XRAY_SETTLE_SECONDS": "0", "TF_CPP_MIN_LOG_LEVEL": "2"}
+    if settings.incoming is not None:
+        given["XRAY_INCOMING"] = str(settings.incoming)
+    return {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"} | given
+
+
+def run_cold(arguments: list[str], environment: dict[str, str]) -> float:
+    """Seconds of wall from the start of `python -m ...` to its end."""
+    started = time.perf_counter()
+    subprocess.run([sys.executable, "-m", *arguments], cwd=CHECKOUT, env=environment, check=True, capture_output=True)
+    return time.perf_counter() - started
+
+
+def run_together(arguments: list[str], environment: dict[str, str], count: int) -> float:
+    """Seconds of wall until `count` processes of the same command, started together, have ended."""
+    started = time.perf_counter()
+    command = [sys.executable, "-m", *arguments]
+    running = [
+        subprocess.Popen(command, cwd=CHECKOUT, env=environment, stdout=subprocess.DEVNULL) for _ in range(count)
+    ]
+    if any([process.wait() for process in running]):  # every one must be waited for
+        raise RuntimeError(f"{' '.join(arguments)} failed")
+    return time.perf_counter() - started
+
+
+def peak_megabytes(arguments: list[str], environment: dict[str, str]) -> float:
+    """The most memory that a command and everything it started had at one time: the sum of their resident sizes.
+
+    What they share counts once for each of them, so the truth is rather less.
+    """
+    with subprocess.Popen(
+        [sys.executable, "-m", *arguments], cwd=CHECKOUT, env=environment, stdout=subprocess.DEVNULL
+    ) as process:
+        root, peak = psutil.Process(process.pid), 0
+        while process.poll() is None:
+            peak = max(peak, _resident_bytes(root))
+            time.sleep(_LOOK_SECONDS)
+    if process.returncode:
+        raise RuntimeError(f"{' '.join(arguments)} failed with exit code {process.returncode}")
+    return peak / 1e6
+
+
+def _resident_bytes(root: psutil.Process) -> int:
+    total = 0
+    try:
+        family = [root, *root.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return 0
+    for process in family:
+        try:
+            total += process.memory_info().rss
+        except psutil.NoSuchProcess:
+            continue
+    return total

@@ -1,0 +1,92 @@
+"""Cases of scoring: many X-rays in a warm process, a few in a cold one, and two processes on one folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from sqlalchemy import func, select
+
+from db.engine import open_engine, snapshot
+from db.schema import ResultRow
+from flows.settings import Settings
+from tests.benchmarks import peers, service
+from tests.benchmarks.measurement import Measurement, alternate, at_least, at_most
+from tests.benchmarks.pictures import write_incoming
+from tests.benchmarks.processes import environment_of, run_cold, run_together
+from tests.benchmarks.workshop import Workshop
+
+
+def score_many(shop: Workshop) -> Iterator[Measurement]:
+    """Many mixed PNG and JPEG files, everything warm, every row committed."""
+    count, folder = shop.sizes.many, str(shop.many)
+
+    def scan(_: int) -> float:
+        seconds, scored = shop.service.submit(service.scan_folder, str(shop.fresh_home().home), folder).result()
+        _check(scored, count)
+        return count / seconds
+
+    def limit(_: int) -> float:
+        return shop.peer.submit(peers.measure_limit, folder, shop.onnx_file).result()
+
+    def tf_data(_: int) -> float:
+        return count / shop.peer.submit(peers.score_with_tf_data, folder, shop.keras_file).result()
+
+    def one_by_one(_: int) -> float:
+        return count / shop.peer.submit(peers.score_one_by_one, folder, shop.keras_file).result()
+
+    for warm_up in (scan, limit, tf_data):
+        warm_up(-1)
+    ours, limits, batched, single = alternate(shop.sizes.rounds, scan, limit, tf_data, one_by_one)
+    what = f"scoring {count}, warm"
+    yield Measurement(
+        what, "the limit: decode, resize, infer on all cores", "images/s", ours, limits, at_least(0.9), is_rate=True
+    )
+    yield Measurement(what, "tf.data and predict in batches", "images/s", ours, batched, at_least(1.35), is_rate=True)
+    yield Measurement(what, "load_img and predict for each", "images/s", ours, single, at_least(11), is_rate=True)
+
+
+def score_few_cold(shop: Workshop) -> Iterator[Measurement]:
+    """The X-rays that arrived since the last run, by `xray scan` in a cold process."""
+    folder = shop.new_path("few")
+    write_incoming(folder, shop.sizes.few, tiny=shop.sizes.tiny)
+
+    def scan(_: int) -> float:
+        settings = shop.fresh_home(folder)
+        seconds = run_cold(["flows", "scan"], environment_of(settings))
+        _check(_count_results(settings), shop.sizes.few)
+        return seconds
+
+    def tf_data(_: int) -> float:
+        return run_cold(["tests.benchmarks.peers", str(folder), shop.keras_file], environment_of(Settings()))
+
+    ours, theirs = alternate(shop.sizes.rounds, scan, tf_data)
+    yield Measurement(
+        f"scoring {shop.sizes.few}, cold", "tf.data and predict in a cold process", "s", ours, theirs, at_least(4)
+    )
+
+
+def score_together(shop: Workshop) -> Iterator[Measurement]:
+    """Two scanning processes on one folder against one; no X-ray may be computed twice."""
+
+    def scan(processes: int) -> float:
+        settings = shop.fresh_home(shop.many)
+        seconds = run_together(["flows", "scan"], environment_of(settings), processes)
+        _check(_count_results(settings), shop.sizes.many)
+        return seconds
+
+    two, one = alternate(shop.sizes.rounds, lambda _: scan(2), lambda _: scan(1))
+    yield Measurement(f"scoring {shop.sizes.many}, two processes", "one process", "s", two, one, at_most(1.05))
+
+
+def _count_results(settings: Settings) -> int:
+    engine = open_engine(settings.url)
+    with snapshot(engine) as session:
+        found = session.scalar(select(func.count()).select_from(ResultRow)) or 0
+    engine.dispose()
+    return found
+
+
+def _check(scored: int, expected: int) -> None:
+    if scored != expected:
+        raise RuntimeError(f"{scored} X-rays were scored; expected {expected}: the figures would mean nothing")

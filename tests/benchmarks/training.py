@@ -1,0 +1,70 @@
+"""Cases of training: the fit against the tutorial's, and what a whole retraining spends outside of it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+
+from db.engine import open_engine
+from flows.dataset import register_dataset
+from flows.settings import CHECKOUT
+from tests.benchmarks import peers, service
+from tests.benchmarks.measurement import Measurement, alternate, at_least, at_most
+from tests.benchmarks.pictures import LabelledFile, write_dataset
+from tests.benchmarks.processes import environment_of, open_warm_process
+from tests.benchmarks.workshop import Workshop
+from xray_core.dataset_folder import read_dataset_folder
+from xray_core.records import Label
+
+
+def train(shop: Workshop) -> Iterator[Measurement]:
+    """The same network, X-rays and epochs, from the files to the trained weights."""
+    folder, epochs = shop.new_path("dataset"), shop.sizes.epochs
+    learned, held_out = write_dataset(folder, tiny=shop.sizes.tiny)
+
+    def fit(seed: int) -> tuple[float, float]:
+        with open_warm_process() as process:
+            process.submit(service.warm_up_training).result()
+            return process.submit(service.train_on_files, _pairs(learned), _pairs(held_out), epochs, seed).result()
+
+    def fit_as_tutorial(seed: int) -> tuple[float, float]:
+        with open_warm_process() as process:
+            process.submit(peers.warm_up_training).result()
+            return process.submit(peers.train_from_files, str(folder), epochs, seed).result()
+
+    ours, theirs = alternate(min(3, shop.sizes.rounds), fit, fit_as_tutorial)
+    what, against = f"training, {epochs} epochs on {len(learned)} X-rays", "ImageDataGenerator from files"
+    seconds, aucs = zip(*ours, strict=True)
+    their_seconds, their_aucs = zip(*theirs, strict=True)
+    yield Measurement(what, against, "s", seconds, their_seconds, at_least(3.5))
+    yield Measurement(
+        f"AUC of that on {len(held_out)} held-out X-rays", against, "AUC", aucs, their_aucs, at_least(1), is_rate=True
+    )
+
+
+def retrain(shop: Workshop) -> Iterator[Measurement]:
+    """One retraining in a cold process, beside a champion, from its start to the verdict: the share outside the fit."""
+    folder = shop.new_path("dataset")
+    write_dataset(folder, tiny=shop.sizes.tiny)
+
+    def share_outside(_: int) -> float:
+        settings = shop.fresh_home()
+        engine = open_engine(settings.url)
+        dataset = read_dataset_folder(folder / "train", settings.class_names, None)
+        register_dataset(settings, engine, dataset, on_progress=lambda _: None)
+        engine.dispose()
+        command = [sys.executable, "-m", "tests.benchmarks.retraining", str(time.time()), str(shop.sizes.epochs)]
+        done = subprocess.run(
+            command, cwd=CHECKOUT, env=environment_of(settings), check=True, capture_output=True, text=True
+        )
+        seconds, fitting = map(float, done.stdout.split())
+        return 100 * (seconds - fitting) / seconds
+
+    (shares,) = alternate(min(3, shop.sizes.rounds), share_outside)
+    yield Measurement("one retraining, cold to verdict", "share outside the fit", "%", shares, (), at_most(35))
+
+
+def _pairs(files: Sequence[LabelledFile]) -> list[tuple[str, bool]]:
+    return [(str(file.path), file.label is Label.COVID) for file in files]
