@@ -175,9 +175,10 @@ def find_overdue(session: Session, *, before: datetime, limit: int = 1000) -> li
 
 
 def mark_gone(session: Session, file_ids: Sequence[int], *, now: datetime) -> None:
-    """Close undecided files that are no longer in the folder: GONE, and superseded by nothing.
+    """Close undecided files that are no longer in the folder: they stay in the results as rejected, GONE.
 
-    Should the same file come back it is a new one: a file that went away is never refused for that.
+    Their size becomes -1 and their signature nothing, so the same file, should it come back, is a new one: a file
+    that went away is never refused for that.
     """
     for part in pieces(file_ids):
         session.execute(
@@ -187,9 +188,10 @@ def mark_gone(session: Session, file_ids: Sequence[int], *, now: datetime) -> No
                 state=FileState.REJECTED,
                 reason_code=ReasonCode.GONE,
                 reason_detail="no longer in the folder",
+                size=-1,
+                signature=0,
                 decided_at=now,
                 retry_at=None,
-                superseded_at=now,
                 **_NO_CLAIM,
             )
             .execution_options(synchronize_session=False)

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from db import schema, xrays
 from db.bulk import pieces
 from db.schema import IncomingFileRow, XrayRow
-from xray_core.records import Label, LabelledXray, LabelRow, LabelTally, escape_name
+from xray_core.records import Label, LabelledXray, LabelRow, LabelTally, escape_name, name_content_group
 
 _TRAINABLE = tuple(label for label in Label if label.is_trainable)
 
@@ -212,7 +212,7 @@ def _to_labelled(xray: XrayRow, label: Label) -> LabelledXray:
         sha256=xray.sha256,
         path=xray.path,
         label=label,
-        group=xray.patient or f"content:{xray.sha256}",
+        group=xray.patient or name_content_group(xray.sha256),
         patient_known=xray.patient is not None,
         source=xray.source,
         view=xray.view,

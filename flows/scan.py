@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import time
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
@@ -22,7 +23,16 @@ from flows.scanner_lock import hold_scanner_lock, is_scanner_alive
 from flows.settings import Settings
 from xray_core.errors import NoChampion
 from xray_core.intake import find_files, is_settled, look_again, plan_retry, refuse_by_kind, sign_file
-from xray_core.records import ClaimedFile, FileSeen, ReadFile, ReasonCode, Refusal, RefusedFile, ScoredFile
+from xray_core.records import (
+    ClaimedFile,
+    FileSeen,
+    ReadFile,
+    ReasonCode,
+    Refusal,
+    RefusedFile,
+    ScoredFile,
+    unescape_name,
+)
 
 if TYPE_CHECKING:
     from xray_core.decoding import Decoded, Decoder, DecodeRequest, Undecoded
@@ -106,6 +116,7 @@ class Scan:
 
     def find_batches(self) -> Iterator[list[FileSeen]]:
         """Walk the folder and yield the files to score now; those too fresh come last, after the settle time."""
+        self._close_vanished()
         walked_at = time.monotonic()
         fresh: list[FileSeen] = []
         yield from _batched(self._find_settled(fresh), FILES_PER_BATCH)
@@ -185,6 +196,20 @@ class Scan:
                 seen = claimed.seen
                 yield DecodeRequest(claimed.file_id, seen.name, seen.size, seen.mtime_ns)
             self._save([], [self._refuse(claimed, None, refusal) for claimed, refusal in irregular], None)
+
+    def _close_vanished(self) -> None:
+        """Files that should have been looked at long ago and are not there any more are rejected as GONE."""
+        before = datetime.now(UTC) - timedelta(hours=self._settings.defer_hours)
+        with snapshot(self._engine) as session:
+            overdue = incoming_files.find_overdue(session, before=before)
+        gone = [file_id for file_id, name in overdue if not os.path.lexists(self._path_of(name))]
+        if gone:
+            with transaction(self._engine) as session:
+                incoming_files.mark_gone(session, gone, now=datetime.now(UTC))
+            self.counts.rejected[ReasonCode.GONE.value] += len(gone)
+
+    def _path_of(self, name: str) -> bytes:
+        return os.path.join(os.fsencode(self._settings.incoming_dir), unescape_name(name))
 
     def _defer_unsettled(self, files: list[FileSeen]) -> None:
         refusal = Refusal(ReasonCode.UNSETTLED, "still changing")

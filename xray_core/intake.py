@@ -95,7 +95,7 @@ def plan_retry(
         return None
     if deferred_since is not None and now - deferred_since >= timedelta(hours=defer_hours):
         return None
-    return now + min(_FIRST_RETRY * 2 ** min(tries, 10), _LONGEST_RETRY)
+    return now + min(_FIRST_RETRY * (1 << min(tries, 10)), _LONGEST_RETRY)
 
 
 def _seen(name: bytes, found: os.stat_result) -> FileSeen:

@@ -9,6 +9,7 @@ import io
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -25,7 +26,6 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _NAME_COLUMNS = ("filename", "file")
 _DELIMITERS = (",", ";", "\t")  # Excel writes semicolons where the comma is the decimal sign
 _A_LABELS_CSV = "a CSV with the columns filename,label, or a results CSV with its label column filled in"
-_WIDTH = ""  # stands for the number of columns: no column is called so
 _A_FOLDER = "a folder named after each label (covid, normal) with X-rays in it"
 _OTHER_FILES: Final = {
     b"PK\x03\x04": "an Excel workbook (.xlsx) or another zip archive",
@@ -47,10 +47,10 @@ def read_labels_csv(path: Path, *, mapping: Mapping[str, str], label_column: str
     """
     words = read_mapping(mapping)
     lines, problems = _split_rows(_read_text(path))
-    columns = _read_header(path.name, lines, _normal(label_column))
+    header = _read_header(path.name, lines, _normal(label_column))
     rows: list[LabelRow] = []
     for line, cells in lines[1:]:
-        row = _read_row(line, cells, columns, words)
+        row = _read_row(line, cells, header, words)
         if isinstance(row, LabelRow):
             rows.append(row)
         elif row is not None:
@@ -144,7 +144,7 @@ def _split_rows(text: str) -> tuple[list[tuple[int, list[str]]], list[LabelProbl
     return rows, []
 
 
-def _read_header(source: str, lines: Sequence[tuple[int, list[str]]], label_column: str) -> dict[str, int]:
+def _read_header(source: str, lines: Sequence[tuple[int, list[str]]], label_column: str) -> _Header:
     """Where each column stands; the label column is called `label` from here on."""
     line, cells = lines[0] if lines else (1, [])
     names = [_normal(cell) for cell in cells]
@@ -156,19 +156,19 @@ def _read_header(source: str, lines: Sequence[tuple[int, list[str]]], label_colu
         raise InvalidLabelsCsv(source, [LabelProblem(line, Code.REPEATED_COLUMN, received, "each column once")])
     columns = {name: names.index(name) for name in known if name in names}
     columns["label"] = columns[label_column]
-    return {**columns, _WIDTH: len(names)}
+    return _Header(columns, len(names))
 
 
 def _read_row(
-    line: int, cells: Sequence[str], columns: Mapping[str, int], words: Mapping[str, Label]
+    line: int, cells: Sequence[str], header: _Header, words: Mapping[str, Label]
 ) -> LabelRow | LabelProblem | None:
     """The row, or what is wrong with it, or None where there is no label yet."""
     # Excel leaves empty cells at the end of a row out.
-    row = {name: cells[place] if place < len(cells) else "" for name, place in columns.items()}
+    row = {name: cells[place] if place < len(cells) else "" for name, place in header.places.items()}
     name = unguard_text(next((row[column] for column in _NAME_COLUMNS if row.get(column, "").strip()), ""))
     try:
-        if any(cell.strip() for cell in cells[columns[_WIDTH] :]):
-            raise _BadCell(Code.TOO_MANY_CELLS, f"{len(cells)} cells", f"{columns[_WIDTH]}; put cells in quotes")
+        if any(cell.strip() for cell in cells[header.columns :]):
+            raise _BadCell(Code.TOO_MANY_CELLS, f"{len(cells)} cells", f"{header.columns}; put cells in quotes")
         if not row["label"].strip():
             return None
         label = _read_label(row["label"], words)
@@ -210,6 +210,14 @@ def _read_time(cell: str) -> datetime | None:
         return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         raise _BadCell(Code.BAD_TIME, f"labelled_at {text[:40]!r}", "a time as 2026-05-01T09:30:00Z, or none") from None
+
+
+@dataclass(frozen=True, slots=True)
+class _Header:
+    """Where the known columns stand, and how many columns there are."""
+
+    places: Mapping[str, int]
+    columns: int
 
 
 class _BadCell(Exception):

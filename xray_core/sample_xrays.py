@@ -148,12 +148,13 @@ def _draw_clouds(rng: np.random.Generator, size: int, *, cells: int) -> Plane:
 
 def _draw_patches(rng: np.random.Generator, chest: Chest, x: Plane, y: Plane, uneven: Plane) -> Plane:
     """Hazy patches 0..1 in both lungs, most of them outward and low, with uneven edges."""
-    cover: Plane = np.zeros_like(x)
+    cover = np.zeros_like(x)
     for side in (-1, 1):
         for _ in range(int(rng.integers(2, 5))):
             across, down = side * rng.uniform(0.36, 0.56), rng.uniform(-0.12, 0.42)
             wide, high = rng.uniform(0.09, 0.17), rng.uniform(0.10, 0.19)
-            cover += rng.uniform(0.7, 1.3) * np.exp(-(((x - across) / wide) ** 2) - ((y - down) / high) ** 2)
+            patch = np.exp(-(((x - across) / wide) ** 2) - ((y - down) / high) ** 2)
+            cover += np.float32(rng.uniform(0.7, 1.3)) * patch
     where = 0.15 + 0.85 * np.sqrt(chest.outward) * (0.3 + 0.7 * chest.downward)
     patches: Plane = chest.lungs * where * (1 - np.exp(-1.4 * cover * uneven))
     return patches
@@ -164,7 +165,7 @@ def _expose(rng: np.random.Generator, density: Plane) -> NDArray[np.uint8]:
     black, white = rng.uniform(2, 22), rng.uniform(205, 250)
     gamma, dense = rng.uniform(0.85, 1.2), rng.uniform(0.95, 1.1)
     size = density.shape[0]
-    grain = rng.standard_normal((size + 1, size + 1), dtype=np.float32)
+    grain: Plane = rng.standard_normal((size + 1, size + 1), dtype=np.float32)
     grain = (grain[1:, 1:] + grain[:-1, 1:] + grain[1:, :-1] + grain[:-1, :-1]) / 2
     levels = black + (white - black) * (density / np.float32(dense)).clip(0, 1) ** np.float32(gamma)
     return (levels + rng.uniform(2.0, 4.5) * grain).clip(0, 255).round().astype(np.uint8)

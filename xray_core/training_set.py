@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from xray_core.records import Label, LabelledXray, Split
+from xray_core.records import Label, LabelledXray, Split, name_content_group
 
 _SIDES = 2**64
 _PROTECTED = {Split.TRAIN: 0, Split.VALIDATION: 1, Split.TEST: 2}
@@ -89,10 +89,14 @@ def plan_training_set(
     `duplicates` are pairs of SHA-256 of X-rays that show the same picture. Where the two stand on different sides
     one is left out, with a reason: the one that no training has used before (`used_before`, SHA-256s), so that
     nothing trained on ever comes back to judge; where that does not tell, the one on the side further from test.
+    An X-ray that was split by content before its patient was known takes a new patient to its side; where the
+    patient already stands on another one it is left out.
     """
     trainable = sorted((xray for xray in xrays if xray.label.is_trainable), key=lambda xray: xray.sha256)
-    sides = {xray.group: frozen.get(xray.group) or assign_split(xray.group, key, held_out) for xray in trainable}
-    left_out = _leave_out_straddling(trainable, sides, duplicates, used_before)
+    sides = _choose_sides(trainable, frozen, key, held_out)
+    moved = _leave_out_moved(trainable, frozen, sides)
+    staying = [xray for xray in trainable if xray.sha256 not in {item.xray.sha256 for item in moved}]
+    left_out = (*moved, *_leave_out_straddling(staying, sides, duplicates, used_before))
     gone = {item.xray.sha256 for item in left_out}
     kept = [xray for xray in trainable if xray.sha256 not in gone]
     by_side = {split: tuple(xray for xray in kept if sides[xray.group] is split) for split in Split}
@@ -117,6 +121,39 @@ def digest_label_set(xrays: Iterable[LabelledXray]) -> str:
     """
     lines = sorted(f"{xray.sha256} {xray.label.value}\n" for xray in xrays if xray.label.is_trainable)
     return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _choose_sides(
+    xrays: Sequence[LabelledXray], frozen: Mapping[str, Split], key: bytes, held_out: float
+) -> dict[str, Split]:
+    """Every group's side: the frozen one, else that of its X-rays before their patient was known, else by the key.
+
+    Of several such sides training wins: what was trained on must not judge.
+    """
+    before: dict[str, Split] = {}
+    for xray in xrays:
+        stood = frozen.get(name_content_group(xray.sha256))
+        if stood is not None and (xray.group not in before or _PROTECTED[stood] < _PROTECTED[before[xray.group]]):
+            before[xray.group] = stood
+    return {
+        xray.group: frozen.get(xray.group) or before.get(xray.group) or assign_split(xray.group, key, held_out)
+        for xray in xrays
+    }
+
+
+def _leave_out_moved(
+    xrays: Sequence[LabelledXray], frozen: Mapping[str, Split], sides: Mapping[str, Split]
+) -> tuple[LeftOut, ...]:
+    """X-rays that stood on another side before their patient was known."""
+    moved: list[LeftOut] = []
+    for xray in xrays:
+        stood = frozen.get(name_content_group(xray.sha256))
+        if stood is not None and stood is not sides[xray.group]:
+            reason = (
+                f"stood on the {stood} side before its patient was known, who stands on the {sides[xray.group]} side"
+            )
+            moved.append(LeftOut(xray, reason))
+    return tuple(moved)
 
 
 def _leave_out_straddling(

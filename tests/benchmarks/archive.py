@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 
 from flows.settings import Settings
 from tests.benchmarks import peers, service

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from flows.service import Address, Child, child_environment, is_healthy
 from flows.settings import CHECKOUT, Settings
+from tests.benchmarks.processes import run_program
 
 _START_SECONDS = 180
 
@@ -36,15 +37,8 @@ def running_server(settings: Settings) -> Iterator[Address]:
 
 def create_flow_runs(settings: Settings, address: Address, entrypoint: str, count: int) -> list[str]:
     """Deploy a flow and ask for `count` runs of it; nobody starts them yet. Their ids."""
-    listed = subprocess.run(
-        [sys.executable, "-m", "tests.benchmarks.flow_runs", entrypoint, str(count)],
-        cwd=CHECKOUT,
-        env=child_environment(settings, address),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return listed.stdout.split()
+    program = ["tests.benchmarks.flow_runs", entrypoint, str(count)]
+    return run_program(program, child_environment(settings, address)).split()
 
 
 def execute_flow_run(settings: Settings, address: Address, flow_run_id: str) -> float:

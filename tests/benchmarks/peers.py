@@ -9,6 +9,7 @@ import os
 import sys
 import time
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -81,11 +82,8 @@ def list_and_stat(folder: str) -> float:
 
 def warm_up_training() -> None:
     """Import what the training needs."""
-    import keras
-    import scipy.ndimage
-    import sklearn.metrics
-
-    assert (keras, scipy, sklearn)
+    for name in ("keras", "scipy.ndimage", "sklearn.metrics"):
+        import_module(name)
 
 
 def train_from_files(folder: str, epochs: int, seed: int) -> tuple[float, float]:

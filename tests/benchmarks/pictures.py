@@ -57,7 +57,7 @@ def write_dataset(folder: Path, *, tiny: bool) -> tuple[list[LabelledFile], list
     train, held_out = find_real("dataset"), find_real("incoming")
     if tiny or not train:
         shapes = _SMALL_SHAPES if tiny else _SHAPES
-        drawn = _draw_labelled(folder / "drawn", 24 if tiny else 260, shapes)
+        drawn = _draw_labelled(folder / "drawn", 104 if tiny else 260, shapes)
         edge = len(drawn) * 10 // 13
         train, held_out = drawn[:edge], drawn[edge:]
     for name, files in (("train", train), ("test", held_out)):

@@ -17,8 +17,8 @@ _LOOK_SECONDS = 0.01
 
 
 def open_warm_process() -> ProcessPoolExecutor:
-    """A process of its own that keeps what it has imported and loaded."""
-    return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
+    """A process of its own that keeps what it has imported and loaded; what TensorFlow chats is dropped."""
+    return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"), initializer=_drop_chatter)
 
 
 def environment_of(settings: Settings) -> dict[str, str]:
@@ -32,8 +32,17 @@ def environment_of(settings: Settings) -> dict[str, str]:
 def run_cold(arguments: list[str], environment: dict[str, str]) -> float:
     """Seconds of wall from the start of `python -m ...` to its end."""
     started = time.perf_counter()
-    subprocess.run([sys.executable, "-m", *arguments], cwd=CHECKOUT, env=environment, check=True, capture_output=True)
+    run_program(arguments, environment)
     return time.perf_counter() - started
+
+
+def run_program(arguments: list[str], environment: dict[str, str]) -> str:
+    """What `python -m ...` prints. Raises RuntimeError, with its last words, when it fails."""
+    command = [sys.executable, "-m", *arguments]
+    done = subprocess.run(command, cwd=CHECKOUT, env=environment, check=False, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(arguments)} failed: {done.stderr[-2000:]}")
+    return done.stdout
 
 
 def run_together(arguments: list[str], environment: dict[str, str], count: int) -> float:
@@ -43,7 +52,8 @@ def run_together(arguments: list[str], environment: dict[str, str], count: int) 
     running = [
         subprocess.Popen(command, cwd=CHECKOUT, env=environment, stdout=subprocess.DEVNULL) for _ in range(count)
     ]
-    if any([process.wait() for process in running]):  # every one must be waited for
+    exit_codes = [process.wait() for process in running]
+    if any(exit_codes):
         raise RuntimeError(f"{' '.join(arguments)} failed")
     return time.perf_counter() - started
 
@@ -77,3 +87,9 @@ def _resident_bytes(root: psutil.Process) -> int:
         except psutil.NoSuchProcess:
             continue
     return total
+
+
+def _drop_chatter() -> None:
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, sys.stderr.fileno())
+    os.close(null)

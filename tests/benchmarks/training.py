@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
 
 from db.engine import open_engine
 from flows.dataset import register_dataset
-from flows.settings import CHECKOUT
 from tests.benchmarks import peers, service
 from tests.benchmarks.measurement import Measurement, alternate, at_least, at_most
 from tests.benchmarks.pictures import LabelledFile, write_dataset
-from tests.benchmarks.processes import environment_of, open_warm_process
+from tests.benchmarks.processes import environment_of, open_warm_process, run_program
 from tests.benchmarks.workshop import Workshop
 from xray_core.dataset_folder import read_dataset_folder
 from xray_core.records import Label
@@ -55,11 +52,8 @@ def retrain(shop: Workshop) -> Iterator[Measurement]:
         dataset = read_dataset_folder(folder / "train", settings.class_names, None)
         register_dataset(settings, engine, dataset, on_progress=lambda _: None)
         engine.dispose()
-        command = [sys.executable, "-m", "tests.benchmarks.retraining", str(time.time()), str(shop.sizes.epochs)]
-        done = subprocess.run(
-            command, cwd=CHECKOUT, env=environment_of(settings), check=True, capture_output=True, text=True
-        )
-        seconds, fitting = map(float, done.stdout.split())
+        program = ["tests.benchmarks.retraining", str(time.time()), str(shop.sizes.epochs)]
+        seconds, fitting = map(float, run_program(program, environment_of(settings)).split())
         return 100 * (seconds - fitting) / seconds
 
     (shares,) = alternate(min(3, shop.sizes.rounds), share_outside)

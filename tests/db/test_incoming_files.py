@@ -182,7 +182,7 @@ def test_a_file_that_went_away_is_closed_and_comes_back_as_new(engine: Engine) -
         incoming_files.mark_gone(session, [file_id for file_id, _ in overdue], now=tomorrow)
 
     assert overdue == [(file.file_id, "a.png")]
-    assert states(engine) == {}
+    assert states(engine) == {FileState.REJECTED: 1}
     (back,) = claim(engine, "a.png", now=tomorrow)
     assert back.file_id != file.file_id
 

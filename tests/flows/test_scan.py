@@ -230,3 +230,16 @@ def test_the_forty_real_xrays_are_scored_once(settings: Settings) -> None:
         (settings.incoming_dir / source.name).write_bytes(source.read_bytes())
 
     assert (scan(settings).scored, scan(settings).scored) == (40, 0)
+
+
+def test_a_deferred_file_that_went_away_stays_in_the_results_as_gone(settings: Settings) -> None:
+    (path,) = drop_xrays(settings.incoming_dir, 1)
+    path.write_bytes(path.read_bytes()[:500])
+    scan(settings)
+    path.unlink()
+
+    counts = scan(settings.model_copy(update={"defer_hours": -1.0}))
+
+    assert counts.rejected == Counter(GONE=1)
+    line = read_lines(settings)[path.name]
+    assert (line.state, line.reason_code) == (FileState.REJECTED, ReasonCode.GONE)

@@ -147,3 +147,26 @@ def test_the_digest_knows_content_and_label_and_not_the_order() -> None:
     assert digest_label_set(xrays) != digest_label_set(changed)
     assert digest_label_set(xrays) == digest_label_set([*xrays, make_xray(3, label=Label.UNSURE)])
     assert plan_training_set(xrays, {}, KEY).label_set_sha256 == digest_label_set(xrays)
+
+
+def test_an_xray_takes_its_patient_to_the_side_where_it_stood_before_the_patient_was_known() -> None:
+    late = [make_xray(1, "patient 1"), make_xray(2, "patient 1")]
+    stood = {f"content:{late[0].sha256}": Split.TRAIN}
+
+    for key in (KEY, b"the key of another site", b"and of a third one"):
+        plan = plan_training_set(late, stood, key)
+
+        assert {xray.xray_id for xray in plan.train} == {1, 2}
+        assert plan.new_groups == {"patient 1": Split.TRAIN}
+
+
+def test_an_xray_that_stood_elsewhere_than_its_patient_is_left_out_with_the_reason() -> None:
+    late = [make_xray(1, "patient 1"), make_xray(2, "patient 1")]
+    frozen = {f"content:{late[0].sha256}": Split.TRAIN, "patient 1": Split.TEST}
+
+    plan = plan_training_set(late, frozen, KEY)
+
+    assert [xray.xray_id for xray in plan.test] == [2]
+    assert [(item.xray.xray_id, item.reason) for item in plan.left_out] == [
+        (1, "stood on the train side before its patient was known, who stands on the test side")
+    ]

@@ -1,0 +1,41 @@
+"""The benchmarks run: every row of the table is measured, on tiny sizes. Never how fast."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+
+import pytest
+
+from flows.settings import CHECKOUT
+
+pytestmark = [pytest.mark.prefect, pytest.mark.timeout(600)]
+
+ROWS = {
+    "scoring 8, warm": 3,
+    "scoring 4, cold": 1,
+    "scoring 8, two processes": 1,
+    "a scheduled run that finds nothing": 1,
+    "rescan of 100 known files": 1,
+    "rescan of 300, each 3th part": 1,
+    "memory of a scan, 300 known": 2,
+    "export of 100 results": 1,
+    "memory of that export": 1,
+    "training, 1 epochs on 80 X-rays": 1,
+    "AUC of that on 24 held-out X-rays": 1,
+    "one retraining, cold to verdict": 1,
+}
+
+
+def test_every_row_of_the_table_is_measured() -> None:
+    command = [sys.executable, "-m", "tests.benchmarks", "--tiny", "--json"]
+
+    done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+    measured = json.loads(done.stdout)["measurements"]
+    names = [one["what"] for one in measured]
+    assert {name: names.count(name) for name in names} == ROWS
+    assert all(math.isfinite(one["ratio"]) and one["service"] for one in measured)
