@@ -37,6 +37,7 @@ def add_model(
     session: Session,
     manifest: ModelManifest,
     *,
+    manifest_sha256: str,
     proven: bool,
     audit_verdict: AuditVerdict | None,
     actor: str,
@@ -62,6 +63,7 @@ def add_model(
         preprocessing_version=manifest.preprocessing.version,
         keras_sha256=manifest.keras_sha256,
         onnx_sha256=manifest.onnx_sha256,
+        manifest_sha256=manifest_sha256,
         label_set_sha256=manifest.label_set_sha256,
         created_at=manifest.created_at,
         proven=proven,
@@ -69,7 +71,11 @@ def add_model(
     )
     session.add(row)
     session.flush()
-    detail = {"keras_sha256": manifest.keras_sha256, "onnx_sha256": manifest.onnx_sha256}
+    detail = {
+        "keras_sha256": manifest.keras_sha256,
+        "onnx_sha256": manifest.onnx_sha256,
+        "manifest_sha256": manifest_sha256,
+    }
     audit.append(session, actor=actor, action="model-added", subject=manifest.version, detail=detail, now=now)
     return _to_record(row)
 
@@ -182,6 +188,7 @@ def _to_record(row: ModelRow) -> ModelRecord:
         preprocessing_version=row.preprocessing_version,
         keras_sha256=row.keras_sha256,
         onnx_sha256=row.onnx_sha256,
+        manifest_sha256=row.manifest_sha256,
         label_set_sha256=row.label_set_sha256,
         created_at=row.created_at,
         proven=row.proven,

@@ -183,7 +183,9 @@ class ModelRow(Base):
 
     __tablename__ = "models"
     __table_args__ = (
-        CheckConstraint("length(keras_sha256) = 64 AND length(onnx_sha256) = 64", name="sha256"),
+        CheckConstraint(
+            "length(keras_sha256) = 64 AND length(onnx_sha256) = 64 AND length(manifest_sha256) = 64", name="sha256"
+        ),
         Index("uq_models_champion", "stage", unique=True, **_where("stage = 'champion'")),
     )
 
@@ -194,6 +196,8 @@ class ModelRow(Base):
     preprocessing_version: Mapped[str]
     keras_sha256: Mapped[str] = mapped_column(String(64))
     onnx_sha256: Mapped[str] = mapped_column(String(64))
+    # Of model.json: thresholds, scaling and what the output means decide as much as the weights do.
+    manifest_sha256: Mapped[str] = mapped_column(String(64))
     label_set_sha256: Mapped[str | None] = mapped_column(String(64))
     created_at: Mapped[datetime]
     proven: Mapped[bool]

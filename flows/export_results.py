@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
 
 from prefect import flow, task
 from prefect.artifacts import create_link_artifact, create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
-from pydantic import Field
 
 from flows.exports import write_export
 from flows.faults import is_passing_fault
@@ -20,14 +18,14 @@ from flows.times import as_utc
 from xray_core.records import RESEARCH_USE
 from xray_core.results_csv import ExportSummary
 
-_Since = Annotated[
-    datetime | None, Field(description="only files decided at or after this time (UTC); empty: every file")
-]
-
 
 @flow(name="export-results")
-def export_results(since: _Since = None) -> State[None]:
-    """Write one row for every file the service ever decided on into a new CSV in exports/."""
+def export_results(since: datetime | None = None) -> State[None]:
+    """Write one row for every file the service ever decided on into a new CSV in exports/.
+
+    Args:
+        since: only files decided at or after this time (UTC); empty means every file.
+    """
     settings = read_settings()
     open_ledger(settings)
     summary = write_csv(settings, as_utc(since))

@@ -27,38 +27,35 @@ from flows.training import Claim, Conclusion, Judgement, Training, open_training
 from xray_core.records import RESEARCH_USE, Architecture, EpochRecord, Optimizer
 from xray_core.training import Trained, TrainingOptions
 
-_Trigger = Annotated[
-    Literal["by hand", "event"],
-    Field(description="event: train only when the retraining policy says it is due; by hand: train on what there is"),
-]
-_Epochs = Annotated[int, Field(ge=1, le=1000, description="passes over the training X-rays")]
-_BatchSize = Annotated[int, Field(ge=1, le=1024, description="X-rays per step")]
-_LearningRate = Annotated[
-    float | None, Field(gt=0, le=1, description="step size of the optimizer; empty: the optimizer's own default")
-]
-_Architecture = Annotated[
-    Literal["seed_cnn", "vgg16", "resnet50", "xception"],
-    Field(description="the network; the large ones need local weights to be of any use"),
-]
-_Optimizer = Annotated[Literal["rmsprop", "adam", "sgd"], Field(description="how the weights are moved")]
-_Weights = Annotated[
-    str | None, Field(description="a local FILE.weights.h5 for the base; empty: none. Nothing is ever downloaded")
-]
-_Seed = Annotated[int, Field(ge=0, description="of every random choice; the same seed trains the same model")]
+_Epochs = Annotated[int, Field(ge=1, le=1000)]
+_BatchSize = Annotated[int, Field(ge=1, le=1024)]
+_LearningRate = Annotated[float | None, Field(gt=0, le=1)]
+_Seed = Annotated[int, Field(ge=0)]
 
 
 @flow(name="retrain")
 def retrain(
-    trigger: _Trigger = "by hand",
-    architecture: _Architecture = "seed_cnn",
-    optimizer: _Optimizer = "rmsprop",
+    trigger: Literal["by hand", "event"] = "by hand",
+    architecture: Literal["seed_cnn", "vgg16", "resnet50", "xception"] = "seed_cnn",
+    optimizer: Literal["rmsprop", "adam", "sgd"] = "rmsprop",
     learning_rate: _LearningRate = None,
     epochs: _Epochs = 15,
     batch_size: _BatchSize = 8,
-    weights: _Weights = None,
+    weights: str | None = None,
     seed: _Seed = 0,
 ) -> State[None]:
-    """Train a candidate on all labels, judge it beside the champion, promote or reject it with a written reason."""
+    """Train a candidate on all labels, judge it beside the champion, promote or reject it with a written reason.
+
+    Args:
+        trigger: event trains only when the retraining policy says it is due; by hand trains on what there is.
+        architecture: the network; the large ones need local weights to be of any use.
+        optimizer: how the weights are moved.
+        learning_rate: step size of the optimizer; empty means the optimizer's own default.
+        epochs: passes over the training X-rays.
+        batch_size: X-rays per step.
+        weights: a local FILE.weights.h5 for the base; empty means none. Nothing is ever downloaded.
+        seed: of every random choice; the same seed trains the same model.
+    """
     settings = read_settings()
     open_ledger(settings)
     due = read_due(settings)

@@ -19,19 +19,18 @@ from flows.scan import Scan, ScanCounts, open_scan
 from flows.settings import read_settings
 from xray_core.records import RESEARCH_USE, FileSeen
 
-_BatchSize = Annotated[
-    int | None,
-    Field(ge=1, le=1024, description="X-rays per inference and per transaction; empty: XRAY_BATCH_SIZE (32)"),
-]
-_SettleSeconds = Annotated[
-    float | None,
-    Field(ge=0, le=3600, description="a file must be unchanged for this long, seconds; empty: XRAY_SETTLE_SECONDS (5)"),
-]
+_BatchSize = Annotated[int | None, Field(ge=1, le=1024)]
+_SettleSeconds = Annotated[float | None, Field(ge=0, le=3600)]
 
 
 @flow(name="score-incoming")
 def score_incoming(batch_size: _BatchSize = None, settle_seconds: _SettleSeconds = None) -> State[None]:
-    """Score every complete X-ray in incoming/ that has no result yet. Research use only, not for diagnosis."""
+    """Score every complete X-ray in incoming/ that has no result yet. Research use only, not for diagnosis.
+
+    Args:
+        batch_size: X-rays per inference and per transaction; empty means XRAY_BATCH_SIZE (32).
+        settle_seconds: a file must be unchanged for this long, seconds; empty means XRAY_SETTLE_SECONDS (5).
+    """
     given = {"batch_size": batch_size, "settle_seconds": settle_seconds}
     settings = read_settings().model_copy(update={key: value for key, value in given.items() if value is not None})
     open_ledger(settings)

@@ -165,7 +165,7 @@ def _read_row(
     """The row, or what is wrong with it, or None where there is no label yet."""
     # Excel leaves empty cells at the end of a row out.
     row = {name: cells[place] if place < len(cells) else "" for name, place in header.places.items()}
-    name = unguard_text(next((row[column] for column in _NAME_COLUMNS if row.get(column, "").strip()), ""))
+    name = unguard_text(next((row[column] for column in _NAME_COLUMNS if row.get(column)), ""))
     try:
         if any(cell.strip() for cell in cells[header.columns :]):
             raise _BadCell(Code.TOO_MANY_CELLS, f"{len(cells)} cells", f"{header.columns}; put cells in quotes")

@@ -9,6 +9,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
+from xray_core.chest_reference import REFERENCE_FILE, ChestReference, read_reference
 from xray_core.errors import IncompatibleModel, ModelAltered
 from xray_core.onnx_classifier import OnnxClassifier
 from xray_core.records import ModelManifest, OperatingPoint, OutputMeaning, Preprocessing
@@ -32,6 +34,15 @@ PROBE_TOLERANCE: Final = 1e-5
 _UNFINISHED = ".saving-"
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 _MANIFEST = TypeAdapter(ModelManifest)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenModel:
+    """A model that is ready to score; `reference` is None where nothing is known of its training X-rays."""
+
+    manifest: ModelManifest
+    classifier: OnnxClassifier
+    reference: ChestReference | None
 
 
 def write_model_folder(
@@ -105,12 +116,18 @@ def read_manifest(folder: Path) -> ModelManifest:
         ) from error
 
 
-def verify_model_folder(folder: Path, *, expected_onnx_sha256: str, expected_keras_sha256: str) -> ModelManifest:
-    """Check every byte of a model folder against its manifest, and both models against what was registered.
+def verify_model_folder(
+    folder: Path,
+    *,
+    expected_onnx_sha256: str,
+    expected_keras_sha256: str,
+    expected_manifest_sha256: str | None = None,
+) -> ModelManifest:
+    """Check every byte of a model folder against its manifest, and models and manifest against what was registered.
 
     Raises ModelAltered when a file is missing, added or changed, IncompatibleModel when there is no manifest.
     """
-    manifest = read_manifest(folder)
+    manifest = _read_registered_manifest(folder, expected_manifest_sha256)
     registered = {ONNX_FILE: expected_onnx_sha256, KERAS_FILE: expected_keras_sha256}
     found = {path.relative_to(folder).as_posix(): path for path in _files_below(folder)}
     found.pop(MANIFEST_FILE)
@@ -126,12 +143,20 @@ def verify_model_folder(folder: Path, *, expected_onnx_sha256: str, expected_ker
 
 
 def open_classifier(folder: Path, *, expected_onnx_sha256: str, threads: int = 1) -> OnnxClassifier:
-    """Load a model folder's ONNX twin for scoring, once its bytes and its probe scores are the registered ones.
+    """Load a model folder's ONNX twin alone; see `open_model`."""
+    return open_model(folder, expected_onnx_sha256=expected_onnx_sha256, threads=threads).classifier
 
-    The bytes that are checked are the bytes that are loaded. Raises ModelAltered when either differs,
-    IncompatibleModel when the folder is incomplete or the model cannot be loaded.
+
+def open_model(
+    folder: Path, *, expected_onnx_sha256: str, expected_manifest_sha256: str | None = None, threads: int = 1
+) -> OpenModel:
+    """Load a model for scoring, once its bytes, its model.json and its probe scores are the registered ones.
+
+    The bytes that are checked are the bytes that are loaded. A manifest's hash of None was never registered: then
+    thresholds could be altered unnoticed. Raises ModelAltered when anything differs, IncompatibleModel when the
+    folder is incomplete or the model cannot be loaded.
     """
-    manifest = read_manifest(folder)
+    manifest = _read_registered_manifest(folder, expected_manifest_sha256)
     model = _read(folder, ONNX_FILE)
     _check_sha256(folder, ONNX_FILE, hashlib.sha256(model).hexdigest(), expected_onnx_sha256)
     classifier = OnnxClassifier(model, preprocessing=manifest.preprocessing, output=manifest.output, threads=threads)
@@ -139,7 +164,12 @@ def open_classifier(folder: Path, *, expected_onnx_sha256: str, threads: int = 1
     stored = np.array(manifest.probe_outputs, dtype=np.float32)
     if received.shape != stored.shape or not (np.abs(received - stored) <= PROBE_TOLERANCE).all():
         raise ModelAltered(f"model {folder.name}: the probe X-rays' scores are not the stored ones")
-    return classifier
+    return OpenModel(manifest, classifier, _open_reference(folder, manifest))
+
+
+def hash_manifest(folder: Path) -> str:
+    """The SHA-256 of a model folder's model.json, to be registered with the model."""
+    return hashlib.sha256(_read(folder, MANIFEST_FILE)).hexdigest()
 
 
 def read_probe(folder: Path, manifest: ModelManifest) -> NDArray[np.uint8]:
@@ -170,6 +200,20 @@ def remove_unfinished(models_dir: Path, *, older_than_seconds: float = 86_400) -
     for folder in unfinished:
         shutil.rmtree(folder, ignore_errors=True)
     return len(unfinished)
+
+
+def _read_registered_manifest(folder: Path, expected_sha256: str | None) -> ModelManifest:
+    if expected_sha256 is not None:
+        _check_sha256(folder, MANIFEST_FILE, hash_manifest(folder), expected_sha256)
+    return read_manifest(folder)
+
+
+def _open_reference(folder: Path, manifest: ModelManifest) -> ChestReference | None:
+    if REFERENCE_FILE not in manifest.files:
+        return None
+    content = _read(folder, REFERENCE_FILE)
+    _check_sha256(folder, REFERENCE_FILE, hashlib.sha256(content).hexdigest(), manifest.files[REFERENCE_FILE])
+    return read_reference(content)
 
 
 def _files_below(folder: Path) -> list[Path]:

@@ -360,6 +360,14 @@ class ScoredFile:
 
 
 @dataclass(frozen=True, slots=True)
+class Oddity:
+    """How far a picture is from a chest film (about 1 for an ordinary one), and why that is too far, or None."""
+
+    distance: float
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class RefusedFile:
     """A claimed file that was deferred (with the time of the next look) or rejected."""
 
@@ -524,6 +532,7 @@ class FileHistory:
     outcome: Outcome | None
     model_version: str | None
     label: Label | None
+    refer_reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -546,6 +555,7 @@ class ModelRecord:
     preprocessing_version: str
     keras_sha256: str
     onnx_sha256: str
+    manifest_sha256: str
     label_set_sha256: str | None
     created_at: datetime
     proven: bool

@@ -46,7 +46,7 @@ def draw_anatomy(rng: np.random.Generator) -> Anatomy:
     """Draw a patient."""
     return Anatomy(
         lung_width=rng.uniform(0.61, 0.67),
-        lung_height=rng.uniform(0.66, 0.74),
+        lung_height=rng.uniform(0.64, 0.71),
         heart_size=rng.uniform(0.85, 1.15),
         rib_spacing=rng.uniform(0.135, 0.165),
         rib_strength=rng.uniform(0.055, 0.095),

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xray_core.decoding import Decoded, Undecoded
-from xray_core.records import ReasonCode, Refusal
+from xray_core.chest_reference import ChestReference
+from xray_core.records import Oddity, ReasonCode, Refusal
 
 
 class Classifier(Protocol):
@@ -25,11 +26,15 @@ class Classifier(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """A decoded X-ray with its P(covid), or None where this model has scored the same content before."""
+    """A decoded X-ray with its P(covid), or None where this model has scored the same content before.
+
+    `oddity` says how far it is from a chest film; None where the model has no reference.
+    """
 
     decoded: Decoded
     probability: float | None
     duration_ms: float
+    oddity: Oddity | None = None
 
 
 def score_batches(
@@ -38,6 +43,7 @@ def score_batches(
     *,
     batch_size: int,
     find_scored: Callable[[Collection[str]], set[str]],
+    reference: ChestReference | None = None,
 ) -> Iterator[list[Scored | Undecoded]]:
     """Take files as the decoders deliver them, `batch_size` at a time, and yield each batch with its scores.
 
@@ -47,20 +53,24 @@ def score_batches(
     """
     incoming = iter(read_files)
     while batch := list(islice(incoming, batch_size)):
-        yield _score_batch(batch, classifier, find_scored)
+        yield _score_batch(batch, classifier, find_scored, reference)
 
 
 def _score_batch(
-    batch: list[Decoded | Undecoded], classifier: Classifier, find_scored: Callable[[Collection[str]], set[str]]
+    batch: list[Decoded | Undecoded],
+    classifier: Classifier,
+    find_scored: Callable[[Collection[str]], set[str]],
+    reference: ChestReference | None,
 ) -> list[Scored | Undecoded]:
     fresh = {item.sha256: item for item in batch if isinstance(item, Decoded)}
     for sha256 in find_scored(fresh.keys()) if fresh else ():
         del fresh[sha256]
     started = perf_counter()
     probabilities = _predict(list(fresh.values()), classifier)
+    oddities = _find_oddities(list(fresh.values()), reference)
     inference_ms = (perf_counter() - started) * 1000 / max(1, len(fresh))
     return [
-        item if isinstance(item, Undecoded) else _with_score(item, probabilities.get(item.key), inference_ms)
+        item if isinstance(item, Undecoded) else _with_score(item, probabilities.get(item.key), oddities.get(item.key), inference_ms)
         for item in batch
     ]
 
@@ -72,8 +82,17 @@ def _predict(decoded: list[Decoded], classifier: Classifier) -> dict[int, float]
     return {item.key: float(score) for item, score in zip(decoded, scores, strict=True)}
 
 
-def _with_score(item: Decoded, probability: float | None, inference_ms: float) -> Scored | Undecoded:
+def _find_oddities(decoded: list[Decoded], reference: ChestReference | None) -> dict[int, Oddity]:
+    if reference is None or not decoded:
+        return {}
+    found = reference.find_oddities(np.stack([item.grey for item in decoded]))
+    return {item.key: oddity for item, oddity in zip(decoded, found, strict=True)}
+
+
+def _with_score(
+    item: Decoded, probability: float | None, oddity: Oddity | None, inference_ms: float
+) -> Scored | Undecoded:
     if probability is not None and not (math.isfinite(probability) and 0 <= probability <= 1):
         refusal = Refusal(ReasonCode.NON_FINITE_SCORE, "the model's output is not a probability in 0..1")
         return Undecoded(item.key, item.sha256, refusal)
-    return Scored(item, probability, item.seconds * 1000 + (inference_ms if probability is not None else 0))
+    return Scored(item, probability, item.seconds * 1000 + (inference_ms if probability is not None else 0), oddity)

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
-from sqlalchemy import Engine, create_engine, make_url, text
+from sqlalchemy import Engine
 
 from db.engine import open_engine
 from db.migrate import migrate
+from tests import databases
+from tests.databases import create_database, drop_database, with_database
 
 
 @pytest.fixture(scope="session")
 def server_url() -> str | None:
-    return os.environ.get("XRAY_TEST_DATABASE_URL")
+    return databases.server_url()
 
 
 @pytest.fixture(scope="session")
@@ -73,25 +73,4 @@ def sqlite_only(server_url: str | None) -> None:
 def migrate_url(url: str) -> None:
     engine = open_engine(url)
     migrate(engine)
-    engine.dispose()
-
-
-def with_database(server_url: str, name: str) -> str:
-    return make_url(server_url).set(database=name).render_as_string(hide_password=False)
-
-
-def create_database(server_url: str, template: str = "template0") -> str:
-    name = f"xray_test_{uuid4().hex}"
-    _administer(server_url, f"CREATE DATABASE {name} TEMPLATE {template}")
-    return name
-
-
-def drop_database(server_url: str, name: str) -> None:
-    _administer(server_url, f"DROP DATABASE {name} WITH (FORCE)")
-
-
-def _administer(server_url: str, statement: str) -> None:
-    engine = create_engine(server_url, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(text(statement))
     engine.dispose()

@@ -89,7 +89,15 @@ def manifest(version: str) -> ModelManifest:
 
 
 def add_model(session: Session, version: str) -> ModelRecord:
-    return model_registry.add_model(session, manifest(version), proven=False, audit_verdict=None, actor="test", now=NOW)
+    return model_registry.add_model(
+        session,
+        manifest(version),
+        manifest_sha256=sha256_of(f"manifest {version}"),
+        proven=False,
+        audit_verdict=None,
+        actor="test",
+        now=NOW,
+    )
 
 
 def promote(session: Session, version: str, *, now: datetime = NOW, reason: str = "it is better") -> ModelRecord:

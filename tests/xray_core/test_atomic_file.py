@@ -28,12 +28,17 @@ def test_a_block_that_raises_leaves_the_old_file_and_nothing_else(tmp_path: Path
     path = tmp_path / "results.csv"
     path.write_bytes(b"old")
 
-    with pytest.raises(KeyboardInterrupt), write_aside(path) as file:
-        file.write(b"half")
-        raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt):
+        write_half_and_stop(path)
 
     assert path.read_bytes() == b"old"
     assert [file.name for file in tmp_path.iterdir()] == ["results.csv"]
+
+
+def write_half_and_stop(path: Path) -> None:
+    with write_aside(path) as file:
+        file.write(b"half")
+        raise KeyboardInterrupt
 
 
 def test_a_full_disk_leaves_the_old_file(tmp_path: Path) -> None:

@@ -29,7 +29,8 @@ REASONS = (
 APPEND_ONLY = ("results", "labels", "split_members", "evaluations", "audit_log")
 # What makes a model version that version.
 FIXED_OF_A_MODEL = (
-    "id, version, architecture, preprocessing_version, keras_sha256, onnx_sha256, label_set_sha256, created_at"
+    "id, version, architecture, preprocessing_version, keras_sha256, onnx_sha256, manifest_sha256, "
+    "label_set_sha256, created_at"
 )
 
 CURRENT_RESULTS = """
@@ -140,12 +141,17 @@ def _create_models_and_evaluations() -> None:
         sa.Column("preprocessing_version", sa.Text, nullable=False),
         sa.Column("keras_sha256", sa.String(64), nullable=False),
         sa.Column("onnx_sha256", sa.String(64), nullable=False),
+        sa.Column("manifest_sha256", sa.String(64), nullable=False),
         sa.Column("label_set_sha256", sa.String(64)),
         _time("created_at"),
         sa.Column("proven", sa.Boolean, nullable=False),
         _word("models", "audit_verdict", ("clean", "suspect", "confounded"), nullable=True),
         sa.UniqueConstraint("version", name="uq_models_version"),
-        _rule("models", "sha256", "length(keras_sha256) = 64 AND length(onnx_sha256) = 64"),
+        _rule(
+            "models",
+            "sha256",
+            "length(keras_sha256) = 64 AND length(onnx_sha256) = 64 AND length(manifest_sha256) = 64",
+        ),
     )
     _index("uq_models_champion", "models", "stage", where="stage = 'champion'", unique=True)
     op.create_table(

@@ -1,0 +1,100 @@
+"""The database, flow and fault tests on a private PostgreSQL server: `python -m tests.postgres [pytest options]`."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+ROOT = Path(__file__).parents[1]
+SUITE = ("tests/db", "tests/flows", "tests/faults")
+ADVICE = (
+    "no PostgreSQL server is installed here (initdb and pg_ctl were looked for on the PATH and in "
+    "/usr/lib/postgresql/*/bin): install one, e.g. `apt-get install postgresql` or `dnf install postgresql-server`"
+)
+_START_SECONDS = 60
+
+
+def main(options: list[str]) -> int:
+    """Start a server, run the suite on it, stop it; 2 where no server is installed."""
+    programs = find_programs()
+    if programs is None:
+        print(ADVICE, file=sys.stderr)
+        return 2
+    with private_server(programs) as url:
+        return run_suite(url, *options)
+
+
+def find_programs() -> Path | None:
+    """The folder with initdb and pg_ctl, the newest version first; None where there is none."""
+    installed = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name), reverse=True)
+    on_path = shutil.which("initdb")
+    folders = [*installed, *([Path(on_path).resolve().parent] if on_path else [])]
+    return next((folder for folder in folders if (folder / "initdb").exists() and (folder / "pg_ctl").exists()), None)
+
+
+@contextmanager
+def private_server(programs: Path) -> Iterator[str]:
+    """A server of this process's own on a free loopback port, in a temporary folder; stopped and gone afterwards."""
+    owner = _owner()
+    with TemporaryDirectory(prefix="xray-postgres-") as folder:
+        data, log, port = Path(folder, "data"), Path(folder, "server.log"), _free_port()
+        if owner:
+            os.chown(folder, owner.pw_uid, owner.pw_gid)
+        options = f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories={folder} -c fsync=off"
+        _run(owner, programs / "initdb", "-D", data, "-U", "xray", "--auth=trust", "--encoding=UTF8", "--locale=C")
+        start = ("-D", data, "-l", log, "-w", "-t", str(_START_SECONDS), "-o", options, "start")
+        try:
+            _run(owner, programs / "pg_ctl", *start)
+            yield f"postgresql+psycopg://xray@127.0.0.1:{port}/postgres"
+        finally:
+            _run(owner, programs / "pg_ctl", "-D", data, "-m", "immediate", "-w", "stop", check=False)
+
+
+def run_suite(url: str, *options: str) -> int:
+    """The tests that know a database, on the server at this URL; pytest's exit code."""
+    environment = os.environ | {"XRAY_TEST_DATABASE_URL": url}
+    command = [sys.executable, "-m", "pytest", *SUITE, *options]
+    return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
+
+
+def _owner() -> pwd.struct_passwd | None:
+    """Who runs the server: PostgreSQL refuses root, so then the user it was installed with, or nobody."""
+    if os.geteuid() != 0:
+        return None
+    known = {user.pw_name: user for user in pwd.getpwall()}
+    return known.get("postgres") or known["nobody"]
+
+
+def _run(owner: pwd.struct_passwd | None, *command: str | Path, check: bool = True) -> None:
+    identity = {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []} if owner else {}
+    done = subprocess.run(
+        list(map(str, command)),
+        **identity,  # type: ignore[arg-type]
+        env={"PATH": os.environ["PATH"], "LC_ALL": "C"},
+        cwd="/",
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE if command[0].name != "pg_ctl" else subprocess.DEVNULL,  # type: ignore[union-attr]
+        stderr=subprocess.STDOUT if command[0].name != "pg_ctl" else subprocess.DEVNULL,  # type: ignore[union-attr]
+        text=True,
+        check=False,
+    )
+    if check and done.returncode:
+        raise RuntimeError(f"{command[0]} ended with exit code {done.returncode}: {done.stdout or 'see server.log'}")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
