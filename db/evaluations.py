@@ -12,6 +12,8 @@ from sqlalchemy.orm import Session
 from db.schema import EvaluationRow, ModelRow
 from xray_core.records import EvaluationRecord
 
+_EXTERNAL = "external: "
+
 
 def add_evaluation(
     session: Session,
@@ -33,6 +35,17 @@ def add_evaluation(
     session.add(row)
     session.flush()
     return row.id
+
+
+def name_external(name: str) -> str:
+    """The set name under which the evaluations of an external set are stored."""
+    return f"{_EXTERNAL}{name}"
+
+
+def external_xrays(session: Session) -> set[str]:
+    """SHA-256 of every X-ray that has judged a model as part of an external set: no training may take it."""
+    stored = session.scalars(select(EvaluationRow.figures).where(EvaluationRow.set_name.startswith(_EXTERNAL)))
+    return {sha256 for figures in stored for sha256 in json.loads(figures)["xrays"]}
 
 
 def list_evaluations(session: Session, *, version: str | None = None) -> list[EvaluationRecord]:

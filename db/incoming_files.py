@@ -202,7 +202,9 @@ def explain_file(session: Session, name: str) -> list[FileHistory]:
     """All versions of a file by its escaped name, the newest first, each with its X-ray's result of today."""
     row, today = IncomingFileRow, current_results.c
     rows = session.execute(
-        select(row, today.sha256, today.probability, today.outcome, today.model_version, today.label, today.refer_reason)
+        select(
+            row, today.sha256, today.probability, today.outcome, today.model_version, today.label, today.refer_reason
+        )
         .outerjoin(current_results, today.xray_id == row.xray_id)
         .where(_named([name]))
         .order_by(row.id.desc())

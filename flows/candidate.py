@@ -117,6 +117,7 @@ def describe_options(options: TrainingOptions) -> dict[str, str | int | float | 
         "weights": options.weights.name if options.weights else None,
         "input_size": options.input_size,
         "trainable_base": options.trainable_base,
+        "erase_border": options.erase_border,
     }
 
 

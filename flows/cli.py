@@ -22,6 +22,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 Json = Annotated[bool, typer.Option("--json", help="print JSON for a program to read")]
@@ -29,9 +30,11 @@ Json = Annotated[bool, typer.Option("--json", help="print JSON for a program to 
 
 def main() -> None:
     """Run a command; a user's mistake is one clear sentence and exit code 2, a stop for a person exit code 1."""
+    from flows.cli_evidence import add_evidence_commands
     from flows.cli_labels import labels_app
     from flows.cli_models import models_app
 
+    add_evidence_commands(models_app)
     app.add_typer(labels_app, name="labels")
     app.add_typer(models_app, name="models")
     try:
@@ -50,7 +53,9 @@ def main() -> None:
 
 @app.command()
 def scan(as_json: Json = False) -> None:
-    """Score the X-rays that arrived since the last scan; needs no server.
+    """Score what arrived; needs no server.
+
+    One pass over the incoming folder: every complete X-ray without a result gets one.
 
     Example: xray scan
     """
@@ -95,9 +100,15 @@ def train(
     shear: Annotated[float, typer.Option(min=0, max=45, help="degrees")] = 0.2,
     zoom: Annotated[float, typer.Option(min=0, max=0.9, help="0.2 zooms by 0.8 to 1.2")] = 0.2,
     flip: Annotated[bool, typer.Option(help="mirror training X-rays at random")] = True,
+    remedy: Annotated[
+        list[str] | None,
+        typer.Option(help="against shortcuts, repeatable: lung-crop, equalize, clahe, mask-markers, erase-border"),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
 ) -> None:
-    """Train a model from a folder per class; the first one becomes the champion (unproven).
+    """Train a model from a folder per class.
+
+    The first one becomes the champion (unproven); later ones go through the gate.
 
     Example: xray train dataset/ --patients patients.csv
     """
@@ -117,6 +128,7 @@ def train(
         shear=shear,
         zoom=zoom,
         horizontal_flip=flip,
+        remedy_words=remedy or [],
         seed=seed,
     )
 
@@ -127,7 +139,9 @@ def export(
     since: Annotated[datetime | None, typer.Option(help="only files decided at or after this time (UTC)")] = None,
     as_json: Json = False,
 ) -> None:
-    """Write the results CSV for review: one row for every file the service ever decided on.
+    """Write the results CSV for review.
+
+    One row for every file that the service ever decided on.
 
     Example: xray export --out results.csv
     """
@@ -143,7 +157,9 @@ def worklist(
     limit: Annotated[int, typer.Option(min=1, help="how many X-rays")] = 50,
     as_json: Json = False,
 ) -> None:
-    """Write what to review first: the least certain X-rays, and every fifth one by chance.
+    """Write what to review first, as CSV.
+
+    The least certain X-rays, and every fifth one by chance.
 
     Example: xray worklist --limit 20 --out worklist.csv
     """
@@ -166,7 +182,9 @@ def why(path: Annotated[Path, typer.Argument(help="a file in the incoming folder
 
 @app.command()
 def status(as_json: Json = False) -> None:
-    """Counts, champion, last scan, labels until retraining; exit code 1 when something needs a person.
+    """How is it doing, and what does it need?
+
+    Counts, champion, last scan, last training; exit code 1 when something needs a person.
 
     Example: xray status --json
     """
@@ -184,7 +202,9 @@ def status(as_json: Json = False) -> None:
 
 @app.command()
 def verify() -> None:
-    """Check every invariant of the data home; exit code 1 with the first breach.
+    """Check every invariant of the data home.
+
+    Exit code 1 with the first breach.
 
     Example: xray verify
     """
@@ -199,7 +219,9 @@ def verify() -> None:
 
 @app.command()
 def backup(target: Annotated[Path, typer.Argument(help="a new folder to write")]) -> None:
-    """Copy ledger, models and site key into a new folder, as of one moment, while scoring runs.
+    """Copy the home while it is in use.
+
+    Ledger, models and site key go into a new folder, as of one moment.
 
     Example: xray backup /backups/xray-2026-05-01
     """
@@ -210,7 +232,9 @@ def backup(target: Annotated[Path, typer.Argument(help="a new folder to write")]
 
 @app.command()
 def restore(source: Annotated[Path, typer.Argument(help="a folder that `xray backup` wrote")]) -> None:
-    """Make a new home of a backup, once every byte and every invariant of it holds.
+    """Make a new home of a backup.
+
+    Once every byte and every invariant of it holds.
 
     Example: XRAY_HOME=/data/new-home xray restore /backups/xray-2026-05-01
     """
@@ -226,7 +250,9 @@ def doctor(
         bool, typer.Option("--migrate", help="bring the database to this version's schema first")
     ] = False,
 ) -> None:
-    """Check versions, pins, permissions, disk and database, and name each fix.
+    """Check this machine and this home.
+
+    Versions, pins, permissions, disk and database, each with its fix.
 
     Example: xray doctor
     """
@@ -249,7 +275,9 @@ def up(
     host: Annotated[str, typer.Option(help="anything but loopback needs an API password")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535)] = 4200,
 ) -> None:
-    """Prefect server, deployments and worker in one foreground process; Ctrl-C stops all three.
+    """Run the service until Ctrl-C.
+
+    Prefect server, deployments and worker in one foreground process; Ctrl-C stops all three.
 
     Example: xray up --port 4300
     """
@@ -264,7 +292,9 @@ def demo(
         Path | None, typer.Option(help="a folder to work in and to keep; default: a throw-away one")
     ] = None,
 ) -> None:
-    """The whole loop on synthetic X-rays in a throw-away home, through a real Prefect server.
+    """Walk the whole loop on synthetic X-rays.
+
+    In a throw-away home, through a real Prefect server, its deployments and a worker.
 
     Example: xray demo
     """

@@ -10,7 +10,7 @@ import typer
 
 from flows.cli import Json, prepare, print_json
 from xray_core.errors import RefusedInput
-from xray_core.records import Label, Scaling
+from xray_core.records import Label, Scaling, Verdict
 
 models_app = typer.Typer(help="The model registry: list, import, promote, roll back.", no_args_is_help=True)
 _Version = Annotated[str, typer.Argument(help="a model version, as `xray models list` shows it")]
@@ -88,21 +88,31 @@ def import_(
 @models_app.command()
 def promote(
     version: _Version,
-    reason: _Reason,
+    reason: _Reason = "",
     override: Annotated[bool, typer.Option("--override", help="yes, past the gate; the audit log will say so")] = False,
 ) -> None:
-    """Make a version champion by hand, past the gate; needs a reason, and is audited.
+    """Make a version champion on the gate's verdict.
 
+    The gate judges it beside today's champion on the frozen test X-rays. Past the gate with --override, which
+    needs a reason and is audited.
+
+    Example: xray models promote 0002-seed_cnn
     Example: xray models promote 0002-seed_cnn --override --reason "agreed in the meeting of the readers"
     """
+    from flows.gate import promote_through_gate
     from flows.models import promote_by_hand
 
+    settings = prepare()
     if not override:
-        raise RefusedInput(
-            "a person's promotion passes the gate by: say so with --override. Candidates of `xray train` and of "
-            "the retrain flow go through the gate by themselves"
-        )
-    promote_by_hand(prepare(), version, reason)
+        decision = promote_through_gate(settings, version, reason)
+        marks = {True: "passed", False: "FAILED", None: "cannot be told"}
+        for check in decision.checks:
+            typer.echo(f"  {marks[check.passed]:14} {check.words}")
+        typer.echo(f"{version}: {decision.verdict.value}. {decision.reason}")
+        if decision.verdict is not Verdict.PROMOTE:
+            raise typer.Exit(1)
+    else:
+        promote_by_hand(settings, version, reason)
     typer.echo(f"{version} is champion; the next scan scores with it")
 
 

@@ -10,6 +10,7 @@ import typer
 from db.engine import open_engine
 from flows.dataset import register_dataset
 from flows.progress import show_progress
+from flows.remedy_words import parse_remedies
 from flows.settings import Settings
 from flows.train_once import train_once
 from xray_core.dataset_folder import read_dataset_folder
@@ -28,13 +29,17 @@ def train_from_folder(
     architecture: str,
     weights: str | None,
     optimizer: str,
+    remedy_words: list[str],
     **rest: Any,
 ) -> None:
     """Register the dataset, train on all labels that the ledger has then, and say what came of it."""
+    remedies, erase_border = parse_remedies(remedy_words)
     options = TrainingOptions(
         architecture=_choose(Architecture, architecture, "--architecture"),
         optimizer=_choose(Optimizer, optimizer, "--optimizer"),
         weights=None if weights in (None, "none") else Path(weights),
+        remedies=remedies,
+        erase_border=erase_border,
         **rest,
     )
     found = read_dataset_folder(dataset, settings.class_names, patients)

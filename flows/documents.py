@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flows.candidate import Candidate
 from flows.material import Material
+from flows.pictures import draw_plots
 from flows.training import Judgement
 from xray_core.training import Trained, TrainingOptions
 
@@ -15,4 +16,5 @@ def write_documents(
     return {
         "evaluation.json": judgement.candidate.to_json().encode(),
         "audit.json": judgement.audit.to_json().encode(),
+        **draw_plots(material, trained, candidate, judgement),
     }

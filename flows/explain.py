@@ -34,6 +34,7 @@ def _tell(version: FileHistory) -> str:
                 f"scored: P(covid) {version.probability:.4f}, {version.outcome} by model {version.model_version}"
                 f", X-ray {(version.xray_sha256 or '')[:16]}"
             )
+            story += f"; referred because it {version.refer_reason}" if version.refer_reason else ""
             story += f", labelled {version.label}" if version.label else ""
         case FileState.SCORED:
             story += f"scored: the same content as X-ray {(version.xray_sha256 or '')[:16]}"

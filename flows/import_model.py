@@ -16,7 +16,7 @@ from flows.settings import Settings
 from flows.versions import next_version
 from xray_core.errors import RefusedInput
 from xray_core.foreign_model import ForeignModel, import_keras
-from xray_core.model_folder import write_model_folder
+from xray_core.model_folder import hash_manifest, write_model_folder
 from xray_core.records import Label, ModelManifest, OperatingPoint, Scaling
 from xray_core.sample_xrays import draw_xray
 
@@ -65,7 +65,15 @@ def import_model(
             manifest = _publish(settings, Path(aside), found, next_version(settings, engine, name))
         now = datetime.now(UTC)
         with transaction(engine) as session:
-            model_registry.add_model(session, manifest, proven=False, audit_verdict=None, actor="operator", now=now)
+            model_registry.add_model(
+                session,
+                manifest,
+                manifest_sha256=hash_manifest(settings.models_dir / manifest.version),
+                proven=False,
+                audit_verdict=None,
+                actor="operator",
+                now=now,
+            )
             is_first = model_registry.champion(session) is None
             if is_first:
                 model_registry.promote(

@@ -11,21 +11,22 @@ from sqlalchemy import Engine
 
 from db import model_registry
 from db.engine import check_schema, open_engine, snapshot, transaction
+from flows.registered_model import open_registered, verify_registered
 from flows.settings import Settings
 from xray_core.errors import RefusedInput
-from xray_core.model_folder import open_classifier, read_manifest, verify_model_folder
+from xray_core.model_folder import read_manifest
 from xray_core.records import ChampionTerm, ModelRecord
 
 
 def list_models(settings: Settings) -> list[ModelRecord]:
     """Every model version, in the order of registration."""
-    with _open_ledger(settings) as engine, snapshot(engine) as session:
+    with open_models_ledger(settings) as engine, snapshot(engine) as session:
         return model_registry.list_models(session)
 
 
 def describe_model(settings: Settings, version: str) -> dict[str, Any]:
     """What the registry and model.json say of a version. Raises RefusedInput for an unknown one."""
-    model = _find(settings, version)
+    model = find_model(settings, version)
     manifest = read_manifest(settings.models_dir / version)
     point = manifest.operating_point
     return {
@@ -51,9 +52,9 @@ def promote_by_hand(settings: Settings, version: str, reason: str) -> None:
     """Make a version champion past the gate, after loading and probing it. Raises RefusedInput without a reason."""
     if not reason.strip():
         raise RefusedInput("--reason: received nothing; expected why this model should be champion")
-    model = _find(settings, version)
+    model = find_model(settings, version)
     _prove_usable(settings, model)
-    with _open_ledger(settings) as engine, transaction(engine) as session:
+    with open_models_ledger(settings) as engine, transaction(engine) as session:
         model_registry.promote(
             session,
             version,
@@ -66,7 +67,7 @@ def promote_by_hand(settings: Settings, version: str, reason: str) -> None:
 
 def roll_back(settings: Settings, reason: str) -> str:
     """Make the previous champion champion again, once it has loaded and repeated its probe; returns its version."""
-    with _open_ledger(settings) as engine:
+    with open_models_ledger(settings) as engine:
         with snapshot(engine) as session:
             target = model_registry.rollback_target(session)
         if target is None:
@@ -86,27 +87,29 @@ def roll_back(settings: Settings, reason: str) -> str:
 
 def read_history(settings: Settings) -> list[ChampionTerm]:
     """Every time as champion, the first one first."""
-    with _open_ledger(settings) as engine, snapshot(engine) as session:
+    with open_models_ledger(settings) as engine, snapshot(engine) as session:
         return model_registry.history(session)
 
 
 def _prove_usable(settings: Settings, model: ModelRecord) -> None:
     """Raise ModelAltered or IncompatibleModel unless every file is as registered and the probe repeats."""
-    folder = settings.models_dir / model.version
-    verify_model_folder(folder, expected_onnx_sha256=model.onnx_sha256, expected_keras_sha256=model.keras_sha256)
-    open_classifier(folder, expected_onnx_sha256=model.onnx_sha256)
+    verify_registered(settings, model)
+    open_registered(settings, model)
 
 
-def _find(settings: Settings, version: str) -> ModelRecord:
-    with _open_ledger(settings) as engine, snapshot(engine) as session:
-        found = model_registry.find_model(session, version)
+def find_model(settings: Settings, version: str | None) -> ModelRecord:
+    """A registered model by its version; without one, the champion. Raises RefusedInput where there is none."""
+    with open_models_ledger(settings) as engine, snapshot(engine) as session:
+        found = model_registry.find_model(session, version) if version else model_registry.champion(session)
+    if found is None and version is None:
+        raise RefusedInput("there is no champion; name a version, `xray models list` shows all of them")
     if found is None:
         raise RefusedInput(f"{version}: there is no such model; `xray models list` shows all of them")
     return found
 
 
 @contextmanager
-def _open_ledger(settings: Settings) -> Iterator[Engine]:
+def open_models_ledger(settings: Settings) -> Iterator[Engine]:
     engine = open_engine(settings.url)
     try:
         check_schema(engine)

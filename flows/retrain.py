@@ -22,6 +22,8 @@ from flows.documents import write_documents
 from flows.due import read_due
 from flows.ledger import open_ledger
 from flows.material import Material
+from flows.pictures import PICTURES_OF_PATIENTS
+from flows.remedy_words import read_champion_remedies
 from flows.settings import read_settings
 from flows.training import Claim, Conclusion, Judgement, Training, open_training
 from xray_core.records import RESEARCH_USE, Architecture, EpochRecord, Optimizer
@@ -61,6 +63,7 @@ def retrain(
     due = read_due(settings)
     if trigger == "event" and not due.due:
         return Completed(message=f"not due: {due.reason}", name="NotDue")
+    remedies, erase_border = read_champion_remedies(settings)  # only a person may change them: `xray train`
     options = TrainingOptions(
         architecture=Architecture(architecture),
         optimizer=Optimizer(optimizer),
@@ -69,9 +72,11 @@ def retrain(
         batch_size=batch_size,
         weights=Path(weights) if weights else None,
         seed=seed,
+        remedies=remedies,
+        erase_border=erase_border,
     )
     with open_training(settings) as training, TemporaryDirectory(prefix="xray-training-") as aside:
-        claim = training.claim(trigger=trigger, flow_run_id=flow_run.id)
+        claim = training.claim(trigger=trigger, flow_run_id=flow_run.id, options=options)
         if claim is None:
             return Completed(message="these labels were trained on before, or are now", name="NothingToDo")
         with training.released_on_failure(claim):
@@ -157,7 +162,7 @@ def publish_plots(documents: dict[str, bytes]) -> None:
     The contact sheet stays in the model's folder: pictures of patients do not belong into Prefect's database.
     """
     for name, content in sorted(documents.items()):
-        if name.endswith(".png") and name != "first_xrays.png":
+        if name.endswith(".png") and name not in PICTURES_OF_PATIENTS:
             title = name.removesuffix(".png").replace("_", " ")
             picture = base64.b64encode(content).decode()
             create_markdown_artifact(

@@ -35,9 +35,10 @@ from xray_core.records import (
 )
 
 if TYPE_CHECKING:
+    from flows.shadow import Shadow
     from xray_core.decoding import Decoded, Decoder, DecodeRequest, Undecoded
-    from xray_core.records import ModelManifest
-    from xray_core.scoring import Classifier, Scored
+    from xray_core.model_folder import OpenModel
+    from xray_core.scoring import Scored
 
 # Files of one Prefect task run: the server takes 13-20 task runs a second, so never one per X-ray.
 FILES_PER_BATCH = 512
@@ -138,9 +139,10 @@ class Scan:
         claims: dict[int, ClaimedFile] = {}
         batches = score_batches(
             tools.decoder.decode(self._claim_requests(files, claims)),
-            tools.classifier,
+            tools.opened.classifier,
             batch_size=self._settings.batch_size,
             find_scored=tools.find_scored,
+            reference=tools.opened.reference,
         )
         for batch in batches:
             self._commit(batch, claims, tools)
@@ -184,8 +186,6 @@ class Scan:
 
     def _claim_requests(self, files: list[FileSeen], claims: dict[int, ClaimedFile]) -> Iterator[DecodeRequest]:
         """Claim as the decoders ask for work; what is no regular file is refused without being opened."""
-        from xray_core.decoding import DecodeRequest
-
         for group in _batched(files, _CLAIM_SIZE):
             irregular: list[tuple[ClaimedFile, Refusal]] = []
             for claimed in self._claim(group):
@@ -193,8 +193,7 @@ class Scan:
                     irregular.append((claimed, refusal))
                     continue
                 claims[claimed.file_id] = claimed
-                seen = claimed.seen
-                yield DecodeRequest(claimed.file_id, seen.name, seen.size, seen.mtime_ns)
+                yield _to_request(claimed)
             self._save([], [self._refuse(claimed, None, refusal) for claimed, refusal in irregular], None)
 
     def _close_vanished(self) -> None:
@@ -218,7 +217,7 @@ class Scan:
 
     def _open_tools(self) -> _Tools:
         if self._tools is None:
-            self._tools = self._stack.enter_context(_open_tools(self._settings, self._engine))
+            self._tools = self._stack.enter_context(_open_tools(self._settings, self._engine, self._flow_run_id))
         return self._tools
 
     def _commit(self, batch: list[Scored | Undecoded], claims: dict[int, ClaimedFile], tools: _Tools) -> None:
@@ -232,6 +231,9 @@ class Scan:
             else:
                 refused.append(self._refuse(claims[item.key], item.sha256, item.refusal))
         self._save(scored, refused, tools)
+        if tools.shadow is not None:
+            fresh = [item.decoded for item in batch if isinstance(item, Scored) and item.probability is not None]
+            tools.shadow.score([(decoded, _to_request(claims[decoded.key])) for decoded in fresh])
         if self._settings.archive_dir is not None:
             archive_files(
                 self._settings, self._engine, [(claims[file.read.file_id].seen, file.read) for file in scored]
@@ -260,7 +262,7 @@ class Scan:
                 refused=refused,
                 scanner=self._scanner,
                 model_id=tools.model_id if tools else None,
-                preprocessing_version=tools.manifest.preprocessing.version if tools else None,
+                preprocessing_version=tools.opened.manifest.preprocessing.version if tools else None,
                 incoming_dir=str(self._settings.incoming_dir),
                 flow_run_id=self._flow_run_id,
                 now=datetime.now(UTC),
@@ -273,37 +275,42 @@ class Scan:
 
 @dataclass(frozen=True, slots=True)
 class _Tools:
-    """What scoring needs from the first file on: the champion, its classifier, decoders, the patients' key."""
+    """What scoring needs from the first file on: the champion, decoders, the patients' key, the shadow if there is one."""
 
     engine: Engine
     model_id: int
-    manifest: ModelManifest
-    classifier: Classifier
+    opened: OpenModel
     decoder: Decoder
     site_key: bytes
+    shadow: Shadow | None
 
     def find_scored(self, sha256s: Iterable[str]) -> set[str]:
         """Which of these X-rays the champion has scored before."""
         with snapshot(self.engine) as session:
             return incoming_files.find_scored(
-                session, list(sha256s), self.model_id, self.manifest.preprocessing.version
+                session, list(sha256s), self.model_id, self.opened.manifest.preprocessing.version
             )
 
     def judge(self, item: Scored) -> ScoredFile:
-        """A score at the champion's operating point, with the patient's pseudonym."""
-        decoded = item.decoded
+        """A score at the champion's operating point, referred where it is no chest film, with the pseudonym."""
+        from flows.registered_model import say_outcome
+
+        decoded, manifest, oddity = item.decoded, self.opened.manifest, item.oddity
         return ScoredFile(
             read=_to_read_file(decoded, self.site_key),
             probability=item.probability,
-            outcome=None if item.probability is None else self.manifest.operating_point.outcome(item.probability),
+            outcome=None if item.probability is None else say_outcome(manifest, item.probability, oddity),
             duration_ms=item.duration_ms,
+            refer_reason=oddity.reason if oddity else None,
+            distance=oddity.distance if oddity else None,
         )
 
 
 @contextmanager
-def _open_tools(settings: Settings, engine: Engine) -> Iterator[_Tools]:
+def _open_tools(settings: Settings, engine: Engine, flow_run_id: str | None) -> Iterator[_Tools]:
+    from flows.registered_model import open_registered
+    from flows.shadow import open_shadow
     from xray_core.decoding import open_decoder
-    from xray_core.model_folder import open_classifier, read_manifest
 
     with snapshot(engine) as session:
         champion = model_registry.champion(session)
@@ -311,17 +318,26 @@ def _open_tools(settings: Settings, engine: Engine) -> Iterator[_Tools]:
         raise NoChampion(
             "there is no champion to score with: `xray train DATASET_DIR` or `xray models import` makes one"
         )
-    folder = settings.models_dir / champion.version
-    classifier = open_classifier(folder, expected_onnx_sha256=champion.onnx_sha256)
-    manifest = read_manifest(folder)
-    with open_decoder(
-        manifest.preprocessing,
-        directory=settings.incoming_dir,
-        workers=settings.workers,
-        timeout_seconds=settings.decode_seconds,
-        memory_bytes=settings.decode_mib * 2**20,
-    ) as decoder:
-        yield _Tools(engine, champion.model_id, manifest, classifier, decoder, read_site_key(settings))
+    opened = open_registered(settings, champion)
+    takes = opened.manifest.preprocessing
+    with ExitStack() as stack:
+        decoder = stack.enter_context(
+            open_decoder(
+                takes,
+                directory=settings.incoming_dir,
+                workers=settings.workers,
+                timeout_seconds=settings.decode_seconds,
+                memory_bytes=settings.decode_mib * 2**20,
+            )
+        )
+        shadow = stack.enter_context(open_shadow(settings, engine, takes, flow_run_id)) if settings.shadow else None
+        yield _Tools(engine, champion.model_id, opened, decoder, read_site_key(settings), shadow)
+
+
+def _to_request(claimed: ClaimedFile) -> DecodeRequest:
+    from xray_core.decoding import DecodeRequest
+
+    return DecodeRequest(claimed.file_id, claimed.seen.name, claimed.seen.size, claimed.seen.mtime_ns)
 
 
 def _to_read_file(decoded: Decoded, site_key: bytes) -> ReadFile:

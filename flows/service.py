@@ -129,9 +129,10 @@ class Child:
 
     def start(self) -> None:
         """Start the process with its output in its log, in a group of its own: Ctrl-C is ours to pass on."""
+        bound = [sys.executable, "-m", "flows.die_with_parent", str(os.getpid())]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                self._command,
+                bound + self._command,
                 cwd=CHECKOUT,
                 env=self._environment,
                 stdin=subprocess.DEVNULL,

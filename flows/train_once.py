@@ -18,7 +18,7 @@ def train_once(
 ) -> Conclusion | None:
     """Train on the labels as they are now; None where just these labels were trained on before."""
     with open_training(settings) as training, TemporaryDirectory(prefix="xray-training-") as aside:
-        claim = training.claim(trigger=trigger)
+        claim = training.claim(trigger=trigger, options=options)
         if claim is None:
             return None
         with training.released_on_failure(claim):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,19 +17,20 @@ from sqlalchemy import Engine
 from db import evaluations, labels, model_registry, training_runs, xrays
 from db.engine import check_schema, open_engine, snapshot, transaction
 from flows.candidate import Candidate, publish_candidate, save_aside
+from flows.evidence import audit_material, collect_champion_evidence, evaluate_evidence
 from flows.home import check_free_space, read_site_key
-from flows.material import Material, Side, gather_material, read_xrays
+from flows.material import Material, gather_material
 from flows.policy import read_policy
 from flows.scanner_lock import hold_scanner_lock, is_scanner_alive
 from flows.settings import Settings
 from flows.versions import next_version
-from xray_core.evaluation import Evaluation, evaluate
-from xray_core.model_folder import open_classifier, read_manifest
+from xray_core.chest_reference import REFERENCE_FILE, dump_reference, learn_reference
+from xray_core.evaluation import Evaluation
+from xray_core.model_folder import hash_manifest
 from xray_core.operating_point import choose_operating_point
 from xray_core.promotion import GateEvidence, PromotionDecision, decide_promotion
 from xray_core.records import EpochRecord, OperatingPoint, Split, Verdict
-from xray_core.scoring import Classifier
-from xray_core.shortcuts import ShortcutAudit, audit_shortcuts
+from xray_core.shortcuts import ShortcutAudit
 from xray_core.training import Trained, TrainingOptions, train_network
 from xray_core.training_set import digest_label_set
 
@@ -91,15 +93,20 @@ class Training:
         self._engine = engine
         self._trainer = trainer
 
-    def claim(self, *, trigger: str, flow_run_id: str | None = None) -> Claim | None:
-        """Claim the labels as they are now, or None where a training of just these labels was claimed before."""
+    def claim(
+        self, *, trigger: str, flow_run_id: str | None = None, options: TrainingOptions | None = None
+    ) -> Claim | None:
+        """Claim the labels as they are now, or None where a training of just these labels was claimed before.
+
+        Other remedies (of `options`) make another training of the same labels.
+        """
         with transaction(self._engine) as session:
             labelled = labels.trainable_labels(session)
             digest = digest_label_set(labelled)
             watermark = labels.label_watermark(session)
             run_id = training_runs.claim_training(
                 session,
-                digest,
+                _sign_training(digest, options),
                 watermark=watermark,
                 scanner=self._trainer,
                 now=datetime.now(UTC),
@@ -118,6 +125,8 @@ class Training:
         with snapshot(self._engine) as session:
             labelled = labels.latest_labels(session)
             frozen = xrays.read_splits(session)
+            external = evaluations.external_xrays(session)
+        labelled = [xray for xray in labelled if xray.sha256 not in external]
         material = gather_material(
             self._settings,
             labelled,
@@ -150,6 +159,10 @@ class Training:
     def save(self, material: Material, trained: Trained, options: TrainingOptions, folder: Path) -> Candidate:
         """Save model, twin and history into an empty folder; the twin is checked on every held-out X-ray."""
         held_out = np.concatenate([material.sides[split].images for split in (Split.VALIDATION, Split.TEST)])
+        train = material.sides[Split.TRAIN]
+        reference = learn_reference(train.images, train.groups, material.sides[Split.VALIDATION].images)
+        if reference is not None:
+            (folder / REFERENCE_FILE).write_bytes(dump_reference(reference))
         version = next_version(self._settings, self._engine, options.architecture.value)
         return save_aside(version, trained, material.preprocessing, folder, held_out)
 
@@ -163,7 +176,7 @@ class Training:
         )
         audit = audit_material(material, saved.classifier)
         scores = saved.classifier.predict(test.images)
-        champion = self._judge_champion(test)
+        champion = collect_champion_evidence(self._settings, self._engine, test)
         candidate = GateEvidence(
             version=saved.version,
             xrays=[xray.sha256 for xray in test.xrays],
@@ -178,8 +191,8 @@ class Training:
         return Judgement(
             operating_point=point,
             scores=scores,
-            candidate=self._evaluate(candidate),
-            champion=None if champion is None else self._evaluate(champion),
+            candidate=evaluate_evidence(self._settings, candidate),
+            champion=None if champion is None else evaluate_evidence(self._settings, champion),
             champion_version=None if champion is None else champion.version,
             audit=audit,
             decision=decide_promotion(candidate, champion, read_policy(self._settings)),
@@ -210,6 +223,7 @@ class Training:
             model = model_registry.add_model(
                 session,
                 manifest,
+                manifest_sha256=hash_manifest(self._settings.models_dir / manifest.version),
                 proven=decision.proven,
                 audit_verdict=judgement.audit.verdict,
                 actor=actor,
@@ -223,15 +237,17 @@ class Training:
                 figures=json.loads(judgement.candidate.to_json()),
                 now=now,
             )
-            decide = model_registry.promote if decision.verdict is Verdict.PROMOTE else model_registry.reject
-            decide(
-                session,
-                manifest.version,
-                actor=actor,
-                reason=f"{decision.verdict.value}: {decision.reason}",
-                evaluation_id=evaluation_id,
-                now=now,
-            )
+            # Where the evidence is insufficient it stays a candidate: more labels, or the shadow, may tell.
+            if decision.verdict is not Verdict.INSUFFICIENT_EVIDENCE:
+                decide = model_registry.promote if decision.verdict is Verdict.PROMOTE else model_registry.reject
+                decide(
+                    session,
+                    manifest.version,
+                    actor=actor,
+                    reason=f"{decision.verdict.value}: {decision.reason}",
+                    evaluation_id=evaluation_id,
+                    now=now,
+                )
             training_runs.finish_training(
                 session,
                 claim.run_id,
@@ -255,47 +271,10 @@ class Training:
                 )
             raise
 
-    def _judge_champion(self, test: Side) -> GateEvidence | None:
-        """The champion's scores on the same X-rays, by its own preprocessing, at its own operating point."""
-        with snapshot(self._engine) as session:
-            champion = model_registry.champion(session)
-        if champion is None:
-            return None
-        folder = self._settings.models_dir / champion.version
-        manifest = read_manifest(folder)
-        classifier = open_classifier(folder, expected_onnx_sha256=champion.onnx_sha256)
-        decoded, _ = read_xrays(self._settings, test.xrays, manifest.preprocessing)
-        images = np.stack([decoded[xray.sha256].grey for xray in test.xrays])
-        return GateEvidence(
-            version=champion.version,
-            xrays=[xray.sha256 for xray in test.xrays],
-            probabilities=classifier.predict(images).tolist(),
-            is_covid=test.is_covid.tolist(),
-            patients=test.groups,
-            operating_point=manifest.operating_point,
-            slices=test.slices,
-        )
 
-    def _evaluate(self, evidence: GateEvidence) -> Evaluation:
-        return evaluate(
-            evidence.probabilities,
-            evidence.is_covid,
-            evidence.patients,
-            evidence.operating_point,
-            prevalence=self._settings.prevalence,
-            slices=evidence.slices,
-        )
-
-
-def audit_material(material: Material, classifier: Classifier) -> ShortcutAudit:
-    """The shortcut audit of a model on all its labelled X-rays; each figure is cross-validated by patient."""
-    sides = [material.sides[split] for split in Split]
-    return audit_shortcuts(
-        np.concatenate([side.images for side in sides]),
-        [facts for side in sides for facts in side.facts],
-        np.concatenate([side.is_covid for side in sides]),
-        [group for side in sides for group in side.groups],
-        [xray.source for side in sides for xray in side.xrays],
-        classifier.predict,
-        held_out=[split is not Split.TRAIN for split in Split for _ in material.sides[split].xrays],
-    )
+def _sign_training(label_set_sha256: str, options: TrainingOptions | None) -> str:
+    """What is trained on once: the label set, and with it the remedies where there are any."""
+    if options is None or not (options.remedies or options.erase_border):
+        return label_set_sha256
+    remedies = " ".join((*options.preprocessing.remedies, *(["erase-border"] if options.erase_border else [])))
+    return hashlib.sha256(f"{label_set_sha256} {remedies}".encode()).hexdigest()

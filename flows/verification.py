@@ -12,9 +12,9 @@ from sqlalchemy.orm import Session
 
 from db import incoming_files, invariants, model_registry
 from db.engine import check_schema, open_engine, snapshot
+from flows.registered_model import verify_registered
 from flows.settings import Settings
 from xray_core.errors import IncompatibleModel
-from xray_core.model_folder import verify_model_folder
 from xray_core.records import unescape_name
 
 _Check = Callable[[Settings, Session], Iterator[str]]
@@ -43,11 +43,7 @@ def _check_ledger(_settings: Settings, session: Session) -> Iterator[str]:
 def _check_models(settings: Settings, session: Session) -> Iterator[str]:
     for model in model_registry.list_models(session):
         try:
-            verify_model_folder(
-                settings.models_dir / model.version,
-                expected_onnx_sha256=model.onnx_sha256,
-                expected_keras_sha256=model.keras_sha256,
-            )
+            verify_registered(settings, model)
         except IncompatibleModel as error:
             yield str(error)
 

@@ -198,5 +198,5 @@ def _explain(distance: float, limit: float, likeness: float, turned: float) -> s
             f"as it is {distance:.2f}"
         )
     if distance > limit:
-        return f"unlike the chest X-rays that the model was trained on: distance {distance:.2f}, limit {limit:.2f}"
+        return f"is unlike the chest X-rays that the model was trained on: distance {distance:.2f}, limit {limit:.2f}"
     return None

@@ -536,6 +536,21 @@ class FileHistory:
 
 
 @dataclass(frozen=True, slots=True)
+class ScoredXray:
+    """An X-ray that was scored: its content, where it was last read (escaped), one of its files' names, its label."""
+
+    xray_id: int
+    sha256: str
+    path: str
+    name: str | None
+    patient: str | None
+    label: Label | None
+    file_format: FileFormat
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
 class LabelTally:
     """Per trainable label: X-rays that are new since a watermark, all X-rays, and patients."""
 

@@ -150,7 +150,8 @@ def _fade_to_border(size: int) -> Plane:
     """1 in the middle, 0 in the outer 15 % of the picture (size, size): an audit of the border must find nothing."""
     from_middle = np.abs(np.linspace(-1, 1, size, dtype=np.float32))
     inside = ((0.70 - from_middle) / 0.12).clip(0, 1)
-    return np.minimum.outer(inside, inside)
+    fade: Plane = np.minimum.outer(inside, inside)
+    return fade
 
 
 def _draw_patches(rng: np.random.Generator, chest: Chest, x: Plane, y: Plane, uneven: Plane) -> Plane:

@@ -12,8 +12,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from xray_core.decoding import Decoded, Undecoded
 from xray_core.chest_reference import ChestReference
+from xray_core.decoding import Decoded, Undecoded
 from xray_core.records import Oddity, ReasonCode, Refusal
 
 
@@ -70,7 +70,9 @@ def _score_batch(
     oddities = _find_oddities(list(fresh.values()), reference)
     inference_ms = (perf_counter() - started) * 1000 / max(1, len(fresh))
     return [
-        item if isinstance(item, Undecoded) else _with_score(item, probabilities.get(item.key), oddities.get(item.key), inference_ms)
+        item
+        if isinstance(item, Undecoded)
+        else _with_score(item, probabilities.get(item.key), oddities.get(item.key), inference_ms)
         for item in batch
     ]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterator
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +17,8 @@ from xray_core.keras_classifier import KerasClassifier, has_finite_weights
 from xray_core.networks import build_network, default_preprocessing
 from xray_core.preprocessing import scale_pixels
 from xray_core.quiet_keras import keras, tf
-from xray_core.records import Architecture, EpochFigures, EpochRecord, Optimizer, OutputMeaning, Preprocessing
+from xray_core.records import Architecture, EpochFigures, EpochRecord, Optimizer, OutputMeaning, Preprocessing, Remedy
+from xray_core.remedies import erase_border
 
 # What Keras itself takes when no rate is given.
 _DEFAULT_RATES: Final = {Optimizer.RMSPROP: 0.001, Optimizer.ADAM: 0.001, Optimizer.SGD: 0.01}
@@ -29,6 +30,8 @@ _XRAYS_PER_CHUNK = 128
 @dataclass(frozen=True, slots=True)
 class TrainingOptions:
     """How to train; the defaults are the tutorial's. For shear and zoom see `augment`.
+
+    `remedies` against shortcuts become part of the model's preprocessing; `erase_border` is one for training alone.
 
     `learning_rate` None is Keras's default for the optimizer, `input_size` (pixels a side) None the network's
     own, `weights` None random. With `balance_classes` the rarer class weighs as much as the other in all.
@@ -47,11 +50,14 @@ class TrainingOptions:
     weights: Path | None = None
     input_size: int | None = None
     trainable_base: bool = False
+    remedies: tuple[Remedy, ...] = ()
+    erase_border: bool = False
 
     @property
     def preprocessing(self) -> Preprocessing:
         """The input that a network trained with these options takes."""
-        return default_preprocessing(self.architecture, self.input_size)
+        plain = default_preprocessing(self.architecture, self.input_size)
+        return replace(plain, remedies=tuple(one.value for one in Remedy if one in self.remedies))
 
     @property
     def rate(self) -> float:
@@ -188,6 +194,8 @@ def _train_epoch(
             zoom=options.zoom,
             horizontal_flip=options.horizontal_flip,
         )
+        if options.erase_border:
+            moved = erase_border(moved, random)
         steps = max(1, len(moved) // options.batch_size)
         inputs = scale_pixels(moved, preprocessing).reshape((steps, -1, *moved.shape[1:], preprocessing.channels))
         outputs = train_steps(inputs, targets[chunk].reshape(steps, -1), weight[chunk].reshape(steps, -1))

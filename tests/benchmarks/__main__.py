@@ -35,7 +35,9 @@ def measure(sizes: Sizes, names: list[str]) -> list[Measurement]:
     with open_workshop(sizes) as shop:
         for name in names:
             print(f"measuring {name} ...", file=sys.stderr, flush=True)
-            measured += CASES[name](shop)
+            for one in CASES[name](shop):
+                print(f"  {one}", file=sys.stderr, flush=True)
+                measured.append(one)
     return measured
 
 

@@ -18,10 +18,10 @@ def rescan(shop: Workshop) -> Iterator[Measurement]:
     known, most_known = shop.known_home(shop.sizes.known), shop.known_home(shop.sizes.most_known)
 
     def scan(settings: Settings) -> float:
-        seconds, scored = shop.service.submit(service.scan_folder, str(settings.home)).result()
-        if scored:
-            raise RuntimeError(f"{scored} known files were scored again")
-        return seconds
+        done = shop.service.submit(service.scan_folder, str(settings.home)).result()
+        if done.scored:
+            raise RuntimeError(f"{done.scored} known files were scored again")
+        return done.seconds
 
     def list_and_stat(_: int) -> float:
         return shop.peer.submit(peers.list_and_stat, str(known.incoming_dir)).result()

@@ -55,6 +55,10 @@ class Measurement:
         """Whether the ratio reaches its bound."""
         return self.bound.is_reached(self.ratio)
 
+    def __str__(self) -> str:
+        """One line for the terminal while the rest is being measured."""
+        return f"{self.what}, against {self.against}: {self.ratio:.2f} (must reach {self.bound})"
+
     def as_json(self) -> dict[str, Any]:
         """Every round, the medians and the verdict."""
         return {

@@ -43,10 +43,10 @@ def score_with_tf_data(folder: str, model: str) -> float:
     return time.perf_counter() - started
 
 
-def measure_limit(folder: str, onnx: str) -> float:
-    """Images a second that all cores could do if nothing but decoding, resizing and inference took any time.
+def measure_processor_rate(folder: str, onnx: str) -> float:
+    """Images for each processor second of one thread that decodes, resizes and infers, and does nothing else.
 
-    CPU seconds of one thread, over the cores. JPEGs are decoded at the smallest scale that is still twice the
+    Times the cores it is the limit of any program. JPEGs are decoded at the smallest scale that is still twice the
     network's size, as the service does it.
     """
     import numpy as np
@@ -68,7 +68,7 @@ def measure_limit(folder: str, onnx: str) -> float:
             batch.append(np.asarray(grey))
         numbers = np.repeat(np.stack(batch)[..., None], 3, axis=-1).astype(np.float32) / np.float32(255)
         session.run(None, {given.name: numbers})
-    return len(names) / (time.process_time() - started) * (os.cpu_count() or 1)
+    return len(names) / (time.process_time() - started)
 
 
 def list_and_stat(folder: str) -> float:

@@ -75,6 +75,15 @@ def peak_megabytes(arguments: list[str], environment: dict[str, str]) -> float:
     return peak / 1e6
 
 
+def processor_seconds() -> tuple[float, float]:
+    """Processor seconds that the whole machine, and this process with all it ever started, have used so far."""
+    machine = psutil.cpu_times()
+    own = psutil.Process()
+    family = [process.cpu_times() for process in (own, *own.children(recursive=True))]
+    ours = sum(times.user + times.system + times.children_user + times.children_system for times in family)
+    return machine.user + machine.nice + machine.system, ours
+
+
 def _resident_bytes(root: psutil.Process) -> int:
     total = 0
     try:

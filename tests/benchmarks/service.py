@@ -2,23 +2,41 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
 from flows.scan import open_scan
 from flows.settings import Settings
+from tests.benchmarks.processes import processor_seconds
 
 
-def scan_folder(home: str, incoming: str | None = None) -> tuple[float, int]:
-    """One whole scoring pass with its rows committed. Seconds, and X-rays scored."""
+@dataclass(frozen=True, slots=True)
+class Scanned:
+    """A whole scoring pass: seconds of wall, processor seconds, X-rays scored, cores that others left to it."""
+
+    seconds: float
+    processor_seconds: float
+    scored: int
+    free_cores: float
+
+
+def scan_folder(home: str, incoming: str | None = None) -> Scanned:
+    """Score what is in the folder, every row committed."""
     settings = Settings(home=Path(home), incoming=Path(incoming) if incoming else None, settle_seconds=0)
+    all_before, ours_before = processor_seconds()
     started = time.perf_counter()
     with open_scan(settings) as scan:
         for files in scan.find_batches():
             scan.score(files)
-    return time.perf_counter() - started, scan.counts.scored
+    seconds = time.perf_counter() - started
+    all_after, ours_after = processor_seconds()
+    ours = ours_after - ours_before
+    others = max(0.0, all_after - all_before - ours)
+    return Scanned(seconds, ours, scan.counts.scored, (os.cpu_count() or 1) - others / seconds)
 
 
 def warm_up_training() -> None:

@@ -112,7 +112,15 @@ def test_the_same_files_register_once_and_others_under_that_version_never(two_mo
 
     other = replace(manifest("m1"), keras_sha256="f" * 64)
     with pytest.raises(RefusedInput, match="versions are immutable"), transaction(two_models) as session:
-        model_registry.add_model(session, other, proven=False, audit_verdict=None, actor="test", now=NOW)
+        model_registry.add_model(
+            session,
+            other,
+            manifest_sha256="e" * 64,
+            proven=False,
+            audit_verdict=None,
+            actor="test",
+            now=NOW,
+        )
 
 
 def test_what_was_found_out_later_is_stored(two_models: Engine) -> None:

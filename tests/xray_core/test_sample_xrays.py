@@ -173,7 +173,7 @@ def test_drawing_is_fast_enough_to_wait_for() -> None:
     assert time.process_time() - started < 2  # measured: 0.25
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.slow
 def test_the_small_network_learns_it_from_a_hundred_xrays() -> None:
     images, is_covid = cohort()
     options = TrainingOptions(seed=1)

@@ -1,0 +1,51 @@
+"""The shortcut audit of a registered model on the labelled X-rays of the ledger, stored beside its evaluations."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from db import evaluations, model_registry
+from db.engine import transaction
+from flows.evidence import audit_material, read_material
+from flows.models import find_model, open_models_ledger
+from flows.registered_model import open_registered
+from flows.settings import Settings
+from xray_core.records import ModelRecord
+from xray_core.shortcuts import ShortcutAudit
+
+AUDIT_SET = "shortcut audit"
+
+
+def audit_model(
+    settings: Settings, version: str | None, *, on_progress: Callable[[int], None] = lambda _: None
+) -> tuple[ModelRecord, ShortcutAudit]:
+    """Audit a version (the champion without one) and store findings and verdict; every surface shows it from then on.
+
+    Raises RefusedInput for an unknown version, InvalidDataset where the labelled X-rays do not do for it.
+    """
+    model = find_model(settings, version)
+    opened = open_registered(settings, model)
+    with open_models_ledger(settings) as engine:
+        material = read_material(settings, engine, opened.manifest.preprocessing, on_progress)
+        audit = audit_material(material, opened.classifier)
+        with transaction(engine) as session:
+            now = datetime.now(UTC)
+            evaluations.add_evaluation(
+                session,
+                model_id=model.model_id,
+                set_name=AUDIT_SET,
+                label_set_sha256=material.plan.label_set_sha256,
+                figures=json.loads(audit.to_json()),
+                now=now,
+            )
+            judged = model_registry.judge_model(
+                session,
+                model.version,
+                proven=model.proven,
+                audit_verdict=audit.verdict,
+                actor="operator (audit)",
+                now=now,
+            )
+    return judged, audit

@@ -1,0 +1,183 @@
+"""The plots of a training, by file name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flows.candidate import Candidate
+from flows.material import Material, Side
+from flows.training import Judgement
+from xray_core import plots
+from xray_core.evaluation import Evaluation
+from xray_core.explanation import grad_cam
+from xray_core.forest_plots import ForestLine, plot_comparison, plot_shortcut_audit, plot_slices
+from xray_core.picture_sheets import plot_contact_sheet, plot_heat_sheet
+from xray_core.records import OperatingPoint, Split
+from xray_core.shortcuts import CONFOUNDED_FROM, SUSPECT_FROM, ShortcutAudit
+from xray_core.training import Trained
+
+# These show patients' pictures: they stay in the model's folder and never go into Prefect's database.
+PICTURES_OF_PATIENTS = frozenset({"first_xrays.png", "attention.png"})
+_FIRST = 6
+_COMPARED = ("auroc", "auprc", "sensitivity", "specificity", "accuracy", "brier")
+
+
+def draw_plots(material: Material, trained: Trained, candidate: Candidate, judgement: Judgement) -> dict[str, bytes]:
+    """Every plot as PNG; candidate beside champion only where there is a champion."""
+    test = material.sides[Split.TEST]
+    drawn = {
+        "learning.png": _draw_learning(trained, material),
+        "first_xrays.png": _draw_first(material.sides[Split.TRAIN]),
+        **dict(_draw_evaluation(judgement.candidate)),
+        "scores.png": _draw_scores(judgement.scores, test.is_covid, judgement.operating_point, judgement.candidate),
+        "audit.png": draw_audit(judgement.audit),
+        "attention.png": _draw_attention(test, candidate, judgement.scores),
+    }
+    if judgement.champion is not None and judgement.champion_version is not None:
+        drawn["comparison.png"] = plot_comparison(
+            {
+                name: (getattr(judgement.champion.figures, name), getattr(judgement.candidate.figures, name))
+                for name in _COMPARED
+            },
+            champion=judgement.champion_version,
+            candidate=candidate.version,
+            n=count_test(judgement.candidate),
+        )
+    return drawn
+
+
+def draw_audit(audit: ShortcutAudit) -> bytes:
+    """Every finding of a shortcut audit with its interval."""
+    return plot_shortcut_audit(
+        [ForestLine(finding.name, finding.auc) for finding in audit.findings],
+        [finding.verdict for finding in audit.findings],
+        suspect_from=SUSPECT_FROM,
+        confounded_from=CONFOUNDED_FROM,
+        verdict=audit.verdict,
+        n=f"{audit.xrays} X-rays of {audit.patients} patients",
+    )
+
+
+def count_test(evaluation: Evaluation) -> str:
+    """How many X-rays and patients a figure is about."""
+    covid, normal = evaluation.covid, evaluation.normal
+    return (
+        f"test side: {covid.xrays} covid X-rays of {covid.patients} patients, "
+        f"{normal.xrays} normal of {normal.patients}"
+    )
+
+
+def _draw_learning(trained: Trained, material: Material) -> bytes:
+    history = trained.history
+    train, validation = material.sides[Split.TRAIN], material.sides[Split.VALIDATION]
+    return plots.plot_learning_curves(
+        train_accuracy=[epoch.train.accuracy for epoch in history],
+        held_out_accuracy=[epoch.held_out.accuracy for epoch in history],
+        train_loss=[epoch.train.loss for epoch in history],
+        held_out_loss=[epoch.held_out.loss for epoch in history],
+        n=f"{len(train.xrays)} training X-rays, {len(validation.xrays)} held out (validation)",
+    )
+
+
+def _draw_first(train: Side) -> bytes:
+    return plot_contact_sheet(
+        train.images[train.is_covid][:_FIRST],
+        train.images[~train.is_covid][:_FIRST],
+        n="training side, as the network gets them",
+    )
+
+
+def _draw_evaluation(evaluation: Evaluation) -> Iterator[tuple[str, bytes]]:
+    figures, n = evaluation.figures, count_test(evaluation)
+    xrays = evaluation.covid.xrays + evaluation.normal.xrays
+    yield (
+        "roc.png",
+        plots.plot_roc(
+            [(point.x, point.y) for point in evaluation.roc],
+            auroc=figures.auroc,
+            operating=list(_find_thresholds(evaluation)),
+            n=n,
+        ),
+    )
+    yield (
+        "precision_recall.png",
+        plots.plot_precision_recall(
+            [(point.x, point.y) for point in evaluation.pr],
+            auprc=figures.auprc,
+            share_covid=evaluation.covid.xrays / xrays,
+            n=n,
+        ),
+    )
+    covid, normal = evaluation.confusion_covid, evaluation.confusion_normal
+    yield (
+        "confusion.png",
+        plots.plot_confusion(
+            (covid.positive, covid.refer, covid.negative), (normal.positive, normal.refer, normal.negative), n=n
+        ),
+    )
+    yield (
+        "calibration.png",
+        plots.plot_calibration(
+            [one.mean_probability for one in evaluation.calibration],
+            [one.share_covid for one in evaluation.calibration],
+            [one.xrays for one in evaluation.calibration],
+            slope=figures.calibration_slope,
+            error=figures.calibration_error,
+            n=n,
+        ),
+    )
+    yield (
+        "decision.png",
+        plots.plot_decision(
+            [point.threshold for point in evaluation.decision],
+            [point.model for point in evaluation.decision],
+            [point.everybody for point in evaluation.decision],
+            prevalence=evaluation.prevalence,
+            n=n,
+        ),
+    )
+    yield (
+        "slices.png",
+        plot_slices(
+            [ForestLine(f"{one.name}: {one.value} ({one.xrays})", one.auroc) for one in evaluation.slices],
+            overall=figures.auroc,
+            n=n,
+        ),
+    )
+
+
+def _find_thresholds(evaluation: Evaluation) -> Iterator[tuple[float, float]]:
+    """Where `positive` begins on the ROC curve, and where `negative` ends."""
+    point = evaluation.operating_point
+    for threshold in (point.upper, point.lower):
+        called = [one for one in evaluation.roc if one.threshold is None or one.threshold >= threshold]
+        if called:
+            yield called[-1].x, called[-1].y
+
+
+def _draw_scores(
+    scores: NDArray[np.float32], is_covid: NDArray[np.bool_], point: OperatingPoint, evaluation: Evaluation
+) -> bytes:
+    return plots.plot_scores(
+        scores[is_covid].tolist(),
+        scores[~is_covid].tolist(),
+        lower=point.lower,
+        upper=point.upper,
+        n=count_test(evaluation),
+    )
+
+
+def _draw_attention(test: Side, candidate: Candidate, scores: NDArray[np.float32]) -> bytes:
+    """The first test X-rays of each class above what speaks for covid in them."""
+    half = _FIRST // 2
+    places = np.concatenate([np.flatnonzero(test.is_covid)[:half], np.flatnonzero(~test.is_covid)[:half]])
+    return plot_heat_sheet(
+        test.images[places],
+        grad_cam(candidate.classifier, test.images[places]),
+        [test.xrays[place].label for place in places],
+        [float(scores[place]) for place in places],
+        n="test side",
+    )

@@ -1,0 +1,38 @@
+"""Remedies by the words that a person types, and those of the champion, which a retraining may not change."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from db import model_registry
+from db.engine import open_engine, snapshot
+from flows.settings import Settings
+from xray_core.errors import RefusedInput
+from xray_core.model_folder import read_manifest
+from xray_core.records import Remedy
+
+ERASE_BORDER = "erase-border"
+REMEDY_WORDS = (*(remedy.value for remedy in Remedy), ERASE_BORDER)
+
+
+def parse_remedies(words: Sequence[str]) -> tuple[tuple[Remedy, ...], bool]:
+    """The steps of preprocessing that words name, and whether training erases borders. Raises RefusedInput."""
+    for word in words:
+        if word not in REMEDY_WORDS:
+            raise RefusedInput(f"--remedy: received {word!r}; expected one of {', '.join(REMEDY_WORDS)}")
+    return tuple(remedy for remedy in Remedy if remedy.value in words), ERASE_BORDER in words
+
+
+def read_champion_remedies(settings: Settings) -> tuple[tuple[Remedy, ...], bool]:
+    """The champion's remedies; none where there is no champion."""
+    engine = open_engine(settings.url)
+    try:
+        with snapshot(engine) as session:
+            champion = model_registry.champion(session)
+    finally:
+        engine.dispose()
+    if champion is None:
+        return (), False
+    manifest = read_manifest(settings.models_dir / champion.version)
+    remedies = tuple(Remedy(word) for word in manifest.preprocessing.remedies)
+    return remedies, bool(manifest.training.get("erase_border"))

@@ -1,0 +1,104 @@
+"""Scanning processes that can be killed, and what the ledger says of their work."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from sqlalchemy import select
+
+from db.engine import open_engine, snapshot
+from db.schema import IncomingFileRow, ResultRow, XrayRow
+from flows.settings import Settings
+from flows.verification import find_breach
+from xray_core.records import FileState, Label
+from xray_core.sample_xrays import draw_xray
+
+
+def start_scan(**streams: int) -> subprocess.Popen[str]:
+    """`xray scan` as a process of its own; its home is the test's."""
+    return start("flows", "scan", **streams)
+
+
+def start_working_scan(settings: Settings) -> subprocess.Popen[str]:
+    """The same, once it has opened the ledger: what comes before is only Python that starts."""
+    locks = settings.home / "run"
+    before = set(locks.glob("*.lock"))
+    scanner = start_scan()
+    wait_until(lambda: set(locks.glob("*.lock")) - before or scanner.poll() is not None, seconds=60)
+    return scanner
+
+
+def start(module: str, *arguments: str, **streams: int) -> subprocess.Popen[str]:
+    """A module of ours as a process; silent unless told otherwise."""
+    return subprocess.Popen(
+        [sys.executable, "-m", module, *arguments],
+        stdout=streams.get("stdout", subprocess.DEVNULL),
+        stderr=streams.get("stderr", subprocess.DEVNULL),
+        text=True,
+    )
+
+
+def kill_after(process: subprocess.Popen[str], seconds: float) -> bool:
+    """SIGKILL after a while; whether the process was still at work then."""
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        return True
+    return False
+
+
+def drop_many(folder: Path, count: int, *, seed: int = 0) -> None:
+    """So many different X-rays, quickly: one picture with another number in its corner."""
+    picture = draw_xray(np.random.default_rng(seed), Label.NORMAL, 96)
+    for number in range(count):
+        picture[0, :8] = np.frombuffer(number.to_bytes(8, "big"), dtype=np.uint8)
+        Image.fromarray(picture).save(folder / f"xray-{seed}-{number:05d}.png", compress_level=1)
+
+
+def read_states(settings: Settings) -> dict[str, FileState]:
+    """The state of every current file by its name."""
+    engine = open_engine(settings.url)
+    row = IncomingFileRow
+    with snapshot(engine) as session:
+        found = session.execute(select(row.name, row.state).where(row.superseded_at.is_(None))).tuples().all()
+    engine.dispose()
+    return dict(found)
+
+
+def scored_contents(settings: Settings) -> list[str]:
+    """The SHA-256 of every result's X-ray: one that stands here twice was scored twice."""
+    engine = open_engine(settings.url)
+    with snapshot(engine) as session:
+        found = session.scalars(select(XrayRow.sha256).join(ResultRow, ResultRow.xray_id == XrayRow.id)).all()
+    engine.dispose()
+    return sorted(found)
+
+
+def hash_files(folder: Path) -> list[str]:
+    """The SHA-256 of every file in a folder."""
+    return sorted(hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir())
+
+
+def assert_all_scored_once(settings: Settings) -> None:
+    """Every file of the folder is scored, every content once, nothing else, and every invariant holds."""
+    assert set(read_states(settings)) == {path.name for path in settings.incoming_dir.iterdir()}
+    assert set(read_states(settings).values()) <= {FileState.SCORED}
+    assert scored_contents(settings) == hash_files(settings.incoming_dir)
+    assert find_breach(settings)[0] is None
+
+
+def wait_until(happened: Callable[[], object], *, seconds: float) -> None:
+    """Look again and again until it happened."""
+    deadline = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < deadline, f"it did not happen within {seconds} s"
+        time.sleep(0.05)

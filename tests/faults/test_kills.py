@@ -1,0 +1,237 @@
+"""SIGKILL at any instant: nothing lost, nothing twice, nothing half done."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from db import training_runs
+from db.engine import open_engine, snapshot
+from flows.backup import back_up, restore
+from flows.home import read_site_key
+from flows.ledger import open_ledger
+from flows.models import list_models
+from flows.settings import Settings
+from flows.training import open_training
+from flows.verification import find_breach
+from tests.faults.programs import register_twin
+from tests.faults.scanners import (
+    assert_all_scored_once,
+    drop_many,
+    kill_after,
+    read_states,
+    scored_contents,
+    start,
+    start_scan,
+    start_working_scan,
+    wait_until,
+)
+from tests.flows.test_scan import scan
+from xray_core.records import FileState, Stage, TrainingState
+from xray_core.sample_xrays import write_sample_set
+
+
+def test_a_scanner_killed_thirty_times_loses_nothing_and_scores_nothing_twice(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XRAY_BATCH_SIZE", "4")
+    drop_many(settings.incoming_dir, 1500)
+    chance = random.Random(1)
+    at_work, progress = 0, [0]
+
+    for cycle in range(30):
+        scanner = start_scan() if cycle % 5 == 0 else start_working_scan(settings)
+        at_work += kill_after(scanner, chance.uniform(0, 0.5))
+        assert find_breach(settings)[0] is None
+        progress.append(len(scored_contents(settings)))
+    last = start_scan()
+
+    assert last.wait(100) == 0
+    assert at_work == 30
+    assert progress == sorted(progress)
+    assert len(set(progress)) > 10, f"most kills should have met a scanner at work: {progress}"
+    assert_all_scored_once(settings)
+
+
+def test_two_scanners_that_are_killed_in_turn_share_a_folder_without_a_duplicate(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XRAY_BATCH_SIZE", "4")
+    drop_many(settings.incoming_dir, 200)
+    chance = random.Random(2)
+
+    for _ in range(5):
+        scanners = [start_scan(), start_working_scan(settings)]
+        kill_after(scanners[0], chance.uniform(0, 0.5))
+        kill_after(scanners[1], chance.uniform(0, 0.3))
+        assert find_breach(settings)[0] is None
+    last = [start_scan(), start_scan()]
+
+    assert [scanner.wait(100) for scanner in last] == [0, 0]
+    scan(settings)
+    assert_all_scored_once(settings)
+
+
+def test_a_file_that_a_killed_scanner_held_is_scored_by_the_next_scan_at_once(settings: Settings) -> None:
+    drop_many(settings.incoming_dir, 400)
+    scanner = start_scan()
+    wait_until(lambda: FileState.NEW in read_states(settings).values(), seconds=30)
+    scanner.kill()
+    scanner.wait()
+    assert FileState.NEW in read_states(settings).values()
+
+    scan(settings)
+
+    assert_all_scored_once(settings)
+
+
+def test_no_decoder_outlives_its_scanner(settings: Settings) -> None:
+    drop_many(settings.incoming_dir, 400)
+    scanner = start_scan()
+    wait_until(lambda: read_states(settings), seconds=30)
+    family = psutil.Process(scanner.pid).children(recursive=True)
+    assert len(family) >= 2
+
+    scanner.kill()
+    scanner.wait()
+
+    wait_until(lambda: not any(is_alive(child) for child in family), seconds=15)
+
+
+def test_killed_decoders_cost_no_file(settings: Settings) -> None:
+    drop_many(settings.incoming_dir, 600)
+    scanner = start_scan()
+    killed = 0
+    for _ in range(3):
+        wait_until(lambda: decoders_of(scanner), seconds=30)
+        decoders_of(scanner)[0].kill()
+        killed += 1
+        time.sleep(0.4)
+
+    assert scanner.wait(60) == 0
+    assert killed == 3
+    assert_all_scored_once(settings)
+
+
+def test_a_scan_that_is_told_to_end_does_so_within_ten_seconds_and_leaves_no_partial_row(settings: Settings) -> None:
+    drop_many(settings.incoming_dir, 1500)
+    scanner = start_scan()
+    wait_until(lambda: FileState.SCORED in read_states(settings).values(), seconds=30)
+
+    scanner.send_signal(signal.SIGTERM)
+
+    scanner.wait(10)
+    assert len(scored_contents(settings)) < 1500
+    assert find_breach(settings)[0] is None
+    scan(settings)
+    assert_all_scored_once(settings)
+
+
+def test_a_promotion_that_is_killed_leaves_one_champion_whose_files_verify(settings: Settings) -> None:
+    register_twin(settings, "0002-twin")
+    chance = random.Random(3)
+    champions: set[str] = set()
+
+    for _ in range(10):
+        promoter = start("tests.faults.programs", "promote_for_ever", stdout=subprocess.PIPE)
+        assert promoter.stdout is not None
+        promoter.stdout.readline()
+        kill_after(promoter, chance.uniform(0.05, 0.5))
+        champion = [model.version for model in list_models(settings) if model.stage is Stage.CHAMPION]
+        champions.update(champion)
+        assert len(champion) == 1
+        assert find_breach(settings)[0] is None
+
+    drop_many(settings.incoming_dir, 1)
+    assert scan(settings).scored == 1
+    assert champions == {"0001-untrained", "0002-twin"}
+
+
+def test_a_model_folder_is_there_whole_or_not_at_all_when_its_writer_is_killed(settings: Settings) -> None:
+    chance = random.Random(4)
+
+    for number in range(8):
+        saver = start("tests.faults.programs", "save_for_ever", str(number), stdout=subprocess.PIPE)
+        assert saver.stdout is not None
+        saver.stdout.readline()
+        kill_after(saver, chance.uniform(0.02, 0.3))
+        assert find_breach(settings)[0] is None
+
+    saved = [folder for folder in settings.models_dir.iterdir() if not folder.name.startswith(".")]
+    assert len(saved) > 8
+    assert all((folder / "model.json").exists() for folder in saved)
+
+
+def test_a_training_that_is_killed_is_given_out_again_and_changes_no_champion(
+    settings: Settings, tmp_path: Path
+) -> None:
+    write_sample_set(tmp_path / "dataset", per_class=24, patients=24, seed=1)
+    arguments = ("train", str(tmp_path / "dataset"), "--epochs", "1000", "--input-size", "32")
+    trainer = start("flows", *arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert trainer.stdout is not None
+    heard = next((line for line in trainer.stdout if line.startswith("epoch")), None)
+    assert heard, trainer.stderr and trainer.stderr.read()
+    assert read_training(settings) is TrainingState.RUNNING
+
+    trainer.kill()
+    trainer.wait()
+
+    assert [model.stage for model in list_models(settings)] == [Stage.CHAMPION]
+    assert find_breach(settings)[0] is None
+    with open_training(settings) as training:
+        assert training.claim(trigger="by hand") is not None
+
+
+def test_backups_taken_while_scanners_are_killed_restore_to_a_home_that_verifies(
+    settings: Settings, tmp_path: Path, sqlite_home: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XRAY_BATCH_SIZE", "4")
+    drop_many(settings.incoming_dir, 800)
+    chance = random.Random(6)
+    results: list[int] = []
+
+    for number in range(6):
+        scanner = start_working_scan(settings)
+        time.sleep(chance.uniform(0, 0.5))
+        back_up(settings, tmp_path / f"backup-{number}")
+        scanner.kill()
+        scanner.wait()
+        restored = Settings(home=tmp_path / f"restored-{number}", incoming=settings.incoming_dir)
+        restore(restored, tmp_path / f"backup-{number}")
+        assert find_breach(restored)[0] is None
+        assert read_site_key(restored) == read_site_key(settings)
+        assert set(scored_contents(restored)) <= set(scored_contents(settings))
+        results.append(len(scored_contents(restored)))
+
+    assert results == sorted(results)
+    assert results[-1] > 0
+    open_ledger(restored)
+    scan(restored)
+    assert_all_scored_once(restored)
+
+
+def read_training(settings: Settings) -> TrainingState:
+    engine = open_engine(settings.url)
+    with snapshot(engine) as session:
+        (run,) = training_runs.list_trainings(session)
+    engine.dispose()
+    return run.state
+
+
+def decoders_of(scanner: subprocess.Popen[str]) -> list[psutil.Process]:
+    """The decoder processes: children of the fork server, which is a child of the scanner."""
+    children = psutil.Process(scanner.pid).children()
+    return [decoder for child in children for decoder in child.children() if is_alive(decoder)]
+
+
+def is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
