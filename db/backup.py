@@ -15,7 +15,7 @@ from xray_core.errors import RefusedInput
 def backup_database(engine: Engine, target: Path) -> None:
     """Copy a SQLite database into `target` (0600) as of one moment; written aside and renamed when whole.
 
-    Raises RefusedInput on PostgreSQL, whose own pg_dump does this.
+    Raises RefusedInput on PostgreSQL, whose own pg_dump does this, OSError when the copy fails: the disk is full.
     """
     if engine.dialect.name != "sqlite" or not engine.url.database:
         raise RefusedInput(f"{engine.url.render_as_string()}: back up PostgreSQL with its own pg_dump")
@@ -31,6 +31,8 @@ def backup_database(engine: Engine, target: Path) -> None:
         _sync(aside)
         aside.replace(target)
         _sync(target.parent)
+    except sqlite3.OperationalError as error:
+        raise OSError(f"{target}: the copy stopped: {error}") from error
     finally:
         aside.unlink(missing_ok=True)
 

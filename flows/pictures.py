@@ -62,12 +62,8 @@ def draw_audit(audit: ShortcutAudit) -> bytes:
 
 
 def count_test(evaluation: Evaluation) -> str:
-    """How many X-rays and patients a figure is about."""
-    covid, normal = evaluation.covid, evaluation.normal
-    return (
-        f"test side: {covid.xrays} covid X-rays of {covid.patients} patients, "
-        f"{normal.xrays} normal of {normal.patients}"
-    )
+    """How many X-rays a figure is about, short enough for its foot."""
+    return f"test: {evaluation.covid.xrays} covid, {evaluation.normal.xrays} normal X-rays"
 
 
 def _draw_learning(trained: Trained, material: Material) -> bytes:
@@ -142,7 +138,7 @@ def _draw_evaluation(evaluation: Evaluation) -> Iterator[tuple[str, bytes]]:
     yield (
         "slices.png",
         plot_slices(
-            [ForestLine(f"{one.name}: {one.value} ({one.xrays})", one.auroc) for one in evaluation.slices],
+            [ForestLine(f"{one.name}: {one.value} ({one.xrays})", one.auroc, one.remark) for one in evaluation.slices],
             overall=figures.auroc,
             n=n,
         ),

@@ -1,4 +1,4 @@
-"""What each remedy does to the shortcuts and to the held-out AUC: one training each, on one split, in a throw-away home."""
+"""What each remedy does to the shortcuts and to the held-out AUC: one training each, on one split, then forgotten."""
 
 from __future__ import annotations
 

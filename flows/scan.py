@@ -310,7 +310,7 @@ class _Tools:
 def _open_tools(settings: Settings, engine: Engine, flow_run_id: str | None) -> Iterator[_Tools]:
     from flows.registered_model import open_registered
     from flows.shadow import open_shadow
-    from xray_core.decoding import open_decoder
+    from xray_core.decoding import open_decoder, start_fork_server
 
     with snapshot(engine) as session:
         champion = model_registry.champion(session)
@@ -318,6 +318,7 @@ def _open_tools(settings: Settings, engine: Engine, flow_run_id: str | None) -> 
         raise NoChampion(
             "there is no champion to score with: `xray train DATASET_DIR` or `xray models import` makes one"
         )
+    start_fork_server()  # it imports on one core while the model loads on another
     opened = open_registered(settings, champion)
     takes = opened.manifest.preprocessing
     with ExitStack() as stack:

@@ -12,6 +12,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from itertools import count, islice
+from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 from types import ModuleType
@@ -31,7 +32,7 @@ from xray_core.image_limits import ImageLimits
 from xray_core.radiograph import read_radiograph
 from xray_core.records import Preprocessing, ReasonCode, Refusal
 
-__all__ = ["DecodeRequest", "Decoded", "Decoder", "Undecoded", "open_decoder"]
+__all__ = ["DecodeRequest", "Decoded", "Decoder", "Undecoded", "open_decoder", "start_fork_server"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -69,6 +70,17 @@ def open_decoder(
         yield decoder
     finally:
         decoder.close()
+
+
+def start_fork_server() -> None:
+    """Start what the decoder processes are forked from, where it does not run yet, and do not wait for it.
+
+    It imports for a quarter of a second: called early, while the caller has imports and models of its own to load.
+    """
+    # Imported once; every worker, and every one after a crash, starts in milliseconds.
+    _DecoderContext().set_forkserver_preload([__name__, "pebble.pool.process"])
+    with _hidden_main_module():
+        forkserver.ensure_running()
 
 
 class Decoder:
@@ -178,15 +190,13 @@ def _explain(failure: BaseException, timeout_seconds: float) -> Refusal:
 
 
 def _start_pool(workers: int, memory_bytes: int) -> ProcessPool:
-    context = _DecoderContext()
-    # The fork server imports these once; every worker, and every one after a crash, starts in milliseconds.
-    context.set_forkserver_preload([__name__, "pebble.pool.process"])
+    start_fork_server()
     return ProcessPool(
         max_workers=workers,
         max_tasks=_CHUNKS_PER_LIFE,
         initializer=confine_process,
         initargs=(memory_bytes,),
-        context=context,
+        context=_DecoderContext(),
     )
 
 

@@ -19,54 +19,8 @@ from xray_core.card_document import (
     to_markdown,
 )
 from xray_core.card_facts import CardEvaluation, CardFacts, CardPart
-from xray_core.records import RESEARCH_USE, AuditVerdict, Interval, Label, Split, Verdict
-
-_SIDES = {
-    Split.TRAIN: "training: the network learned from these",
-    Split.VALIDATION: "validation: the thresholds were chosen on these",
-    Split.TEST: "test: judged on these, once, never learned from",
-}
-
-# What each figure means to a reader of scores, in the order of the table.
-_FIGURES = {
-    "auroc": ("AUROC", "chance that a covid X-ray scores higher than a normal one; 0.5 is guessing"),
-    "auprc": ("Average precision", "area under precision and recall; depends on the share of covid in this set"),
-    "sensitivity": ("Sensitivity", "share of covid X-rays that were not called negative (positive or referred)"),
-    "specificity": ("Specificity", "share of normal X-rays that were not called positive (negative or referred)"),
-    "refer_share": ("Referred", "share of X-rays that the model left to a reader"),
-    "ppv": ("PPV", "chance of covid after `positive`, at the stated prevalence"),
-    "npv": ("NPV", "chance of normal after `negative`, at the stated prevalence"),
-    "accuracy": ("Accuracy", "share of right outcomes among the X-rays not referred"),
-    "precision": ("Precision", "share of covid among those called positive, in this set's mix"),
-    "f1": ("F1", "balance of precision and the share of covid called positive, in this set's mix"),
-    "net_benefit": (
-        "Net benefit",
-        "true positives per X-ray less the false alarms they cost, at the stated prevalence",
-    ),
-    "brier": ("Brier score", "mean squared error of the scores; 0 is perfect, 0.25 is always saying 0.5"),
-    "calibration_slope": ("Calibration slope", "1 is right; below 1 the scores are too extreme"),
-    "calibration_intercept": ("Calibration intercept", "0 is right; above 0 the scores are too low"),
-    "calibration_error": ("Expected calibration error", "mean distance between score and share of covid"),
-}
-_OF_CALIBRATION = ("brier", "calibration_slope", "calibration_intercept", "calibration_error")
-
-_INTENDED = (
-    "Research on how well such networks work, where they fail, and how a retraining loop can be run safely.",
-    "Adults' frontal chest X-rays, as PNG, JPEG or DICOM, like those that it was trained on.",
-    "To order X-rays for reading by people in a study, where every X-ray is read whatever the score.",
-)
-_NOT_INTENDED = (
-    "Diagnosis, triage, or any decision about a patient. It is no medical device and nobody has cleared it as one.",
-    "Ruling covid out: a negative outcome is no evidence of health, and a normal X-ray does not exclude covid.",
-    "Children, lateral views, portable films of another kind than it has seen, CT, or photographs of films.",
-    "Telling covid from other pneumonia, unless such X-rays are among the ones it was judged on.",
-)
-_LIMITS = (
-    "Figures hold for X-rays like the test X-rays. Other hospitals, machines and years can be very different.",
-    "Labels are what readers or reports said; errors in them are learned and judged by alike.",
-    "PPV and NPV change with prevalence: recompute them for where it would be used.",
-    "A heat map shows roughly where the network looked. It does not show why, and it does not show lesions.",
-)
+from xray_core.card_wording import FIGURES, INTENDED, LIMITS, NOT_INTENDED, OF_CALIBRATION, SIDES
+from xray_core.records import RESEARCH_USE, AuditVerdict, Interval, Label, Verdict
 
 
 def write_card(facts: CardFacts) -> tuple[str, str]:
@@ -87,7 +41,7 @@ def write_card(facts: CardFacts) -> tuple[str, str]:
             Section("External X-rays", _describe_external(facts)),
             Section("Promotion", _describe_promotion(facts)),
             Section("Where it looked", _describe_explanation(facts)),
-            Section("Limits", (Items((*_LIMITS, *facts.limits)),)),
+            Section("Limits", (Items((*LIMITS, *facts.limits)),)),
             Section("What else a reader should ask", _answer_checklist(facts)),
             Section("Reproduce and verify", _describe_provenance(facts)),
         ),
@@ -143,7 +97,7 @@ def _describe_model(facts: CardFacts) -> tuple[Block, ...]:
 
 
 def _describe_use() -> tuple[Block, ...]:
-    return (Paragraph("For:"), Items(_INTENDED), Paragraph("Not for:"), Items(_NOT_INTENDED))
+    return (Paragraph("For:"), Items(INTENDED), Paragraph("Not for:"), Items(NOT_INTENDED))
 
 
 def _describe_data(facts: CardFacts) -> tuple[Block, ...]:
@@ -156,7 +110,7 @@ def _describe_data(facts: CardFacts) -> tuple[Block, ...]:
         )
         blocks.append(Alarm("Class equals source", text))
     blocks.append(Paragraph("A patient stands on one side for ever: nobody whose X-rays judge it was learned from."))
-    counts = [(_SIDES[c.split], c.label.value, str(c.xrays), str(c.patients)) for c in facts.counts]
+    counts = [(SIDES[c.split], c.label.value, str(c.xrays), str(c.patients)) for c in facts.counts]
     blocks.append(_table(("Side", "Class", "X-rays", "Patients"), counts, "The split is unknown."))
     if facts.split_notes:
         blocks.append(Items(facts.split_notes))
@@ -182,9 +136,9 @@ def _describe_performance(facts: CardFacts) -> tuple[Block, ...]:
 
 
 def _describe_evaluation(one: CardEvaluation) -> list[Block]:
-    names = [name for name in _FIGURES if name in one.figures and name not in _OF_CALIBRATION]
+    names = [name for name in FIGURES if name in one.figures and name not in OF_CALIBRATION]
     how = (
-        f"{one.name}: {_count_test(one)}. Intervals are 95 %, from {one.resamples:,} draws of patients (not of X-rays). "
+        f"{one.name}: {_count_test(one)}. Intervals are 95 %, from {one.resamples:,} draws of patients. "
         f"PPV, NPV and net benefit are for a prevalence of {one.prevalence:.1%}."
     )
     outcomes = (("covid", *map(str, one.covid_outcomes)), ("normal", *map(str, one.normal_outcomes)))
@@ -213,7 +167,7 @@ def _describe_operating_point(facts: CardFacts) -> tuple[Block, ...]:
 
 
 def _describe_calibration(facts: CardFacts) -> tuple[Block, ...]:
-    names = [name for name in _OF_CALIBRATION if facts.test and name in facts.test.figures]
+    names = [name for name in OF_CALIBRATION if facts.test and name in facts.test.figures]
     if facts.test is None or not names:
         return (Paragraph("Unknown."), *_pictures(facts, CardPart.CALIBRATION))
     text = "Does a score of 0.8 mean 8 in 10? Only if the share of covid is as in the test X-rays."
@@ -287,7 +241,7 @@ def _describe_provenance(facts: CardFacts) -> tuple[Block, ...]:
 
 
 def _tabulate_figures(one: CardEvaluation, names: Sequence[str]) -> Table:
-    rows = tuple((_FIGURES[name][0], _interval(one.figures[name]), _FIGURES[name][1]) for name in names)
+    rows = tuple((FIGURES[name][0], _interval(one.figures[name]), FIGURES[name][1]) for name in names)
     return Table(("Figure", "Value (95 % interval)", "What it means"), rows)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 import sys
 import time
@@ -20,13 +21,15 @@ from flows.verification import find_breach
 from xray_core.records import FileState, Label
 from xray_core.sample_xrays import draw_xray
 
+ROOT = Path(__file__).parents[2]
 
-def start_scan(**streams: int) -> subprocess.Popen[str]:
+
+def start_scan() -> subprocess.Popen[bytes]:
     """`xray scan` as a process of its own; its home is the test's."""
-    return start("flows", "scan", **streams)
+    return start("flows", "scan")
 
 
-def start_working_scan(settings: Settings) -> subprocess.Popen[str]:
+def start_working_scan(settings: Settings) -> subprocess.Popen[bytes]:
     """The same, once it has opened the ledger: what comes before is only Python that starts."""
     locks = settings.home / "run"
     before = set(locks.glob("*.lock"))
@@ -35,17 +38,24 @@ def start_working_scan(settings: Settings) -> subprocess.Popen[str]:
     return scanner
 
 
-def start(module: str, *arguments: str, **streams: int) -> subprocess.Popen[str]:
-    """A module of ours as a process; silent unless told otherwise."""
-    return subprocess.Popen(
-        [sys.executable, "-m", module, *arguments],
-        stdout=streams.get("stdout", subprocess.DEVNULL),
-        stderr=streams.get("stderr", subprocess.DEVNULL),
-        text=True,
-    )
+def start_program(task: str, *arguments: str, said: Path) -> subprocess.Popen[bytes]:
+    """A task of tests.faults.programs, once it has said its first word."""
+    said.write_bytes(b"")
+    program = start("tests.faults.programs", task, *arguments, said=said)
+    wait_until(lambda: said.stat().st_size or program.poll() is not None, seconds=60)
+    assert said.stat().st_size, f"{task} ended with exit code {program.returncode}"
+    return program
 
 
-def kill_after(process: subprocess.Popen[str], seconds: float) -> bool:
+def start(module: str, *arguments: str, said: Path = Path(os.devnull)) -> subprocess.Popen[bytes]:
+    """A module of ours as a process that dies with this one, its words in a file."""
+    bound = [sys.executable, "-m", "flows.die_with_parent", str(os.getpid()), sys.executable, "-m", module]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    with said.open("wb") as file:
+        return subprocess.Popen([*bound, *arguments], env=environment, stdout=file, stderr=file)
+
+
+def kill_after(process: subprocess.Popen[bytes], seconds: float) -> bool:
     """SIGKILL after a while; whether the process was still at work then."""
     try:
         process.wait(seconds)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import socket
-import subprocess
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -26,7 +25,7 @@ from tests.faults.scanners import (
     hash_files,
     read_states,
     scored_contents,
-    start,
+    start_program,
     start_working_scan,
 )
 from tests.flows.test_scan import count_results, drop_xrays, read_lines, scan
@@ -152,11 +151,9 @@ def test_a_file_with_a_time_from_another_age_is_scored(settings: Settings, year:
     assert scan(settings).files == 0
 
 
-def test_a_scan_waits_for_another_writer_and_then_succeeds(settings: Settings) -> None:
+def test_a_scan_waits_for_another_writer_and_then_succeeds(settings: Settings, tmp_path: Path) -> None:
     drop_xrays(settings.incoming_dir, 5)
-    holder = start("tests.faults.programs", "hold_database", "4", stdout=subprocess.PIPE)
-    assert holder.stdout is not None
-    holder.stdout.readline()
+    holder = start_program("hold_database", "4", said=tmp_path / "said.txt")
     started = time.monotonic()
 
     counts = scan(settings)
@@ -165,7 +162,6 @@ def test_a_scan_waits_for_another_writer_and_then_succeeds(settings: Settings) -
     assert counts.scored == 5
     assert not counts.rejected
     assert holder.wait(10) == 0
-    holder.stdout.close()
 
 
 def test_a_database_that_stays_locked_ends_the_scan_with_a_sentence_and_blames_no_file(
