@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -46,6 +47,19 @@ def external_xrays(session: Session) -> set[str]:
     """SHA-256 of every X-ray that has judged a model as part of an external set: no training may take it."""
     stored = session.scalars(select(EvaluationRow.figures).where(EvaluationRow.set_name.startswith(_EXTERNAL)))
     return {sha256 for figures in stored for sha256 in json.loads(figures)["xrays"]}
+
+
+def latest_figures(session: Session, *, version: str, set_name: str) -> dict[str, Any] | None:
+    """The figures of a model's newest evaluation on a set, or None."""
+    row = EvaluationRow
+    figures = session.scalar(
+        select(row.figures)
+        .join(ModelRow, ModelRow.id == row.model_id)
+        .where(ModelRow.version == version, row.set_name == set_name)
+        .order_by(row.id.desc())
+        .limit(1)
+    )
+    return None if figures is None else dict(json.loads(figures))
 
 
 def list_evaluations(session: Session, *, version: str | None = None) -> list[EvaluationRecord]:

@@ -59,6 +59,7 @@ def scan(as_json: Json = False) -> None:
 
     Example: xray scan
     """
+    from flows.champion_standing import read_caution
     from flows.progress import show_progress
     from flows.scan import open_scan
 
@@ -82,6 +83,8 @@ def scan(as_json: Json = False) -> None:
     for title, counted in (("outcome", counts.outcomes), ("rejected", counts.rejected), ("deferred", counts.deferred)):
         for name, number in sorted(counted.items()):
             typer.echo(f"  {title:9} {name:28} {number}")
+    if counts.files and (caution := read_caution(settings)):
+        typer.echo(caution)
 
 
 @app.command()
@@ -148,7 +151,8 @@ def export(
     from flows.exports import write_export
     from flows.times import as_utc
 
-    _print_export(write_export(prepare(), out=out, since=as_utc(since)), as_json)
+    settings = prepare()
+    _print_export(settings, write_export(settings, out=out, since=as_utc(since)), as_json)
 
 
 @app.command()
@@ -165,7 +169,8 @@ def worklist(
     """
     from flows.exports import write_worklist
 
-    _print_export(write_worklist(prepare(), out=out, limit=limit), as_json)
+    settings = prepare()
+    _print_export(settings, write_worklist(settings, out=out, limit=limit), as_json)
 
 
 @app.command()
@@ -323,11 +328,15 @@ def fail(sentence: str, *, code: int) -> int:
     return code
 
 
-def _print_export(summary: Any, as_json: bool) -> None:
+def _print_export(settings: Settings, summary: Any, as_json: bool) -> None:
+    from flows.champion_standing import read_caution
+
     if as_json:
         print_json({"path": str(summary.path), "rows": summary.rows, "sha256": summary.sha256})
     else:
         typer.echo(f"{summary.rows} rows in {summary.path}. {RESEARCH_USE}")
+        if caution := read_caution(settings):
+            typer.echo(caution)
 
 
 def _describe_database_error(error: OperationalError) -> str:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy.orm import Session
 
-from db import labels, training_runs
+from db import evaluations, labels, model_registry, training_runs
 from db.engine import check_schema, open_engine, snapshot
 from flows.policy import read_policy
 from flows.scanner_lock import is_scanner_alive
@@ -59,9 +59,18 @@ def _read_due(session: Session, settings: Settings) -> RetrainingDue:
         is_alive=lambda trainer: is_scanner_alive(settings.home / "run", trainer),
     )
     history = _read_history(training_runs.list_trainings(session), is_running=False)
-    decision = is_retraining_due(counts, read_policy(settings), history, now=now)
+    decision = is_retraining_due(counts, read_policy(settings), history, now=now, has_drifted=_has_drifted(session))
     reason = "a training of these labels is at work or done" if decision.due and claimed else decision.reason
     return RetrainingDue(decision.due, claimed, counts.new_labels, reason)
+
+
+def _has_drifted(session: Session) -> bool:
+    """What the newest drift check of today's champion came to."""
+    champion = model_registry.champion(session)
+    if champion is None:
+        return False
+    drift = evaluations.latest_figures(session, version=champion.version, set_name="drift")
+    return drift is not None and bool(drift["moved"])
 
 
 def _read_history(trainings: list[TrainingRun], *, is_running: bool) -> TrainingHistory:

@@ -10,6 +10,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
+from flows.champion_standing import read_caution
 from flows.exports import write_export
 from flows.faults import is_passing_fault
 from flows.ledger import open_ledger
@@ -29,8 +30,9 @@ def export_results(since: datetime | None = None) -> State[None]:
     settings = read_settings()
     open_ledger(settings)
     summary = write_csv(settings, as_utc(since))
-    publish_link(summary)
-    return Completed(message=f"{summary.rows} rows")
+    caution = read_caution(settings)
+    publish_link(summary, caution)
+    return Completed(message="; ".join(filter(None, (f"{summary.rows} rows", caution))))
 
 
 @task(name="write-csv", cache_policy=NO_CACHE, persist_result=False, retries=2, retry_condition_fn=is_passing_fault)
@@ -39,12 +41,11 @@ def write_csv(settings: Settings, since: datetime | None) -> ExportSummary:
     return write_export(settings, since=since)
 
 
-def publish_link(summary: ExportSummary) -> None:
+def publish_link(summary: ExportSummary, caution: str | None) -> None:
     """A link for a browser on this machine, and the path to copy: most browsers open no file from a web page."""
-    create_link_artifact(
-        summary.path.as_uri(), link_text=summary.path.name, key="results-csv", description=RESEARCH_USE
-    )
+    words = " ".join(filter(None, (f"{caution}." if caution else None, RESEARCH_USE)))
+    create_link_artifact(summary.path.as_uri(), link_text=summary.path.name, key="results-csv", description=words)
     create_markdown_artifact(
-        f"`{summary.path}`\n\n{summary.rows} rows, SHA-256 `{summary.sha256}`\n\n**{RESEARCH_USE}**",
+        f"`{summary.path}`\n\n{summary.rows} rows, SHA-256 `{summary.sha256}`\n\n**{words}**",
         key="results-csv-path",
     )

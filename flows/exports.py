@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from db import audit, model_registry, results
 from db.engine import check_schema, open_engine, snapshot
+from flows.champion_standing import say_standing
 from flows.settings import Settings
 from xray_core.records import AuditVerdict, ResultLine
 from xray_core.results_csv import ExportSummary, name_export, write_results_csv
@@ -46,11 +47,12 @@ def describe_champion(session: Session, settings: Settings) -> dict[str, str]:
     champion = model_registry.champion(session)
     if champion is None:
         return {"champion": "none"}
-    proven = "proven against a predecessor" if champion.proven else "UNPROVEN: no champion stood before it"
+    proven = "proven against its predecessor" if champion.proven else "UNPROVEN, it has beaten nobody"
     audit_verdict = champion.audit_verdict.value if champion.audit_verdict else "not audited"
     return {
         "champion": f"{champion.version} ({proven})",
         "shortcut_audit": audit_verdict,
+        "standing": say_standing(champion),
         "assumed_prevalence": f"{settings.prevalence:g}",
     }
 

@@ -15,12 +15,12 @@ from xray_core.evaluation import Evaluation
 from xray_core.explanation import grad_cam
 from xray_core.forest_plots import ForestLine, plot_comparison, plot_shortcut_audit, plot_slices
 from xray_core.picture_sheets import plot_contact_sheet, plot_heat_sheet
-from xray_core.records import OperatingPoint, Split
+from xray_core.records import Flag, OperatingPoint, Split
 from xray_core.shortcuts import CONFOUNDED_FROM, SUSPECT_FROM, ShortcutAudit
 from xray_core.training import Trained
 
-# These show patients' pictures: they stay in the model's folder and never go into Prefect's database.
-PICTURES_OF_PATIENTS = frozenset({"first_xrays.png", "attention.png"})
+# Stays in the model's folder: heat maps of single patients are for whoever studies the model, not for a run's page.
+NOT_IN_THE_UI = frozenset({"attention.png"})
 _FIRST = 6
 _COMPARED = ("auroc", "auprc", "sensitivity", "specificity", "accuracy", "brier")
 
@@ -79,9 +79,11 @@ def _draw_learning(trained: Trained, material: Material) -> bytes:
 
 
 def _draw_first(train: Side) -> bytes:
+    """The first X-rays of each class; none whose file says that something is written on the picture."""
+    is_plain = np.array([Flag.BURNED_IN_ANNOTATION not in facts.flags for facts in train.facts], dtype=np.bool_)
     return plot_contact_sheet(
-        train.images[train.is_covid][:_FIRST],
-        train.images[~train.is_covid][:_FIRST],
+        train.images[train.is_covid & is_plain][:_FIRST],
+        train.images[~train.is_covid & is_plain][:_FIRST],
         n="training side, as the network gets them",
     )
 

@@ -22,7 +22,7 @@ from flows.documents import write_documents
 from flows.due import read_due
 from flows.ledger import open_ledger
 from flows.material import Material
-from flows.pictures import PICTURES_OF_PATIENTS
+from flows.pictures import NOT_IN_THE_UI
 from flows.remedy_words import read_champion_remedies
 from flows.settings import read_settings
 from flows.training import Claim, Conclusion, Judgement, Training, open_training
@@ -157,12 +157,9 @@ def publish_verdict(conclusion: Conclusion, judgement: Judgement) -> None:
 
 
 def publish_plots(documents: dict[str, bytes]) -> None:
-    """Each plot as one artifact: a picture in markdown, well below the server's limit of 1.5 MB an event.
-
-    The contact sheet stays in the model's folder: pictures of patients do not belong into Prefect's database.
-    """
+    """Each plot as one artifact: a picture in markdown, well below the server's limit of 1.5 MB an event."""
     for name, content in sorted(documents.items()):
-        if name.endswith(".png") and name not in PICTURES_OF_PATIENTS:
+        if name.endswith(".png") and name not in NOT_IN_THE_UI:
             title = name.removesuffix(".png").replace("_", " ")
             picture = base64.b64encode(content).decode()
             create_markdown_artifact(

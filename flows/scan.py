@@ -275,7 +275,7 @@ class Scan:
 
 @dataclass(frozen=True, slots=True)
 class _Tools:
-    """What scoring needs from the first file on: the champion, decoders, the patients' key, the shadow if there is one."""
+    """What scoring needs from the first file on: the champion, decoders, the patients' key, the shadow if any."""
 
     engine: Engine
     model_id: int

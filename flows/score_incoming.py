@@ -13,6 +13,7 @@ from prefect.runtime import flow_run
 from prefect.states import Completed
 from pydantic import Field
 
+from flows.champion_standing import read_caution
 from flows.faults import is_passing_fault
 from flows.ledger import open_ledger
 from flows.scan import Scan, ScanCounts, open_scan
@@ -37,8 +38,9 @@ def score_incoming(batch_size: _BatchSize = None, settle_seconds: _SettleSeconds
     with open_scan(settings, flow_run_id=flow_run.id) as scan:
         for number, files in enumerate(scan.find_batches(), start=1):
             score_batch(scan, files, number)
-        publish_counts(scan.counts)
-        return Completed(message=scan.counts.sentence())
+        caution = read_caution(settings) if scan.counts.files else None
+        publish_counts(scan.counts, caution)
+        return Completed(message="; ".join(filter(None, (scan.counts.sentence(), caution))))
 
 
 @task(
@@ -65,7 +67,7 @@ def score_batch(scan: Scan, files: list[FileSeen], number: int) -> None:
     get_run_logger().info("batch %d: %s so far", number, scan.counts.sentence())
 
 
-def publish_counts(counts: ScanCounts) -> None:
+def publish_counts(counts: ScanCounts, caution: str | None) -> None:
     """A table of outcomes and reason codes; a run that found nothing says so in its state and leaves no table."""
     if not counts.files:
         return
@@ -76,4 +78,5 @@ def publish_counts(counts: ScanCounts) -> None:
         rows.append({"decision": "scored", "outcome or reason": "same content scored before", "files": counts.known})
     for decision, reasons in (("rejected", counts.rejected), ("deferred", counts.deferred)):
         rows += [{"decision": decision, "outcome or reason": name, "files": n} for name, n in sorted(reasons.items())]
-    create_table_artifact(rows, key="scan-outcomes", description=f"What this run decided. {RESEARCH_USE}")
+    words = " ".join(filter(None, ("What this run decided.", f"{caution}." if caution else None, RESEARCH_USE)))
+    create_table_artifact(rows, key="scan-outcomes", description=words)

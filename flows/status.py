@@ -10,8 +10,9 @@ from sqlalchemy.orm import Session
 
 from db import incoming_files, labels, model_registry, scans, training_runs
 from db.engine import check_schema, open_engine, snapshot
+from flows.champion_standing import say_standing
 from flows.settings import Settings
-from xray_core.records import RESEARCH_USE, AuditVerdict, ModelRecord, ScanRecord, TrainingRun, TrainingState
+from xray_core.records import RESEARCH_USE, ModelRecord, ScanRecord, TrainingRun, TrainingState
 
 # The schedule of score-incoming in prefect.yaml; three missed ones are an alarm.
 SCAN_INTERVAL = timedelta(seconds=60)
@@ -37,7 +38,7 @@ class Status:
 
     def lines(self) -> list[str]:
         """For people."""
-        told = [_tell_champion(self.champion)]
+        told = [say_standing(self.champion)]
         told.append("files: " + (", ".join(f"{n} {state}" for state, n in self.files.items() if n) or "none yet"))
         told += [f"  {reason:28} {n}" for reason, n in sorted(self.reasons.items())]
         if self.last_scan is not None:
@@ -94,17 +95,6 @@ def find_alarms(
         why = f"; the last one ended with {last.problem}" if last.problem else "; is `xray up` running?"
         alarms.append(f"the last good scan was {since}, more than three intervals ago{why}")
     return alarms
-
-
-def _tell_champion(champion: ModelRecord | None) -> str:
-    if champion is None:
-        return "champion: none"
-    proven = "proven" if champion.proven else "unproven"
-    audit = champion.audit_verdict.value if champion.audit_verdict else "not audited"
-    told = f"champion: {champion.version} ({proven}; shortcut audit: {audit})"
-    if champion.audit_verdict is AuditVerdict.CONFOUNDED:
-        told += "; it may have learned where films come from: do not believe its scores, read its MODEL_CARD.md"
-    return told
 
 
 def _tell_training(run: TrainingRun) -> str:

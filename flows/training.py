@@ -17,6 +17,7 @@ from sqlalchemy import Engine
 from db import evaluations, labels, model_registry, training_runs, xrays
 from db.engine import check_schema, open_engine, snapshot, transaction
 from flows.candidate import Candidate, publish_candidate, save_aside
+from flows.drift import write_drift_reference
 from flows.evidence import audit_material, collect_champion_evidence, evaluate_evidence
 from flows.home import check_free_space, read_site_key
 from flows.material import Material, gather_material
@@ -164,7 +165,9 @@ class Training:
         if reference is not None:
             (folder / REFERENCE_FILE).write_bytes(dump_reference(reference))
         version = next_version(self._settings, self._engine, options.architecture.value)
-        return save_aside(version, trained, material.preprocessing, folder, held_out)
+        saved = save_aside(version, trained, material.preprocessing, folder, held_out)
+        write_drift_reference(folder, material, saved.classifier, reference)
+        return saved
 
     def judge(self, material: Material, saved: Candidate) -> Judgement:
         """Lock the thresholds on validation, judge candidate and champion on test, audit, ask the gate."""

@@ -1,4 +1,4 @@
-"""The database, flow and fault tests on a private PostgreSQL server: `python -m tests.postgres [pytest options]`."""
+"""The database, flow and fault tests on a private PostgreSQL server: `python -m tests.postgres [pytest arguments]`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, TemporaryFile
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 SUITE = ("tests/db", "tests/flows", "tests/faults")
@@ -22,14 +23,14 @@ ADVICE = (
 _START_SECONDS = 60
 
 
-def main(options: list[str]) -> int:
-    """Start a server, run the suite on it, stop it; 2 where no server is installed."""
+def main(arguments: list[str]) -> int:
+    """Start a server, run the suite (or what the arguments name of it) on it, stop it; 2 where none is installed."""
     programs = find_programs()
     if programs is None:
         print(ADVICE, file=sys.stderr)
         return 2
     with private_server(programs) as url:
-        return run_suite(url, *options)
+        return run_suite(url, arguments)
 
 
 def find_programs() -> Path | None:
@@ -58,10 +59,11 @@ def private_server(programs: Path) -> Iterator[str]:
             _run(owner, programs / "pg_ctl", "-D", data, "-m", "immediate", "-w", "stop", check=False)
 
 
-def run_suite(url: str, *options: str) -> int:
+def run_suite(url: str, arguments: list[str]) -> int:
     """The tests that know a database, on the server at this URL; pytest's exit code."""
+    named = any(argument.startswith("tests/") for argument in arguments)
     environment = os.environ | {"XRAY_TEST_DATABASE_URL": url}
-    command = [sys.executable, "-m", "pytest", *SUITE, *options]
+    command = [sys.executable, "-m", "pytest", *([] if named else SUITE), *arguments]
     return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
 
 
@@ -73,21 +75,25 @@ def _owner() -> pwd.struct_passwd | None:
     return known.get("postgres") or known["nobody"]
 
 
-def _run(owner: pwd.struct_passwd | None, *command: str | Path, check: bool = True) -> None:
-    identity = {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []} if owner else {}
-    done = subprocess.run(
-        list(map(str, command)),
-        **identity,  # type: ignore[arg-type]
-        env={"PATH": os.environ["PATH"], "LC_ALL": "C"},
-        cwd="/",
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE if command[0].name != "pg_ctl" else subprocess.DEVNULL,  # type: ignore[union-attr]
-        stderr=subprocess.STDOUT if command[0].name != "pg_ctl" else subprocess.DEVNULL,  # type: ignore[union-attr]
-        text=True,
-        check=False,
-    )
-    if check and done.returncode:
-        raise RuntimeError(f"{command[0]} ended with exit code {done.returncode}: {done.stdout or 'see server.log'}")
+def _run(owner: pwd.struct_passwd | None, program: Path, *arguments: str | Path, check: bool = True) -> None:
+    """Run a program of PostgreSQL's as its owner; what it says goes into a file, for the server would keep a pipe."""
+    identity: dict[str, Any] = {}
+    if owner is not None:
+        identity = {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []}
+    with TemporaryFile() as said:
+        done = subprocess.run(
+            [program, *arguments],
+            **identity,
+            env={"PATH": os.environ["PATH"], "LC_ALL": "C"},
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=said,
+            check=False,
+        )
+        said.seek(0)
+        if check and done.returncode:
+            raise RuntimeError(f"{program} ended with exit code {done.returncode}: {said.read().decode()}")
 
 
 def _free_port() -> int:

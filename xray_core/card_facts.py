@@ -108,18 +108,29 @@ class CardAudit:
 
 
 @dataclass(frozen=True, slots=True)
+class CardCheck:
+    """One thing that the gate asked; `passed` is None where it could not be told."""
+
+    name: str
+    passed: bool | None
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
 class CardPromotion:
     """What the gate said; `champion` is the version that the candidate was compared with, if there was one."""
 
     verdict: Verdict
     reason: str
     champion: str | None
+    checks: tuple[CardCheck, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class CardFacts:
     """Everything that a card says of one model version.
 
+    `champion` is how the champion before it did on the same test X-rays.
     `proven` is False for a champion that no predecessor was beaten for. `layers` has a name, a kind, an output shape
     and a parameter count for each layer. `hashes` has names and SHA-256 sums. `answers` are a team's own words to
     the questions of `card_checklist`, by key; what nobody answered stays unknown on the card. `commands`
@@ -139,6 +150,7 @@ class CardFacts:
     layers: tuple[tuple[str, str, str, int], ...] = ()
     operating_point: OperatingPoint | None = None
     test: CardEvaluation | None = None
+    champion: CardEvaluation | None = None
     external: tuple[CardEvaluation, ...] = ()
     slices: tuple[CardSlice, ...] = ()
     audit: CardAudit | None = None

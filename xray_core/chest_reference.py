@@ -128,7 +128,7 @@ def _distances(reference: ChestReference, greys: NDArray[np.uint8]) -> _Numbers:
 
 
 def _describe(greys: NDArray[np.uint8], *, limit: float) -> ChestReference:
-    """Statistics with robust scales: one tibia among the training X-rays must not make tibias usual."""
+    """The statistics of films, by medians and robust scales: one odd film among them changes little."""
     thumbnails = _draw_thumbnails(greys)
     textures = _measure_texture(greys, thumbnails)
     mean = np.median(thumbnails, axis=0)

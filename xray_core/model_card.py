@@ -118,7 +118,9 @@ def _describe_data(facts: CardFacts) -> tuple[Block, ...]:
 
 
 def _describe_training(facts: CardFacts) -> tuple[Block, ...]:
-    options = [(name.replace("_", " "), _value(value)) for name, value in facts.training.items()]
+    options = [
+        (name.replace("_", " "), "none" if value is None else _value(value)) for name, value in facts.training.items()
+    ]
     blocks = [_table(("Option", "Value"), options, "How it was trained is unknown.")]
     if facts.layers:
         layers = [(name, kind, shape, f"{parameters:,}") for name, kind, shape, parameters in facts.layers]
@@ -132,7 +134,8 @@ def _describe_training(facts: CardFacts) -> tuple[Block, ...]:
 def _describe_performance(facts: CardFacts) -> tuple[Block, ...]:
     if facts.test is None:
         return (Paragraph("Unknown: it was not evaluated here."), *_pictures(facts, CardPart.PERFORMANCE))
-    return (*_describe_evaluation(facts.test), *_pictures(facts, CardPart.PERFORMANCE))
+    before = _describe_evaluation(facts.champion) if facts.champion else []
+    return (*_describe_evaluation(facts.test), *_pictures(facts, CardPart.PERFORMANCE), *before)
 
 
 def _describe_evaluation(one: CardEvaluation) -> list[Block]:
@@ -219,7 +222,13 @@ def _describe_promotion(facts: CardFacts) -> tuple[Block, ...]:
         ("Reason", facts.promotion.reason),
         ("Compared with", against),
     )
-    return (Table(("Gate", "Said"), rows), *_pictures(facts, CardPart.PROMOTION))
+    marks = {True: "passed", False: "FAILED", None: "cannot be told"}
+    checks = [(check.name, marks[check.passed], check.words) for check in facts.promotion.checks]
+    return (
+        Table(("Gate", "Said"), rows),
+        _table(("Check", "Result", "In words"), checks, "What it checked is unknown."),
+        *_pictures(facts, CardPart.PROMOTION),
+    )
 
 
 def _describe_explanation(facts: CardFacts) -> tuple[Block, ...]:
@@ -273,6 +282,6 @@ def _value(value: str | float | bool | None) -> str:
         case bool():
             return "yes" if value else "no"
         case float():
-            return f"{value:g}"
+            return f"{value:.4g}"
         case _:
             return str(value)

@@ -60,7 +60,7 @@ def export(shop: Workshop) -> Iterator[Measurement]:
     """The results CSV of a large ledger: time, and memory against a small one."""
     large, small = shop.fresh_home(), shop.fresh_home()
     add_results(large, shop.sizes.exported)
-    add_results(small, shop.sizes.exported // 100)
+    add_results(small, shop.sizes.exported // 10)
 
     def command() -> list[str]:
         return ["flows", "export", "--out", str(shop.new_path("results.csv"))]
@@ -72,5 +72,5 @@ def export(shop: Workshop) -> Iterator[Measurement]:
         lambda _: peak_megabytes(command(), environment_of(large)),
         lambda _: peak_megabytes(command(), environment_of(small)),
     )
-    against = f"{shop.sizes.exported // 100:,} results"
+    against = f"{shop.sizes.exported // 10:,} results"
     yield Measurement("memory of that export", against, "MB", much, little, at_most(1.1))

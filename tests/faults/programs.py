@@ -13,7 +13,7 @@ from db import model_registry
 from db.engine import open_engine, transaction
 from flows.models import list_models, promote_by_hand
 from flows.settings import Settings, read_settings
-from xray_core.model_folder import read_manifest, read_probe, write_model_folder
+from xray_core.model_folder import hash_file, read_manifest, read_probe, write_model_folder
 from xray_core.records import ModelManifest
 
 
@@ -43,10 +43,17 @@ def hold_database(seconds: str) -> None:
 def register_twin(settings: Settings, version: str) -> None:
     """A second model with the champion's files."""
     manifest = save_twin(settings, version)
+    saved = hash_file(settings.models_dir / version / "model.json")
     engine = open_engine(settings.url)
     with transaction(engine) as session:
         model_registry.add_model(
-            session, manifest, proven=False, audit_verdict=None, actor="test", now=datetime.now(UTC)
+            session,
+            manifest,
+            manifest_sha256=saved,
+            proven=False,
+            audit_verdict=None,
+            actor="test",
+            now=datetime.now(UTC),
         )
     engine.dispose()
 

@@ -48,7 +48,9 @@ def test_a_scanner_killed_thirty_times_loses_nothing_and_scores_nothing_twice(
 
     for cycle in range(30):
         scanner = start_scan() if cycle % 5 == 0 else start_working_scan(settings)
-        at_work += kill_after(scanner, chance.uniform(0, 0.5))
+        if cycle % 2:
+            wait_until(lambda: len(scored_contents(settings)) > progress[-1], seconds=60)
+        at_work += kill_after(scanner, chance.uniform(0, 0.4))
         assert find_breach(settings)[0] is None
         progress.append(len(scored_contents(settings)))
     last = start_scan()

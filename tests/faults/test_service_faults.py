@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import time
@@ -13,6 +12,7 @@ import pytest
 from flows.service import Address, is_healthy
 from flows.settings import Settings
 from flows.verification import find_breach
+from tests.faults.scanners import drop_many
 from tests.flows.test_scan import count_results, drop_xrays
 from tests.flows.test_service import ask, free_port, running, wait_until
 
@@ -57,8 +57,7 @@ def test_scanning_goes_on_within_two_minutes_of_any_kill(
 def test_a_run_whose_process_and_worker_were_killed_does_not_stay_running(settings: Settings) -> None:
     address = Address("127.0.0.1", free_port())
     with running(settings, address) as up:
-        os.mkfifo(settings.home / "block")
-        drop_xrays(settings.incoming_dir, 2000, seed=7)  # long enough to be met at work
+        drop_many(settings.incoming_dir, 6000)  # long enough to be met at work
         wait_until(lambda: "run" in children_of(up) and count_results(settings) > 0, seconds=90)
         stuck = running_runs(address)
         victims = children_of(up)
@@ -67,7 +66,7 @@ def test_a_run_whose_process_and_worker_were_killed_does_not_stay_running(settin
 
         wait_until(lambda: not stuck & running_runs(address), seconds=200)
         print(f"the killed run left Running after {time.monotonic() - killed_at:.0f} s")
-        wait_until(lambda: count_results(settings) == 2000, seconds=RECOVERY_SECONDS)
+        wait_until(lambda: count_results(settings) == 6000, seconds=RECOVERY_SECONDS)
         print(f"everything was scored after {time.monotonic() - killed_at:.0f} s")
     assert find_breach(settings)[0] is None
 

@@ -27,8 +27,8 @@ def load(deployment: dict[str, Any]) -> Flow[..., Any]:
     return found
 
 
-def test_the_four_deployments_are_declared() -> None:
-    assert set(BY_NAME) == {"score-incoming", "import-labels", "retrain", "export-results"}
+def test_the_five_deployments_are_declared() -> None:
+    assert set(BY_NAME) == {"score-incoming", "import-labels", "retrain", "check-drift", "export-results"}
 
 
 @pytest.mark.parametrize("name", sorted(BY_NAME))
@@ -65,6 +65,7 @@ def test_scoring_and_label_import_are_scheduled_every_minute_and_exports_daily()
     assert [schedule["interval"] for schedule in BY_NAME["score-incoming"]["schedules"]] == [60]
     assert [schedule["interval"] for schedule in BY_NAME["import-labels"]["schedules"]] == [60]
     assert [schedule["cron"] for schedule in BY_NAME["export-results"]["schedules"]] == ["0 5 * * *"]
+    assert [schedule["cron"] for schedule in BY_NAME["check-drift"]["schedules"]] == ["30 4 * * *"]
     assert BY_NAME["score-incoming"]["concurrency_limit"]["collision_strategy"] == "CANCEL_NEW"
 
 

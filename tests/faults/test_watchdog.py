@@ -1,0 +1,59 @@
+"""The watchdog: a service that has stopped scanning says so, whatever its server thinks."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import update
+
+from db.engine import open_engine, transaction
+from db.schema import ScanRow
+from flows.settings import Settings
+from flows.status import SCAN_INTERVAL, read_status
+from tests.flows.test_scan import drop_xrays, scan
+from xray_core.errors import NoChampion
+
+
+def status() -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "flows", "status"]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def turn_back(settings: Settings, by: timedelta) -> None:
+    """Make the scans that were recorded so much older."""
+    engine = open_engine(settings.url)
+    with transaction(engine) as session:
+        then = datetime.now(UTC) - by
+        session.execute(update(ScanRow).values(started_at=then, finished_at=then))
+    engine.dispose()
+
+
+def test_status_ends_with_1_when_the_last_good_scan_is_older_than_three_intervals(settings: Settings) -> None:
+    scan(settings)
+    fresh = status()
+    turn_back(settings, 3 * SCAN_INTERVAL + timedelta(seconds=5))
+
+    stale = status()
+
+    assert (fresh.returncode, stale.returncode) == (0, 1)
+    assert "more than three intervals ago" in stale.stdout
+    assert "xray up" in stale.stdout
+    scan(settings)
+    assert status().returncode == 0
+
+
+def test_scans_that_all_fail_are_an_alarm_with_the_reason(empty_settings: Settings) -> None:
+    drop_xrays(empty_settings.incoming_dir, 1)
+    with pytest.raises(NoChampion):
+        scan(empty_settings)
+
+    alarms = read_status(empty_settings).alarms
+
+    assert any("NoChampion" in alarm for alarm in alarms)
+
+
+def test_a_home_that_never_scanned_is_new_and_not_late(settings: Settings) -> None:
+    assert status().returncode == 0

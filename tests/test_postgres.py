@@ -1,0 +1,20 @@
+"""The database, flow and fault tests once more, on a private PostgreSQL server."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.databases import server_url
+from tests.postgres import ADVICE, find_programs, main
+
+# What starts Prefect is about processes, and knows no database of ours; the kill loops of scanners do.
+_MARKED = "not slow and not soak and not prefect"
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.skipif(server_url() is not None, reason="these tests run on PostgreSQL already")
+@pytest.mark.skipif(find_programs() is None, reason=ADVICE)
+def test_the_database_and_flow_tests_pass_on_postgresql_too(capfd: pytest.CaptureFixture[str]) -> None:
+    code = main(["tests/db", "tests/flows", "-m", _MARKED, "-q", "-p", "no:cacheprovider", "-x"])
+
+    assert code == 0, capfd.readouterr().out
