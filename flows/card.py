@@ -25,7 +25,7 @@ from xray_core.card_facts import (
 )
 from xray_core.evaluation import ConfusionRow, Evaluation
 from xray_core.model_folder import hash_file
-from xray_core.records import Label, Split
+from xray_core.records import Label
 from xray_core.slices import UNKNOWN
 from xray_core.training import TrainingOptions
 
@@ -169,5 +169,6 @@ def _name_commands(options: TrainingOptions) -> tuple[str, ...]:
         *(["--remedy erase-border"] if options.erase_border else []),
         f"--seed {options.seed}",
     ]
-    revision = code_revision().removesuffix("+changes")
-    return (f"git checkout {revision}", " \\\n    ".join(train), "xray verify")
+    revision, changes, _ = code_revision().partition("+changes")
+    missing = ["# the code had changes that this commit does not hold: another model may come of it"] if changes else []
+    return (f"git checkout {revision}", *missing, " \\\n    ".join(train), "xray verify")

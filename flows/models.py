@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -9,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from db import model_registry
+from db import evaluations, model_registry
 from db.engine import check_schema, open_engine, snapshot, transaction
 from flows.registered_model import open_registered, verify_registered
 from flows.settings import Settings
@@ -44,6 +45,7 @@ def describe_model(settings: Settings, version: str) -> dict[str, Any]:
         "training": manifest.training,
         "keras_sha256": manifest.keras_sha256,
         "onnx_sha256": manifest.onnx_sha256,
+        "evaluations": _list_evaluations(settings, version),
         "folder": str(settings.models_dir / version),
     }
 
@@ -106,6 +108,25 @@ def find_model(settings: Settings, version: str | None) -> ModelRecord:
     if found is None:
         raise RefusedInput(f"{version}: there is no such model; `xray models list` shows all of them")
     return found
+
+
+def _list_evaluations(settings: Settings, version: str) -> list[str]:
+    """One line for each evaluation, audit and drift check of a version, the external sets apart."""
+    with open_models_ledger(settings) as engine, snapshot(engine) as session:
+        stored = evaluations.list_evaluations(session, version=version)
+    return [
+        f"{record.created_at:%Y-%m-%d} {record.set_name}: {_sum_up(json.loads(record.figures))}" for record in stored
+    ]
+
+
+def _sum_up(found: dict[str, Any]) -> str:
+    """What the stored figures come to: an audit's verdict, a drift's sentence, an evaluation's AUROC."""
+    if "findings" in found:
+        return str(found["verdict"])
+    if "sentence" in found:
+        return str(found["sentence"])
+    auroc = found.get("evaluation", found)["figures"]["auroc"]
+    return "AUROC cannot be told" if auroc is None else "AUROC {value:.3f} ({low:.3f}-{high:.3f})".format(**auroc)
 
 
 @contextmanager

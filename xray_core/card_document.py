@@ -201,7 +201,7 @@ nav a { color: #00507d; }
 .warning strong { font-size: 1.08rem; color: #8a3600; }
 table { border-collapse: collapse; margin: .8rem 0; width: 100%; font-size: .92rem; }
 th, td { text-align: left; vertical-align: top; padding: .32rem .6rem; border-bottom: 1px solid #d9d9d9; }
-thead th { background: #eef3f7; border-bottom: 2px solid #9db4c4; }
+thead th { background: #eef3f7; border-bottom: 2px solid #9db4c4; white-space: nowrap; }
 tbody th { font-weight: 600; width: 24%; }
 td { font-variant-numeric: tabular-nums; overflow-wrap: break-word; }
 pre { background: #f6f6f6; padding: .7rem .9rem; overflow-x: auto; font-size: .82rem; line-height: 1.4; }

@@ -102,8 +102,10 @@ def _describe_use() -> tuple[Block, ...]:
 
 def _describe_data(facts: CardFacts) -> tuple[Block, ...]:
     blocks: list[Block] = []
-    sources = [(s.name, str(s.covid), str(s.normal), s.note) for s in facts.sources]
-    blocks.append(_table(("Source", "covid X-rays", "normal X-rays", "Note"), sources, "The sources are unknown."))
+    has_notes = any(source.note for source in facts.sources)
+    sources = [(s.name, str(s.covid), str(s.normal), *([s.note] if has_notes else [])) for s in facts.sources]
+    header = ("Source", "covid X-rays", "normal X-rays", *(["Note"] if has_notes else []))
+    blocks.append(_table(header, sources, "The sources are unknown."))
     if facts.sources and not any(source.covid and source.normal for source in facts.sources):
         text = (
             "No source gave X-rays of both classes, so whatever tells the sources apart also tells the classes apart."

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import random
+import shutil
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from datetime import timedelta
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
 
-from db.incoming_files import count_states
 from flows.backup import back_up, restore
 from flows.exports import write_export
 from flows.settings import Settings
@@ -34,28 +33,102 @@ pytestmark = [pytest.mark.soak, pytest.mark.timeout(0)]
 _ARRIVAL_SECONDS = 1.0
 _SCAN_SECONDS = 1.0
 _KILL_SECONDS = 30.0
-_CHECK_SECONDS = 60.0
+_EXPORT_SECONDS = 5.0
+_BACKUP_SECONDS = 60.0
 
 
-@dataclass(slots=True)
 class Soak:
-    """What happened so far; `stop` ends everything, and the first breach does so too."""
+    """Everything that goes on at once in one home, and what was counted of it."""
 
-    settings: Settings
-    stop: threading.Event = field(default_factory=threading.Event)
-    counts: Counter[str] = field(default_factory=Counter)
-    breaches: list[str] = field(default_factory=list)
-    memory_mib: list[int] = field(default_factory=list)
+    def __init__(self, settings: Settings, work: Path) -> None:
+        self.settings = settings
+        self.counts: Counter[str] = Counter()
+        self.scanner_mib: list[int] = []
+        self.own_mib: list[int] = []
+        self._work = work
+        self._stop = threading.Event()
+        self._chance = random.Random(11)
+        self._rng = np.random.default_rng(11)
+        self._writing: list[Future[None]] = []
+        self._killed_at = time.monotonic()
+        self._rows = 0
 
-    def repeat(self, every: float, work: Callable[[], None]) -> None:
-        """Do something again and again until the end; what it raises is a breach."""
+    def run(self, seconds: float) -> None:
+        """All of it for so long; the first thing that goes wrong ends it and is raised."""
+        with ThreadPoolExecutor(16) as self._writers, ThreadPoolExecutor(5) as pool:
+            repeated = {
+                self.send: _ARRIVAL_SECONDS,
+                self.scan: _SCAN_SECONDS,
+                self.export: _EXPORT_SECONDS,
+                self.back_up: _BACKUP_SECONDS,
+            }
+            tasks = [pool.submit(self._repeat, work, every) for work, every in repeated.items()]
+            tasks.append(pool.submit(self._train_once, seconds / 4))
+            self._stop.wait(seconds)
+            self._stop.set()
+            for task in tasks:
+                task.result()
+            wait(self._writing)
+
+    def send(self) -> None:
+        """Another file, by the next kind of writer, PNG and JPEG in turn."""
+        number = self.counts["arrivals"]
+        ending = (".png", ".jpg")[number // 4 % 2]
+        path = self.settings.incoming_dir / f"arrival-{number:06d}{ending}"
+        writer = WRITERS[number % 4]
+        self._writing.append(self._writers.submit(writer, path, draw_file(self._rng, ending), pause=0.2))
+        self.counts["arrivals"] += 1
+
+    def scan(self) -> None:
+        """One scan in a process of its own; every half minute it is killed somewhere on its way."""
+        scanner = start_scan()
+        if time.monotonic() - self._killed_at > _KILL_SECONDS:
+            self.counts["kills"] += kill_after(scanner, self._chance.uniform(0.3, 2.5))
+            self._killed_at = time.monotonic()
+            return
+        largest = 0
+        while scanner.poll() is None:
+            largest = max(largest, _resident_mib(scanner.pid))
+            time.sleep(0.05)
+        assert scanner.returncode == 0
+        self.scanner_mib.append(largest)
+        self.counts["scans"] += 1
+
+    def export(self) -> None:
+        """A CSV that is what its manifest says, and never shorter than the one before."""
+        summary = write_export(self.settings, out=self._work / "results.csv")
+        assert hashlib.sha256(summary.path.read_bytes()).hexdigest() == summary.sha256
+        assert summary.rows >= self._rows
+        self._rows = summary.rows
+        self.counts["exports"] += 1
+
+    def back_up(self) -> None:
+        """A backup of the home at work, restored, verified and thrown away; and the home itself verified."""
+        back_up(self.settings, self._work / "backup")
+        restored = Settings(home=self._work / "restored", incoming=self.settings.incoming_dir)
+        restore(restored, self._work / "backup")
+        assert find_breach(restored)[0] is None
+        assert find_breach(self.settings)[0] is None
+        shutil.rmtree(self._work / "backup")
+        shutil.rmtree(restored.home)
+        self.own_mib.append(_resident_mib(os.getpid()))
+        self.counts["backups restored and verified"] += 1
+
+    def _train_once(self, after: float) -> None:
+        self._stop.wait(after)
+        write_sample_set(self._work / "dataset", per_class=40, patients=30, seed=3)
+        said = self._work / "training.txt"
+        arguments = ("train", str(self._work / "dataset"), "--epochs", "3", "--input-size", "48")
+        trainer = start("flows", *arguments, said=said)
+        assert trainer.wait(600) == 0, said.read_text()
+        self.counts["trainings"] += 1
+
+    def _repeat(self, work: Callable[[], None], every: float) -> None:
         try:
-            while not self.stop.wait(every):
+            while not self._stop.wait(every):
                 work()
-        except BaseException as error:
-            self.breaches.append(f"{work.__name__}: {type(error).__name__}: {error}")
-            self.stop.set()
-            raise
+        finally:
+            self._stop.set()  # one that failed ends all
 
 
 def test_nothing_is_lost_nothing_is_twice_and_no_partial_file_is_scored(
@@ -63,34 +136,37 @@ def test_nothing_is_lost_nothing_is_twice_and_no_partial_file_is_scored(
 ) -> None:
     monkeypatch.setenv("XRAY_SETTLE_SECONDS", "0.5")
     seconds = 60 * float(os.environ.get("SOAK_MINUTES", "10"))
-    soak = Soak(settings.model_copy(update={"settle_seconds": 0.5}))
-    arrivals, scanning = Arrivals(soak), Scanning(soak)
-    trainer = threading.Timer(seconds / 4, lambda: retrain(soak, tmp_path))
-    trainer.start()
-    with ThreadPoolExecutor(8) as pool:
-        pool.submit(soak.repeat, _ARRIVAL_SECONDS, arrivals.send)
-        pool.submit(soak.repeat, _SCAN_SECONDS, scanning.run)
-        pool.submit(soak.repeat, 5.0, lambda: export(soak, tmp_path))
-        pool.submit(soak.repeat, _CHECK_SECONDS, lambda: check(soak, tmp_path))
-        soak.stop.wait(seconds)
-        soak.stop.set()
-    trainer.join()
-    arrivals.finish()
+    soak = Soak(settings.model_copy(update={"settle_seconds": 0.5}), tmp_path)
+
+    soak.run(seconds)
     scan(soak.settings)
     wait_for_retries(soak.settings)
 
     files, contents = hash_files(settings.incoming_dir), scored_contents(settings)
     states = Counter(state.value for state in read_states(settings).values())
-    lost = len(set(files) - set(contents))
-    partial = len(set(contents) - set(files))
-    print(f"\n{seconds / 60:g} minutes: {arrivals.sent} arrivals, {len(contents)} results, {states}")
-    print(f"duplicates {len(contents) - len(set(contents))}, losses {lost}, partial files {partial}")
+    duplicates = len(contents) - len(set(contents))
+    lost, partial = len(set(files) - set(contents)), len(set(contents) - set(files))
+    print(f"\n{seconds / 60:g} minutes: {soak.counts['arrivals']} arrivals, {len(contents)} results, {dict(states)}")
+    print(f"{duplicates} duplicates, {lost} losses, {partial} partial files")
     print(", ".join(f"{count} {what}" for what, count in sorted(soak.counts.items())))
-    print(f"scanner's memory, MiB: {describe(soak.memory_mib)}; database {database_kib(settings)} KiB")
-    assert soak.breaches == []
-    assert (len(contents) - len(set(contents)), lost, partial) == (0, 0, 0)
-    assert arrivals.sent == len(files)
+    print(f"memory: {_first_and_last('scanner', soak.scanner_mib)}; {_first_and_last('this process', soak.own_mib)}")
+    print(f"database: {(settings.home / 'xray.db').stat().st_size // 1024} KiB")
+    assert (duplicates, lost, partial) == (0, 0, 0)
+    assert soak.counts["arrivals"] == len(files)
     assert set(states) == {FileState.SCORED.value}
     assert find_breach(settings)[0] is None
     assert soak.counts["trainings"] == 1
-    assert soak.counts["kills"] >= int(seconds // (2 * _KILL_SECONDS))
+    assert soak.counts["kills"] >= 1
+
+
+def _resident_mib(pid: int) -> int:
+    try:
+        return int(psutil.Process(pid).memory_info().rss // 2**20)
+    except psutil.NoSuchProcess:
+        return 0
+
+
+def _first_and_last(who: str, mib: list[int]) -> str:
+    """The middle of the first and of the last tenth."""
+    part = max(1, len(mib) // 10)
+    return f"{who} {sorted(mib[:part])[part // 2]} MiB at first, {sorted(mib[-part:])[part // 2]} MiB at last"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -35,18 +36,43 @@ from xray_core.sample_xrays import write_sample_set
 from xray_core.training import TrainingOptions
 
 
+@dataclass(frozen=True)
+class Rival:
+    """A home with a trained champion and a candidate that nobody trained."""
+
+    settings: Settings
+    candidate: str
+
+
 @pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trained")
     make_trained_home(folder)
     return folder
 
 
+@pytest.fixture(scope="module")
+def rival_once(trained_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Rival:
+    folder = tmp_path_factory.mktemp("rival")
+    settings = copy_home(trained_once / "home", folder)
+    return Rival(settings, add_candidate(settings, folder))
+
+
 @pytest.fixture
-def trained(template: Path, tmp_path: Path) -> Settings:
+def trained(trained_once: Path, tmp_path: Path) -> Settings:
     """A home of the test's own with a trained champion and nothing scored; the dataset stays where it is."""
-    shutil.copytree(template / "home", tmp_path / "home")
-    return Settings(home=tmp_path / "home", settle_seconds=0)
+    return copy_home(trained_once / "home", tmp_path)
+
+
+@pytest.fixture
+def rival(rival_once: Rival, tmp_path: Path) -> Rival:
+    """The same with a candidate beside the champion."""
+    return Rival(copy_home(rival_once.settings.home, tmp_path), rival_once.candidate)
+
+
+def copy_home(home: Path, folder: Path) -> Settings:
+    shutil.copytree(home, folder / "home")
+    return Settings(home=folder / "home", settle_seconds=0)
 
 
 def scan(settings: Settings) -> dict[str, int]:
@@ -149,17 +175,17 @@ def test_an_external_set_is_judged_apart_with_intervals(trained: Settings, tmp_p
     assert stored(trained)[-1].set_name == "external: siteB"
 
 
-def test_what_was_labelled_here_judges_nothing_as_an_external_set(trained: Settings, template: Path) -> None:
+def test_what_was_labelled_here_judges_nothing_as_an_external_set(trained: Settings, trained_once: Path) -> None:
     with pytest.raises(InvalidDataset, match="labelled here before: may have been trained on: 120"):
-        evaluate_external(trained, template / "dataset", "siteB", patients=None, version=None)
+        evaluate_external(trained, trained_once / "dataset", "siteB", patients=None, version=None)
 
 
 def test_a_copy_in_other_bytes_is_kept_out_as_a_near_duplicate(
-    trained: Settings, template: Path, tmp_path: Path
+    trained: Settings, trained_once: Path, tmp_path: Path
 ) -> None:
     write_sample_set(tmp_path / "siteB", per_class=6, patients=6, seed=78)
     (tmp_path / "siteB" / "patients.csv").unlink()
-    original = min((template / "dataset" / "covid").iterdir())
+    original = min((trained_once / "dataset" / "covid").iterdir())
     with Image.open(original) as picture:
         picture.convert("L").resize((400, 400)).save(tmp_path / "siteB" / "covid" / "copy.png")
 
@@ -198,10 +224,10 @@ def test_an_external_set_needs_a_name_of_its_own(trained: Settings, tmp_path: Pa
         evaluate_external(trained, tmp_path, name, patients=None, version=None)
 
 
-def test_two_models_are_compared_on_what_came_in_and_nothing_is_stored(trained: Settings, tmp_path: Path) -> None:
+def test_two_models_are_compared_on_what_came_in_and_nothing_is_stored(rival: Rival) -> None:
+    trained, second = rival.settings, rival.candidate
     deliver(trained)
     scan(trained)
-    second = add_candidate(trained, tmp_path)
 
     report = compare_models(trained, champion(trained).version, second)
 
@@ -222,17 +248,16 @@ def test_a_model_compared_with_itself_flips_nothing(trained: Settings) -> None:
     assert compare_models(trained, version, version).flips == ()
 
 
-def test_without_a_scored_xray_there_is_nothing_to_compare_on(trained: Settings, tmp_path: Path) -> None:
-    second = add_candidate(trained, tmp_path)
+def test_without_a_scored_xray_there_is_nothing_to_compare_on(rival: Rival) -> None:
+    trained, second = rival.settings, rival.candidate
 
     with pytest.raises(RefusedInput, match="no X-ray was scored yet"):
         compare_models(trained, champion(trained).version, second)
 
 
-def test_a_promotion_by_hand_goes_through_the_gate_and_changes_nothing_without_its_verdict(
-    trained: Settings, tmp_path: Path
-) -> None:
-    second, before = add_candidate(trained, tmp_path), champion(trained).version
+def test_a_promotion_by_hand_goes_through_the_gate_and_changes_nothing_without_its_verdict(rival: Rival) -> None:
+    trained, second = rival.settings, rival.candidate
+    before = champion(trained).version
 
     decision = promote_through_gate(trained, second, "")
 
@@ -266,8 +291,8 @@ def test_a_shadow_scores_what_the_champion_scores_and_never_leaves(
     assert find_breach(trained)[0] is None
 
 
-def test_a_damaged_shadow_never_stops_the_champion(trained: Settings, tmp_path: Path) -> None:
-    second = add_candidate(trained, tmp_path)
+def test_a_damaged_shadow_never_stops_the_champion(rival: Rival) -> None:
+    trained, second = rival.settings, rival.candidate
     path = trained.models_dir / second / "model.onnx"
     path.chmod(0o600)
     path.write_bytes(b"damaged")
@@ -278,8 +303,8 @@ def test_a_damaged_shadow_never_stops_the_champion(trained: Settings, tmp_path: 
     assert sum(outcomes.values()) == 16
 
 
-def test_without_the_setting_nobody_stands_in_the_shadow(trained: Settings, tmp_path: Path) -> None:
-    add_candidate(trained, tmp_path)
+def test_without_the_setting_nobody_stands_in_the_shadow(rival: Rival) -> None:
+    trained = rival.settings
     deliver(trained, per_class=2)
 
     scan(trained)
@@ -372,12 +397,13 @@ def test_a_trained_model_registers_its_references_among_its_files(trained: Setti
     assert champion(trained).stage is Stage.CHAMPION
 
 
-def test_the_flip_csv_of_two_models_reads_back(trained: Settings, tmp_path: Path) -> None:
+def test_the_flip_csv_of_two_models_reads_back(rival: Rival, tmp_path: Path) -> None:
+    trained, second = rival.settings, rival.candidate
     from xray_core.flip_report import write_flips_csv
 
     deliver(trained)
     scan(trained)
-    report = compare_models(trained, champion(trained).version, add_candidate(trained, tmp_path))
+    report = compare_models(trained, champion(trained).version, second)
 
     written = write_flips_csv(tmp_path / "flips.csv", report)
 
