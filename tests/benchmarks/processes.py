@@ -17,8 +17,8 @@ _LOOK_SECONDS = 0.01
 
 
 def open_warm_process() -> ProcessPoolExecutor:
-    """A process of its own that keeps what it has imported and loaded; what TensorFlow chats is dropped."""
-    return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"), initializer=_drop_chatter)
+    """A process of its own that keeps what it has imported and loaded; what libraries print in it is dropped."""
+    return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"), initializer=_drop_output)
 
 
 def environment_of(settings: Settings) -> dict[str, str]:
@@ -98,7 +98,9 @@ def _resident_bytes(root: psutil.Process) -> int:
     return total
 
 
-def _drop_chatter() -> None:
+def _drop_output() -> None:
+    """TensorFlow chats on one stream, ImageDataGenerator on the other: JSON for a program must stand alone."""
     null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, sys.stderr.fileno())
+    for stream in (1, 2):
+        os.dup2(null, stream)
     os.close(null)

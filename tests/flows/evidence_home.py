@@ -23,6 +23,8 @@ def make_trained_home(folder: Path) -> Settings:
     """Train the tutorial's network for an epoch on 120 drawn X-rays of 120 patients; it is the champion."""
     write_sample_set(folder / "dataset", per_class=60, patients=60, seed=1)
     settings = Settings(home=folder / "home", settle_seconds=0)
+    settings.home.mkdir()
+    (settings.home / "site.key").write_text("5a" * 32 + "\n")  # the key decides the split: every run has the same one
     open_ledger(settings)
     engine = open_engine(settings.url)
     found = read_dataset_folder(folder / "dataset", settings.class_names, folder / "dataset" / "patients.csv")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,16 +23,28 @@ from flows.explain import explain
 from flows.exports import describe_champion, write_export
 from flows.external_set import evaluate_external
 from flows.gate import promote_through_gate
-from flows.models import find_model
+from flows.import_model import import_model
+from flows.models import find_model, read_history
 from flows.remedy_words import parse_remedies, read_champion_remedies
 from flows.scan import open_scan
 from flows.settings import Settings
+from flows.train_once import train_once
 from flows.training import open_training
 from flows.verification import find_breach
 from tests.flows.evidence_home import SIZE, add_candidate, make_trained_home
 from xray_core.errors import InvalidDataset, ModelAltered, RefusedInput
 from xray_core.model_folder import MANIFEST_FILE, read_manifest
-from xray_core.records import AuditVerdict, EvaluationRecord, ModelRecord, Outcome, Remedy, Stage, Verdict
+from xray_core.records import (
+    AuditVerdict,
+    EvaluationRecord,
+    Label,
+    ModelRecord,
+    Outcome,
+    Remedy,
+    Scaling,
+    Stage,
+    Verdict,
+)
 from xray_core.sample_xrays import write_sample_set
 from xray_core.training import TrainingOptions
 
@@ -411,3 +424,50 @@ def test_the_flip_csv_of_two_models_reads_back(rival: Rival, tmp_path: Path) -> 
     assert len(rows) == written == len(report.flips)
     assert all(row["outcome_a"] != row["outcome_b"] for row in rows)
     assert {row["outcome_a"] for row in rows} <= {outcome.value for outcome in Outcome}
+
+
+def test_the_gate_promotes_by_hand_what_is_not_worse_and_the_history_says_who(
+    trained: Settings, tmp_path: Path
+) -> None:
+    before = champion(trained).version
+    shutil.copy(trained.models_dir / before / "model.keras", tmp_path / "twin.keras")
+    twin = import_model(
+        trained,
+        tmp_path / "twin.keras",
+        positive_output=Label.COVID,
+        scaling=Scaling.UNIT,
+        input_size=None,
+        name="twin",
+    ).version
+    lenient = write_lenient_policy(trained, tmp_path / "policy.toml")
+
+    decision = promote_through_gate(lenient, twin, "asked for")
+
+    assert decision.verdict is Verdict.PROMOTE, decision.reason
+    assert (champion(trained).version, champion(trained).proven) == (twin, True)
+    term = read_history(trained)[-1]
+    assert (term.actor, term.evaluation_id) == ("operator (through the gate)", stored(trained)[-1].evaluation_id)
+    assert "asked for" in term.reason
+
+
+def write_lenient_policy(settings: Settings, path: Path) -> Settings:
+    """A policy that a handful of drawn X-rays can satisfy: what it asks is asked all the same."""
+    text = settings.retraining_policy.read_text()
+    for name, value in (("min_patients_per_class", 5), ("margin", 0.5), ("sensitivity_floor", 0.0)):
+        head, test = text.split("[test]")
+        text = f"{head}[test]{re.sub(rf'(?m)^{name} = [0-9.]+', f'{name} = {value}', test)}"
+    path.write_text(re.sub(r"(?m)^max_refer_share = [0-9.]+", "max_refer_share = 1.0", text))
+    return settings.model_copy(update={"retraining_policy": path})
+
+
+def test_a_remedied_model_that_cannot_be_judged_yet_stays_a_candidate_with_its_remedy_recorded(
+    trained: Settings,
+) -> None:
+    options = TrainingOptions(epochs=1, input_size=SIZE, remedies=(Remedy.EQUALIZE,))
+
+    concluded = train_once(trained, options, trigger="by hand", on_epoch=lambda _: None)
+
+    assert concluded is not None
+    assert concluded.verdict is Verdict.INSUFFICIENT_EVIDENCE, concluded.reason
+    assert find_model(trained, concluded.version).stage is Stage.CANDIDATE
+    assert read_manifest(trained.models_dir / concluded.version).preprocessing.remedies == ("equalize",)
