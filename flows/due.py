@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from db import evaluations, labels, model_registry, training_runs
 from db.engine import check_schema, open_engine, snapshot
 from flows.policy import read_policy
+from flows.remedy_words import read_champion_remedies, sign_training
 from flows.scanner_lock import is_scanner_alive
 from flows.settings import Settings
 from xray_core.promotion import LabelCounts, TrainingHistory, is_retraining_due
@@ -52,9 +53,11 @@ def _read_due(session: Session, settings: Settings) -> RetrainingDue:
         covid_patients=found.patients.get(Label.COVID, 0),
         normal_patients=found.patients.get(Label.NORMAL, 0),
     )
+    remedies, erase_border = read_champion_remedies(settings)
+    digest = digest_label_set(labels.trainable_labels(session))
     claimed = training_runs.is_claimed(
         session,
-        digest_label_set(labels.trainable_labels(session)),
+        sign_training(digest, remedies, erase_border=erase_border),
         now=now,
         is_alive=lambda trainer: is_scanner_alive(settings.home / "run", trainer),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 
 from db import model_registry
@@ -21,6 +22,14 @@ def parse_remedies(words: Sequence[str]) -> tuple[tuple[Remedy, ...], bool]:
         if word not in REMEDY_WORDS:
             raise RefusedInput(f"--remedy: received {word!r}; expected one of {', '.join(REMEDY_WORDS)}")
     return tuple(remedy for remedy in Remedy if remedy.value in words), ERASE_BORDER in words
+
+
+def sign_training(label_set_sha256: str, remedies: Sequence[Remedy], *, erase_border: bool) -> str:
+    """What is trained on once: the label set, and with it the remedies where there are any."""
+    words = [remedy.value for remedy in Remedy if remedy in remedies] + ([ERASE_BORDER] if erase_border else [])
+    if not words:
+        return label_set_sha256
+    return hashlib.sha256(f"{label_set_sha256} {' '.join(words)}".encode()).hexdigest()
 
 
 def read_champion_remedies(settings: Settings) -> tuple[tuple[Remedy, ...], bool]:

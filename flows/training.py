@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from flows.evidence import audit_material, collect_champion_evidence, evaluate_e
 from flows.home import check_free_space, read_site_key
 from flows.material import Material, gather_material
 from flows.policy import read_policy
+from flows.remedy_words import sign_training
 from flows.scanner_lock import hold_scanner_lock, is_scanner_alive
 from flows.settings import Settings
 from flows.versions import next_version
@@ -107,7 +107,9 @@ class Training:
             watermark = labels.label_watermark(session)
             run_id = training_runs.claim_training(
                 session,
-                _sign_training(digest, options),
+                digest
+                if options is None
+                else sign_training(digest, options.remedies, erase_border=options.erase_border),
                 watermark=watermark,
                 scanner=self._trainer,
                 now=datetime.now(UTC),
@@ -275,9 +277,5 @@ class Training:
             raise
 
 
-def _sign_training(label_set_sha256: str, options: TrainingOptions | None) -> str:
-    """What is trained on once: the label set, and with it the remedies where there are any."""
-    if options is None or not (options.remedies or options.erase_border):
-        return label_set_sha256
-    remedies = " ".join((*options.preprocessing.remedies, *(["erase-border"] if options.erase_border else [])))
-    return hashlib.sha256(f"{label_set_sha256} {remedies}".encode()).hexdigest()
+def _sign(digest: str, options: TrainingOptions) -> str:
+    return sign_training(digest, options.remedies, erase_border=options.erase_border)

@@ -194,9 +194,10 @@ def test_backups_taken_while_scanners_are_killed_restore_to_a_home_that_verifies
     chance = random.Random(6)
     results: list[int] = []
 
-    for number in range(6):
-        scanner = start_working_scan(settings)
-        time.sleep(chance.uniform(0, 0.5))
+    for number in range(5):
+        scanner, before = start_working_scan(settings), len(scored_contents(settings))
+        wait_until(lambda: len(scored_contents(settings)) > before, seconds=60)  # noqa: B023
+        time.sleep(chance.uniform(0, 0.3))
         back_up(settings, tmp_path / f"backup-{number}")
         scanner.kill()
         scanner.wait()

@@ -127,7 +127,9 @@ def real() -> tuple[ChestReference, Greys]:
     """The reference of the real dataset, and the real films that came in."""
     if not REAL.is_dir():
         pytest.skip(f"the real X-rays are not at {REAL}")
-    patients = {row["filename"]: row["patient_id"] for row in csv.DictReader((REAL / "patients.csv").read_text().splitlines())}
+    patients = {
+        row["filename"]: row["patient_id"] for row in csv.DictReader((REAL / "patients.csv").read_text().splitlines())
+    }
     files = sorted((REAL / "dataset").glob("*/*"))
     films = np.stack([read_film(path) for path in files])
     groups = np.array([patients[path.name] for path in files])
