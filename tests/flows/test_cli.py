@@ -102,7 +102,7 @@ def test_why_answers_for_a_file_that_was_never_seen_too(settings: Settings) -> N
     done = xray("why", "never-seen.png")
 
     assert done.returncode == 0, done.stderr
-    assert "never seen it" in done.stdout
+    assert "no scan has ever seen it" in done.stdout
 
 
 def test_a_scan_without_a_champion_is_exit_code_1(empty_settings: Settings) -> None:

@@ -31,6 +31,8 @@ OPTIONS = TrainingOptions(epochs=1, input_size=48)
 
 
 def register(settings: Settings, folder: Path, *, per_class: int, seed: int = 0) -> None:
+    """Register synthetic X-rays under a known site key: who judges is no matter of chance."""
+    (settings.home / "site.key").write_text("5e" * 32 + "\n")
     write_sample_set(folder, per_class=per_class, patients=per_class, seed=seed)
     found = read_dataset_folder(folder, settings.class_names, folder / "patients.csv")
     engine = open_engine(settings.url)
@@ -147,7 +149,8 @@ def test_the_next_model_is_judged_beside_the_champion_and_too_few_patients_judge
 
     assert second is not None
     folder = settings.models_dir / second.version
-    assert second.verdict in (Verdict.INSUFFICIENT_EVIDENCE, Verdict.REJECT)
+    assert second.verdict is Verdict.INSUFFICIENT_EVIDENCE
+    assert "30 of each are needed to judge" in second.reason
     assert not second.is_champion
     assert {"comparison.png", "champion_evaluation.json"} <= {path.name for path in folder.iterdir()}
     ours, theirs = (
@@ -161,20 +164,38 @@ def test_the_next_model_is_judged_beside_the_champion_and_too_few_patients_judge
     assert (run.verdict, run.reason, run.candidate_version) == (second.verdict, second.reason, second.version)
 
 
-def test_a_candidate_that_misses_covid_is_rejected_with_the_reason(empty_settings: Settings, tmp_path: Path) -> None:
+def test_the_policys_numbers_decide_whether_a_candidate_is_rejected_or_proven(
+    empty_settings: Settings, tmp_path: Path
+) -> None:
     register(empty_settings, tmp_path / "dataset", per_class=40)
-    assert train(empty_settings) is not None
-    register(empty_settings, tmp_path / "more", per_class=8, seed=5)
-    policy = write_policy(tmp_path / "policy.toml", min_patients_per_class=2, max_refer_share=0.0001)
-    strict = empty_settings.model_copy(update={"retraining_policy": policy, "target_sensitivity": 0.99})
+    first = train(empty_settings)
+    assert first is not None
+    strict = write_policy(tmp_path / "strict.toml", min_patients_per_class=2, max_refer_share=0.0001)
+    lenient = write_policy(
+        tmp_path / "lenient.toml",
+        min_patients_per_class=2,
+        max_refer_share=1.0,
+        sensitivity_floor=0.01,
+        margin=0.5,
+        slice_margin=0.99,
+    )
 
-    conclusion = train(strict)
+    register(empty_settings, tmp_path / "more", per_class=4, seed=5)
+    rejected = train(empty_settings.model_copy(update={"retraining_policy": strict}))
+    register(empty_settings, tmp_path / "yet more", per_class=4, seed=6)
+    promoted = train(empty_settings.model_copy(update={"retraining_policy": lenient}))
 
-    assert conclusion is not None
-    rejected = next(model for model in list_models(empty_settings) if model.version == conclusion.version)
-    assert (conclusion.verdict, rejected.stage) == (Verdict.REJECT, Stage.REJECTED)
-    assert conclusion.reason
-    assert len(read_history(empty_settings)) == 1
+    assert rejected is not None
+    assert promoted is not None
+    assert (rejected.verdict, promoted.verdict) == (Verdict.REJECT, Verdict.PROMOTE), promoted.reason
+    assert "referred" in rejected.reason
+    stages = {model.version: (model.stage, model.proven) for model in list_models(empty_settings)}
+    assert stages == {
+        first.version: (Stage.RETIRED, False),
+        rejected.version: (Stage.REJECTED, False),
+        promoted.version: (Stage.CHAMPION, True),
+    }
+    assert find_breach(empty_settings)[0] is None
 
 
 def test_a_step_that_fails_gives_the_labels_back(empty_settings: Settings, tmp_path: Path) -> None:
