@@ -96,7 +96,7 @@ def _draw_evaluation(evaluation: Evaluation) -> Iterator[tuple[str, bytes]]:
         plots.plot_roc(
             [(point.x, point.y) for point in evaluation.roc],
             auroc=figures.auroc,
-            operating=list(_find_thresholds(evaluation)),
+            operating=find_thresholds(evaluation),
             n=n,
         ),
     )
@@ -147,13 +147,21 @@ def _draw_evaluation(evaluation: Evaluation) -> Iterator[tuple[str, bytes]]:
     )
 
 
-def _find_thresholds(evaluation: Evaluation) -> Iterator[tuple[float, float]]:
-    """Where `positive` begins on the ROC curve, and where `negative` ends."""
-    point = evaluation.operating_point
-    for threshold in (point.upper, point.lower):
-        called = [one for one in evaluation.roc if one.threshold is None or one.threshold >= threshold]
-        if called:
-            yield called[-1].x, called[-1].y
+def find_thresholds(evaluation: Evaluation) -> list[tuple[float, float]]:
+    """Where `positive` begins and where `negative` ends on the ROC plot: (1 - specificity, sensitivity) of both.
+
+    From the counts at the operating point: the stored curve is thinned and lacks points on straight lines.
+    """
+    covid, normal = evaluation.confusion_covid, evaluation.confusion_normal
+    if not evaluation.covid.xrays or not evaluation.normal.xrays:
+        return []
+    return [
+        (normal.positive / evaluation.normal.xrays, covid.positive / evaluation.covid.xrays),
+        (
+            (normal.positive + normal.refer) / evaluation.normal.xrays,
+            (covid.positive + covid.refer) / evaluation.covid.xrays,
+        ),
+    ]
 
 
 def _draw_scores(
