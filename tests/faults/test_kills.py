@@ -38,6 +38,7 @@ from xray_core.records import FileState, Stage, TrainingState
 from xray_core.sample_xrays import write_sample_set
 
 
+@pytest.mark.timeout(600)
 def test_a_scanner_killed_thirty_times_loses_nothing_and_scores_nothing_twice(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -55,7 +56,7 @@ def test_a_scanner_killed_thirty_times_loses_nothing_and_scores_nothing_twice(
         progress.append(len(scored_contents(settings)))
     last = start_scan()
 
-    assert last.wait(100) == 0
+    assert last.wait(300) == 0
     assert at_work == 30
     assert progress == sorted(progress)
     assert len(set(progress)) > 10, f"most kills should have met a scanner at work: {progress}"
