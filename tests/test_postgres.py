@@ -11,7 +11,7 @@ from tests.postgres import ADVICE, find_programs, main
 _MARKED = "not slow and not soak and not prefect"
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 @pytest.mark.skipif(server_url() is not None, reason="these tests run on PostgreSQL already")
 @pytest.mark.skipif(find_programs() is None, reason=ADVICE)
 def test_the_database_and_flow_tests_pass_on_postgresql_too(capfd: pytest.CaptureFixture[str]) -> None:
