@@ -50,7 +50,10 @@ def test_a_scanner_killed_thirty_times_loses_nothing_and_scores_nothing_twice(
         drop_many(settings.incoming_dir, 100, seed=cycle)
         scanner = start_scan() if cycle % 5 == 0 else start_working_scan(settings)
         if cycle % 2:
-            wait_until(lambda: len(scored_contents(settings)) > progress[-1], seconds=60)
+            wait_until(
+                lambda scanner=scanner: len(scored_contents(settings)) > progress[-1] or scanner.poll() is not None,
+                seconds=300,
+            )
         at_work += kill_after(scanner, chance.uniform(0, 0.4))
         assert find_breach(settings)[0] is None
         progress.append(len(scored_contents(settings)))
