@@ -61,7 +61,7 @@ def _read_due(session: Session, settings: Settings) -> RetrainingDue:
         now=now,
         is_alive=lambda trainer: is_scanner_alive(settings.home / "run", trainer),
     )
-    history = _read_history(training_runs.list_trainings(session), is_running=False)
+    history = _read_history(training_runs.list_trainings(session))
     decision = is_retraining_due(counts, read_policy(settings), history, now=now, has_drifted=_has_drifted(session))
     reason = "a training of these labels is at work or done" if decision.due and claimed else decision.reason
     return RetrainingDue(decision.due, claimed, counts.new_labels, reason)
@@ -76,7 +76,7 @@ def _has_drifted(session: Session) -> bool:
     return drift is not None and bool(drift["moved"])
 
 
-def _read_history(trainings: list[TrainingRun], *, is_running: bool) -> TrainingHistory:
+def _read_history(trainings: list[TrainingRun]) -> TrainingHistory:
     """The newest training comes first; only what began by itself counts."""
     ended = [run for run in trainings if run.state is TrainingState.FINISHED and run.trigger == AUTOMATIC]
     rejections = 0
@@ -84,6 +84,4 @@ def _read_history(trainings: list[TrainingRun], *, is_running: bool) -> Training
         if run.verdict is not Verdict.REJECT:
             break
         rejections += 1
-    return TrainingHistory(
-        last_automatic=ended[0].finished_at if ended else None, rejections_in_a_row=rejections, is_running=is_running
-    )
+    return TrainingHistory(last_automatic=ended[0].finished_at if ended else None, rejections_in_a_row=rejections)

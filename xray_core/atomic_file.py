@@ -31,9 +31,8 @@ def write_aside(path: Path, *, mode: int = 0o600) -> Iterator[BinaryIO]:
             os.fchmod(descriptor, mode)
             os.fsync(descriptor)
         aside.replace(path)
-    except BaseException:  # an interrupt too must leave nothing behind
-        aside.unlink(missing_ok=True)
-        raise
+    finally:
+        aside.unlink(missing_ok=True)  # once it has its name there is nothing; an interrupt leaves nothing either
     _sync_folder(path.parent)
 
 
