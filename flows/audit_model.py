@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from db import evaluations, model_registry
 from db.engine import transaction
 from flows.evidence import audit_material, read_material
-from flows.models import find_model, open_models_ledger
+from flows.ledger import open_ledger
+from flows.models import find_model
 from flows.registered_model import open_registered
 from flows.settings import Settings
 from xray_core.records import ModelRecord
@@ -27,7 +28,7 @@ def audit_model(
     """
     model = find_model(settings, version)
     opened = open_registered(settings, model)
-    with open_models_ledger(settings) as engine:
+    with open_ledger(settings) as engine:
         material = read_material(settings, engine, opened.manifest.preprocessing, on_progress)
         audit = audit_material(material, opened.classifier)
         with transaction(engine) as session:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from db import invariants, model_registry
 from db.backup import backup_database
-from db.engine import check_schema, open_engine, snapshot
+from db.engine import open_engine, snapshot
+from flows.ledger import open_ledger
 from flows.settings import Settings
 from xray_core.errors import RefusedInput
 
@@ -32,12 +33,8 @@ def back_up(settings: Settings, target: Path) -> int:
     aside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
     aside.mkdir(mode=0o700, parents=True)
     try:
-        engine = open_engine(settings.url)
-        try:
-            check_schema(engine)
+        with open_ledger(settings) as engine:
             backup_database(engine, aside / _DATABASE)
-        finally:
-            engine.dispose()
         shutil.copy2(settings.home / _KEY, aside / _KEY)
         for version in _registered_versions(aside / _DATABASE):
             shutil.copytree(settings.models_dir / version, aside / "models" / version)

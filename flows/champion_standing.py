@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from db import model_registry
-from db.engine import open_engine, snapshot
+from db.engine import snapshot
+from flows.ledger import open_ledger
 from flows.settings import Settings
 from xray_core.records import AuditVerdict, ModelRecord
 
@@ -34,9 +35,5 @@ def say_caution(champion: ModelRecord | None) -> str | None:
 
 def read_caution(settings: Settings) -> str | None:
     """What must stand beside today's scores, or None."""
-    engine = open_engine(settings.url)
-    try:
-        with snapshot(engine) as session:
-            return say_caution(model_registry.champion(session))
-    finally:
-        engine.dispose()
+    with open_ledger(settings) as engine, snapshot(engine) as session:
+        return say_caution(model_registry.champion(session))

@@ -10,7 +10,7 @@ from prefect.states import Completed
 
 from flows.drift import check_drift_of_champion
 from flows.faults import is_passing_fault
-from flows.ledger import open_ledger
+from flows.ledger import prepare_ledger
 from flows.settings import Settings, read_settings
 from xray_core.drift import Drift
 from xray_core.errors import RefusedInput
@@ -21,7 +21,7 @@ from xray_core.records import RESEARCH_USE
 def check_drift() -> State[None]:
     """Compare recent X-rays and scores with the champion's own; where they have moved, fewer labels retrain."""
     settings = read_settings()
-    open_ledger(settings)
+    prepare_ledger(settings)
     try:
         drift = compare_recent(settings)
     except RefusedInput as refusal:  # a new home has no champion yet: nothing failed

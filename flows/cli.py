@@ -310,10 +310,10 @@ def demo(
 
 def prepare() -> Settings:
     """Settings read, home and database there and up to date: the first line of every command."""
-    from flows.ledger import open_ledger
+    from flows.ledger import prepare_ledger
 
     settings = read_settings()
-    open_ledger(settings)
+    prepare_ledger(settings)
     return settings
 
 

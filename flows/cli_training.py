@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 
 import typer
 
-from db.engine import open_engine
 from flows.dataset import register_dataset
+from flows.ledger import open_ledger
 from flows.progress import show_progress
 from flows.remedy_words import parse_remedies
 from flows.settings import Settings
@@ -43,12 +43,11 @@ def train_from_folder(
         **rest,
     )
     found = read_dataset_folder(dataset, settings.class_names, patients)
-    engine = open_engine(settings.url)
-    try:
-        with show_progress("reading", unit="X-rays", total=len(found.items)) as advance:
-            registered = register_dataset(settings, engine, found, on_progress=advance)
-    finally:
-        engine.dispose()
+    with (
+        open_ledger(settings) as engine,
+        show_progress("reading", unit="X-rays", total=len(found.items)) as advance,
+    ):
+        registered = register_dataset(settings, engine, found, on_progress=advance)
     typer.echo(f"{registered.xrays} X-rays registered, {registered.new_labels} new labels")
     for reason, number in sorted(registered.kept_out.items()):
         typer.echo(f"  kept out: {reason} {number}")

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from db import scored_xrays
 from db.engine import snapshot
 from flows.known_scores import score_known
-from flows.models import find_model, open_models_ledger
+from flows.ledger import open_ledger
+from flows.models import find_model
 from flows.registered_model import open_registered
 from flows.settings import Settings
 from xray_core.errors import RefusedInput
@@ -25,7 +26,7 @@ def compare_models(
     Raises RefusedInput for an unknown version or where no X-ray was ever scored.
     """
     model_a, model_b = find_model(settings, version_a), find_model(settings, version_b)
-    with open_models_ledger(settings) as engine, snapshot(engine) as session:
+    with open_ledger(settings) as engine, snapshot(engine) as session:
         xrays = scored_xrays.list_scored_xrays(session)
         stored = [
             scored_xrays.read_scores(session, model.model_id, model.preprocessing_version)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from flows.ledger import open_ledger
+from flows.ledger import prepare_ledger
 from flows.service import Address, child_environment, running_service
 from flows.settings import CHECKOUT, Settings
 from flows.status import read_status
@@ -33,7 +33,7 @@ def run_demo(keep: Path | None, *, say: _Say) -> None:
     started = time.monotonic()
     folder = _open_folder(keep)
     settings = Settings(home=folder / "home", retrain_after=_RETRAIN_AFTER, settle_seconds=1)
-    open_ledger(settings)
+    prepare_ledger(settings)
     address = Address("127.0.0.1", _free_port())
     clock = _Clock(started, say)
     dataset = folder / "dataset"

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from db import evaluations, scored_xrays
 from db.engine import snapshot, transaction
 from flows.known_scores import score_known
+from flows.ledger import open_ledger
 from flows.material import Material
-from flows.models import find_model, open_models_ledger
+from flows.models import find_model
 from flows.registered_model import open_registered
 from flows.settings import Settings
 from xray_core.chest_reference import ChestReference
@@ -42,7 +43,7 @@ def check_drift_of_champion(settings: Settings, *, on_progress: Callable[[int], 
     champion = find_model(settings, None)
     opened = open_registered(settings, champion)
     reference = _read_reference(settings.models_dir / champion.version, opened.manifest.files)
-    with open_models_ledger(settings) as engine:
+    with open_ledger(settings) as engine:
         with snapshot(engine) as session:
             newest = scored_xrays.list_scored_xrays(session, newest=NEWEST)
         by_patient = {xray.patient or xray.sha256: xray for xray in reversed(newest) if xray.name is not None}

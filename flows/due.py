@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from sqlalchemy.orm import Session
 
 from db import evaluations, labels, model_registry, training_runs
-from db.engine import check_schema, open_engine, snapshot
+from db.engine import snapshot
+from flows.ledger import open_ledger
 from flows.policy import read_policy
 from flows.remedy_words import read_champion_remedies, sign_training
 from flows.scanner_lock import is_scanner_alive
@@ -33,13 +34,8 @@ class RetrainingDue:
 
 def read_due(settings: Settings) -> RetrainingDue:
     """Ask the ledger, by the retraining policy in force."""
-    engine = open_engine(settings.url)
-    try:
-        check_schema(engine)
-        with snapshot(engine) as session:
-            return _read_due(session, settings)
-    finally:
-        engine.dispose()
+    with open_ledger(settings) as engine, snapshot(engine) as session:
+        return _read_due(session, settings)
 
 
 def _read_due(session: Session, settings: Settings) -> RetrainingDue:

@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 
 from db import incoming_files
-from db.engine import open_engine, snapshot
+from db.engine import snapshot
+from flows.ledger import open_ledger
 from flows.settings import Settings
 from xray_core.intake import is_ignored, look_again, refuse_by_kind
 from xray_core.records import FileHistory, FileSeen, FileState, escape_name
@@ -15,12 +16,8 @@ from xray_core.records import FileHistory, FileSeen, FileState, escape_name
 def explain(settings: Settings, path: Path) -> list[str]:
     """The story of a file by its path or name: every decision with its reason, or why there is none yet."""
     name = os.fsencode(path.name)
-    engine = open_engine(settings.url)
-    try:
-        with snapshot(engine) as session:
-            versions = incoming_files.explain_file(session, escape_name(name))
-    finally:
-        engine.dispose()
+    with open_ledger(settings) as engine, snapshot(engine) as session:
+        versions = incoming_files.explain_file(session, escape_name(name))
     told = [_tell(version) for version in versions]
     return [f"{escape_name(name)}:", *(told or [_tell_unknown(settings, name)])]
 

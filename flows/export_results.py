@@ -13,7 +13,7 @@ from prefect.states import Completed
 from flows.champion_standing import read_caution
 from flows.exports import write_export
 from flows.faults import is_passing_fault
-from flows.ledger import open_ledger
+from flows.ledger import prepare_ledger
 from flows.settings import Settings, read_settings
 from flows.times import as_utc
 from xray_core.records import RESEARCH_USE
@@ -28,7 +28,7 @@ def export_results(since: datetime | None = None) -> State[None]:
         since: only files decided at or after this time (UTC); empty means every file.
     """
     settings = read_settings()
-    open_ledger(settings)
+    prepare_ledger(settings)
     summary = write_csv(settings, as_utc(since))
     caution = read_caution(settings)
     publish_link(summary, caution)

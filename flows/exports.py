@@ -10,8 +10,9 @@ from pathlib import Path
 from sqlalchemy.orm import Session
 
 from db import audit, model_registry, results
-from db.engine import check_schema, open_engine, snapshot
+from db.engine import snapshot
 from flows.champion_standing import say_standing
+from flows.ledger import open_ledger
 from flows.settings import Settings
 from xray_core.records import AuditVerdict, ResultLine
 from xray_core.results_csv import ExportSummary, name_export, write_results_csv
@@ -47,10 +48,9 @@ def describe_champion(session: Session, settings: Settings) -> dict[str, str]:
     champion = model_registry.champion(session)
     if champion is None:
         return {"champion": "none"}
-    proven = "proven against its predecessor" if champion.proven else "UNPROVEN, it has beaten nobody"
     audit_verdict = champion.audit_verdict.value if champion.audit_verdict else "not audited"
     return {
-        "champion": f"{champion.version} ({proven})",
+        "champion": champion.version,
         "shortcut_audit": audit_verdict,
         "standing": say_standing(champion),
         "assumed_prevalence": f"{settings.prevalence:g}",
@@ -88,10 +88,5 @@ def _most_wanted(session: Session, limit: int) -> Iterator[ResultLine]:
 
 @contextmanager
 def _read_ledger(settings: Settings) -> Iterator[Session]:
-    engine = open_engine(settings.url)
-    try:
-        check_schema(engine)
-        with snapshot(engine) as session:
-            yield session
-    finally:
-        engine.dispose()
+    with open_ledger(settings) as engine, snapshot(engine) as session:
+        yield session

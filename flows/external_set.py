@@ -16,8 +16,9 @@ from db import evaluations, labels, xrays
 from db.engine import snapshot, transaction
 from flows.home import pseudonym, read_site_key
 from flows.known_scores import KnownScore, score_known
+from flows.ledger import open_ledger
 from flows.material import decode_paths, read_xrays
-from flows.models import find_model, open_models_ledger
+from flows.models import find_model
 from flows.registered_model import open_registered
 from flows.settings import Settings
 from xray_core.dataset_folder import read_dataset_folder
@@ -67,7 +68,7 @@ def evaluate_external(
     opened = open_registered(settings, model)
     takes = opened.manifest.preprocessing
     found, kept_out = _read_dataset(settings, dataset, patients, takes, on_progress)
-    with open_models_ledger(settings) as engine:
+    with open_ledger(settings) as engine:
         with snapshot(engine) as session:
             labelled = labels.trainable_labels(session)
             external = evaluations.external_xrays(session)

@@ -13,7 +13,8 @@ from db import evaluations, model_registry
 from db.engine import transaction
 from flows.evidence import audit_material, collect_champion_evidence, collect_evidence, evaluate_evidence, read_material
 from flows.fresh_load import reproduces_in_fresh_process
-from flows.models import find_model, open_models_ledger
+from flows.ledger import open_ledger
+from flows.models import find_model
 from flows.policy import read_policy
 from flows.registered_model import open_registered, verify_registered
 from flows.settings import Settings
@@ -38,7 +39,7 @@ def promote_through_gate(
         raise RefusedInput(f"{version}: is champion already")
     verify_registered(settings, model)
     opened = open_registered(settings, model)
-    with open_models_ledger(settings) as engine:
+    with open_ledger(settings) as engine:
         material = read_material(settings, engine, opened.manifest.preprocessing, on_progress)
         test = material.sides[Split.TEST]
         audit_verdict = model.audit_verdict or audit_material(material, opened.classifier).verdict

@@ -14,7 +14,7 @@ from prefect.states import Completed
 from flows.due import RetrainingDue, read_due
 from flows.faults import is_passing_fault
 from flows.labels import DroppedFile, find_dropped, take_in
-from flows.ledger import open_ledger
+from flows.ledger import prepare_ledger
 from flows.settings import Settings, read_settings
 
 ENOUGH_LABELS = "xray.labels.enough"
@@ -24,7 +24,7 @@ ENOUGH_LABELS = "xray.labels.enough"
 def import_labels() -> State[None]:
     """Import every labels CSV in labels/, all rows of a file or none, and fire the retraining when it is due."""
     settings = read_settings()
-    open_ledger(settings)
+    prepare_ledger(settings)
     files = [take_in_file(settings, path, number) for number, path in enumerate(find_dropped(settings), start=1)]
     due = read_due(settings)
     if due.due and not due.claimed:

@@ -10,8 +10,9 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from db import model_registry
-from db.engine import check_schema, open_engine, transaction
+from db.engine import transaction
 from flows.candidate import code_revision, draw_probe
+from flows.ledger import open_ledger
 from flows.settings import Settings
 from flows.versions import next_version
 from xray_core.errors import RefusedInput
@@ -50,9 +51,7 @@ def import_model(
         raise RefusedInput(f"{source}: there is no such file; expected a .keras file")
     rng = np.random.default_rng(1)
     trial = [draw_xray(rng, label, 384) for label in (Label.COVID, Label.NORMAL) * (_TRIAL_XRAYS // 2)]
-    engine = open_engine(settings.url)
-    try:
-        check_schema(engine)
+    with open_ledger(settings) as engine:
         with TemporaryDirectory(prefix="xray-import-") as aside:
             found = import_keras(
                 source,
@@ -85,8 +84,6 @@ def import_model(
                     now=now,
                 )
         return ImportedModel(manifest.version, is_first, found.notes)
-    finally:
-        engine.dispose()
 
 
 def _publish(settings: Settings, aside: Path, found: ForeignModel, version: str) -> ModelManifest:

@@ -13,7 +13,8 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from db import audit, labels
-from db.engine import check_schema, open_engine, transaction
+from db.engine import transaction
+from flows.ledger import open_ledger
 from flows.settings import Settings
 from xray_core.errors import InvalidLabelsCsv
 from xray_core.intake import is_ignored
@@ -43,12 +44,8 @@ def import_labels_from(settings: Settings, source: Path, *, mapping: dict[str, s
     """Import a labels CSV or a folder per class; raises InvalidLabelsCsv listing every bad row, changing nothing."""
     words = {word: label.value for word, label in settings.class_names.items()} | mapping
     rows = read_labels_folder(source, mapping=words) if source.is_dir() else read_labels_csv(source, mapping=words)
-    engine = open_engine(settings.url)
-    try:
-        check_schema(engine)
+    with open_ledger(settings) as engine:
         return _add_rows(engine, rows, source)
-    finally:
-        engine.dispose()
 
 
 def find_dropped(settings: Settings) -> list[Path]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from sqlalchemy import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Engine, inspect
 
 from db.engine import check_schema, open_engine
 from flows.home import open_home
 from flows.settings import Settings
 
 
-def open_ledger(settings: Settings) -> None:
+def prepare_ledger(settings: Settings) -> None:
     """Create home and database where there are none; raise SchemaOutOfDate where a person must decide to migrate."""
     open_home(settings)
     engine = open_engine(settings.url)
@@ -20,6 +23,17 @@ def open_ledger(settings: Settings) -> None:
             from db.migrate import migrate
 
             migrate(engine)
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def open_ledger(settings: Settings) -> Iterator[Engine]:
+    """The results database inside the block. Raises SchemaOutOfDate where it is not of this version."""
+    engine = open_engine(settings.url)
+    try:
+        check_schema(engine)
+        yield engine
     finally:
         engine.dispose()
 

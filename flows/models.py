@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Engine
-
 from db import evaluations, model_registry
-from db.engine import check_schema, open_engine, snapshot, transaction
+from db.engine import snapshot, transaction
+from flows.ledger import open_ledger
 from flows.registered_model import open_registered, verify_registered
 from flows.settings import Settings
 from xray_core.errors import RefusedInput
@@ -21,7 +18,7 @@ from xray_core.records import ChampionTerm, ModelRecord
 
 def list_models(settings: Settings) -> list[ModelRecord]:
     """Every model version, in the order of registration."""
-    with open_models_ledger(settings) as engine, snapshot(engine) as session:
+    with open_ledger(settings) as engine, snapshot(engine) as session:
         return model_registry.list_models(session)
 
 
@@ -56,7 +53,7 @@ def promote_by_hand(settings: Settings, version: str, reason: str) -> None:
         raise RefusedInput("--reason: received nothing; expected why this model should be champion")
     model = find_model(settings, version)
     _prove_usable(settings, model)
-    with open_models_ledger(settings) as engine, transaction(engine) as session:
+    with open_ledger(settings) as engine, transaction(engine) as session:
         model_registry.promote(
             session,
             version,
@@ -69,7 +66,7 @@ def promote_by_hand(settings: Settings, version: str, reason: str) -> None:
 
 def roll_back(settings: Settings, reason: str) -> str:
     """Make the previous champion champion again, once it has loaded and repeated its probe; returns its version."""
-    with open_models_ledger(settings) as engine:
+    with open_ledger(settings) as engine:
         with snapshot(engine) as session:
             target = model_registry.rollback_target(session)
         if target is None:
@@ -89,7 +86,7 @@ def roll_back(settings: Settings, reason: str) -> str:
 
 def read_history(settings: Settings) -> list[ChampionTerm]:
     """Every time as champion, the first one first."""
-    with open_models_ledger(settings) as engine, snapshot(engine) as session:
+    with open_ledger(settings) as engine, snapshot(engine) as session:
         return model_registry.history(session)
 
 
@@ -101,7 +98,7 @@ def _prove_usable(settings: Settings, model: ModelRecord) -> None:
 
 def find_model(settings: Settings, version: str | None) -> ModelRecord:
     """A registered model by its version; without one, the champion. Raises RefusedInput where there is none."""
-    with open_models_ledger(settings) as engine, snapshot(engine) as session:
+    with open_ledger(settings) as engine, snapshot(engine) as session:
         found = model_registry.find_model(session, version) if version else model_registry.champion(session)
     if found is None and version is None:
         raise RefusedInput("there is no champion; name a version, `xray models list` shows all of them")
@@ -112,7 +109,7 @@ def find_model(settings: Settings, version: str | None) -> ModelRecord:
 
 def _list_evaluations(settings: Settings, version: str) -> list[str]:
     """One line for each evaluation, audit and drift check of a version, the external sets apart."""
-    with open_models_ledger(settings) as engine, snapshot(engine) as session:
+    with open_ledger(settings) as engine, snapshot(engine) as session:
         stored = evaluations.list_evaluations(session, version=version)
     return [
         f"{record.created_at:%Y-%m-%d} {record.set_name}: {_sum_up(json.loads(record.figures))}" for record in stored
@@ -127,13 +124,3 @@ def _sum_up(found: dict[str, Any]) -> str:
         return str(found["sentence"])
     auroc = found.get("evaluation", found)["figures"]["auroc"]
     return "AUROC cannot be told" if auroc is None else "AUROC {value:.3f} ({low:.3f}-{high:.3f})".format(**auroc)
-
-
-@contextmanager
-def open_models_ledger(settings: Settings) -> Iterator[Engine]:
-    engine = open_engine(settings.url)
-    try:
-        check_schema(engine)
-        yield engine
-    finally:
-        engine.dispose()

@@ -10,11 +10,11 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from db import labels
-from db.engine import open_engine, snapshot
+from db.engine import snapshot
 from flows.dataset import register_dataset
 from flows.evidence import audit_material
 from flows.home import read_site_key
-from flows.ledger import open_ledger
+from flows.ledger import open_ledger, prepare_ledger
 from flows.material import gather_material
 from flows.remedy_words import REMEDY_WORDS, parse_remedies
 from flows.settings import Settings
@@ -70,15 +70,12 @@ def tabulate(trials: list[RemedyTrial]) -> list[str]:
 def _register(
     trial: Settings, dataset: Path, patients: Path | None, on_progress: Callable[[int], None]
 ) -> list[LabelledXray]:
-    open_ledger(trial)
-    engine = open_engine(trial.url)
-    try:
+    prepare_ledger(trial)
+    with open_ledger(trial) as engine:
         folder = read_dataset_folder(dataset, trial.class_names, patients)
         register_dataset(trial, engine, folder, on_progress=on_progress)
         with snapshot(engine) as session:
             return labels.trainable_labels(session)
-    finally:
-        engine.dispose()
 
 
 def _try(trial: Settings, labelled: list[LabelledXray], word: str, options: TrainingOptions) -> RemedyTrial:

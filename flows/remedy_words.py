@@ -6,7 +6,8 @@ import hashlib
 from collections.abc import Sequence
 
 from db import model_registry
-from db.engine import open_engine, snapshot
+from db.engine import snapshot
+from flows.ledger import open_ledger
 from flows.settings import Settings
 from xray_core.errors import RefusedInput
 from xray_core.model_folder import read_manifest
@@ -34,12 +35,8 @@ def sign_training(label_set_sha256: str, remedies: Sequence[Remedy], *, erase_bo
 
 def read_champion_remedies(settings: Settings) -> tuple[tuple[Remedy, ...], bool]:
     """The champion's remedies; none where there is no champion."""
-    engine = open_engine(settings.url)
-    try:
-        with snapshot(engine) as session:
-            champion = model_registry.champion(session)
-    finally:
-        engine.dispose()
+    with open_ledger(settings) as engine, snapshot(engine) as session:
+        champion = model_registry.champion(session)
     if champion is None:
         return (), False
     manifest = read_manifest(settings.models_dir / champion.version)

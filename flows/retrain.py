@@ -20,7 +20,7 @@ from pydantic import Field
 from flows.candidate import Candidate
 from flows.documents import write_documents
 from flows.due import read_due
-from flows.ledger import open_ledger
+from flows.ledger import prepare_ledger
 from flows.material import Material
 from flows.pictures import NOT_IN_THE_UI
 from flows.remedy_words import read_champion_remedies
@@ -59,7 +59,7 @@ def retrain(
         seed: of every random choice; the same seed trains the same model.
     """
     settings = read_settings()
-    open_ledger(settings)
+    prepare_ledger(settings)
     due = read_due(settings)
     if trigger == "event" and not due.due:
         return Completed(message=f"not due: {due.reason}", name="NotDue")

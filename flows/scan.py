@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, TypeVar
 from sqlalchemy import Engine
 
 from db import incoming_files, model_registry, scans
-from db.engine import check_schema, open_engine, snapshot, transaction
+from db.engine import snapshot, transaction
 from flows.archive import archive_files
 from flows.home import check_free_space, pseudonym, read_site_key
+from flows.ledger import open_ledger
 from flows.scanner_lock import hold_scanner_lock, is_scanner_alive
 from flows.settings import Settings
 from xray_core.errors import NoChampion
@@ -85,10 +86,8 @@ def open_scan(settings: Settings, *, flow_run_id: str | None = None) -> Iterator
     Raises SchemaOutOfDate before anything else, LowDisk before anything is written. The classifier and the
     decoders start with the first file: a scan that finds nothing pays for neither.
     """
-    engine = open_engine(settings.url)
     with ExitStack() as stack:
-        stack.callback(engine.dispose)
-        check_schema(engine)
+        engine = stack.enter_context(open_ledger(settings))
         check_free_space(settings)
         scanner = stack.enter_context(hold_scanner_lock(settings.home / "run"))
         scan = Scan(settings, engine, scanner, flow_run_id, stack)

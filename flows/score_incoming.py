@@ -15,7 +15,7 @@ from pydantic import Field
 
 from flows.champion_standing import read_caution
 from flows.faults import is_passing_fault
-from flows.ledger import open_ledger
+from flows.ledger import prepare_ledger
 from flows.scan import Scan, ScanCounts, open_scan
 from flows.settings import read_settings
 from xray_core.records import RESEARCH_USE, FileSeen
@@ -34,7 +34,7 @@ def score_incoming(batch_size: _BatchSize = None, settle_seconds: _SettleSeconds
     """
     given = {"batch_size": batch_size, "settle_seconds": settle_seconds}
     settings = read_settings().model_copy(update={key: value for key, value in given.items() if value is not None})
-    open_ledger(settings)
+    prepare_ledger(settings)
     with open_scan(settings, flow_run_id=flow_run.id) as scan:
         for number, files in enumerate(scan.find_batches(), start=1):
             score_batch(scan, files, number)

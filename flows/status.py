@@ -9,8 +9,9 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from db import incoming_files, labels, model_registry, scans, training_runs
-from db.engine import check_schema, open_engine, snapshot
+from db.engine import snapshot
 from flows.champion_standing import say_standing
+from flows.ledger import open_ledger
 from flows.settings import Settings
 from xray_core.records import RESEARCH_USE, ModelRecord, ScanRecord, TrainingRun, TrainingState
 
@@ -53,13 +54,8 @@ class Status:
 
 def read_status(settings: Settings, *, now: datetime | None = None) -> Status:
     """Read everything in one snapshot."""
-    engine = open_engine(settings.url)
-    try:
-        check_schema(engine)
-        with snapshot(engine) as session:
-            return _read(session, now or datetime.now(UTC))
-    finally:
-        engine.dispose()
+    with open_ledger(settings) as engine, snapshot(engine) as session:
+        return _read(session, now or datetime.now(UTC))
 
 
 def _read(session: Session, now: datetime) -> Status:

@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from sqlalchemy import Engine
 
 from db import evaluations, labels, model_registry, training_runs, xrays
-from db.engine import check_schema, open_engine, snapshot, transaction
+from db.engine import transaction
 from flows.candidate import Candidate, publish_candidate, save_aside
 from flows.drift import write_drift_reference
-from flows.evidence import audit_material, collect_champion_evidence, evaluate_evidence
-from flows.home import check_free_space, read_site_key
-from flows.material import Material, gather_material
+from flows.evidence import audit_material, collect_champion_evidence, evaluate_evidence, read_material
+from flows.home import check_free_space
+from flows.ledger import open_ledger
+from flows.material import Material
 from flows.policy import read_policy
 from flows.remedy_words import sign_training
 from flows.scanner_lock import hold_scanner_lock, is_scanner_alive
@@ -76,14 +77,10 @@ class Conclusion:
 @contextmanager
 def open_training(settings: Settings) -> Iterator[Training]:
     """Open the ledger for one training, under a lock that tells others that this process lives."""
-    engine = open_engine(settings.url)
-    try:
-        check_schema(engine)
+    with open_ledger(settings) as engine:
         check_free_space(settings)
         with hold_scanner_lock(settings.home / "run") as trainer:
             yield Training(settings, engine, trainer)
-    finally:
-        engine.dispose()
 
 
 class Training:
@@ -125,20 +122,7 @@ class Training:
         self, claim: Claim, options: TrainingOptions, on_progress: Callable[[int], None] = lambda _: None
     ) -> Material:
         """Decode the labelled X-rays, split them by patient, and freeze the sides of patients that are new."""
-        with snapshot(self._engine) as session:
-            labelled = labels.latest_labels(session)
-            frozen = xrays.read_splits(session)
-            external = evaluations.external_xrays(session)
-        labelled = [xray for xray in labelled if xray.sha256 not in external]
-        material = gather_material(
-            self._settings,
-            labelled,
-            frozen,
-            read_site_key(self._settings),
-            options.preprocessing,
-            used_before=frozenset(xray.sha256 for xray in labelled if xray.group in frozen),
-            on_progress=on_progress,
-        )
+        material = read_material(self._settings, self._engine, options.preprocessing, on_progress)
         with transaction(self._engine) as session:
             xrays.freeze_splits(session, material.plan.new_groups, now=datetime.now(UTC))
             training_runs.renew(
@@ -275,7 +259,3 @@ class Training:
                     session, claim.run_id, scanner=self._trainer, reason=type(error).__name__, now=datetime.now(UTC)
                 )
             raise
-
-
-def _sign(digest: str, options: TrainingOptions) -> str:
-    return sign_training(digest, options.remedies, erase_border=options.erase_border)

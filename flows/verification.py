@@ -11,7 +11,8 @@ from pathlib import Path
 from sqlalchemy.orm import Session
 
 from db import incoming_files, invariants, model_registry
-from db.engine import check_schema, open_engine, snapshot
+from db.engine import snapshot
+from flows.ledger import open_ledger
 from flows.registered_model import verify_registered
 from flows.settings import Settings
 from xray_core.errors import IncompatibleModel
@@ -22,17 +23,12 @@ _Check = Callable[[Settings, Session], Iterator[str]]
 
 def find_breach(settings: Settings) -> tuple[str | None, list[str]]:
     """The first breach as a sentence, or None, and what was found to be in order before it."""
-    engine = open_engine(settings.url)
     in_order: list[str] = []
-    try:
-        check_schema(engine)
-        with snapshot(engine) as session:
-            for what, check in _CHECKS.items():
-                if (breach := next(check(settings, session), None)) is not None:
-                    return breach, in_order
-                in_order.append(what)
-    finally:
-        engine.dispose()
+    with open_ledger(settings) as engine, snapshot(engine) as session:
+        for what, check in _CHECKS.items():
+            if (breach := next(check(settings, session), None)) is not None:
+                return breach, in_order
+            in_order.append(what)
     return None, in_order
 
 

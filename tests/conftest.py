@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.ledger import open_ledger
+from flows.ledger import prepare_ledger
 from flows.settings import Settings
 from tests.databases import create_database, drop_database, server_url, with_database
 from xray_core.records import Label
@@ -29,7 +29,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     build_network(Architecture.SEED_CNN, input_size=(48, 48), seed=5).save(folder / "untrained.keras")
     with own_database("template0") as url:
         settings = Settings(home=folder / "home", database_url=url)
-        open_ledger(settings)
+        prepare_ledger(settings)
         import_model(
             settings,
             folder / "untrained.keras",
@@ -60,7 +60,7 @@ def empty_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
         _point_at(tmp_path / "home", url, monkeypatch)
         monkeypatch.chdir(tmp_path)
         settings = Settings(home=tmp_path / "home", database_url=url, settle_seconds=0)
-        open_ledger(settings)
+        prepare_ledger(settings)
         yield settings
 
 

@@ -14,7 +14,7 @@ from sqlalchemy import insert, select
 
 from db.engine import open_engine, transaction
 from db.schema import IncomingFileRow, ModelRow, ResultRow, XrayRow
-from flows.ledger import open_ledger
+from flows.ledger import prepare_ledger
 from flows.settings import Settings
 from xray_core.intake import sign_file
 from xray_core.records import FileFormat, FileState, Label, Outcome, ReasonCode, ScaleRule
@@ -29,7 +29,7 @@ def make_home(home: str) -> None:
     from xray_core.records import Architecture
 
     settings = Settings(home=Path(home))
-    open_ledger(settings)
+    prepare_ledger(settings)
     source = Path(home).with_name("untrained.keras")
     build_network(Architecture.SEED_CNN, seed=0).save(source)
     import_model(settings, source, positive_output=Label.COVID, scaling=None, input_size=(150, 150), name="untrained")

@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from flows.ledger import open_ledger
+from flows.ledger import prepare_ledger
 from flows.settings import Settings
 from tests.benchmarks.homes import add_known_files, make_home
 from tests.benchmarks.pictures import write_incoming
@@ -100,7 +100,7 @@ class Workshop:
     def empty_home(self) -> Settings:
         """A new home without a champion."""
         settings = Settings(home=self.new_path("home"), settle_seconds=0)
-        open_ledger(settings)
+        prepare_ledger(settings)
         return settings
 
     def new_path(self, name: str) -> Path:

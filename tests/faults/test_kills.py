@@ -15,7 +15,7 @@ from db import training_runs
 from db.engine import open_engine, snapshot
 from flows.backup import back_up, restore
 from flows.home import read_site_key
-from flows.ledger import open_ledger
+from flows.ledger import prepare_ledger
 from flows.models import list_models
 from flows.settings import Settings
 from flows.training import open_training
@@ -214,7 +214,7 @@ def test_backups_taken_while_scanners_are_killed_restore_to_a_home_that_verifies
 
     assert results == sorted(results)
     assert results[-1] > 0
-    open_ledger(restored)
+    prepare_ledger(restored)
     scan(restored)
     assert_all_scored_once(restored)
 

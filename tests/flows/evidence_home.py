@@ -7,7 +7,7 @@ from pathlib import Path
 from db.engine import open_engine
 from flows.dataset import register_dataset
 from flows.import_model import import_model
-from flows.ledger import open_ledger
+from flows.ledger import prepare_ledger
 from flows.settings import Settings
 from flows.train_once import train_once
 from xray_core.dataset_folder import read_dataset_folder
@@ -25,7 +25,7 @@ def make_trained_home(folder: Path) -> Settings:
     settings = Settings(home=folder / "home", settle_seconds=0)
     settings.home.mkdir()
     (settings.home / "site.key").write_text("5a" * 32 + "\n")  # the key decides the split: every run has the same one
-    open_ledger(settings)
+    prepare_ledger(settings)
     engine = open_engine(settings.url)
     found = read_dataset_folder(folder / "dataset", settings.class_names, folder / "dataset" / "patients.csv")
     register_dataset(settings, engine, found, on_progress=lambda _: None)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from flows.backup import back_up, restore
-from flows.ledger import open_ledger
+from flows.ledger import prepare_ledger
 from flows.models import list_models
 from flows.settings import Settings
 from flows.verification import find_breach
@@ -42,7 +42,7 @@ def test_a_restored_home_has_the_same_results_models_and_pseudonyms_and_scores_o
     assert list_models(restored) == list_models(settings)
     assert (restored.home / "site.key").read_bytes() == (settings.home / "site.key").read_bytes()
     drop_xrays(settings.incoming_dir, 1, seed=9)
-    open_ledger(restored)
+    prepare_ledger(restored)
     assert scan(restored).scored == 1
 
 

@@ -54,7 +54,8 @@ def test_what_stands_beside_the_scores_says_how_far_to_believe_them(settings: Se
 
     manifest = json.loads(summary.manifest.read_text())
     assert manifest["notice"] == RESEARCH_USE
-    assert "UNPROVEN" in manifest["notes"]["champion"]
+    assert manifest["notes"]["champion"] == "0001-untrained"
+    assert "UNPROVEN" in manifest["notes"]["standing"]
     assert manifest["notes"]["shortcut_audit"] == "not audited"
     assert manifest["notes"]["assumed_prevalence"] == "0.1"
 

@@ -11,7 +11,7 @@ from db.engine import open_engine, snapshot
 from flows.dataset import register_dataset
 from flows.due import read_due
 from flows.labels import import_labels_from
-from flows.ledger import open_ledger
+from flows.ledger import prepare_ledger
 from flows.models import list_models, read_history
 from flows.settings import Settings
 from flows.train_once import train_once
@@ -69,7 +69,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, Conclus
         pytest.skip("trains in a home with a SQLite file")
     folder = tmp_path_factory.mktemp("trained")
     settings = Settings(home=folder / "home", settle_seconds=0)
-    open_ledger(settings)
+    prepare_ledger(settings)
     register(settings, folder / "dataset", per_class=40)
     conclusion = train(settings)
     assert conclusion is not None
