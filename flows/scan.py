@@ -95,9 +95,20 @@ def open_scan(settings: Settings, *, flow_run_id: str | None = None) -> Iterator
         try:
             yield scan
         except BaseException as error:
-            scan.record(started_at, problem=type(error).__name__)
+            scan.record(started_at, problem=name_problem(error))
             raise
-        scan.record(started_at, problem=None)
+        scan.record(started_at, problem=find_problem(scan.counts))
+
+
+def find_problem(counts: ScanCounts) -> str | None:
+    """What a scan that came to its end found amiss, in a word; pure. One odd film is data, one in twenty is the model."""
+    wordless = counts.rejected[ReasonCode.NON_FINITE_SCORE.value]
+    return "NonFiniteScores" if wordless > 0.05 * (counts.scored + wordless) else None
+
+
+def name_problem(error: BaseException) -> str:
+    """What ended a scan, in a word: the fault's name, or `Stopped` where a person or a service manager did; pure."""
+    return type(error).__name__ if isinstance(error, Exception) else "Stopped"
 
 
 class Scan:
@@ -132,6 +143,9 @@ class Scan:
 
         Raises NoChampion, IncompatibleModel or ModelAltered before the first file is claimed.
         """
+        from xray_core.fork_server import start_fork_server
+
+        start_fork_server()  # it imports on one core while we import and load the model on another
         from xray_core.scoring import score_batches
 
         tools = self._open_tools()
@@ -309,7 +323,7 @@ class _Tools:
 def _open_tools(settings: Settings, engine: Engine, flow_run_id: str | None) -> Iterator[_Tools]:
     from flows.registered_model import open_registered
     from flows.shadow import open_shadow
-    from xray_core.decoding import open_decoder, start_fork_server
+    from xray_core.decoding import open_decoder
 
     with snapshot(engine) as session:
         champion = model_registry.champion(session)
@@ -317,7 +331,6 @@ def _open_tools(settings: Settings, engine: Engine, flow_run_id: str | None) -> 
         raise NoChampion(
             "there is no champion to score with: `xray train DATASET_DIR` or `xray models import` makes one"
         )
-    start_fork_server()  # it imports on one core while the model loads on another
     opened = open_registered(settings, champion)
     takes = opened.manifest.preprocessing
     with ExitStack() as stack:

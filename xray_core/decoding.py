@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import logging
 import signal
-import sys
-import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from itertools import count, islice
-from multiprocessing import forkserver
-from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
-from types import ModuleType
 
-from pebble import ProcessExpired, ProcessPool
+from pebble import CONSTS, ProcessExpired, ProcessPool
 
 from xray_core.decoder_process import (
     Decoded,
@@ -28,11 +23,12 @@ from xray_core.decoder_process import (
     confine_process,
     decode_chunk,
 )
+from xray_core.fork_server import DecoderContext, start_fork_server
 from xray_core.image_limits import ImageLimits
 from xray_core.radiograph import read_radiograph
 from xray_core.records import Preprocessing, ReasonCode, Refusal
 
-__all__ = ["DecodeRequest", "Decoded", "Decoder", "Undecoded", "open_decoder", "start_fork_server"]
+__all__ = ["DecodeRequest", "Decoded", "Decoder", "Undecoded", "open_decoder"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -43,6 +39,9 @@ _CHUNKS_PER_WORKER = 4
 _CHUNKS_PER_LIFE = 500
 # A pool that breaks this often without a result in between will not mend.
 _MOST_RESTARTS = 3
+
+# Pebble looks around this often, seconds, and its end waits for the next look.
+CONSTS.sleep_unit = 0.02
 
 _Chunk = tuple[DecodeRequest, ...]
 _Answer = list[Decoded | Undecoded]
@@ -70,17 +69,6 @@ def open_decoder(
         yield decoder
     finally:
         decoder.close()
-
-
-def start_fork_server() -> None:
-    """Start what the decoder processes are forked from, where it does not run yet, and do not wait for it.
-
-    It imports for a quarter of a second: called early, while the caller has imports and models of its own to load.
-    """
-    # Imported once; every worker, and every one after a crash, starts in milliseconds.
-    _DecoderContext().set_forkserver_preload([__name__, "pebble.pool.process"])
-    with _hidden_main_module():
-        forkserver.ensure_running()
 
 
 class Decoder:
@@ -196,35 +184,5 @@ def _start_pool(workers: int, memory_bytes: int) -> ProcessPool:
         max_tasks=_CHUNKS_PER_LIFE,
         initializer=confine_process,
         initargs=(memory_bytes,),
-        context=_DecoderContext(),
+        context=DecoderContext(),
     )
-
-
-class _DecoderProcess(ForkServerProcess):
-    """A process that does not import the program which started it.
-
-    multiprocessing would import the parent's main module into every worker: Prefect, say, for seconds and 100 MB.
-    What runs here is found by its own module's name, so the main module is hidden while a process starts.
-    """
-
-    def start(self) -> None:
-        with _hidden_main_module():
-            super().start()
-
-
-class _DecoderContext(ForkServerContext):
-    Process = _DecoderProcess
-
-
-_HIDING = threading.Lock()
-
-
-@contextmanager
-def _hidden_main_module() -> Iterator[None]:
-    with _HIDING:
-        main = sys.modules["__main__"]
-        sys.modules["__main__"] = ModuleType("__main__")
-        try:
-            yield
-        finally:
-            sys.modules["__main__"] = main

@@ -18,11 +18,18 @@ _ZERO_TAIL = bytes(16)
 
 @dataclass(frozen=True, slots=True)
 class PngLayout:
-    """What the chunks say. `exif` is the raw TIFF block of an eXIf chunk."""
+    """What the chunks say. `exif` is the raw TIFF block of an eXIf chunk.
+
+    `pixel_parts` are the bodies of the IDAT chunks, together one zlib stream; the first chunk is at `pixels_start`.
+    """
 
     width: int
     height: int
     bit_depth: int
+    colour_type: int
+    is_interlaced: bool
+    pixels_start: int
+    pixel_parts: tuple[memoryview, ...]
     has_trailing_data: bool
     exif: bytes | None
 
@@ -36,9 +43,9 @@ def read_png_layout(content: bytes) -> PngLayout:
     """
     header: bytes | None = None
     exif: bytes | None = None
-    whole_length = 0
+    parts: list[memoryview] = []
+    pixels_start = whole_length = 0
     for kind, body, chunk_end in _walk_chunks(content):
-        whole_length = chunk_end
         if (header is None) != (kind == b"IHDR"):
             raise _corrupt("IHDR is not its first and only header")
         if kind == b"IHDR":
@@ -47,12 +54,26 @@ def read_png_layout(content: bytes) -> PngLayout:
             raise UnreadableXray(ReasonCode.MULTI_FRAME, "an animated PNG; expected one picture")
         elif kind == b"eXIf":
             exif = bytes(body)
+        elif kind == b"IDAT":
+            pixels_start = pixels_start or whole_length
+            parts.append(body)
+        whole_length = chunk_end
     if header is None or len(header) != 13:
         raise _corrupt("no usable IHDR")
-    width, height, bit_depth = struct.unpack_from(">IIB", header)
+    width, height, bit_depth, colour_type, _, _, interlacing = struct.unpack(">IIBBBBB", header)
     if not (width and height):
         raise _corrupt(f"claims {width}x{height} pixels")
-    return PngLayout(width, height, bit_depth, has_trailing_data=whole_length < len(content), exif=exif)
+    return PngLayout(
+        width,
+        height,
+        bit_depth,
+        colour_type,
+        is_interlaced=interlacing != 0,
+        pixels_start=pixels_start,
+        pixel_parts=tuple(parts),
+        has_trailing_data=whole_length < len(content),
+        exif=exif,
+    )
 
 
 def _walk_chunks(content: bytes) -> Iterator[tuple[bytes, memoryview, int]]:

@@ -52,24 +52,25 @@ def read_radiograph(
     """Decode a file's bytes, or raise UnreadableXray with the reason code why not.
 
     `name_ending` (".png") only serves to flag a name that claims another format. With a draft size (width,
-    height) a large JPEG is decoded at a reduced scale that still is twice that size; `facts` give the stored
-    size. Call it from one thread per process: it silences the libraries' warnings, which is a process-wide switch.
+    height) a larger X-ray comes at a reduced scale that still is twice that size; `facts` give the stored size.
+    Call it from one thread per process: it silences the libraries' warnings, which is a process-wide switch.
     """
     limits.check_bytes(len(content))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        pixels, facts, patient_id = _decode(content, draft_size, limits)
-    thumbnail = _shrink(pixels)
+        image, facts, patient_id = _decode(content, draft_size, limits)
+    image = _reduce(image, draft_size)
+    thumbnail = _shrink(image)
     _check_contrast(thumbnail)
     return Radiograph(
-        pixels, _with_flags(facts, thumbnail, name_ending.lower()), _hash_differences(thumbnail), patient_id
+        np.asarray(image), _with_flags(facts, thumbnail, name_ending.lower()), _hash_differences(thumbnail), patient_id
     )
 
 
 def _decode(
     content: bytes, draft_size: tuple[int, int] | None, limits: ImageLimits
-) -> tuple[NDArray[np.uint8], ImageFacts, str | None]:
+) -> tuple[Image.Image, ImageFacts, str | None]:
     if content.startswith(PNG_SIGNATURE):
         return *read_png(content, limits), None
     if content.startswith(JPEG_SIGNATURE):
@@ -77,15 +78,22 @@ def _decode(
     if content[128:132] == b"DICM":
         from xray_core.dicom import read_dicom  # pydicom takes 0.3 s: most folders hold no DICOM
 
-        return read_dicom(content, limits)
+        pixels, facts, patient_id = read_dicom(content, limits)
+        return Image.fromarray(pixels), facts, patient_id
     if len(content) > 1 and (PNG_SIGNATURE.startswith(content) or JPEG_SIGNATURE.startswith(content)):
         raise UnreadableXray(ReasonCode.TRUNCATED, "ends inside its signature")
     raise UnreadableXray(ReasonCode.UNSUPPORTED_FORMAT, "neither PNG nor JPEG nor DICOM by its first bytes")
 
 
-def _shrink(pixels: NDArray[np.uint8]) -> Image.Image:
+def _reduce(image: Image.Image, draft_size: tuple[int, int] | None) -> Image.Image:
+    """Boxes of pixels averaged, as many as leave at least twice the draft size: all later steps then cost little."""
+    if draft_size is None:
+        return image
+    return image.reduce((max(1, image.width // (2 * draft_size[0])), max(1, image.height // (2 * draft_size[1]))))
+
+
+def _shrink(image: Image.Image) -> Image.Image:
     """A small copy, its shorter side 64 to 127 pixels, for what needs no detail."""
-    image = Image.fromarray(pixels)
     return image.reduce(max(1, min(image.size) // _THUMBNAIL_SIDE))
 
 

@@ -8,7 +8,6 @@ import zlib
 from io import BytesIO
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, JpegImagePlugin, PngImagePlugin
 
 from xray_core.errors import UnreadableXray
@@ -16,6 +15,7 @@ from xray_core.exif_orientation import read_orientation
 from xray_core.image_limits import ImageLimits
 from xray_core.jpeg_layout import JpegLayout, read_jpeg_layout
 from xray_core.png_layout import read_png_layout
+from xray_core.png_pixels import store_pixels
 from xray_core.records import FileFormat, Flag, ImageFacts, ReasonCode, ScaleRule
 
 # At DEBUG it quotes EXIF values. Nothing that a file says of a person may reach a log.
@@ -50,17 +50,17 @@ _TRANSPOSITIONS = {
 # real films' pixels; a photograph colours most of them.
 _COLOUR_SPREAD = 32
 _MOST_COLOURED = 0.10
-_COLOUR_SAMPLE = 256
+_COLOUR_SAMPLE = 128
 
 
-def read_png(content: bytes, limits: ImageLimits) -> tuple[NDArray[np.uint8], ImageFacts]:
-    """Grey levels (height, width) uint8 of a PNG, and its facts. Raises UnreadableXray."""
+def read_png(content: bytes, limits: ImageLimits) -> tuple[Image.Image, ImageFacts]:
+    """A PNG's picture in grey levels (mode L), and its facts. Raises UnreadableXray."""
     layout = read_png_layout(content)
     limits.check_shape(layout.width, layout.height)
     if layout.bit_depth == 1:
         raise UnreadableXray(ReasonCode.ONE_BIT_IMAGE, "one bit a pixel; expected grey levels")
     try:
-        image: Image.Image = PngImagePlugin.PngImageFile(BytesIO(content))
+        image: Image.Image = PngImagePlugin.PngImageFile(BytesIO(store_pixels(content, layout)))
         mode = image.mode
         _check_claim(image, layout.width, layout.height)
         image.load()
@@ -77,8 +77,8 @@ def read_png(content: bytes, limits: ImageLimits) -> tuple[NDArray[np.uint8], Im
 
 def read_jpeg(
     content: bytes, limits: ImageLimits, draft_size: tuple[int, int] | None
-) -> tuple[NDArray[np.uint8], ImageFacts]:
-    """Grey levels (height, width) uint8 of a JPEG, and its facts. Raises UnreadableXray.
+) -> tuple[Image.Image, ImageFacts]:
+    """A JPEG's picture in grey levels (mode L), and its facts. Raises UnreadableXray.
 
     With a draft size (width, height) the picture is decoded at the smallest of 1/8, 1/4, 1/2 and 1/1 that is
     at least twice that size; the facts give the stored size.
@@ -171,7 +171,7 @@ def _finish(
     rule: ScaleRule,
     flags: dict[Flag, bool],
     exif: bytes | None,
-) -> tuple[NDArray[np.uint8], ImageFacts]:
+) -> tuple[Image.Image, ImageFacts]:
     """Turn the picture upright and write down what it is; the facts give the upright size."""
     orientation = read_orientation(exif)
     transposition = _TRANSPOSITIONS.get(orientation or 1)
@@ -180,7 +180,7 @@ def _finish(
         image = image.transpose(transposition)
     width, height = size[::-1] if orientation is not None and orientation >= 5 else size
     raised = tuple(flag for flag in Flag if flags.get(flag))
-    return np.asarray(image), ImageFacts(file_format, width, height, mode, rule, raised)
+    return image, ImageFacts(file_format, width, height, mode, rule, raised)
 
 
 def _corrupt(kind: str, error: BaseException) -> UnreadableXray:
