@@ -40,6 +40,9 @@ _CHUNKS_PER_LIFE = 500
 # A pool that breaks this often without a result in between will not mend.
 _MOST_RESTARTS = 3
 
+# So often a decoder that waits looks whether its pool still stands, seconds.
+_LOOK_SECONDS = 1.0
+
 # Pebble looks around this often, seconds, and its end waits for the next look.
 CONSTS.sleep_unit = 0.02
 
@@ -98,7 +101,7 @@ class Decoder:
                 self._fill(in_hand, once_more, chunks)
                 if not in_hand:
                     return
-                for future in wait(in_hand, return_when=FIRST_COMPLETED).done:
+                for future in self._wait_for_any(in_hand):
                     answers = self._collect(future, in_hand[future], once_more, suspects)
                     del in_hand[future]
                     restarts = 0
@@ -134,6 +137,15 @@ class Decoder:
                 once_more.append(chunk)
                 raise BrokenProcessPool("the pool takes no more work") from None
             in_hand[future] = chunk
+
+    def _wait_for_any(self, in_hand: dict[Future[_Answer], _Chunk]) -> set[Future[_Answer]]:
+        """The chunks that are done. One that was given to a pool while it broke down would never be."""
+        while True:
+            done = wait(in_hand, timeout=_LOOK_SECONDS, return_when=FIRST_COMPLETED).done
+            if done:
+                return done
+            if self._pool is None or not self._pool.active:
+                raise BrokenProcessPool("the pool broke down and left a chunk behind")
 
     def _collect(self, future: Future[_Answer], chunk: _Chunk, once_more: deque[_Chunk], suspects: set[int]) -> _Answer:
         """The answers of a chunk; none, and its files to be tried alone, when it failed for the first time.

@@ -18,7 +18,7 @@ from PIL import Image
 from tests.dicom_files import dicom
 from tests.faulty_readers import read_or_fail, report_process
 from tests.hostile_files import encode, film, png
-from xray_core.decoding import Decoded, DecodeRequest, Undecoded, open_decoder
+from xray_core.decoding import Decoded, Decoder, DecodeRequest, Undecoded, open_decoder
 from xray_core.preprocessing import fit_pixels
 from xray_core.radiograph import read_radiograph
 from xray_core.records import Preprocessing, ReasonCode, Scaling
@@ -115,6 +115,20 @@ def test_killed_idle_decoders_are_replaced_and_no_file_is_blamed(tmp_path: Path)
 
     assert {type(answer) for answer in first + second} == {Decoded}
     assert len(second) == 12
+
+
+def test_a_file_that_was_given_to_a_pool_as_it_broke_down_is_decoded_by_the_next(tmp_path: Path) -> None:
+    (path,) = _write_films(tmp_path, 1)
+
+    def hand_over_and_break(decoder: Decoder) -> Iterator[DecodeRequest]:
+        yield _request(0, path)
+        assert decoder._pool is not None
+        decoder._pool.stop()  # as pebble itself does on a fault, with the request on its way
+
+    with open_decoder(SMALL, workers=1) as decoder:
+        (answer,) = decoder.decode(hand_over_and_break(decoder))
+
+    assert isinstance(answer, Decoded)
 
 
 def test_a_decoder_that_is_killed_at_work_costs_no_file(tmp_path: Path) -> None:
@@ -223,8 +237,9 @@ def test_the_processes_are_light_and_have_neither_secrets_nor_a_pen(
 
 
 _PROGRAM = """
-    import os, sys
+    import os, signal, sys
     from pathlib import Path
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job is born deaf to it
     with open(sys.argv[2], "a") as told:
         told.write(__name__ + "\\n")
     from tests.faulty_readers import read_or_fail
