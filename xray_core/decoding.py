@@ -165,13 +165,18 @@ class Decoder:
 
 
 def _split(requests: Iterator[DecodeRequest], workers: int) -> Iterator[_Chunk]:
-    """Chunks that grow from 1 to 8 files: all processes start at once, and a long run pays little per file."""
+    """Chunks that grow from 1 to 8 files and shrink at the end: all processes start, and stop, at one time.
+
+    A few requests are taken ahead, so that the end is seen coming.
+    """
+    shares = 2 * workers
+    ahead = deque(islice(requests, shares * _LARGEST_CHUNK))
     for number in count():
-        size = min(_LARGEST_CHUNK, 1 + number // workers)
-        chunk = tuple(islice(requests, size))
-        if not chunk:
+        if not ahead:
             return
-        yield chunk
+        size = min(_LARGEST_CHUNK, 1 + number // workers, max(1, len(ahead) // shares))
+        yield tuple(ahead.popleft() for _ in range(size))
+        ahead.extend(islice(requests, size))
 
 
 def _explain(failure: BaseException, timeout_seconds: float) -> Refusal:

@@ -18,7 +18,7 @@ from PIL import Image
 from tests.dicom_files import dicom
 from tests.faulty_readers import read_or_fail, report_process
 from tests.hostile_files import encode, film, png
-from xray_core.decoding import Decoded, Decoder, DecodeRequest, Undecoded, open_decoder
+from xray_core.decoding import Decoded, DecodeRequest, Undecoded, open_decoder
 from xray_core.preprocessing import fit_pixels
 from xray_core.radiograph import read_radiograph
 from xray_core.records import Preprocessing, ReasonCode, Scaling
@@ -117,18 +117,18 @@ def test_killed_idle_decoders_are_replaced_and_no_file_is_blamed(tmp_path: Path)
     assert len(second) == 12
 
 
-def test_a_file_that_was_given_to_a_pool_as_it_broke_down_is_decoded_by_the_next(tmp_path: Path) -> None:
-    (path,) = _write_films(tmp_path, 1)
-
-    def hand_over_and_break(decoder: Decoder) -> Iterator[DecodeRequest]:
-        yield _request(0, path)
-        assert decoder._pool is not None
-        decoder._pool.stop()  # as pebble itself does on a fault, with the request on its way
+def test_files_that_a_pool_leaves_behind_as_it_breaks_down_are_decoded_by_the_next(tmp_path: Path) -> None:
+    path = tmp_path / "large.png"
+    path.write_bytes(encode(Image.fromarray(film()).resize((3000, 3000)), "PNG"))
 
     with open_decoder(SMALL, workers=1) as decoder:
-        (answer,) = decoder.decode(hand_over_and_break(decoder))
+        answers = decoder.decode(_request(key, path) for key in range(4))
+        first = next(answers)
+        assert decoder._pool is not None
+        decoder._pool.stop()  # as pebble itself does on a fault, with the other three in hand
+        rest = list(answers)
 
-    assert isinstance(answer, Decoded)
+    assert sorted(answer.key for answer in [first, *rest] if isinstance(answer, Decoded)) == [0, 1, 2, 3]
 
 
 def test_a_decoder_that_is_killed_at_work_costs_no_file(tmp_path: Path) -> None:
