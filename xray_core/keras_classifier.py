@@ -27,7 +27,7 @@ _BATCH = 32
 # What a damaged or hostile file was seen to make Keras raise.
 _LOADING_FAILURES = (
     *(ValueError, TypeError, KeyError, IndexError, OSError, AttributeError, ImportError, RuntimeError, EOFError),
-    *(UserWarning, zipfile.BadZipFile, tf.errors.OpError),
+    *(UserWarning, zipfile.BadZipFile),
 )
 
 
@@ -83,7 +83,7 @@ def load_untrusted_keras(path: Path) -> keras.Model:
             return keras.saving.load_model(path, safe_mode=True, compile=False)
     except (MemoryError, tf.errors.ResourceExhaustedError) as error:
         raise IncompatibleModel("Keras cannot load it: it needs more memory than there is for it") from error
-    except _LOADING_FAILURES as error:
+    except (*_LOADING_FAILURES, tf.errors.OpError) as error:
         reason = " ".join(str(error).split()).partition(". ")[0][:300]
         raise IncompatibleModel(f"Keras cannot load it: {type(error).__name__}: {reason}") from error
 

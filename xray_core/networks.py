@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from xray_core.errors import RefusedInput
 from xray_core.quiet_keras import keras
@@ -22,10 +21,11 @@ _DEFAULTS: Final = {
     Architecture.XCEPTION: (299, Scaling.MINUS_ONE_TO_ONE),
 }
 
-_BASES: Final[dict[Architecture, Callable[..., Any]]] = {
-    Architecture.VGG16: keras.applications.VGG16,
-    Architecture.RESNET50: keras.applications.ResNet50,
-    Architecture.XCEPTION: keras.applications.Xception,
+# By name, for Keras is not there yet.
+_BASES: Final = {
+    Architecture.VGG16: "VGG16",
+    Architecture.RESNET50: "ResNet50",
+    Architecture.XCEPTION: "Xception",
 }
 
 
@@ -92,7 +92,8 @@ def _build_seed_cnn(height: int, width: int) -> keras.Model:
 def _build_on_base(
     architecture: Architecture, height: int, width: int, weights: Path | None, *, trainable_base: bool
 ) -> keras.Model:
-    base = _BASES[architecture](weights=None, include_top=False, input_shape=(height, width, 3))
+    build = getattr(keras.applications, _BASES[architecture])
+    base = build(weights=None, include_top=False, input_shape=(height, width, 3))
     _load_weights(base, architecture, weights)
     base.trainable = trainable_base
     if weights is None and not trainable_base:
@@ -117,7 +118,7 @@ def _check_weights_file(architecture: Architecture, weights: Path) -> None:
 def _how_to_make(architecture: Architecture) -> str:
     if architecture is Architecture.SEED_CNN:
         return ""
-    name = _BASES[architecture].__name__
+    name = _BASES[architecture]
     return f" (elsewhere: keras.applications.{name}(include_top=False).save_weights('{architecture.value}.weights.h5'))"
 
 

@@ -82,7 +82,7 @@ def predict_by_patient(
         model = (
             make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=2000))
             if linear
-            else RandomForestClassifier(100, min_samples_leaf=3, max_features=None, random_state=seed)
+            else RandomForestClassifier(50, min_samples_leaf=3, max_features=None, random_state=seed)
         )
         scores[judge] = model.fit(features[learn], is_true[learn]).predict_proba(features[judge])[:, 1]
     return scores
