@@ -65,15 +65,31 @@ def snapshot(engine: Engine) -> Iterator[Session]:
 
 
 def check_schema(engine: Engine) -> None:
-    """Raise SchemaOutOfDate, naming both revisions, unless the newest migration has been applied here."""
+    """Raise SchemaOutOfDate, naming both revisions and what to do, unless the newest migration has been applied."""
     with engine.connect() as connection:
-        found = None
-        if connection.dialect.has_table(connection, "alembic_version"):
-            found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+        found = read_revision(connection)
     if found != HEAD:
+        refuse_newer_revision(engine, found)
         raise SchemaOutOfDate(
             f"{engine.url.render_as_string()}: the database is at revision {found or 'none (it is empty)'}; this "
-            f"version of the service needs {HEAD}: stop the service, `xray backup`, then `xray doctor --migrate`"
+            f"version of the service needs {HEAD}: stop the service, `xray backup DIR`, then `xray doctor --migrate`"
+        )
+
+
+def read_revision(connection: Connection) -> str | None:
+    """The migration that was applied last; None in an empty database."""
+    if not connection.dialect.has_table(connection, "alembic_version"):
+        return None
+    found: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    return found
+
+
+def refuse_newer_revision(engine: Engine, found: str | None) -> None:
+    """Raise SchemaOutOfDate for a database that a newer version made; revisions are numbers of four digits."""
+    if found is not None and found > HEAD:
+        raise SchemaOutOfDate(
+            f"{engine.url.render_as_string()}: the database is at revision {found}; this version of the service "
+            f"knows nothing beyond {HEAD}: install the newer version again, or `xray restore` a backup of before"
         )
 
 

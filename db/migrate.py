@@ -8,17 +8,19 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Engine
 
-from db.engine import take_turn, writing
+from db.engine import read_revision, refuse_newer_revision, take_turn, writing
 
 
 def migrate(engine: Engine) -> None:
     """Bring the database to the newest revision, in one transaction: a kill leaves the old one or the new one.
 
-    Two that start together take turns, and the second finds nothing to do.
+    Two that start together take turns, and the second finds nothing to do. Raises SchemaOutOfDate where a
+    newer version has been at work.
     """
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
     with writing(engine).begin() as connection:
         take_turn(connection)
+        refuse_newer_revision(engine, read_revision(connection))
         config.attributes["connection"] = connection
         command.upgrade(config, "head")

@@ -13,6 +13,7 @@ import typer
 from sqlalchemy.exc import OperationalError
 
 from flows.settings import Settings, read_settings
+from flows.termination import STOPPED_EXIT_CODE, STOPPED_SENTENCE, Stopped, stopping_on_sigterm, unbroken
 from xray_core.errors import PersonNeeded, RefusedInput
 from xray_core.records import RESEARCH_USE
 
@@ -49,6 +50,8 @@ def main() -> None:
         sys.exit(fail(_describe_database_error(error), code=1))
     except KeyboardInterrupt:
         sys.exit(fail("interrupted; nothing is half done", code=130))
+    except Stopped:
+        sys.exit(fail(STOPPED_SENTENCE, code=STOPPED_EXIT_CODE))
 
 
 @app.command()
@@ -63,10 +66,12 @@ def scan(as_json: Json = False) -> None:
     from flows.progress import show_progress
     from flows.scan import open_scan
 
-    settings = prepare()
-    with open_scan(settings) as one_scan, show_progress("scoring", unit="X-rays") as advance:
-        for files in one_scan.find_batches():
-            one_scan.score(files, on_progress=advance)
+    with stopping_on_sigterm():
+        with unbroken():
+            settings = prepare()
+        with open_scan(settings) as one_scan, show_progress("scoring", unit="X-rays") as advance:
+            for files in one_scan.find_batches():
+                one_scan.score(files, on_progress=advance)
     counts = one_scan.counts
     if as_json:
         print_json(
@@ -329,12 +334,14 @@ def fail(sentence: str, *, code: int) -> int:
 
 
 def _print_export(settings: Settings, summary: Any, as_json: bool) -> None:
-    from flows.champion_standing import read_caution
+    from flows.champion_standing import read_caution, read_predictive_values
 
     if as_json:
         print_json({"path": str(summary.path), "rows": summary.rows, "sha256": summary.sha256})
     else:
         typer.echo(f"{summary.rows} rows in {summary.path}. {RESEARCH_USE}")
+        if worth := read_predictive_values(settings):
+            typer.echo(worth)
         if caution := read_caution(settings):
             typer.echo(caution)
 

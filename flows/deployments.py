@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from prefect.client.orchestration import get_client
@@ -13,6 +13,7 @@ from prefect.client.schemas.objects import StateType
 from prefect.events.actions import ChangeFlowRunState
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 
+from flows.dead_runs import bury_dead_runs
 from flows.service import POOL
 from flows.settings import CHECKOUT
 
@@ -25,6 +26,7 @@ def deploy() -> None:
     prefect = Path(sys.executable).with_name("prefect")
     subprocess.run([str(prefect), "--no-prompt", "deploy", "--all"], cwd=CHECKOUT, check=True)
     _watch_for_zombies()
+    bury_dead_runs(datetime.now(UTC))  # of a service that was killed: no worker is up yet
 
 
 def _create_pool() -> None:

@@ -32,14 +32,18 @@ class Finding:
     fix: str | None = None
 
 
-def examine(settings: Settings) -> list[Finding]:
-    """Look at everything; changes nothing, and works where there is no home yet."""
+def examine(settings: Settings, *, mounts: Path = Path("/proc/mounts")) -> list[Finding]:
+    """Look at everything; changes nothing, and works where there is no home yet.
+
+    `mounts` is the system's list of mounted file systems; where there is none, nobody tells of network shares.
+    """
     return [
         *_check_python(),
         *_check_pins(),
         *_check_environment(),
         *_check_home(settings),
-        *_check_disk(settings),
+        *_check_files(settings),
+        *_check_disk(settings, mounts),
         *_check_database(settings),
     ]
 
@@ -76,6 +80,8 @@ def _check_environment() -> Iterator[Finding]:
         )
     if os.environ.get("PREFECT_SERVER_ANALYTICS_ENABLED", "").lower() in ("1", "true"):
         yield Finding("Prefect's analytics are switched on", "unset PREFECT_SERVER_ANALYTICS_ENABLED")
+    if os.environ.get("DO_NOT_TRACK", "1").lower() in ("0", "false", ""):
+        yield Finding("DO_NOT_TRACK is off: Prefect's client may tell others of its use", "unset DO_NOT_TRACK")
 
 
 def _check_home(settings: Settings) -> Iterator[Finding]:
@@ -98,14 +104,24 @@ def _check_mode(path: Path, allowed: int) -> Finding:
     return Finding(what, f"chmod {allowed:o} {path}" if mode & ~allowed else None)
 
 
-def _check_disk(settings: Settings) -> Iterator[Finding]:
+def _check_files(settings: Settings) -> Iterator[Finding]:
+    """What lies in our folders, but for the X-rays: their modes are the senders' business."""
+    folders = (settings.labels_dir, settings.exports_dir, settings.models_dir)
+    for folder in (*folders, settings.home / "run", settings.home / "prefect"):
+        files = (path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+        open_to_others = sum(bool(path.stat().st_mode & 0o077) for path in files)
+        if open_to_others:
+            yield Finding(f"{open_to_others} files below {folder} can be read by others", f"chmod -R go= {folder}")
+
+
+def _check_disk(settings: Settings, mounts: Path) -> Iterator[Finding]:
     place = settings.home if settings.home.exists() else settings.home.parent
     if not place.exists():
         return
     free = shutil.disk_usage(place).free // 2**20
     fix = f"free some space: intake pauses below {settings.min_free_mib} MiB" if free < settings.min_free_mib else None
     yield Finding(f"{free} MiB free on the disk of the home", fix)
-    kind = _file_system(place)
+    kind = _file_system(place, mounts)
     remote = kind in ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs")
     if remote and settings.url.startswith("sqlite"):
         yield Finding(
@@ -114,9 +130,8 @@ def _check_disk(settings: Settings) -> Iterator[Finding]:
         )
 
 
-def _file_system(place: Path) -> str:
+def _file_system(place: Path, mounts: Path) -> str:
     """The kind of file system that holds a path, by the longest mount point above it; empty where nobody tells."""
-    mounts = Path("/proc/mounts")
     if not mounts.exists():
         return ""
     rows = [line.split() for line in mounts.read_text().splitlines()]
@@ -138,7 +153,8 @@ def _check_database(settings: Settings) -> Iterator[Finding]:
         check_schema(engine)
         yield Finding(f"database {shown} (SQLite {sqlite3.sqlite_version})")
     except SchemaOutOfDate as error:
-        yield Finding(str(error), "stop the service, `xray backup DIR`, then `xray doctor --migrate`")
+        what, _, fix = str(error).rpartition(": ")
+        yield Finding(what, fix)
     except OperationalError as error:
         yield Finding(f"database {shown} does not answer: {type(error.orig).__name__}", "start it, or mend its URL")
     finally:

@@ -22,6 +22,7 @@ from flows.home import check_free_space, pseudonym, read_site_key
 from flows.ledger import open_ledger
 from flows.scanner_lock import hold_scanner_lock, is_scanner_alive
 from flows.settings import Settings
+from flows.termination import unbroken
 from xray_core.errors import NoChampion
 from xray_core.intake import find_files, is_settled, look_again, plan_retry, refuse_by_kind, sign_file
 from xray_core.records import (
@@ -87,7 +88,8 @@ def open_scan(settings: Settings, *, flow_run_id: str | None = None) -> Iterator
     decoders start with the first file: a scan that finds nothing pays for neither.
     """
     with ExitStack() as stack:
-        engine = stack.enter_context(open_ledger(settings))
+        with unbroken():
+            engine = stack.enter_context(open_ledger(settings))
         check_free_space(settings)
         scanner = stack.enter_context(hold_scanner_lock(settings.home / "run"))
         scan = Scan(settings, engine, scanner, flow_run_id, stack)
@@ -101,14 +103,22 @@ def open_scan(settings: Settings, *, flow_run_id: str | None = None) -> Iterator
 
 
 def find_problem(counts: ScanCounts) -> str | None:
-    """What a scan that came to its end found amiss, in a word; pure. One odd film is data, one in twenty is the model."""
+    """What a scan that came to its end found amiss, in a word; pure. One odd film is data, one in twenty the model."""
     wordless = counts.rejected[ReasonCode.NON_FINITE_SCORE.value]
     return "NonFiniteScores" if wordless > 0.05 * (counts.scored + wordless) else None
 
 
 def name_problem(error: BaseException) -> str:
-    """What ended a scan, in a word: the fault's name, or `Stopped` where a person or a service manager did; pure."""
-    return type(error).__name__ if isinstance(error, Exception) else "Stopped"
+    """What ended a scan, in a word; pure: the fault's name, or `Stopped` where a person or a service manager did.
+
+    A library that was interrupted may have turned the stop into an error of its own: the stop is then behind it.
+    """
+    behind: BaseException | None = error
+    while behind is not None:
+        if not isinstance(behind, Exception):
+            return "Stopped"
+        behind = behind.__cause__ or behind.__context__
+    return type(error).__name__
 
 
 class Scan:
@@ -163,7 +173,7 @@ class Scan:
 
     def record(self, started_at: datetime, *, problem: str | None) -> None:
         """Write this scan's line for `xray status`."""
-        with transaction(self._engine) as session:
+        with unbroken(), transaction(self._engine) as session:
             scans.record_scan(
                 session,
                 started_at=started_at,
@@ -182,12 +192,12 @@ class Scan:
                 fresh.append(seen)
 
     def _read_known(self) -> array[int]:
-        with snapshot(self._engine) as session:
+        with unbroken(), snapshot(self._engine) as session:
             return incoming_files.decided_signatures(session, datetime.now(UTC))
 
     def _claim(self, files: list[FileSeen]) -> list[ClaimedFile]:
         signed = [(seen, sign_file(seen.name, seen.size, seen.mtime_ns)) for seen in files]
-        with transaction(self._engine) as session:
+        with unbroken(), transaction(self._engine) as session:
             return incoming_files.claim_files(
                 session,
                 signed,
@@ -212,11 +222,11 @@ class Scan:
     def _close_vanished(self) -> None:
         """Files that should have been looked at long ago and are not there any more are rejected as GONE."""
         before = datetime.now(UTC) - timedelta(hours=self._settings.defer_hours)
-        with snapshot(self._engine) as session:
+        with unbroken(), snapshot(self._engine) as session:
             overdue = incoming_files.find_overdue(session, before=before)
         gone = [file_id for file_id, name in overdue if not os.path.lexists(self._path_of(name))]
         if gone:
-            with transaction(self._engine) as session:
+            with unbroken(), transaction(self._engine) as session:
                 incoming_files.mark_gone(session, gone, now=datetime.now(UTC))
             self.counts.rejected[ReasonCode.GONE.value] += len(gone)
 
@@ -248,9 +258,10 @@ class Scan:
             fresh = [item.decoded for item in batch if isinstance(item, Scored) and item.probability is not None]
             tools.shadow.score([(decoded, _to_request(claims[decoded.key])) for decoded in fresh])
         if self._settings.archive_dir is not None:
-            archive_files(
-                self._settings, self._engine, [(claims[file.read.file_id].seen, file.read) for file in scored]
-            )
+            with unbroken():
+                archive_files(
+                    self._settings, self._engine, [(claims[file.read.file_id].seen, file.read) for file in scored]
+                )
         for item in batch:
             del claims[item.decoded.key if isinstance(item, Scored) else item.key]
 
@@ -268,22 +279,23 @@ class Scan:
         """The one transaction of a batch, and the counts of what it wrote."""
         if not scored and not refused:
             return
-        with transaction(self._engine) as session:
-            incoming_files.record_batch(
-                session,
-                scored=scored,
-                refused=refused,
-                scanner=self._scanner,
-                model_id=tools.model_id if tools else None,
-                preprocessing_version=tools.opened.manifest.preprocessing.version if tools else None,
-                incoming_dir=str(self._settings.incoming_dir),
-                flow_run_id=self._flow_run_id,
-                now=datetime.now(UTC),
-            )
-        self.counts.outcomes.update(file.outcome.value for file in scored if file.outcome)
-        self.counts.known += sum(file.outcome is None for file in scored)
-        self.counts.rejected.update(file.refusal.reason.value for file in refused if file.retry_at is None)
-        self.counts.deferred.update(file.refusal.reason.value for file in refused if file.retry_at is not None)
+        with unbroken():  # what is committed is also counted
+            with transaction(self._engine) as session:
+                incoming_files.record_batch(
+                    session,
+                    scored=scored,
+                    refused=refused,
+                    scanner=self._scanner,
+                    model_id=tools.model_id if tools else None,
+                    preprocessing_version=tools.opened.manifest.preprocessing.version if tools else None,
+                    incoming_dir=str(self._settings.incoming_dir),
+                    flow_run_id=self._flow_run_id,
+                    now=datetime.now(UTC),
+                )
+            self.counts.outcomes.update(file.outcome.value for file in scored if file.outcome)
+            self.counts.known += sum(file.outcome is None for file in scored)
+            self.counts.rejected.update(file.refusal.reason.value for file in refused if file.retry_at is None)
+            self.counts.deferred.update(file.refusal.reason.value for file in refused if file.retry_at is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,7 +311,7 @@ class _Tools:
 
     def find_scored(self, sha256s: Iterable[str]) -> set[str]:
         """Which of these X-rays the champion has scored before."""
-        with snapshot(self.engine) as session:
+        with unbroken(), snapshot(self.engine) as session:
             return incoming_files.find_scored(
                 session, list(sha256s), self.model_id, self.opened.manifest.preprocessing.version
             )
@@ -325,7 +337,7 @@ def _open_tools(settings: Settings, engine: Engine, flow_run_id: str | None) -> 
     from flows.shadow import open_shadow
     from xray_core.decoding import open_decoder
 
-    with snapshot(engine) as session:
+    with unbroken(), snapshot(engine) as session:
         champion = model_registry.champion(session)
     if champion is None:
         raise NoChampion(

@@ -15,12 +15,14 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from flows.settings import CHECKOUT, Settings
 from xray_core.errors import PersonNeeded, RefusedInput
 
 POOL = "xray-pool"
+WORKER = "xray-worker"
 _PREFECT = str(Path(sys.executable).with_name("prefect"))
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _START_SECONDS = 180
@@ -111,12 +113,16 @@ def child_environment(settings: Settings, address: Address) -> dict[str, str]:
 class Child:
     """One process of the service: started, watched, started again, stopped."""
 
-    def __init__(self, name: str, command: list[str], settings: Settings, address: Address) -> None:
+    def __init__(
+        self, name: str, command: list[str], settings: Settings, address: Address, *, aftermath: str | None = None
+    ) -> None:
         self.name = name
         self.log = settings.home / "run" / f"{name}.log"
         self._command = command
+        self._aftermath = aftermath
         self._environment = child_environment(settings, address)
         self._process: subprocess.Popen[bytes] | None = None
+        self._tidying: subprocess.Popen[bytes] | None = None
 
     @contextmanager
     def running(self) -> Iterator[Child]:
@@ -129,10 +135,19 @@ class Child:
 
     def start(self) -> None:
         """Start the process with its output in its log, in a group of its own: Ctrl-C is ours to pass on."""
+        self._process = self._spawn(self._command)
+
+    def restart(self, died_at: datetime) -> None:
+        """Start it again and, beside it, the module that tidies up after the one that died at that time."""
+        self.start()
+        if self._aftermath is not None:
+            self._tidying = self._spawn([sys.executable, "-m", self._aftermath, died_at.isoformat()])
+
+    def _spawn(self, command: list[str]) -> subprocess.Popen[bytes]:
         bound = [sys.executable, "-m", "flows.die_with_parent", str(os.getpid())]
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                bound + self._command,
+            return subprocess.Popen(
+                bound + command,
                 cwd=CHECKOUT,
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
@@ -150,6 +165,8 @@ class Child:
     @property
     def exit_code(self) -> int | None:
         """None while it runs."""
+        if self._tidying is not None:
+            self._tidying.poll()  # or it would stay a zombie
         return self._process.poll() if self._process else None
 
     def stop(self) -> None:
@@ -170,8 +187,8 @@ def _server(settings: Settings, address: Address) -> Child:
 
 
 def _worker(settings: Settings, address: Address) -> Child:
-    command = [_PREFECT, "worker", "start", "--pool", POOL, "--type", "process", "--name", "xray-worker"]
-    return Child("worker", command, settings, address)
+    command = [_PREFECT, "worker", "start", "--pool", POOL, "--type", "process", "--name", WORKER]
+    return Child("worker", command, settings, address, aftermath="flows.dead_runs")
 
 
 def _supervise(children: list[Child], stop: threading.Event, say: Callable[[str], None]) -> None:
@@ -179,9 +196,10 @@ def _supervise(children: list[Child], stop: threading.Event, say: Callable[[str]
     while not stop.wait(1):
         for child in children:
             if child.exit_code is not None:
+                died_at = datetime.now(UTC)
                 say(f"the {child.name} ended with exit code {child.exit_code}; starting it again (log: {child.log})")
                 stop.wait(_RESTART_PAUSE_SECONDS)
-                child.start()
+                child.restart(died_at)
 
 
 def _refuse_taken_port(address: Address) -> None:

@@ -15,6 +15,7 @@ from db import model_registry, results, xrays
 from db.engine import snapshot, transaction
 from flows.registered_model import open_registered, say_outcome
 from flows.settings import Settings
+from flows.termination import unbroken
 from xray_core.decoding import Decoded, Decoder, DecodeRequest, open_decoder
 from xray_core.errors import IncompatibleModel
 from xray_core.model_folder import OpenModel
@@ -54,7 +55,7 @@ class Shadow:
             for item, probability, oddity in zip(fitted, probabilities, oddities, strict=True)
             if 0 <= probability <= 1
         ]
-        with transaction(self.engine) as session:
+        with unbroken(), transaction(self.engine) as session:
             ids = xrays.read_ids(session, [file.read.sha256 for file in files])
             results.add_results(
                 session,
@@ -84,7 +85,7 @@ def open_shadow(
 
     A shadow never stops the scan: what is wrong with it goes into the log.
     """
-    with snapshot(engine) as session:
+    with unbroken(), snapshot(engine) as session:
         candidates = model_registry.list_models(session, stage=Stage.CANDIDATE)
     if not candidates:
         yield None

@@ -53,6 +53,15 @@ def settings(tmp_path: Path, template: Settings, monkeypatch: pytest.MonkeyPatch
         yield Settings(home=home, database_url=url, settle_seconds=0)
 
 
+@pytest.fixture(scope="module")
+def shared_settings(tmp_path_factory: pytest.TempPathFactory, template: Settings) -> Iterator[Settings]:
+    """Such a home for all tests of a module, where starting a service for each would take too long."""
+    home = tmp_path_factory.mktemp("shared") / "home"
+    shutil.copytree(template.home, home)
+    with own_database(_database_of(template)) as url:
+        yield Settings(home=home, database_url=url, settle_seconds=0)
+
+
 @pytest.fixture
 def empty_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
     """A fresh home without a champion."""

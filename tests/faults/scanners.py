@@ -47,12 +47,16 @@ def start_program(task: str, *arguments: str, said: Path) -> subprocess.Popen[by
     return program
 
 
-def start(module: str, *arguments: str, said: Path = Path(os.devnull)) -> subprocess.Popen[bytes]:
+def start(
+    module: str, *arguments: str, said: Path = Path(os.devnull), own_group: bool = False
+) -> subprocess.Popen[bytes]:
     """A module of ours as a process that dies with this one, its words in a file."""
     bound = [sys.executable, "-m", "flows.die_with_parent", str(os.getpid()), sys.executable, "-m", module]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     with said.open("wb") as file:
-        return subprocess.Popen([*bound, *arguments], env=environment, stdout=file, stderr=file)
+        return subprocess.Popen(
+            [*bound, *arguments], env=environment, stdout=file, stderr=file, start_new_session=own_group
+        )
 
 
 def kill_after(process: subprocess.Popen[bytes], seconds: float) -> bool:

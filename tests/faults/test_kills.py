@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -18,6 +20,7 @@ from flows.home import read_site_key
 from flows.ledger import prepare_ledger
 from flows.models import list_models
 from flows.settings import Settings
+from flows.status import read_status
 from flows.training import open_training
 from flows.verification import find_breach
 from tests.faults.programs import register_twin
@@ -36,6 +39,8 @@ from tests.faults.scanners import (
 from tests.flows.test_scan import scan
 from xray_core.records import FileState, Stage, TrainingState
 from xray_core.sample_xrays import write_sample_set
+
+STOPPED = "xray: stopped; what was written is whole, the rest is done by the next scan"
 
 
 @pytest.mark.timeout(600)
@@ -123,16 +128,86 @@ def test_killed_decoders_cost_no_file(settings: Settings) -> None:
     assert_all_scored_once(settings)
 
 
-def test_a_scan_that_is_told_to_end_does_so_within_ten_seconds_and_leaves_no_partial_row(settings: Settings) -> None:
+@pytest.mark.parametrize("send", [os.kill, os.killpg])
+def test_a_scan_that_is_told_to_end_says_so_within_ten_seconds_and_the_next_one_finishes(
+    settings: Settings, tmp_path: Path, send: Callable[[int, int], None]
+) -> None:
+    """A service manager tells the process alone, or its decoders with it."""
     drop_many(settings.incoming_dir, 1500)
-    scanner = start_scan()
+    said = tmp_path / "said.txt"
+    scanner = start("flows", "scan", said=said, own_group=True)
     wait_until(lambda: FileState.SCORED in read_states(settings).values(), seconds=30)
+    family = psutil.Process(scanner.pid).children(recursive=True)
+
+    send(scanner.pid, signal.SIGTERM)
+    told_at = time.monotonic()
+    code = scanner.wait(30)
+
+    assert time.monotonic() - told_at < 10
+    assert code == 143, said.read_text()
+    assert said.read_text().splitlines() == [STOPPED]
+    wait_until(lambda: not any(is_alive(child) for child in family), seconds=10)
+    written = read_states(settings)
+    assert FileState.NEW in written.values()  # claimed, and not finished
+    assert set(written.values()) == {FileState.NEW, FileState.SCORED}
+    assert find_breach(settings)[0] is None
+    assert "problem: Stopped" in " ".join(read_status(settings).lines())
+    scan(settings)
+    assert_all_scored_once(settings)
+    assert "last scan: " in " ".join(read_status(settings).lines())
+    assert "Stopped" not in " ".join(read_status(settings).lines())
+
+
+def test_a_scan_may_be_told_to_end_at_any_moment(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the middle of a statement, say: a database driver that is interrupted there speaks of a lost connection."""
+    monkeypatch.setenv("XRAY_BATCH_SIZE", "2")
+    chance = random.Random(10)
+    codes: list[int] = []
+
+    for cycle in range(8):
+        drop_many(settings.incoming_dir, 150, seed=cycle)
+        locks = set((settings.home / "run").glob("*.lock"))
+        said = tmp_path / f"said-{cycle}.txt"
+        scanner = start("flows", "scan", said=said)
+        wait_until(lambda: set((settings.home / "run").glob("*.lock")) - locks, seconds=60)  # noqa: B023
+        time.sleep(chance.uniform(0, 1.2))
+        scanner.send_signal(signal.SIGTERM)
+        codes.append(scanner.wait(10))
+        first, _, more = said.read_text().partition("\n")
+        assert codes[-1] in (143, 0), said.read_text()
+        assert codes[-1] == 0 or first == STOPPED
+        # A decoder that was just being born may complain of it; we and our database have nothing to add.
+        assert codes[-1] == 0 or not more or "multiprocessing/forkserver.py" in more
+        assert not any(word in more for word in ("sqlalchemy", "/flows/", "/db/"))
+        assert find_breach(settings)[0] is None
+
+    assert codes.count(143) >= 4
+    scan(settings)
+    assert_all_scored_once(settings)
+
+
+def test_a_scan_that_is_told_to_end_while_it_waits_for_the_database_does_not_wait_for_it(
+    settings: Settings, tmp_path: Path
+) -> None:
+    drop_many(settings.incoming_dir, 20)
+    holder = start_program("hold_database", "60", said=tmp_path / "held.txt")
+    said = tmp_path / "said.txt"
+    scanner = start("flows", "scan", said=said)
+    wait_until(lambda: list((settings.home / "run").glob("*.lock")), seconds=60)
+    time.sleep(1)  # for the claim, which cannot be had
+    assert scanner.poll() is None
 
     scanner.send_signal(signal.SIGTERM)
+    told_at = time.monotonic()
+    code = scanner.wait(30)
 
-    scanner.wait(10)
-    assert len(scored_contents(settings)) < 1500
-    assert find_breach(settings)[0] is None
+    assert time.monotonic() - told_at < 10
+    assert code == 143
+    assert said.read_text().splitlines() == [STOPPED]
+    holder.kill()
+    holder.wait()
     scan(settings)
     assert_all_scored_once(settings)
 

@@ -6,12 +6,14 @@ import hashlib
 import os
 import random
 import shutil
+import statistics
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import psutil
@@ -22,10 +24,19 @@ from flows.exports import write_export
 from flows.settings import Settings
 from flows.verification import find_breach
 from tests.faults.arrivals import WRITERS, draw_file
-from tests.faults.scanners import hash_files, kill_after, read_states, scored_contents, start, start_scan
+from tests.faults.scanners import (
+    hash_files,
+    kill_after,
+    read_states,
+    scored_contents,
+    start,
+    start_scan,
+    start_working_scan,
+)
 from tests.faults.test_arrivals import wait_for_retries
+from tests.faults.test_kills import read_training
 from tests.flows.test_scan import scan
-from xray_core.records import FileState
+from xray_core.records import FileState, TrainingState
 from xray_core.sample_xrays import write_sample_set
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(0)]
@@ -35,6 +46,15 @@ _SCAN_SECONDS = 1.0
 _KILL_SECONDS = 30.0
 _EXPORT_SECONDS = 5.0
 _BACKUP_SECONDS = 60.0
+_SAMPLE_SECONDS = 2.0
+
+
+class Sample(NamedTuple):
+    """One look at a process: seconds since the start, resident MiB, open files."""
+
+    seconds: float
+    mib: float
+    files: int
 
 
 class Soak:
@@ -43,24 +63,25 @@ class Soak:
     def __init__(self, settings: Settings, work: Path) -> None:
         self.settings = settings
         self.counts: Counter[str] = Counter()
-        self.scanner_mib: list[int] = []
-        self.own_mib: list[int] = []
+        self.scanner_mib: list[float] = []
+        self.samples: list[Sample] = []
         self._work = work
         self._stop = threading.Event()
         self._chance = random.Random(11)
         self._rng = np.random.default_rng(11)
         self._writing: list[Future[None]] = []
-        self._killed_at = time.monotonic()
+        self._started_at = self._killed_at = time.monotonic()
         self._rows = 0
 
     def run(self, seconds: float) -> None:
         """All of it for so long; the first thing that goes wrong ends it and is raised."""
-        with ThreadPoolExecutor(16) as self._writers, ThreadPoolExecutor(5) as pool:
+        with ThreadPoolExecutor(16) as self._writers, ThreadPoolExecutor(6) as pool:
             repeated = {
                 self.send: _ARRIVAL_SECONDS,
                 self.scan: _SCAN_SECONDS,
                 self.export: _EXPORT_SECONDS,
                 self.back_up: _BACKUP_SECONDS,
+                self.sample: _SAMPLE_SECONDS,
             }
             tasks = [pool.submit(self._repeat, work, every) for work, every in repeated.items()]
             tasks.append(pool.submit(self._train_once, seconds / 4))
@@ -80,13 +101,14 @@ class Soak:
         self.counts["arrivals"] += 1
 
     def scan(self) -> None:
-        """One scan in a process of its own; every half minute it is killed somewhere on its way."""
-        scanner = start_scan()
+        """One scan in a process of its own; every half minute one that is at work is killed."""
         if time.monotonic() - self._killed_at > _KILL_SECONDS:
-            self.counts["kills"] += kill_after(scanner, self._chance.uniform(0.3, 2.5))
-            self._killed_at = time.monotonic()
+            if kill_after(start_working_scan(self.settings), self._chance.uniform(0, 0.8)):
+                self.counts["kills"] += 1
+                self._killed_at = time.monotonic()
             return
-        largest = 0
+        scanner = start_scan()
+        largest = 0.0
         while scanner.poll() is None:
             largest = max(largest, _resident_mib(scanner.pid))
             time.sleep(0.05)
@@ -111,11 +133,18 @@ class Soak:
         assert find_breach(self.settings)[0] is None
         shutil.rmtree(self._work / "backup")
         shutil.rmtree(restored.home)
-        self.own_mib.append(_resident_mib(os.getpid()))
         self.counts["backups restored and verified"] += 1
 
+    def sample(self) -> None:
+        """What this process, in which exports and backups go on and on, holds of memory and of open files."""
+        process = psutil.Process()
+        seconds = time.monotonic() - self._started_at
+        self.samples.append(Sample(seconds, _resident_mib(process.pid), process.num_fds()))
+
     def _train_once(self, after: float) -> None:
-        self._stop.wait(after)
+        """A training beside the champion, through the gate, while everything else goes on."""
+        if self._stop.wait(after):
+            return
         write_sample_set(self._work / "dataset", per_class=40, patients=30, seed=3)
         said = self._work / "training.txt"
         arguments = ("train", str(self._work / "dataset"), "--epochs", "3", "--input-size", "48")
@@ -149,24 +178,36 @@ def test_nothing_is_lost_nothing_is_twice_and_no_partial_file_is_scored(
     print(f"\n{seconds / 60:g} minutes: {soak.counts['arrivals']} arrivals, {len(contents)} results, {dict(states)}")
     print(f"{duplicates} duplicates, {lost} losses, {partial} partial files")
     print(", ".join(f"{count} {what}" for what, count in sorted(soak.counts.items())))
-    print(f"memory: {_first_and_last('scanner', soak.scanner_mib)}; {_first_and_last('this process', soak.own_mib)}")
+    warm = soak.samples[len(soak.samples) // 2 :]
+    print(f"memory: {_tell_mib('a scanner', soak.scanner_mib)}")
+    print(f"memory: {_tell_mib('this process', [sample.mib for sample in soak.samples])}")
+    print(f"memory of this process in the second half: {_slope(warm):+.1f} MiB an hour")
+    print(f"open files: {soak.samples[0].files} at first, {warm[0].files} halfway, {warm[-1].files} at last")
     print(f"database: {(settings.home / 'xray.db').stat().st_size // 1024} KiB")
     assert (duplicates, lost, partial) == (0, 0, 0)
-    assert soak.counts["arrivals"] == len(files)
+    assert soak.counts["arrivals"] == len(files) >= seconds / _ARRIVAL_SECONDS * 0.8
     assert set(states) == {FileState.SCORED.value}
     assert find_breach(settings)[0] is None
-    assert soak.counts["trainings"] == 1
-    assert soak.counts["kills"] >= 1
+    assert read_training(settings) is TrainingState.FINISHED
+    assert soak.counts["kills"] >= max(1, seconds // (1.5 * _KILL_SECONDS))
+    assert soak.counts["backups restored and verified"] >= seconds // (2 * _BACKUP_SECONDS)
+    assert statistics.median(sample.files for sample in warm[-10:]) <= max(sample.files for sample in warm[:-10]) + 2
 
 
-def _resident_mib(pid: int) -> int:
+def _resident_mib(pid: int) -> float:
     try:
-        return int(psutil.Process(pid).memory_info().rss // 2**20)
+        return float(psutil.Process(pid).memory_info().rss) / 2**20
     except psutil.NoSuchProcess:
         return 0
 
 
-def _first_and_last(who: str, mib: list[int]) -> str:
+def _tell_mib(who: str, mib: list[float]) -> str:
     """The middle of the first and of the last tenth."""
     part = max(1, len(mib) // 10)
-    return f"{who} {sorted(mib[:part])[part // 2]} MiB at first, {sorted(mib[-part:])[part // 2]} MiB at last"
+    first, last = statistics.median(mib[:part]), statistics.median(mib[-part:])
+    return f"{who} {first:.0f} MiB at first, {last:.0f} MiB at last"
+
+
+def _slope(samples: list[Sample]) -> float:
+    """MiB an hour, by least squares."""
+    return statistics.linear_regression([s.seconds for s in samples], [s.mib for s in samples]).slope * 3600

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,6 +12,7 @@ from sqlalchemy import update
 
 from db.engine import open_engine, transaction
 from db.schema import ScanRow
+from flows.scan import ScanCounts, find_problem
 from flows.settings import Settings
 from flows.status import SCAN_INTERVAL, read_status
 from tests.flows.test_scan import drop_xrays, scan
@@ -57,3 +59,16 @@ def test_scans_that_all_fail_are_an_alarm_with_the_reason(empty_settings: Settin
 
 def test_a_home_that_never_scanned_is_new_and_not_late(settings: Settings) -> None:
     assert status().returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("scored", "without_score", "problem"), [(95, 5, None), (94, 6, "NonFiniteScores"), (0, 0, None)]
+)
+def test_a_scan_whose_model_had_no_number_for_many_x_rays_is_no_good_scan(
+    scored: int, without_score: int, problem: str | None
+) -> None:
+    counts = ScanCounts(
+        outcomes=Counter(positive=scored), rejected=Counter(NON_FINITE_SCORE=without_score, TOO_SMALL=50)
+    )
+
+    assert find_problem(counts) == problem

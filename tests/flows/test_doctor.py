@@ -23,7 +23,7 @@ def fixes(settings: Settings) -> dict[str, str]:
 
 @pytest.fixture(autouse=True)
 def _usual_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("PYTHONDONTWRITEBYTECODE", "PREFECT_SERVER_ANALYTICS_ENABLED"):
+    for name in ("PYTHONDONTWRITEBYTECODE", "PREFECT_SERVER_ANALYTICS_ENABLED", "DO_NOT_TRACK"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -61,6 +61,27 @@ def let_others_write_models(settings: Settings) -> str:
     return f"chmod 700 {settings.models_dir}"
 
 
+def show_what_prefect_keeps(settings: Settings) -> str:
+    (settings.home / "prefect").mkdir()
+    (settings.home / "prefect").chmod(0o755)
+    return f"chmod 700 {settings.home / 'prefect'}"
+
+
+def show_prefects_database(settings: Settings) -> str:
+    (settings.home / "prefect").mkdir(mode=0o700)
+    database = settings.home / "prefect" / "prefect.db"
+    database.touch()
+    database.chmod(0o644)
+    return f"chmod -R go= {settings.home / 'prefect'}"
+
+
+def show_an_export(settings: Settings) -> str:
+    export = settings.exports_dir / "results.csv"
+    export.touch()
+    export.chmod(0o640)
+    return f"chmod -R go= {settings.exports_dir}"
+
+
 def lose_the_key(settings: Settings) -> str:
     (settings.home / "site.key").unlink()
     return "restore site.key from a backup"
@@ -74,7 +95,17 @@ def age_the_schema(settings: Settings) -> str:
 
 @pytest.mark.parametrize(
     "break_home",
-    [open_to_others, show_the_database, show_the_key, let_others_write_models, lose_the_key, age_the_schema],
+    [
+        open_to_others,
+        show_the_database,
+        show_the_key,
+        show_what_prefect_keeps,
+        show_prefects_database,
+        show_an_export,
+        let_others_write_models,
+        lose_the_key,
+        age_the_schema,
+    ],
 )
 def test_a_broken_home_gets_its_one_fix(
     settings: Settings, sqlite_home: None, break_home: Callable[[Settings], str]
@@ -101,11 +132,45 @@ def test_switches_that_slow_the_service_or_tell_others_of_it_are_named(
     settings = settings.model_copy(update={"min_free_mib": 1})
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     monkeypatch.setenv("PREFECT_SERVER_ANALYTICS_ENABLED", "true")
+    monkeypatch.setenv("DO_NOT_TRACK", "0")
 
     assert set(fixes(settings).values()) == {
         "unset PYTHONDONTWRITEBYTECODE",
         "unset PREFECT_SERVER_ANALYTICS_ENABLED",
+        "unset DO_NOT_TRACK",
     }
+
+
+@pytest.mark.parametrize("kind", ["nfs4", "cifs", "fuse.sshfs"])
+def test_a_home_on_a_network_share_is_named(settings: Settings, sqlite_home: None, tmp_path: Path, kind: str) -> None:
+    settings = settings.model_copy(update={"min_free_mib": 1})
+    share = str(settings.home.parent.resolve()).replace(" ", "\\040")
+    mounts = tmp_path / "mounts"
+    mounts.write_text(f"/dev/vda1 / ext4 rw 0 0\nserver:/films {share} {kind} rw 0 0\nproc /proc proc rw 0 0\n")
+
+    (finding,) = [finding for finding in examine(settings, mounts=mounts) if finding.fix]
+
+    assert finding.what == f"the home is on {kind}: SQLite's locks cannot be trusted there"
+    assert finding.fix is not None
+    assert "move XRAY_HOME to a local disk" in finding.fix
+    elsewhere = settings.model_copy(update={"database_url": "postgresql+psycopg://xray@127.0.0.1:1/xray"})
+    assert "cannot be trusted" not in str(examine(elsewhere, mounts=mounts))
+
+
+def test_a_dependency_that_is_not_there_is_named(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    described = tmp_path / "elsewhere" / "xray_scoring-0.1.0.dist-info"
+    described.mkdir(parents=True)
+    (described / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: xray-scoring\nVersion: 0.1.0\nRequires-Dist: pillow>=13\n"
+        "Requires-Dist: a-package-that-nobody-has>=1\nRequires-Dist: another-one; extra == 'dask'\n"
+    )
+    monkeypatch.syspath_prepend(described.parent)
+
+    found = fixes(settings.model_copy(update={"min_free_mib": 1}))
+
+    assert found == {"a-package-that-nobody-has is missing": "make install"}
 
 
 def test_a_dependency_at_a_version_that_was_never_tested_is_named(

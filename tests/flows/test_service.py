@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from typing import Any
 import pytest
 
 from flows.service import Address, child_environment, is_healthy
-from flows.settings import Settings
+from flows.settings import CHECKOUT, Settings
 from flows.verification import find_breach
 from tests.flows.test_scan import count_results, drop_xrays, read_lines
 from xray_core.records import FileState
@@ -102,8 +103,10 @@ def test_a_dropped_file_is_scored_by_a_run_that_the_schedule_made_and_survives_t
         runs = completed_runs(address, "score-incoming")
         with urllib.request.urlopen(address.url, timeout=5) as page:
             assert page.status == 200
+        with pytest.raises(urllib.error.HTTPError, match="403"):  # what another site's page in a browser would send
+            urllib.request.urlopen(f"{address.api}/flow_runs/filter", data=b"{}", timeout=5)
         tables = ask(address, "/artifacts/filter", {"artifacts": {"key": {"any_": ["scan-outcomes"]}}})
-        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0
 
     assert waited <= 75
@@ -153,3 +156,25 @@ def test_what_the_service_starts_sends_no_telemetry_and_listens_on_loopback(tmp_
     assert environment["PREFECT_SERVER_API_HOST"] == "127.0.0.1"
     assert environment["PREFECT_HOME"] == str(tmp_path / "prefect")
     assert "PYTHONDONTWRITEBYTECODE" not in environment
+
+
+def test_what_the_service_starts_obeys_the_safe_settings_of_the_checkout(tmp_path: Path) -> None:
+    """As Prefect itself reads them: a setting that was misspelt would stand in pyproject.toml for nothing."""
+    code = (
+        "from prefect.settings import get_current_settings\n"
+        "found = get_current_settings()\n"
+        "print(found.server.api.csrf_protection_enabled, found.results.default_serializer,\n"
+        "      found.server.ui.v2_enabled, found.server.ui.show_promotional_content,\n"
+        "      found.server.analytics_enabled, found.server.api.host)"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=CHECKOUT,
+        env=child_environment(Settings(home=tmp_path), Address("127.0.0.1", 4200)),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert done.stdout.split() == ["True", "json", "False", "False", "False", "127.0.0.1"]

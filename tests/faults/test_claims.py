@@ -1,0 +1,139 @@
+"""Claims of scanners that died or cannot be asked: every file is scored, by one of them, and once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from db.engine import open_engine, snapshot
+from db.schema import IncomingFileRow
+from flows.settings import Settings
+from flows.verification import find_breach
+from tests.faults.scanners import (
+    ROOT,
+    assert_all_scored_once,
+    drop_many,
+    read_states,
+    scored_contents,
+    start,
+    wait_until,
+)
+from tests.flows.test_scan import scan
+from xray_core.records import FileState
+
+LEASE_SECONDS = 5.0
+
+
+@contextmanager
+def scanner_elsewhere() -> Iterator[subprocess.Popen[bytes]]:
+    """A scan on another host as far as anyone can tell: its lock stands under a name that is not this machine's."""
+    command = ["unshare", "--uts", "sh", "-c", 'hostname elsewhere && exec "$@"', "sh", sys.executable]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "XRAY_BATCH_SIZE": "4"}
+    scanner = subprocess.Popen(
+        [*command, "-m", "flows", "scan"], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        yield scanner
+    finally:
+        scanner.kill()
+        scanner.wait()
+
+
+@pytest.fixture
+def _other_hosts() -> None:
+    try:
+        done = subprocess.run(["unshare", "--uts", "hostname", "elsewhere"], capture_output=True, check=False)
+    except FileNotFoundError:
+        pytest.skip("no unshare here to give a process another host's name")
+    if done.returncode:
+        pytest.skip(f"a process cannot get another host's name here: {done.stderr.decode().strip()}")
+
+
+def held_elsewhere(settings: Settings) -> set[str]:
+    """The names of files that a scanner of the other host has claimed and not decided on."""
+    engine = open_engine(settings.url)
+    row = IncomingFileRow
+    with snapshot(engine) as session:
+        found = session.scalars(
+            select(row.name).where(row.claimed_by.startswith("elsewhere."), row.state == FileState.NEW)
+        ).all()
+    engine.dispose()
+    return set(found)
+
+
+@pytest.mark.usefixtures("_other_hosts")
+def test_a_claim_of_another_host_is_respected_until_its_lease_ends_and_then_taken_over(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XRAY_LEASE_SECONDS", str(LEASE_SECONDS))
+    drop_many(settings.incoming_dir, 400)
+    with scanner_elsewhere() as scanner:
+        wait_until(lambda: held_elsewhere(settings), seconds=30)
+        claimed_at = time.monotonic()  # or a little before
+        scanner.kill()
+        scanner.wait()
+    held = held_elsewhere(settings)
+    assert held
+
+    scan(settings)  # takes what nobody holds, and is done before the lease is
+    within = time.monotonic() - claimed_at < LEASE_SECONDS
+    left = {name for name, state in read_states(settings).items() if state is FileState.NEW}
+    time.sleep(max(0, claimed_at + LEASE_SECONDS - time.monotonic()) + 0.1)
+    scan(settings)
+
+    assert within, "this machine was too slow to see the claim respected"
+    assert left == held
+    assert_all_scored_once(settings)
+
+
+@pytest.mark.usefixtures("_other_hosts")
+def test_a_scanner_that_slept_past_its_lease_writes_nothing_over_what_another_did(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XRAY_LEASE_SECONDS", "1")
+    drop_many(settings.incoming_dir, 300)
+    with scanner_elsewhere() as sleeper:
+        wait_until(lambda: held_elsewhere(settings), seconds=30)
+        sleeper.send_signal(signal.SIGSTOP)
+        wait_until(lambda: held_elsewhere(settings), seconds=5)
+        time.sleep(1.2)
+        scan(settings)
+        written = scored_contents(settings)
+
+        sleeper.send_signal(signal.SIGCONT)
+
+        assert sleeper.wait(60) == 0
+    assert scored_contents(settings) == written
+    assert_all_scored_once(settings)
+
+
+def test_a_scan_killed_right_after_any_of_its_commits_leaves_nothing_that_is_done_again(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Committed, and nobody has heard of it: the instant in which a naive scanner would score twice."""
+    monkeypatch.setenv("XRAY_BATCH_SIZE", "4")
+    killed, unheard = 0, 0
+    for commits in range(1, 40):
+        drop_many(settings.incoming_dir, 9, seed=commits)
+        before = set(scored_contents(settings))
+        scanner = start("tests.faults.programs", "scan_until_commit", str(commits), said=tmp_path / "said.txt")
+        if scanner.wait(60) == 0:
+            break
+        assert scanner.returncode == -signal.SIGKILL, (tmp_path / "said.txt").read_text()
+        killed += 1
+        unheard += len(set(scored_contents(settings)) - before)
+        assert find_breach(settings)[0] is None
+
+    assert killed >= 4
+    assert unheard >= 9, "no kill came between a batch's commit and what follows it"
+    scan(settings)
+    assert_all_scored_once(settings)
