@@ -203,9 +203,17 @@ def explain_file(session: Session, name: str) -> list[FileHistory]:
     row, today = IncomingFileRow, current_results.c
     rows = session.execute(
         select(
-            row, today.sha256, today.probability, today.outcome, today.model_version, today.label, today.refer_reason
+            row,
+            today.sha256,
+            today.probability,
+            today.outcome,
+            today.model_version,
+            today.label,
+            today.refer_reason,
+            ResultRow.distance,
         )
         .outerjoin(current_results, today.xray_id == row.xray_id)
+        .outerjoin(ResultRow, ResultRow.id == today.result_id)
         .where(_named([name]))
         .order_by(row.id.desc())
     )
@@ -230,8 +238,9 @@ def explain_file(session: Session, name: str) -> list[FileHistory]:
             model_version=model_version,
             label=label,
             refer_reason=refer_reason,
+            distance=distance,
         )
-        for file, sha256, probability, outcome, model_version, label, refer_reason in rows
+        for file, sha256, probability, outcome, model_version, label, refer_reason, distance in rows
     ]
 
 

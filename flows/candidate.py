@@ -16,7 +16,8 @@ from flows.settings import CHECKOUT
 from xray_core.keras_classifier import KerasClassifier, export_checked, layer_table, save_keras
 from xray_core.model_folder import write_model_folder
 from xray_core.preprocessing import fit_pixels
-from xray_core.records import Label, ModelManifest, OperatingPoint, OutputMeaning, Preprocessing
+from xray_core.recalibration import Recalibration
+from xray_core.records import Label, ModelManifest, OperatingPoint, OutputMeaning, Preprocessing, Split
 from xray_core.sample_xrays import draw_xray
 from xray_core.training import Trained, TrainingOptions, write_history
 
@@ -34,6 +35,7 @@ class Candidate:
     parity: float
     reproduces_probe: bool
     layers: tuple[tuple[str, str, str, int], ...]
+    recalibration: Recalibration
 
 
 def save_aside(
@@ -58,6 +60,7 @@ def save_aside(
             folder / "model.onnx", preprocessing, OutputMeaning.SIGMOID_COVID, probe, classifier.predict(probe)
         ),
         layers=layer_table(trained.model),
+        recalibration=trained.recalibration,
     )
 
 
@@ -88,7 +91,7 @@ def publish_candidate(
         created_at=datetime.now(UTC),
         code_revision=code_revision(),
         seed=options.seed,
-        training=describe_options(options),
+        training=describe_options(options) | describe_recalibration(candidate.recalibration),
         probe=candidate.probe,
         fill=fill,
     )
@@ -118,6 +121,16 @@ def describe_options(options: TrainingOptions) -> dict[str, str | int | float | 
         "input_size": options.input_size,
         "trainable_base": options.trainable_base,
         "erase_border": options.erase_border,
+    }
+
+
+def describe_recalibration(recalibration: Recalibration) -> dict[str, str | int | float | bool | None]:
+    """What was folded into the last layer, as model.json keeps it."""
+    return {
+        "recalibration_intercept": recalibration.intercept,
+        "recalibration_slope": recalibration.slope,
+        "recalibration_xrays": recalibration.xrays,
+        "recalibration_chosen_on": Split.VALIDATION.value,
     }
 
 

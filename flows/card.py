@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import platform
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
@@ -20,13 +22,19 @@ from xray_core.card_facts import (
     CardPart,
     CardPicture,
     CardPromotion,
+    CardRecalibration,
     CardSlice,
     CardSource,
+    CardTrait,
 )
+from xray_core.chest_reference import REFERENCE_FILE, ChestReference, read_reference
 from xray_core.evaluation import ConfusionRow, Evaluation
+from xray_core.figures import judge_calibration
+from xray_core.intervals import make_cohort
 from xray_core.model_folder import hash_file
-from xray_core.records import Label
-from xray_core.slices import UNKNOWN
+from xray_core.quiet_keras import keras, tf
+from xray_core.records import Label, Split
+from xray_core.slices import UNKNOWN, name_slices
 from xray_core.training import TrainingOptions
 
 _PICTURES = {
@@ -56,7 +64,7 @@ def gather_card_facts(
     plots: Mapping[str, bytes],
 ) -> CardFacts:
     """Everything that the card of a candidate says; `plots` are PNGs by file name."""
-    decision = judgement.decision
+    decision, reference = judgement.decision, _read_reference(candidate)
     checks = tuple(CardCheck(check.name, check.passed, check.words) for check in decision.checks)
     return CardFacts(
         version=candidate.version,
@@ -66,16 +74,20 @@ def gather_card_facts(
         proven=decision.proven,
         preprocessing=material.preprocessing,
         sources=tuple(_count_sources(material.sides.values())),
+        traits=tuple(_count_traits(material.sides.values())),
         counts=tuple(CardCount(one.split, one.label, one.xrays, one.patients) for one in material.plan.counts),
         split_notes=tuple(_note_split(material)),
-        training=describe_options(options),
+        training=describe_options(options) | _describe_making(),
         layers=candidate.layers,
         operating_point=judgement.operating_point,
+        recalibration=_describe_recalibration(material, candidate, judgement),
         test=_describe_evaluation("Test X-rays", judgement.candidate),
         champion=_describe_champion(judgement),
         slices=tuple(_describe_slices(judgement.candidate)),
         audit=_describe_audit(judgement),
         promotion=CardPromotion(decision.verdict, decision.reason, judgement.champion_version, checks),
+        odd_limit=None if reference is None else float(reference.limit),
+        odd_in_test=None if reference is None else _count_odd(reference, material.sides[Split.TEST]),
         largest_twin_difference=candidate.parity,
         hashes=tuple(_hash_all(material, candidate)),
         commands=_name_commands(options),
@@ -87,10 +99,38 @@ def gather_card_facts(
     )
 
 
+def _read_reference(candidate: Candidate) -> ChestReference | None:
+    file = candidate.folder / REFERENCE_FILE
+    return read_reference(file.read_bytes()) if file.exists() else None
+
+
+def _count_odd(reference: ChestReference, side: Side) -> int:
+    return sum(oddity.reason is not None for oddity in reference.find_oddities(side.images))
+
+
 def _count_sources(sides: Iterable[Side]) -> Iterator[CardSource]:
     counted = Counter((xray.source or UNKNOWN, xray.label) for side in sides for xray in side.xrays)
     for name in sorted({name for name, _ in counted}):
         yield CardSource(name, counted[name, Label.COVID], counted[name, Label.NORMAL])
+
+
+def _count_traits(sides: Iterable[Side]) -> Iterator[CardTrait]:
+    """Views, sex, age groups, formats and sizes by class; the sources have a table of their own."""
+    xrays = [xray for side in sides for xray in side.xrays]
+    for name, values in name_slices(xrays).items():
+        counted = Counter(zip(values, (xray.label for xray in xrays), strict=True))
+        for value in sorted(set(values)) if name != "source" else ():
+            yield CardTrait(name, value, counted[value, Label.COVID], counted[value, Label.NORMAL])
+
+
+def _describe_making() -> dict[str, str | int | float | bool | None]:
+    """What every training here has in common, and what it ran on."""
+    return {
+        "loss": "binary cross-entropy",
+        "network kept": "the one after the last epoch; no other was looked at",
+        "software": f"Python {platform.python_version()}, Keras {keras.__version__}, TensorFlow {tf.__version__}",
+        "hardware": f"{platform.machine()}, {os.cpu_count()} processor cores",
+    }
 
 
 def _note_split(material: Material) -> Iterator[str]:
@@ -131,6 +171,14 @@ def _describe_evaluation(name: str, evaluation: Evaluation) -> CardEvaluation:
         covid_outcomes=_count_outcomes(evaluation.confusion_covid),
         normal_outcomes=_count_outcomes(evaluation.confusion_normal),
     )
+
+
+def _describe_recalibration(material: Material, candidate: Candidate, judgement: Judgement) -> CardRecalibration:
+    """The line, and what calibration on the test side was without it."""
+    line, test = candidate.recalibration, material.sides[Split.TEST]
+    cohort = make_cohort(judgement.uncalibrated, test.is_covid.tolist(), test.groups)
+    before = judge_calibration(cohort, resamples=judgement.candidate.resamples, seed=judgement.candidate.seed)
+    return CardRecalibration(line.intercept, line.slope, line.xrays, before)
 
 
 def _count_outcomes(row: ConfusionRow) -> tuple[int, int, int]:

@@ -8,6 +8,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
+from flows.champion_standing import read_caution
 from flows.drift import check_drift_of_champion
 from flows.faults import is_passing_fault
 from flows.ledger import prepare_ledger
@@ -26,8 +27,10 @@ def check_drift() -> State[None]:
         drift = compare_recent(settings)
     except RefusedInput as refusal:  # a new home has no champion yet: nothing failed
         return Completed(message=str(refusal), name="NothingToDo")
-    publish_drift(drift)
-    return Completed(message=drift.sentence, name="Drifted" if drift.moved else "Completed")
+    caution = read_caution(settings)
+    publish_drift(drift, caution)
+    message = " ".join(filter(None, (drift.sentence, f"{caution}." if caution else None)))
+    return Completed(message=message, name="Drifted" if drift.moved else "Completed")
 
 
 @task(
@@ -46,13 +49,15 @@ def compare_recent(settings: Settings) -> Drift:
     return drift
 
 
-def publish_drift(drift: Drift) -> None:
-    """The sentence, and every figure with its shift."""
+def publish_drift(drift: Drift, caution: str | None) -> None:
+    """The sentence, every figure with its shift, and what must stand beside the champion's scores."""
     rows = "\n".join(
         f"| {shift.name} | {shift.size:.2f} | {shift.p_value:.3f} | {'MOVED' if shift.has_moved else 'no'} |"
         for shift in drift.figures
     )
     table = f"\n\n| figure | shift, 0 to 1 | p, corrected | moved |\n| --- | --- | --- | --- |\n{rows}" if rows else ""
     create_markdown_artifact(
-        f"{drift.sentence}{table}\n\n**{RESEARCH_USE}**", key="drift", description="Have the incoming X-rays moved?"
+        f"{drift.sentence}{table}\n\n{caution or ''}\n\n**{RESEARCH_USE}**",
+        key="drift",
+        description="Have the incoming X-rays moved?",
     )

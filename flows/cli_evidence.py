@@ -123,6 +123,7 @@ def compare(
     if as_json:
         print_json(
             {"model_a": version_a, "model_b": version_b, "xrays": len(report.compared), "flips": len(report.flips)}
+            | {"shortcut_audit_a": report.audit_a, "shortcut_audit_b": report.audit_b}
             | {"unread": report.unread, "changes": {f"{a} -> {b}": n for (a, b), n in report.count().items()}}
         )
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +11,7 @@ import typer
 
 from flows.cli import Json, prepare, print_json
 from xray_core.errors import RefusedInput
-from xray_core.records import Label, Scaling, Verdict
+from xray_core.records import ChampionTerm, Label, Scaling, Verdict
 
 models_app = typer.Typer(help="The model registry: list, import, promote, roll back.", no_args_is_help=True)
 _Version = Annotated[str, typer.Argument(help="a model version, as `xray models list` shows it")]
@@ -64,21 +65,32 @@ def import_(
         int | None, typer.Option(min=16, max=2048, help="side in pixels, where the model does not say")
     ] = None,
     name: Annotated[str, typer.Option(help="a short name for its version")] = "imported",
+    reference: Annotated[
+        Path | None,
+        typer.Option(help="folder per class of X-rays like its own: pictures unlike them will be referred"),
+    ] = None,
+    patients: Annotated[Path | None, typer.Option(help="whose these are: CSV with filename, patient_id")] = None,
 ) -> None:
     """A Keras model that you trained elsewhere joins; the first one becomes champion (unproven).
 
-    Example: xray models import ours.keras --positive-output covid
+    Example: xray models import ours.keras --positive-output covid --reference dataset/
     """
     from flows.import_model import import_model
+    from flows.progress import show_progress
 
-    imported = import_model(
-        prepare(),
-        source,
-        positive_output=_choose_class(positive_output),
-        scaling=_choose_scaling(scaling),
-        input_size=(input_size, input_size) if input_size else None,
-        name=name,
-    )
+    settings, label, scale = prepare(), _choose_class(positive_output), _choose_scaling(scaling)
+    with show_progress("learning what its chest films look like", unit="X-rays") as advance:
+        imported = import_model(
+            settings,
+            source,
+            positive_output=label,
+            scaling=scale,
+            input_size=(input_size, input_size) if input_size else None,
+            name=name,
+            reference=reference,
+            patients=patients,
+            on_progress=advance,
+        )
     stage = "champion (unproven)" if imported.is_champion else "candidate"
     typer.echo(f"{imported.version}: {stage}")
     for note in imported.notes:
@@ -141,10 +153,21 @@ def history(as_json: Json = False) -> None:
         return
     for term in terms:
         until = f"{term.until:%Y-%m-%d %H:%M}" if term.until else "now"
+        evidence = f"evaluation {term.evaluation_id}" if term.evaluation_id else "no evaluation"
         typer.echo(
-            f"{term.version:24} {term.since:%Y-%m-%d %H:%M} to {until} UTC, {term.xrays_scored} X-rays, by {term.actor}"
+            f"{term.version:24} {term.since:%Y-%m-%d %H:%M} to {until} UTC ({_say_length(term)}), "
+            f"{term.xrays_scored} X-rays, by {term.actor} on {evidence}"
         )
         typer.echo(f"{'':24} {term.reason}")
+
+
+def _say_length(term: ChampionTerm) -> str:
+    """For how long it was champion: in minutes, then hours, then days."""
+    minutes = ((term.until or datetime.now(UTC)) - term.since).total_seconds() / 60
+    for unit, length in (("days", 1440), ("hours", 60)):
+        if minutes >= 2 * length:
+            return f"{minutes // length:.0f} {unit}"
+    return f"{minutes:.0f} minutes"
 
 
 def _choose_class(word: str) -> Label:

@@ -43,7 +43,14 @@ def compare_models(
         for xray in xrays
         if xray.sha256 in said_a and xray.sha256 in said_b
     )
-    return FlipReport(version_a, version_b, compared, unread=len(xrays) - len(compared))
+    return FlipReport(
+        version_a,
+        version_b,
+        compared,
+        unread=len(xrays) - len(compared),
+        audit_a=model_a.audit_verdict,
+        audit_b=model_b.audit_verdict,
+    )
 
 
 def _complete(

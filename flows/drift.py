@@ -23,7 +23,7 @@ from flows.registered_model import open_registered
 from flows.settings import Settings
 from xray_core.chest_reference import ChestReference
 from xray_core.drift import Drift, find_drift, summarise_greys
-from xray_core.records import Split
+from xray_core.records import ImageFacts, Split
 from xray_core.scoring import Classifier
 
 DRIFT_SET = "drift"
@@ -51,12 +51,11 @@ def check_drift_of_champion(settings: Settings, *, on_progress: Callable[[int], 
         scores = score_known(settings, opened, xrays, on_progress=on_progress) if reference else {}
         drift = _compare(
             reference,
-            _describe(
+            describe_xrays(
                 np.stack([score.decoded.grey for score in scores.values()]),
-                [score.decoded.facts.width for score in scores.values()],
-                [score.decoded.facts.file_format.value for score in scores.values()],
-                [score.probability for score in scores.values()],
-                [score.distance for score in scores.values()],
+                [score.decoded.facts for score in scores.values()],
+                probabilities=[score.probability for score in scores.values()],
+                distances=[score.distance for score in scores.values()],
             )
             if scores
             else {},
@@ -86,41 +85,43 @@ def write_drift_reference(
     facts = [material.sides[split].facts[place] for split, places in everything for place in places]
     unseen = np.concatenate([material.sides[split].images[places] for split, places in held_out])
     distances = [oddity.distance for oddity in reference.find_oddities(unseen)] if reference else []
-    figures = _describe(
-        greys,
-        [fact.width for fact in facts],
-        [fact.file_format.value for fact in facts],
-        classifier.predict(unseen).tolist(),
-        distances,
-    )
-    (folder / DRIFT_FILE).write_text(json.dumps(figures) + "\n")
+    figures = describe_xrays(greys, facts, probabilities=classifier.predict(unseen).tolist(), distances=distances)
+    (folder / DRIFT_FILE).write_bytes(dump_figures(figures))
 
 
 def _one_per_group(material: Material, split: Split) -> tuple[Split, list[int]]:
     return split, list({group: place for place, group in enumerate(material.sides[split].groups)}.values())
 
 
-def _describe(
+def describe_xrays(
     greys: NDArray[np.uint8],
-    widths: Sequence[int],
-    formats: Sequence[str],
+    facts: Sequence[ImageFacts],
+    *,
     probabilities: Sequence[float],
     distances: Sequence[float | None],
 ) -> _Figures:
+    """The figures that drift is looked for in, of fitted X-rays (n, height, width) uint8; an empty one is not asked."""
     figures: _Figures = {
         name: [round(float(one), 3) for one in values] for name, values in summarise_greys(greys).items()
     }
-    figures["width (log)"] = [round(math.log(width), 4) for width in widths]
-    figures["file format"] = list(formats)
+    figures["width (log)"] = [round(math.log(fact.width), 4) for fact in facts]
+    figures["file format"] = [fact.file_format.value for fact in facts]
     figures["P(covid)"] = [round(one, 5) for one in probabilities]
     figures["distance from a chest film"] = [round(one, 4) for one in distances if one is not None]
     return figures
 
 
+def dump_figures(figures: _Figures) -> bytes:
+    """The figures as they stand in a model's folder."""
+    return f"{json.dumps(figures)}\n".encode()
+
+
 def _compare(reference: _Figures | None, incoming: _Figures) -> Drift:
     if reference is None:
         return Drift(
-            False, "It cannot be told: this model was not trained here, so nothing is known of its X-rays.", ()
+            False,
+            "It cannot be told: this model was imported without --reference, so nothing is known of its X-rays.",
+            (),
         )
     shared = {name: values for name, values in reference.items() if values}
     return find_drift(shared, {name: incoming.get(name, []) for name in shared})

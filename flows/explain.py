@@ -31,7 +31,7 @@ def _tell(version: FileHistory) -> str:
                 f"scored: P(covid) {version.probability:.4f}, {version.outcome} by model {version.model_version}"
                 f", X-ray {(version.xray_sha256 or '')[:16]}"
             )
-            story += f"; referred because it {version.refer_reason}" if version.refer_reason else ""
+            story += f"; {_tell_likeness(version)}"
             story += f", labelled {version.label}" if version.label else ""
         case FileState.SCORED:
             story += f"scored: the same content as X-ray {(version.xray_sha256 or '')[:16]}"
@@ -45,6 +45,18 @@ def _tell(version: FileHistory) -> str:
         case FileState.NEW:
             story += f"seen and claimed by {version.claimed_by}, not decided yet"
     return story + ("; another version has come since" if version.superseded_at else "")
+
+
+def _tell_likeness(version: FileHistory) -> str:
+    """Whether it looks like a chest film to the model that scored it, or that nobody could ask."""
+    if version.refer_reason:
+        return f"referred because it {version.refer_reason}"
+    if version.distance is None:
+        return (
+            f"whether it is a chest film was not asked: nobody knows what {version.model_version} was trained on, "
+            "so it refers nothing as out of distribution"
+        )
+    return f"like the chest X-rays that the model was trained on, distance {version.distance:.2f}"
 
 
 def _tell_unknown(settings: Settings, name: bytes) -> str:

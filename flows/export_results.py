@@ -10,7 +10,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from flows.champion_standing import read_caution
+from flows.champion_standing import read_caution, read_predictive_values
 from flows.exports import write_export
 from flows.faults import is_passing_fault
 from flows.ledger import prepare_ledger
@@ -32,7 +32,8 @@ def export_results(since: datetime | None = None) -> State[None]:
     summary = write_csv(settings, as_utc(since))
     caution = read_caution(settings)
     publish_link(summary, caution)
-    return Completed(message="; ".join(filter(None, (f"{summary.rows} rows", caution))))
+    worth = read_predictive_values(settings)
+    return Completed(message="; ".join(filter(None, (f"{summary.rows} rows", worth, caution))))
 
 
 @task(name="write-csv", cache_policy=NO_CACHE, persist_result=False, retries=2, retry_condition_fn=is_passing_fault)

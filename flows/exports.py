@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from db import audit, model_registry, results
 from db.engine import snapshot
-from flows.champion_standing import say_standing
+from flows.champion_standing import say_blind_spot, say_predictive_values, say_standing
 from flows.ledger import open_ledger
 from flows.settings import Settings
 from xray_core.records import AuditVerdict, ResultLine
@@ -53,7 +53,9 @@ def describe_champion(session: Session, settings: Settings) -> dict[str, str]:
         "champion": champion.version,
         "shortcut_audit": audit_verdict,
         "standing": say_standing(champion),
+        "out_of_distribution": say_blind_spot(settings, champion) or "referred, with the distance that said so",
         "assumed_prevalence": f"{settings.prevalence:g}",
+        "predictive_values": say_predictive_values(session, champion, settings.prevalence) or "",
     }
 
 

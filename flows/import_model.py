@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,15 +13,20 @@ import numpy as np
 from db import model_registry
 from db.engine import transaction
 from flows.candidate import code_revision, draw_probe
+from flows.champion_standing import NO_REFERENCE
+from flows.foreign_reference import ForeignReference, learn_foreign_reference
 from flows.ledger import open_ledger
 from flows.settings import Settings
 from flows.versions import next_version
+from xray_core.card_facts import CardFacts
 from xray_core.errors import RefusedInput
 from xray_core.foreign_model import ForeignModel, import_keras
-from xray_core.model_folder import hash_manifest, write_model_folder
+from xray_core.model_card import write_card
+from xray_core.model_folder import KERAS_FILE, ONNX_FILE, hash_file, hash_manifest, write_model_folder
 from xray_core.records import Label, ModelManifest, OperatingPoint, Scaling
 from xray_core.sample_xrays import draw_xray
 
+IMPORTED = "imported"
 _TRIAL_XRAYS = 32
 
 
@@ -41,11 +47,17 @@ def import_model(
     scaling: Scaling | None,
     input_size: tuple[int, int] | None,
     name: str,
+    reference: Path | None = None,
+    patients: Path | None = None,
+    on_progress: Callable[[int], None] = lambda _: None,
 ) -> ImportedModel:
     """Import a `.keras` file; it becomes champion (unproven) where there is none, else a candidate.
 
-    Its thresholds are 0.5 until somebody judges it on labelled X-rays. Raises RefusedInput for a missing file,
-    IncompatibleModel for one that cannot be loaded, trusted or exported.
+    Its weights stay as they are and its thresholds are 0.5 until somebody judges it on labelled X-rays. `reference` is
+    a folder per class of X-rays like those that it was trained on (`patients` says whose they are): from them it is
+    learned what a chest film is. Without one no X-ray of this version is ever referred as out of distribution, for
+    its folder never changes, and every surface says so. Raises RefusedInput for a missing file,
+    IncompatibleModel for one that cannot be loaded, trusted or exported, InvalidDataset for a reference of too few.
     """
     if not source.is_file():
         raise RefusedInput(f"{source}: there is no such file; expected a .keras file")
@@ -61,7 +73,12 @@ def import_model(
                 scaling=scaling,
                 input_size=input_size,
             )
-            manifest = _publish(settings, Path(aside), found, next_version(settings, engine, name))
+            learned = None
+            if reference is not None:
+                learned = learn_foreign_reference(
+                    settings, reference, found.preprocessing, patients=patients, on_progress=on_progress
+                )
+            manifest = _publish(settings, Path(aside), found, learned, next_version(settings, engine, name))
         now = datetime.now(UTC)
         with transaction(engine) as session:
             model_registry.add_model(
@@ -83,23 +100,52 @@ def import_model(
                     evaluation_id=None,
                     now=now,
                 )
-        return ImportedModel(manifest.version, is_first, found.notes)
+        return ImportedModel(manifest.version, is_first, (*found.notes, _note_reference(learned)))
 
 
-def _publish(settings: Settings, aside: Path, found: ForeignModel, version: str) -> ModelManifest:
+def _note_reference(learned: ForeignReference | None) -> str:
+    if learned is None:
+        return f"{NO_REFERENCE}; to change that, import it again with --reference DATASET_DIR"
+    return (
+        f"what a chest film is was learned from {learned.xrays} X-rays of {learned.patients} patients: "
+        "others will be referred"
+    )
+
+
+def _publish(
+    settings: Settings, aside: Path, found: ForeignModel, learned: ForeignReference | None, version: str
+) -> ModelManifest:
+    point, now = OperatingPoint(0.5, 0.5, None, None, None, 0, 0, None), datetime.now(UTC)
+    card = CardFacts(
+        version=version,
+        architecture=IMPORTED,
+        created_at=now,
+        code_revision=code_revision(),
+        proven=False,
+        preprocessing=found.preprocessing,
+        training={"imported": True},
+        operating_point=point,
+        odd_limit=None if learned is None else float(learned.chest.limit),
+        hashes=tuple((name, hash_file(aside / name)) for name in (KERAS_FILE, ONNX_FILE)),
+    )
+
     def fill(folder: Path) -> None:
-        for name in ("model.keras", "model.onnx"):
+        for name in (KERAS_FILE, ONNX_FILE):
             (folder / name).write_bytes((aside / name).read_bytes())
+        for name, content in (learned.files if learned else {}).items():
+            (folder / name).write_bytes(content)
+        for name, text in zip(("MODEL_CARD.md", "MODEL_CARD.html"), write_card(card), strict=True):
+            (folder / name).write_text(text, encoding="utf-8")
 
     return write_model_folder(
         settings.models_dir,
         version=version,
-        architecture="imported",
+        architecture=IMPORTED,
         preprocessing=found.preprocessing,
         output=found.output,
-        operating_point=OperatingPoint(0.5, 0.5, None, None, None, 0, 0, None),
+        operating_point=point,
         label_set_sha256=None,
-        created_at=datetime.now(UTC),
+        created_at=now,
         code_revision=code_revision(),
         seed=None,
         training={"imported": True},

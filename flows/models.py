@@ -73,6 +73,9 @@ def roll_back(settings: Settings, reason: str) -> str:
             raise RefusedInput("there is no earlier champion to go back to; `xray models history` shows all of them")
         _prove_usable(settings, target)
         with transaction(engine) as session:
+            now_before = model_registry.rollback_target(session)
+            if now_before is None or now_before.version != target.version:
+                raise RefusedInput("another model became champion meanwhile: `xray models history` shows which")
             model_registry.promote(
                 session,
                 target.version,

@@ -17,6 +17,7 @@ from xray_core.forest_plots import ForestLine, plot_comparison, plot_shortcut_au
 from xray_core.picture_sheets import plot_contact_sheet, plot_heat_sheet
 from xray_core.records import Flag, OperatingPoint, Split
 from xray_core.shortcuts import CONFOUNDED_FROM, SUSPECT_FROM, ShortcutAudit
+from xray_core.slices import TOO_FEW_XRAYS
 from xray_core.training import Trained
 
 # Stays in the model's folder: heat maps of single patients are for whoever studies the model, not for a run's page.
@@ -90,6 +91,7 @@ def _draw_first(train: Side) -> bytes:
 
 def _draw_evaluation(evaluation: Evaluation) -> Iterator[tuple[str, bytes]]:
     figures, n = evaluation.figures, count_test(evaluation)
+    judged = [one for one in evaluation.slices if one.xrays >= TOO_FEW_XRAYS]
     xrays = evaluation.covid.xrays + evaluation.normal.xrays
     yield (
         "roc.png",
@@ -140,9 +142,10 @@ def _draw_evaluation(evaluation: Evaluation) -> Iterator[tuple[str, bytes]]:
     yield (
         "slices.png",
         plot_slices(
-            [ForestLine(f"{one.name}: {one.value} ({one.xrays})", one.auroc, one.remark) for one in evaluation.slices],
+            [ForestLine(f"{one.name}: {one.value} ({one.xrays})", one.auroc, one.remark) for one in judged]
+            or [ForestLine("no slice", None, "too few")],
             overall=figures.auroc,
-            n=n,
+            n=n if len(judged) == len(evaluation.slices) else f"{n}; slices under {TOO_FEW_XRAYS}: too few",
         ),
     )
 

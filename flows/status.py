@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from db import incoming_files, labels, model_registry, scans, training_runs
 from db.engine import snapshot
-from flows.champion_standing import say_standing
+from flows.champion_standing import say_blind_spot, say_standing
 from flows.ledger import open_ledger
 from flows.settings import Settings
 from xray_core.records import RESEARCH_USE, ModelRecord, ScanRecord, TrainingRun, TrainingState
@@ -31,6 +31,7 @@ class Status:
     labels_imported: int
     trainings_finished: int
     last_training: TrainingRun | None
+    blind_spot: str | None
     alarms: tuple[str, ...]
 
     def as_json(self) -> dict[str, Any]:
@@ -39,7 +40,7 @@ class Status:
 
     def lines(self) -> list[str]:
         """For people."""
-        told = [say_standing(self.champion)]
+        told = ["; ".join(filter(None, (say_standing(self.champion), self.blind_spot)))]
         told.append("files: " + (", ".join(f"{n} {state}" for state, n in self.files.items() if n) or "none yet"))
         told += [f"  {reason:28} {n}" for reason, n in sorted(self.reasons.items())]
         if self.last_scan is not None:
@@ -55,10 +56,10 @@ class Status:
 def read_status(settings: Settings, *, now: datetime | None = None) -> Status:
     """Read everything in one snapshot."""
     with open_ledger(settings) as engine, snapshot(engine) as session:
-        return _read(session, now or datetime.now(UTC))
+        return _read(settings, session, now or datetime.now(UTC))
 
 
-def _read(session: Session, now: datetime) -> Status:
+def _read(settings: Settings, session: Session, now: datetime) -> Status:
     trainings = training_runs.list_trainings(session)
     champion, last, good = (
         model_registry.champion(session),
@@ -74,6 +75,7 @@ def _read(session: Session, now: datetime) -> Status:
         labels_imported=labels.count_imported(session),
         trainings_finished=sum(run.state is TrainingState.FINISHED for run in trainings),
         last_training=trainings[0] if trainings else None,
+        blind_spot=say_blind_spot(settings, champion),
         alarms=tuple(find_alarms(champion, last, good, now)),
     )
 

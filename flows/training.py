@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -28,10 +28,15 @@ from flows.settings import Settings
 from flows.versions import next_version
 from xray_core.chest_reference import REFERENCE_FILE, dump_reference, learn_reference
 from xray_core.evaluation import Evaluation
+from xray_core.fork_server import start_fork_server
+from xray_core.keras_classifier import KerasClassifier
 from xray_core.model_folder import hash_manifest
 from xray_core.operating_point import choose_operating_point
+from xray_core.output_layer import fold_recalibration, predict_log_odds
 from xray_core.promotion import GateEvidence, PromotionDecision, decide_promotion
-from xray_core.records import EpochRecord, OperatingPoint, Split, Verdict
+from xray_core.quiet_keras import load_beside
+from xray_core.recalibration import fit_recalibration
+from xray_core.records import EpochRecord, OperatingPoint, OutputMeaning, Split, Verdict
 from xray_core.shortcuts import ShortcutAudit
 from xray_core.training import Trained, TrainingOptions, train_network
 from xray_core.training_set import digest_label_set
@@ -53,10 +58,14 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """Candidate and champion on the same frozen test X-rays, the audit, and what the gate says of them."""
+    """Candidate and champion on the same frozen test X-rays, the audit, and what the gate says of them.
+
+    `uncalibrated` are the candidate's scores P(covid) (n,) as they were before its recalibration.
+    """
 
     operating_point: OperatingPoint
     scores: NDArray[np.float32]
+    uncalibrated: NDArray[np.float64]
     candidate: Evaluation
     champion: Evaluation | None
     champion_version: str | None
@@ -122,6 +131,8 @@ class Training:
         self, claim: Claim, options: TrainingOptions, on_progress: Callable[[int], None] = lambda _: None
     ) -> Material:
         """Decode the labelled X-rays, split them by patient, and freeze the sides of patients that are new."""
+        start_fork_server()
+        load_beside()  # Keras is imported while the decoders work
         material = read_material(self._settings, self._engine, options.preprocessing, on_progress)
         with transaction(self._engine) as session:
             xrays.freeze_splits(session, material.plan.new_groups, now=datetime.now(UTC))
@@ -131,9 +142,9 @@ class Training:
         return material
 
     def fit(self, material: Material, options: TrainingOptions, on_epoch: Callable[[EpochRecord], None]) -> Trained:
-        """Train on the training side alone; the held-out curve in the history is the validation side's."""
+        """Train on the training side alone, then recalibrate on the validation side, whose curve the history holds."""
         train, validation = material.sides[Split.TRAIN], material.sides[Split.VALIDATION]
-        return train_network(
+        trained = train_network(
             train.images,
             train.is_covid,
             validation.images,
@@ -142,6 +153,10 @@ class Training:
             options,
             on_epoch,
         )
+        classifier = KerasClassifier(trained.model, material.preprocessing, OutputMeaning.SIGMOID_COVID)
+        recalibration = fit_recalibration(predict_log_odds(classifier, validation.images), validation.is_covid)
+        fold_recalibration(classifier, recalibration)
+        return replace(trained, recalibration=recalibration)
 
     def save(self, material: Material, trained: Trained, options: TrainingOptions, folder: Path) -> Candidate:
         """Save model, twin and history into an empty folder; the twin is checked on every held-out X-ray."""
@@ -180,6 +195,7 @@ class Training:
         return Judgement(
             operating_point=point,
             scores=scores,
+            uncalibrated=saved.recalibration.undo(predict_log_odds(saved.classifier, test.images)),
             candidate=evaluate_evidence(self._settings, candidate),
             champion=None if champion is None else evaluate_evidence(self._settings, champion),
             champion_version=None if champion is None else champion.version,

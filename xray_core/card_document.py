@@ -157,7 +157,13 @@ def _block_to_html(block: Block) -> str:
 
 def _row_to_html(cells: Sequence[str]) -> str:
     first, *others = cells
-    return f'<tr><th scope="row">{_safe(first)}</th>' + "".join(f"<td>{_safe(cell)}</td>" for cell in others) + "</tr>"
+    return f'<tr><th scope="row">{_safe(first)}</th>' + "".join(map(_cell_to_html, others)) + "</tr>"
+
+
+def _cell_to_html(cell: str) -> str:
+    """A figure with its interval stays on one line."""
+    kept = ' class="figure"' if re.fullmatch(r"-?[\d.]+ \(-?[\d.]+ to -?[\d.]+\)", cell) else ""
+    return f"<td{kept}>{_safe(cell)}</td>"
 
 
 def _safe(text: str) -> str:
@@ -199,10 +205,11 @@ nav a { color: #00507d; }
 .warning { border: 2px solid #b34700; border-left-width: 10px; background: #fff3ea; padding: .7rem 1rem;
   margin: .8rem 0; }
 .warning strong { font-size: 1.08rem; color: #8a3600; }
-table { border-collapse: collapse; margin: .8rem 0; width: 100%; font-size: .92rem; }
-th, td { text-align: left; vertical-align: top; padding: .32rem .6rem; border-bottom: 1px solid #d9d9d9; }
+table { border-collapse: collapse; margin: .8rem 0; width: 100%; font-size: .88rem; }
+th, td { text-align: left; vertical-align: top; padding: .32rem .45rem; border-bottom: 1px solid #d9d9d9; }
 thead th { background: #eef3f7; border-bottom: 2px solid #9db4c4; white-space: nowrap; }
-tbody th { font-weight: 600; width: 24%; }
+tbody th { font-weight: 600; min-width: 8rem; overflow-wrap: anywhere; }
+td.figure { white-space: nowrap; }
 td { font-variant-numeric: tabular-nums; overflow-wrap: break-word; }
 pre { background: #f6f6f6; padding: .7rem .9rem; overflow-x: auto; font-size: .82rem; line-height: 1.4; }
 figure { margin: 1rem 0; break-inside: avoid; }

@@ -45,6 +45,16 @@ class CardSource:
 
 
 @dataclass(frozen=True, slots=True)
+class CardTrait:
+    """How many X-rays of each class share a view, a sex, an age group, a format or a size."""
+
+    name: str
+    value: str
+    covid: int
+    normal: int
+
+
+@dataclass(frozen=True, slots=True)
 class CardCount:
     """How many X-rays and patients of one class stand on one side of the split."""
 
@@ -72,6 +82,16 @@ class CardEvaluation:
     figures: Mapping[str, Interval | None]
     covid_outcomes: tuple[int, int, int]
     normal_outcomes: tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class CardRecalibration:
+    """The line that was folded into the last layer, and the calibration figures on the test X-rays without it."""
+
+    intercept: float
+    slope: float
+    xrays: int
+    before: Mapping[str, Interval | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +154,8 @@ class CardFacts:
     `proven` is False for a champion that no predecessor was beaten for. `layers` has a name, a kind, an output shape
     and a parameter count for each layer. `hashes` has names and SHA-256 sums. `answers` are a team's own words to
     the questions of `card_checklist`, by key; what nobody answered stays unknown on the card. `commands`
-    make this model again.
+    make this model again. Beyond the distance `odd_limit` a picture is referred as no chest film; None: no picture is.
+    So many of the test X-rays are (`odd_in_test`); the figures judge their scores all the same.
     """
 
     version: str
@@ -144,11 +165,13 @@ class CardFacts:
     proven: bool
     preprocessing: Preprocessing | None = None
     sources: tuple[CardSource, ...] = ()
+    traits: tuple[CardTrait, ...] = ()
     counts: tuple[CardCount, ...] = ()
     split_notes: tuple[str, ...] = ()
     training: Mapping[str, str | int | float | bool | None] = field(default_factory=dict)
     layers: tuple[tuple[str, str, str, int], ...] = ()
     operating_point: OperatingPoint | None = None
+    recalibration: CardRecalibration | None = None
     test: CardEvaluation | None = None
     champion: CardEvaluation | None = None
     external: tuple[CardEvaluation, ...] = ()
@@ -161,3 +184,5 @@ class CardFacts:
     commands: tuple[str, ...] = ()
     pictures: tuple[CardPicture, ...] = ()
     answers: Mapping[str, str] = field(default_factory=dict)
+    odd_limit: float | None = None
+    odd_in_test: int | None = None

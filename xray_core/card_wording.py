@@ -6,7 +6,7 @@ from xray_core.records import Split
 
 SIDES = {
     Split.TRAIN: "training: the network learned from these",
-    Split.VALIDATION: "validation: the thresholds were chosen on these",
+    Split.VALIDATION: "validation: recalibration and thresholds were chosen on these",
     Split.TEST: "test: judged on these, once, never learned from",
 }
 
@@ -24,14 +24,23 @@ FIGURES = {
     "f1": ("F1", "balance of precision and the share of covid called positive, in this set's mix"),
     "net_benefit": (
         "Net benefit",
-        "true positives per X-ray less the false alarms they cost, at the stated prevalence",
+        "covid found per X-ray, less the false alarms that calling it positive costs, at the stated prevalence; "
+        "0 is calling nobody positive",
     ),
     "brier": ("Brier score", "mean squared error of the scores; 0 is perfect, 0.25 is always saying 0.5"),
     "calibration_slope": ("Calibration slope", "1 is right; below 1 the scores are too extreme"),
     "calibration_intercept": ("Calibration intercept", "0 is right; above 0 the scores are too low"),
     "calibration_error": ("Expected calibration error", "mean distance between score and share of covid"),
 }
-OF_CALIBRATION = ("brier", "calibration_slope", "calibration_intercept", "calibration_error")
+
+# What an option means that nobody has set.
+DEFAULTS = {"weights": "none: random at the start", "input_size": "the network's own"}
+
+UNTOLD = "Cannot be told: the X-rays are too few, or the scores separate the classes so well that no slope exists."
+CONFOUNDED = (
+    "This model may have learned where films come from, and not disease. The figures below may look good for that "
+    "reason alone, and say nothing of another hospital."
+)
 
 INTENDED = (
     "Research on how well such networks work, where they fail, and how a retraining loop can be run safely.",

@@ -24,7 +24,9 @@ FEWEST_XRAYS: Final = 40  # of the training side; fewer describe no chest film
 _SIDE = 24  # a film is compared at 24 x 24: lungs, heart, shoulders, and nothing of one patient
 _COMPONENTS = 20
 _FOLDS = 5
-_QUANTILE = 0.995
+_QUANTILE = 0.98
+_TURNED_BY = 1.1  # so many times nearer to a chest film another way up: chance alone turns 1 in 100 films round
+_WAYS_UP = {1: "clockwise by 90", 2: "by 180", 3: "anticlockwise by 90"}  # np.rot90 turns anticlockwise
 _TEXTURES = 8
 
 _Numbers = NDArray[np.float64]
@@ -50,19 +52,29 @@ class ChestReference:
     def find_oddities(self, greys: NDArray[np.uint8]) -> list[Oddity]:
         """How far each fitted X-ray (n, height, width) uint8 is from a chest film, and why that is too far, if it is.
 
-        The distance is about 1 for an ordinary chest film and has no unit.
+        The distance is about 1 for an ordinary chest film and has no unit. A negative, and a film on its side or its
+        head, are told by being nearer to a chest film the other way round. Measured on 240 real films of 171 patients,
+        five times with other patients to learn from: 2.4 % of upright films are called odd, 99 % of turned ones, all
+        negatives, all photographs. A mirrored film cannot be told: the heart's side is within what films differ by
+        (of 100 mirrored films 32 would be found where 1 upright one is blamed).
         """
         thumbnails = _draw_thumbnails(greys)
         textures = _measure_texture(greys, thumbnails)
-        limit = float(self.limit)
+        distances = self._measure(thumbnails, textures)
+        likeness = thumbnails @ self.mean
+        inverted = self._measure(-thumbnails, _invert_texture(textures))
+        turned = np.stack([self._measure(*_turn(thumbnails, textures, -quarters)) for quarters in _WAYS_UP], axis=1)
         return [
-            Oddity(float(distance), _explain(float(distance), limit, float(likeness), float(turned)))
-            for distance, likeness, turned in zip(
-                self._measure(thumbnails, textures),
-                thumbnails @ self.mean,
-                self._measure(-thumbnails, _invert_texture(textures)),
-                strict=True,
+            Oddity(
+                float(distances[place]),
+                _explain(
+                    float(distances[place]),
+                    float(self.limit),
+                    inverted=float(inverted[place]) if likeness[place] < 0 else np.inf,
+                    turned=dict(zip(_WAYS_UP, turned[place].tolist(), strict=True)),
+                ),
             )
+            for place in range(len(greys))
         ]
 
     def _measure(self, thumbnails: _Numbers, textures: _Numbers) -> _Numbers:
@@ -84,7 +96,7 @@ def learn_reference(
 ) -> ChestReference | None:
     """Learn what a chest film is from fitted X-rays (n, height, width) uint8 of the training side; None where too few.
 
-    The limit is the 99.5th percentile of the distances of X-rays that the statistics have not seen: those of the
+    The limit is the 98th percentile of the distances of X-rays that the statistics have not seen: those of the
     validation side, and those of the training side cross-validated by patient (`groups`, one entry per X-ray).
     The test side is not looked at: it judges.
     """
@@ -177,8 +189,7 @@ def _measure_texture(greys: NDArray[np.uint8], thumbnails: _Numbers) -> _Numbers
         across = np.abs(values[:, ::3, step:] - values[:, ::3, :-step]).mean(axis=(1, 2))
         down = np.abs(values[:, step:, ::3] - values[:, :-step, ::3]).mean(axis=(1, 2))
         details.append(np.log(((across + down) / 2 + 0.5) / contrast))
-    halves = thumbnails.reshape(-1, _SIDE, _SIDE)
-    mirrored = (halves * halves[:, :, ::-1]).sum(axis=(1, 2))
+    mirrored = _liken_halves(thumbnails.reshape(-1, _SIDE, _SIDE))
     columns = (low / 255, middle / 255, high / 255, np.log(contrast), *details, mirrored)
     return np.stack(columns, axis=1).astype(np.float64)
 
@@ -190,12 +201,32 @@ def _invert_texture(textures: _Numbers) -> _Numbers:
     return inverted
 
 
-def _explain(distance: float, limit: float, likeness: float, turned: float) -> str | None:
-    """Why a picture is no chest film, in words that go into the result, or None."""
-    if likeness < 0 and turned < distance and turned <= limit:
+def _turn(thumbnails: _Numbers, textures: _Numbers, quarters: int) -> tuple[_Numbers, _Numbers]:
+    """The same pictures turned anticlockwise by quarters; of the textures only the left-right likeness changes."""
+    turned = np.rot90(thumbnails.reshape(-1, _SIDE, _SIDE), quarters, axes=(1, 2))
+    return turned.reshape(thumbnails.shape), np.column_stack((textures[:, :-1], _liken_halves(turned)))
+
+
+def _liken_halves(pictures: _Numbers) -> _Numbers:
+    likeness: _Numbers = (pictures * pictures[:, :, ::-1]).sum(axis=(1, 2))
+    return likeness
+
+
+def _explain(distance: float, limit: float, *, inverted: float, turned: dict[int, float]) -> str | None:
+    """Why a picture is no chest film, in words that go into the result, or None.
+
+    `inverted` and `turned` (by quarters) are its distances as a negative and turned back.
+    """
+    if inverted < distance and inverted <= limit:
         return (
-            f"looks like a negative: inverted it is as near to a chest X-ray as {turned:.2f} (limit {limit:.2f}), "
+            f"looks like a negative: inverted it is as near to a chest X-ray as {inverted:.2f} (limit {limit:.2f}), "
             f"as it is {distance:.2f}"
+        )
+    way = min(turned, key=lambda quarters: turned[quarters])
+    if turned[way] * _TURNED_BY < distance and turned[way] <= limit:
+        return (
+            f"looks turned: turned {_WAYS_UP[way]} degrees it is as near to a chest X-ray as {turned[way]:.2f} "
+            f"(limit {limit:.2f}), as it is {distance:.2f}"
         )
     if distance > limit:
         return f"is unlike the chest X-rays that the model was trained on: distance {distance:.2f}, limit {limit:.2f}"

@@ -15,15 +15,16 @@ from xray_core.intervals import (
     Floats,
     area_interval,
     difference_interval,
-    effective_number,
     percentile_interval,
     predictive_value_interval,
     resample_figures,
     share_interval,
+    slope_interval,
 )
 from xray_core.records import Interval, OperatingPoint
 
 _OF_BOTH_CLASSES = ("auroc", "auprc", "f1", "precision", "calibration_slope", "calibration_intercept")
+OF_CALIBRATION = ("brier", "calibration_slope", "calibration_intercept", "calibration_error")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,23 +72,25 @@ def judge_figures(cohort: Cohort, point: OperatingPoint, prevalence: float, *, r
     resampled = resample_figures(_name_figures(cohort, point, shares), cohort, resamples=resamples, seed=seed)
     intervals = {name: _share_interval(cohort, shares[name], resampled.get(name)) for name in shares}
     areas = {name: _area_interval(cohort, resampled.get(name)) for name in ("auroc", "auprc", "f1")}
-    percentiles = {
-        name: percentile_interval(*resampled[name]) if name in resampled else None
-        for name in ("brier", "calibration_slope", "calibration_intercept", "calibration_error")
-    }
-    numbers = {name: _effective_number(cohort, shares[name], resampled.get(name)) for name in shares}
     return Figures(
         sensitivity=intervals["sensitivity"],
         specificity=intervals["specificity"],
         refer_share=intervals["refer_share"],
         accuracy=intervals["accuracy"],
         precision=intervals["precision"],
-        ppv=_predictive_value(intervals, numbers, "positive_in_covid", "positive_in_normal", prevalence),
-        npv=_predictive_value(intervals, numbers, "negative_in_normal", "negative_in_covid", 1 - prevalence),
+        ppv=_predictive_value(intervals, "positive_in_covid", "positive_in_normal", prevalence),
+        npv=_predictive_value(intervals, "negative_in_normal", "negative_in_covid", 1 - prevalence),
         net_benefit=_net_benefit(intervals, point.upper, prevalence),
         **areas,
-        **percentiles,
+        **_calibration_intervals(cohort, resampled),
     )
+
+
+def judge_calibration(cohort: Cohort, *, resamples: int, seed: int) -> dict[str, Interval | None]:
+    """The figures of calibration alone, by name: they need no operating point."""
+    figures = _name_calibration(cohort)
+    resampled = resample_figures(figures, cohort, resamples=resamples, seed=seed)
+    return _calibration_intervals(cohort, resampled)
 
 
 def _name_shares(cohort: Cohort, point: OperatingPoint) -> dict[str, _Share]:
@@ -113,11 +116,22 @@ def _name_figures(cohort: Cohort, point: OperatingPoint, shares: Mapping[str, _S
         "auroc": metrics.auroc(cohort),
         "auprc": metrics.average_precision(cohort),
         "f1": metrics.f1(cohort, cohort.probabilities >= point.upper),
+        **_name_calibration(cohort),
+    }
+    return _leave_out_comparisons(figures, cohort)
+
+
+def _name_calibration(cohort: Cohort) -> dict[str, Figure]:
+    figures = {
         "brier": metrics.brier(cohort),
         "calibration_slope": calibration.calibration_slope(cohort),
         "calibration_intercept": calibration.calibration_intercept(cohort),
         "calibration_error": calibration.expected_calibration_error(cohort),
     }
+    return _leave_out_comparisons(figures, cohort)
+
+
+def _leave_out_comparisons(figures: dict[str, Figure], cohort: Cohort) -> dict[str, Figure]:
     if cohort.is_covid.all() or not cohort.is_covid.any():  # what compares the classes says nothing of one
         return {name: figure for name, figure in figures.items() if name not in _OF_BOTH_CLASSES}
     return figures
@@ -137,20 +151,21 @@ def _area_interval(cohort: Cohort, resampled: tuple[float, Floats] | None) -> In
     return area_interval(*resampled, patients=fewest, xrays=len(cohort.is_covid))
 
 
-def _effective_number(cohort: Cohort, part: _Share, resampled: tuple[float, Floats] | None) -> float:
-    if resampled is None or not part.among.any():
-        return 0.0
-    patients, xrays = cohort.count_patients(part.among), int(part.among.sum())
-    return effective_number(*resampled, patients=patients, xrays=xrays)
+def _calibration_intervals(cohort: Cohort, resampled: Mapping[str, tuple[float, Floats]]) -> dict[str, Interval | None]:
+    intervals = {name: percentile_interval(*resampled[name]) if name in resampled else None for name in OF_CALIBRATION}
+    if slope := resampled.get("calibration_slope"):
+        fewest = min(cohort.count_patients(cohort.is_covid), cohort.count_patients(~cohort.is_covid))
+        intervals["calibration_slope"] = slope_interval(*slope, patients=fewest)
+    return intervals
 
 
 def _predictive_value(
-    intervals: Mapping[str, Interval | None], numbers: Mapping[str, float], right: str, wrong: str, class_share: float
+    intervals: Mapping[str, Interval | None], right: str, wrong: str, class_share: float
 ) -> Interval | None:
     rate, false_rate = intervals[right], intervals[wrong]
     if rate is None or false_rate is None:
         return None
-    return predictive_value_interval(rate, false_rate, class_share, number=numbers[right], false_number=numbers[wrong])
+    return predictive_value_interval(rate, false_rate, class_share)
 
 
 def _net_benefit(intervals: Mapping[str, Interval | None], threshold: float, prevalence: float) -> Interval | None:

@@ -12,7 +12,7 @@ from typing import Final
 
 from xray_core.atomic_file import write_whole
 from xray_core.formula_guard import guard_text
-from xray_core.records import Label, Outcome
+from xray_core.records import AuditVerdict, Label, Outcome
 
 COLUMNS: Final = (
     "file",
@@ -20,9 +20,11 @@ COLUMNS: Final = (
     "patient",
     "label",
     "model_a",
+    "shortcut_audit_a",
     "outcome_a",
     "probability_covid_a",
     "model_b",
+    "shortcut_audit_b",
     "outcome_b",
     "probability_covid_b",
 )
@@ -49,12 +51,17 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class FlipReport:
-    """Two models on the same X-rays; `unread` are X-rays whose file is not there any more."""
+    """Two models on the same X-rays; `unread` are X-rays whose file is not there any more.
+
+    The audits are the verdicts of both, None where nobody has audited them: they stand beside the scores.
+    """
 
     model_a: str
     model_b: str
     compared: tuple[Compared, ...]
     unread: int
+    audit_a: AuditVerdict | None = None
+    audit_b: AuditVerdict | None = None
 
     @property
     def flips(self) -> tuple[Compared, ...]:
@@ -85,7 +92,14 @@ class FlipReport:
                 f"  of {len(labelled)} that readers have labelled, {self.model_a} had {right[0]} right, "
                 f"{self.model_b} {right[1]}"
             )
-        return told
+        audits = {self.model_a: self.audit_a, self.model_b: self.audit_b}
+        return [*told, *(f"  shortcut audit of {version}: {_name_audit(audit)}" for version, audit in audits.items())]
+
+
+def _name_audit(audit: AuditVerdict | None) -> str:
+    if audit is None:
+        return "not audited"
+    return audit.value.upper() if audit is AuditVerdict.CONFOUNDED else audit.value
 
 
 _RIGHT: Final[dict[Label | None, Outcome]] = {Label.COVID: Outcome.POSITIVE, Label.NORMAL: Outcome.NEGATIVE}
@@ -108,9 +122,11 @@ def write_flips_csv(path: Path, report: FlipReport, *, with_file_names: bool = T
                 guard_text(one.patient or ""),
                 one.label or "",
                 guard_text(report.model_a),
+                _name_audit(report.audit_a),
                 one.outcome_a.value,
                 one.probability_a,
                 guard_text(report.model_b),
+                _name_audit(report.audit_b),
                 one.outcome_b.value,
                 one.probability_b,
             )

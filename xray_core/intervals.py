@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betaincinv, ndtri, stdtrit
+from scipy.special import betaincinv, stdtrit
 
 from xray_core.records import Interval
 
@@ -94,6 +94,20 @@ def percentile_interval(value: float, resampled: Floats) -> Interval | None:
     return Interval(value, float(min(low, value)), float(max(high, value)))
 
 
+def slope_interval(value: float, resampled: Floats, *, patients: int) -> Interval | None:
+    """The interval of a calibration slope: the value plus and minus Student's t times a robust bootstrap error.
+
+    The error is the distance of the quartiles over 1.349. A resample that separates the classes has no slope and counts
+    as an endless one; None where over a quarter has none. Percentiles held the true slope in 87 to 91 of 100 simulated
+    cohorts of 20 to 100 patients a class, for in small sets the resampled slopes are too steep; this in 94 to 97.
+    """
+    low, high = np.quantile(np.where(np.isfinite(resampled), resampled, np.inf), (0.25, 0.75), method="nearest")
+    if not (np.isfinite(value) and np.isfinite(high)) or patients < 2:
+        return None
+    arm = float(stdtrit(patients - 1, 0.975) * (high - low) / 1.349)
+    return Interval(value, value - arm, value + arm)
+
+
 def share_interval(value: float, resampled: Floats, *, patients: int, xrays: int) -> Interval | None:
     """The interval of a share of X-rays, honest at the ends.
 
@@ -112,7 +126,7 @@ def area_interval(value: float, resampled: Floats, *, patients: int, xrays: int)
 
     As `share_interval`, with Wilson's interval: an area is finer than a share and the exact one would be too wide.
     Percentiles held a true AUROC of 0.97 in 80 of 100 simulated cohorts of 15 patients a class; this in 93 to 98
-    over AUROC 0.70 to 0.97, 15 to 100 patients a class, 1 to 4 X-rays each.
+    over AUROC 0.70 to 0.97, 15 to 100 patients a class, 1 to 4 X-rays each; a true average precision in 93 to 96.
     """
     if not np.isfinite(value) or patients < 1:
         return None
@@ -151,27 +165,37 @@ def wilson(value: float, number: float, z: float = 1.959964) -> tuple[float, flo
     return (0.0 if value <= 0 else float(centre - half)), (1.0 if value >= 1 else float(centre + half))
 
 
-def predictive_value_interval(
-    rate: Interval, false_rate: Interval, share: float, *, number: float, false_number: float
-) -> Interval | None:
+def predictive_value_interval(rate: Interval, false_rate: Interval, share: float) -> Interval | None:
     """A predictive value at a stated share of the class, from two rates that were measured in different X-rays.
 
-    `rate` is how often the outcome is given in its own class, `false_rate` in the other; the numbers are their
-    effective X-rays. Positive predictive value: rates of `positive`, share = prevalence. Negative: rates of
-    `negative`, share = 1 - prevalence. Adjusted logit method of Mercaldo, Lau and Zhou, Statistics in Medicine
-    2007;26:2170-2183, made for case-control data; widened to hold the estimate itself.
+    `rate` is how often the outcome is given in its own class, `false_rate` in the other. Positive predictive value:
+    rates of `positive`, share = prevalence. Negative: rates of `negative`, share = 1 - prevalence. None where the
+    outcome was never given. It depends on the ratio of both rates alone, and that has an interval from theirs:
+    method of variance estimates recovery for ratios (Donner & Zou, Statistical Methods in Medical Research
+    2012;21:347-359). The adjusted logit method of Mercaldo, Lau and Zhou (Statistics in Medicine 2007;26:2170-2183)
+    was tried: where covid is seldom missed it held the true NPV in 59 to 86 of 100 simulated cohorts.
     """
-    right, wrong = rate.value * share, false_rate.value * (1 - share)
-    if right + wrong == 0:
+    if rate.value + false_rate.value == 0:
         return None
-    value = right / (right + wrong)
-    z2 = float(ndtri(0.975)) ** 2
-    hit = (rate.value * number + z2 / 2) / (number + z2)
-    slip = (false_rate.value * false_number + z2 / 2) / (false_number + z2)
-    centre = np.log(share * hit / ((1 - share) * slip))
-    half = np.sqrt(z2 * ((1 - hit) / hit / (number + z2) + (1 - slip) / slip / (false_number + z2)))
-    low, high = (float(1 / (1 + np.exp(-edge))) for edge in (centre - half, centre + half))
-    return Interval(value, min(low, value), max(high, value))
+    low, high = _ratio_bounds(rate, false_rate)
+    value = _predict(rate.value, false_rate.value, share)
+    return Interval(value, min(_predict(*low, share), value), max(_predict(*high, share), value))
+
+
+def _ratio_bounds(above: Interval, below: Interval) -> tuple[tuple[float, float], tuple[float, float]]:
+    """The lower and the upper bound of above / below, each as a numerator and a denominator: that may be 0."""
+    product = above.value * below.value
+    least, most = (edge * (2 * above.value - edge) for edge in (above.low, above.high))
+    wide, narrow = (edge * (2 * below.value - edge) for edge in (below.high, below.low))
+    low = (least, product + np.sqrt(max(0.0, product**2 - wide * least)))
+    high = (product + np.sqrt(max(0.0, product**2 - narrow * most)), narrow)
+    return (float(low[0]), float(low[1])), (float(high[0]), float(high[1]))
+
+
+def _predict(rate: float, false_rate: float, share: float) -> float:
+    """Bayes' rule; only the ratio of the rates counts."""
+    right, wrong = rate * share, false_rate * (1 - share)
+    return right / (right + wrong) if right + wrong else 1.0
 
 
 def difference_interval(first: Interval, second: Interval, *, first_weight: float, second_weight: float) -> Interval:

@@ -50,6 +50,7 @@ def plot_learning_curves(
     name_axes(accuracy, "Epoch", "Accuracy (share called rightly)")
     name_axes(loss, "Epoch", "Loss (binary cross-entropy)")
     add_legend(accuracy, "lower right")
+    loss.set_ylim(top=1.3 * loss.get_ylim()[1])  # room for the legend above the curves
     add_legend(loss, "upper right")
     return to_png(figure)
 
@@ -124,7 +125,7 @@ def plot_calibration(
     counts.set_xlim(-0.02, 1.02)
     name_axes(axes, "", "Share that is covid")
     name_axes(counts, "P(covid) by the model, mean of the bin", "X-rays")
-    add_legend(axes, "upper left")
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, fontsize=8.5, frameon=False, borderaxespad=0.1)
     return to_png(figure)
 
 
@@ -163,6 +164,7 @@ def plot_decision(
         say_empty(axes, "Only one class: no decision curve")
     axes.axhline(0, color=MUTED, linewidth=1.4, linestyle=":", label="nobody positive")
     axes.set_xlim(0, 1)
+    axes.set_ylim(top=axes.get_ylim()[1] + 0.3 * (axes.get_ylim()[1] - axes.get_ylim()[0]))  # room for the legend
     name_axes(axes, "Threshold probability", "Net benefit (true positives per X-ray)")
     add_legend(axes, "upper right")
     return to_png(figure)

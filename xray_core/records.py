@@ -533,6 +533,7 @@ class FileHistory:
     model_version: str | None
     label: Label | None
     refer_reason: str | None = None
+    distance: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

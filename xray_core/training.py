@@ -17,6 +17,7 @@ from xray_core.keras_classifier import KerasClassifier, has_finite_weights
 from xray_core.networks import build_network, default_preprocessing
 from xray_core.preprocessing import scale_pixels
 from xray_core.quiet_keras import keras, tf
+from xray_core.recalibration import UNCHANGED, Recalibration
 from xray_core.records import Architecture, EpochFigures, EpochRecord, Optimizer, OutputMeaning, Preprocessing, Remedy
 from xray_core.remedies import erase_border
 
@@ -67,11 +68,15 @@ class TrainingOptions:
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A trained model, whose sigmoid is P(covid), with its history. `class_weights` are those of normal and covid."""
+    """A trained model, whose sigmoid is P(covid), with its history. `class_weights` are those of normal and covid.
+
+    `recalibration` is what was folded into the model's last layer after the last epoch; until then it changes nothing.
+    """
 
     model: keras.Model
     history: tuple[EpochRecord, ...]
     class_weights: tuple[float, float]
+    recalibration: Recalibration = UNCHANGED
 
 
 def train_network(

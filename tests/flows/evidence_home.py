@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import re
+import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
-from db.engine import open_engine
+import pytest
+
+from db import evaluations
+from db.engine import open_engine, snapshot
 from flows.dataset import register_dataset
 from flows.import_model import import_model
 from flows.ledger import prepare_ledger
+from flows.models import find_model
+from flows.scan import open_scan
 from flows.settings import Settings
 from flows.train_once import train_once
 from xray_core.dataset_folder import read_dataset_folder
 from xray_core.networks import build_network
-from xray_core.records import Architecture, Label
+from xray_core.records import Architecture, EvaluationRecord, Label, ModelRecord
 from xray_core.sample_xrays import write_sample_set
 from xray_core.training import TrainingOptions
 
@@ -48,3 +56,64 @@ def add_candidate(settings: Settings, folder: Path, *, size: int = SIZE, seed: i
         name="second",
     )
     return imported.version
+
+
+@dataclass(frozen=True)
+class Rival:
+    """A home with a trained champion and a candidate that nobody trained."""
+
+    settings: Settings
+    candidate: str
+
+
+def copy_home(home: Path, folder: Path) -> Settings:
+    shutil.copytree(home, folder / "home")
+    return Settings(home=folder / "home", settle_seconds=0)
+
+
+def scan(settings: Settings) -> dict[str, int]:
+    with open_scan(settings) as one_scan:
+        for files in one_scan.find_batches():
+            one_scan.score(files)
+    return dict(one_scan.counts.outcomes)
+
+
+def deliver(settings: Settings, *, per_class: int = 8, seed: int = 5) -> None:
+    write_sample_set(settings.incoming_dir, per_class=per_class, patients=per_class, seed=seed, layout="flat")
+
+
+def stored(settings: Settings) -> list[EvaluationRecord]:
+    engine = open_engine(settings.url)
+    with snapshot(engine) as session:
+        found = evaluations.list_evaluations(session)
+    engine.dispose()
+    return found
+
+
+def champion(settings: Settings) -> ModelRecord:
+    return find_model(settings, None)
+
+
+def make_labelled(settings: Settings, folder: Path) -> None:
+    engine = open_engine(settings.url)
+    found = read_dataset_folder(folder, settings.class_names, None)
+    register_dataset(settings, engine, found, on_progress=lambda _: None)
+    engine.dispose()
+
+
+def write_lenient_policy(settings: Settings, path: Path) -> Settings:
+    """A policy that a handful of drawn X-rays can satisfy: what it asks is asked all the same."""
+    text = settings.retraining_policy.read_text()
+    for name, value in (("min_patients_per_class", 5), ("margin", 0.5), ("sensitivity_floor", 0.0)):
+        head, test = text.split("[test]")
+        text = f"{head}[test]{re.sub(rf'(?m)^{name} = [0-9.]+', f'{name} = {value}', test)}"
+    path.write_text(re.sub(r"(?m)^max_refer_share = [0-9.]+", "max_refer_share = 1.0", text))
+    return settings.model_copy(update={"retraining_policy": path})
+
+
+def enter(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Every process that the test starts finds this home; relative paths are beside it."""
+    monkeypatch.setenv("XRAY_HOME", str(settings.home))
+    monkeypatch.setenv("XRAY_SETTLE_SECONDS", "0")
+    monkeypatch.chdir(settings.home.parent)
+    return settings

@@ -17,9 +17,9 @@ from flows.settings import Settings
 from tests.flows.test_scan import drop_xrays, scan
 
 
-def xray(*arguments: str) -> subprocess.CompletedProcess[str]:
+def xray(*arguments: str, wait: float = 100) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "flows", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=100)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=wait)
 
 
 def walk(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:

@@ -13,6 +13,7 @@ from flows.due import read_due
 from flows.labels import import_labels_from
 from flows.ledger import prepare_ledger
 from flows.models import list_models, read_history
+from flows.policy import read_policy
 from flows.settings import Settings
 from flows.train_once import train_once
 from flows.training import Claim, Conclusion, open_training
@@ -86,6 +87,7 @@ def test_a_first_model_is_champion_and_says_that_it_is_unproven(trained: tuple[S
     assert model.audit_verdict is not None
     assert "unproven" in read_history(settings)[0].reason
     assert find_breach(settings)[0] is None
+    assert [run.policy_sha256 for run in read_trainings(settings)] == [read_policy(settings).sha256]
 
 
 def test_the_folder_holds_model_figures_plots_and_card(trained: tuple[Settings, Conclusion]) -> None:

@@ -6,7 +6,7 @@ import csv
 from pathlib import Path
 
 from xray_core.flip_report import Compared, FlipReport, write_flips_csv
-from xray_core.records import Label, Outcome
+from xray_core.records import AuditVerdict, Label, Outcome
 
 POSITIVE, NEGATIVE, REFER = Outcome.POSITIVE, Outcome.NEGATIVE, Outcome.REFER
 
@@ -55,7 +55,11 @@ def test_a_person_reads_counts_what_is_missing_and_who_was_right() -> None:
 def test_models_that_agree_have_no_flips() -> None:
     report = FlipReport("m1", "m2", (compared("a", 0.9, 0.8),), unread=0)
 
-    assert report.lines() == ["0 of 1 X-rays change outcome from m1 to m2"]
+    assert report.lines() == [
+        "0 of 1 X-rays change outcome from m1 to m2",
+        "  shortcut audit of m1: not audited",
+        "  shortcut audit of m2: not audited",
+    ]
 
 
 def test_the_csv_holds_the_flips_alone_and_no_formula(tmp_path: Path) -> None:
@@ -78,3 +82,13 @@ def test_without_file_names_the_csv_names_contents(tmp_path: Path) -> None:
     write_flips_csv(path, REPORT, with_file_names=False)
 
     assert next(csv.DictReader(path.read_text().splitlines()))["file"] == "a" + "0" * 15
+
+
+def test_a_confounded_audit_stands_beside_the_scores_in_words_and_in_every_row(tmp_path: Path) -> None:
+    report = FlipReport("m1", "m2", (compared("a", 0.9, 0.1),), unread=0, audit_a=AuditVerdict.CONFOUNDED)
+
+    write_flips_csv(tmp_path / "flips.csv", report)
+
+    (row,) = csv.DictReader((tmp_path / "flips.csv").read_text().splitlines())
+    assert (row["shortcut_audit_a"], row["shortcut_audit_b"]) == ("CONFOUNDED", "not audited")
+    assert "  shortcut audit of m1: CONFOUNDED" in report.lines()

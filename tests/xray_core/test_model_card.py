@@ -16,8 +16,10 @@ from xray_core.card_facts import (
     CardPart,
     CardPicture,
     CardPromotion,
+    CardRecalibration,
     CardSlice,
     CardSource,
+    CardTrait,
 )
 from xray_core.model_card import write_card
 from xray_core.plots import plot_roc
@@ -70,11 +72,15 @@ FULL = replace(
     BARE,
     preprocessing=Preprocessing(150, 150, 3, Scaling.UNIT, ("lung-crop",)),
     sources=(CardSource("ieee8023", 100, 0, "journals and case reports"), CardSource("NIH", 0, 100)),
+    traits=(CardTrait("view", "PA", 76, 0), CardTrait("view", "unknown", 0, 100)),
     counts=tuple(CardCount(split, label, 60, 40) for split in Split for label in (Label.COVID, Label.NORMAL)),
     split_notes=("12 X-rays of unknown patients were split by content.",),
     training={"epochs": 15, "learning_rate": 0.001, "horizontal_flip": True, "weights": None},
     layers=(("conv2d", "Conv2D", "148 x 148 x 32", 896), ("dense", "Dense", "1", 65)),
     operating_point=OperatingPoint(0.31, 0.62, 0.95, 0.95, 0.71, 25, 22, Split.VALIDATION),
+    recalibration=CardRecalibration(
+        0.12, 0.61, 47, {"calibration_slope": Interval(0.456, 0.3, 0.7), "brier": Interval(0.2, 0.1, 0.3)}
+    ),
     test=EVALUATION,
     external=(replace(EVALUATION, name="siteB"),),
     slices=(
@@ -241,3 +247,79 @@ def test_no_text_becomes_markup() -> None:
 
 def test_the_same_facts_give_the_same_card() -> None:
     assert write_card(FULL) == write_card(FULL)
+
+
+def test_calibration_is_shown_before_and_after_with_what_it_was_chosen_on() -> None:
+    markdown, page = write_card(FULL)
+
+    section = markdown.split("## Calibration")[1].split("\n## ")[0]
+    assert "| Calibration slope | 0.456 (0.300 to 0.700) | 0.800 (0.500 to 1.200) |" in section
+    assert "multiplied by 0.610, then \\+0.120 is added" in section or "multiplied by 0.610, then +0.120" in section
+    assert "chosen on 47 validation X-rays and on no others" in section
+    assert "0.456 (0.300 to 0.700)" in page
+
+
+def test_without_a_recalibration_the_card_says_that_there_was_none() -> None:
+    markdown, _ = write_card(replace(FULL, recalibration=None))
+
+    assert "It was not recalibrated here" in markdown
+
+
+def test_what_is_known_of_the_patients_is_counted_by_class() -> None:
+    markdown, _ = write_card(FULL)
+
+    assert "| view: PA | 76 | 0 |" in markdown
+    assert "| view: unknown | 0 | 100 |" in markdown
+
+
+def test_slices_under_twenty_say_too_few_in_one_line_and_take_no_row() -> None:
+    markdown, _ = write_card(FULL)
+
+    section = markdown.split("## Slices")[1].split("\n## ")[0]
+    assert "| view: AP | 30 / 22 | 0.900 (0.800 to 0.950) |" in section
+    assert "* view: too few: PA (12)" in section
+    assert "| view: PA" not in section
+
+
+def test_thresholds_show_what_they_came_to_where_they_were_chosen_and_where_they_are_judged() -> None:
+    markdown, _ = write_card(FULL)
+
+    section = markdown.split("## Operating point")[1].split("\n## ")[0]
+    assert "| Chosen on | validation X-rays (25 covid, 22 normal) |" in section
+    assert "| Sensitivity, where it was chosen | 0.950 |" in section
+    assert "| Sensitivity, judged on test X-rays | 0.950 (0.820 to 0.990) |" in section
+
+
+def test_a_figure_that_cannot_be_told_says_so_and_why() -> None:
+    markdown, _ = write_card(FULL)
+
+    assert "| NPV | cannot be told |" in markdown
+    assert "separate the classes so well that no slope exists" in markdown
+
+
+def test_a_confounded_model_says_first_what_its_figures_are_worth() -> None:
+    markdown, _ = write_card(FULL)
+
+    assert "may have learned where films come from, and not disease" in markdown.split("## What it is")[0]
+
+
+@pytest.mark.parametrize(
+    ("limit", "words"), [(None, "NOT referred"), (1.59, "farther than 1.59"), (1.6, "so are 3 of the test X-rays")]
+)
+def test_whether_other_pictures_are_referred_is_a_fact_of_the_model(limit: float | None, words: str) -> None:
+    markdown, _ = write_card(replace(FULL, odd_limit=limit, odd_in_test=3))
+
+    assert words in markdown.split("## What it is for")[0]
+
+
+def test_small_slices_of_one_collection_name_it_once() -> None:
+    places = tuple(
+        CardSlice("source", f"archive A ({place})", 3, 2, None, None, None, "too few") for place in ("x.org", "y.org")
+    )
+
+    markdown, _ = write_card(
+        replace(FULL, slices=(*places, CardSlice("source", "B", 4, 2, None, None, None, "too few")))
+    )
+
+    assert "* source: too few: archive A: x.org (3), y.org (3); B (4)" in markdown
+    assert "No slice has 20 X-rays" in markdown

@@ -242,3 +242,63 @@ def test_the_gate_keeps_its_error_rate_in_every_setting(patients: int, champion_
     promoted = count_promoted(champion_auroc - 0.05, champion_auroc, patients, comparisons=1000)
 
     assert promoted <= 50 + 3 * 6.9
+
+
+def worsen(candidate: GateEvidence, how: str) -> GateEvidence:
+    """The same candidate with one thing wrong."""
+    point = candidate.operating_point
+    match how:
+        case "loads":
+            return replace(candidate, reproduces_probe=False)
+        case "audit":
+            return replace(candidate, audit=AuditVerdict.CONFOUNDED)
+        case "sensitivity":
+            return replace(candidate, operating_point=replace(point, lower=0.99, upper=0.995))
+        case "refer share":
+            return replace(candidate, operating_point=replace(point, lower=0.0, upper=1.0))
+        case "not worse":
+            scores = np.asarray(candidate.probabilities)
+            noise = np.random.default_rng(0).random(len(scores))
+            # Half of the ranking lost, with thresholds that still find covid and refer few.
+            blurred = 0.5 * scores + 0.5 * noise
+            return replace(
+                candidate,
+                probabilities=blurred.tolist(),
+                operating_point=choose_operating_point(
+                    blurred, candidate.is_covid, target_sensitivity=0.95, target_specificity=0.5
+                ),
+            )
+        case _:
+            views = np.where(np.random.default_rng(1).random(len(candidate.xrays)) < 0.07, "lateral", "PA")
+            muddled = np.where(views == "lateral", np.random.default_rng(2).random(len(views)), candidate.probabilities)
+            return replace(candidate, probabilities=muddled.tolist(), slices={"view": views.tolist()})
+
+
+@pytest.mark.parametrize("how", ["loads", "audit", "sensitivity", "refer share", "not worse", "slices"])
+def test_each_condition_decides_alone_with_every_other_one_met(how: str) -> None:
+    candidate, champion = make_pair(0.98, 0.95, patients=400, correlation=0.95)
+    assert decide_promotion(candidate, champion, POLICY).verdict is Verdict.PROMOTE
+
+    decision = decide_promotion(worsen(candidate, how), champion, POLICY)
+
+    assert decision.verdict is Verdict.REJECT
+    assert [check.name for check in decision.checks if check.passed is not True] == [how]
+
+
+def test_too_few_patients_alone_judge_nobody() -> None:
+    candidate, champion = make_pair(0.98, 0.95, patients=29, correlation=0.95)
+
+    decision = decide_promotion(candidate, champion, POLICY)
+
+    assert decision.verdict is Verdict.INSUFFICIENT_EVIDENCE
+    assert [check.name for check in decision.checks if check.passed is not True] == ["patients"]
+
+
+@pytest.mark.parametrize(("change", "name"), [({"audit": None}, "audit"), ({"reproduces_probe": None}, "loads")])
+def test_what_nobody_has_tried_is_insufficient_evidence(change: dict[str, None], name: str) -> None:
+    candidate, champion = make_pair(0.98, 0.95, patients=400, correlation=0.95)
+
+    decision = decide_promotion(replace(candidate, **change), champion, POLICY)
+
+    assert decision.verdict is Verdict.INSUFFICIENT_EVIDENCE
+    assert [check.name for check in decision.checks if check.passed is not True] == [name]
