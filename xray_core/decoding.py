@@ -43,8 +43,8 @@ _MOST_RESTARTS = 3
 # So often a decoder that waits looks whether its pool still stands, seconds.
 _LOOK_SECONDS = 1.0
 
-# Pebble looks around this often, seconds, and its end waits for the next look.
-CONSTS.sleep_unit = 0.02
+# Pebble looks around this often, seconds: its end waits for the next look, but each look costs the work a little.
+CONSTS.sleep_unit = 0.05
 
 _Chunk = tuple[DecodeRequest, ...]
 _Answer = list[Decoded | Undecoded]

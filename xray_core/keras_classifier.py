@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xray_core.errors import IncompatibleModel, ModelAltered
+from xray_core.grey_twin import let_take_grey
 from xray_core.onnx_classifier import OnnxClassifier, check_parity, to_probability_covid
 from xray_core.preprocessing import scale_pixels
 from xray_core.quiet_keras import keras, tf
@@ -99,6 +100,8 @@ def export_onnx(classifier: KerasClassifier, path: Path) -> str:
     classifier.model(scale_pixels(np.zeros(size, dtype=np.uint8), classifier.preprocessing))  # else: "never called"
     with _quiet_export():
         classifier.model.export(path, format="onnx", verbose=False)
+    if classifier.preprocessing.has_equal_channels:
+        let_take_grey(path)
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +31,15 @@ class OnnxClassifier:
         self.preprocessing = preprocessing
         self.output = output
         self._session = _open_session(model, threads)
-        self._input = _check_input(self._session, preprocessing)
+        self._input, channels = _check_input(self._session, preprocessing)
+        self._takes = replace(preprocessing, channels=channels)
 
     def predict(self, grey: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Fitted grey levels (n, height, width) uint8 to P(covid) (n,) float32."""
         if not len(grey):
             return np.empty(0, dtype=np.float32)
         parts = [grey[start : start + _XRAYS_PER_RUN] for start in range(0, len(grey), _XRAYS_PER_RUN)]
-        outputs = [self._session.run(None, {self._input: scale_pixels(part, self.preprocessing)})[0] for part in parts]
+        outputs = [self._session.run(None, {self._input: scale_pixels(part, self._takes)})[0] for part in parts]
         return to_probability_covid(np.concatenate(outputs), self.output)
 
 
@@ -99,16 +101,22 @@ def _open_session(model: Path | bytes, threads: int) -> Any:
         raise IncompatibleModel("ONNX Runtime cannot load the model: it is missing, damaged or no ONNX file") from error
 
 
-def _check_input(session: Any, preprocessing: Preprocessing) -> str:
-    """The name of the model's one input, once its shape is the one that preprocessing makes."""
+def _check_input(session: Any, preprocessing: Preprocessing) -> tuple[str, int]:
+    """The name and the channels of the model's one input, once its shape is the one that preprocessing makes.
+
+    Where all channels are alike the twin may take one of them.
+    """
     inputs = session.get_inputs()
-    expected = [preprocessing.height, preprocessing.width, preprocessing.channels]
+    channels = preprocessing.channels
+    if len(inputs) == 1 and inputs[0].shape[-1:] == [1] and preprocessing.has_equal_channels:
+        channels = 1
+    expected = [preprocessing.height, preprocessing.width, channels]
     if len(inputs) != 1 or len(inputs[0].shape) != 4 or not _fits(inputs[0].shape[1:], expected):
         received = ", ".join(str(each.shape) for each in inputs)
         raise IncompatibleModel(f"the ONNX model's input is {received}; expected one of (n, {expected})")
     if inputs[0].type != "tensor(float)":
         raise IncompatibleModel(f"the ONNX model's input is of {inputs[0].type}; expected tensor(float)")
-    return str(inputs[0].name)
+    return str(inputs[0].name), channels
 
 
 def _fits(shape: list[int | str | None], expected: list[int]) -> bool:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import struct
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+
+from isal import isal_zlib
 
 from xray_core.errors import UnreadableXray
 from xray_core.records import ReasonCode
@@ -90,7 +91,7 @@ def _walk_chunks(content: bytes) -> Iterator[tuple[bytes, memoryview, int]]:
             raise _truncated("zeros instead of chunks") if _is_zero_from(content, position) else _corrupt("not a chunk")
         if end > len(content):
             raise _truncated("ends inside a chunk")
-        if zlib.crc32(view[position + 4 : end - 4]) != int.from_bytes(view[end - 4 : end], "big"):
+        if isal_zlib.crc32(view[position + 4 : end - 4]) != int.from_bytes(view[end - 4 : end], "big"):
             raise _explain_bad_checksum(content, position, end)
         yield kind, view[position + 8 : end - 4], end
         position = end

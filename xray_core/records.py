@@ -223,6 +223,11 @@ class Preprocessing:
     remedies: tuple[str, ...] = ()
 
     @property
+    def has_equal_channels(self) -> bool:
+        """Whether the network is given the same grey picture in each channel, scaled alike."""
+        return self.scaling is not Scaling.CAFFE
+
+    @property
     def version(self) -> str:
         """A short stable name, part of every result's key: `v1-150x150x3-unit`."""
         return "-".join(("v1", f"{self.height}x{self.width}x{self.channels}", self.scaling.value, *self.remedies))

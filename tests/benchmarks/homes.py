@@ -23,7 +23,9 @@ _ROWS_PER_STATEMENT = 10_000
 
 
 def make_home(home: str) -> None:
-    """A home whose champion is the default network, untrained; its Keras file lies beside the home."""
+    """A home whose champion is the default network, untrained; beside it lies the same for Keras and plain ONNX."""
+    import numpy as np
+
     from flows.import_model import import_model
     from xray_core.networks import build_network
     from xray_core.records import Architecture
@@ -31,7 +33,10 @@ def make_home(home: str) -> None:
     settings = Settings(home=Path(home))
     prepare_ledger(settings)
     source = Path(home).with_name("untrained.keras")
-    build_network(Architecture.SEED_CNN, seed=0).save(source)
+    network = build_network(Architecture.SEED_CNN, seed=0)
+    network.save(source)
+    network(np.zeros((1, *network.input_shape[1:]), dtype=np.float32))
+    network.export(source.with_suffix(".onnx"), format="onnx", verbose=False)
     import_model(settings, source, positive_output=Label.COVID, scaling=None, input_size=(150, 150), name="untrained")
 
 

@@ -74,9 +74,8 @@ class Workshop:
 
     @property
     def onnx_file(self) -> str:
-        """The champion's twin."""
-        (path,) = self.template.glob("models/*/model.onnx")
-        return str(path)
+        """The same network as Keras itself exports it."""
+        return str(self.template.with_name("untrained.onnx"))
 
     @cached_property
     def many(self) -> Path:

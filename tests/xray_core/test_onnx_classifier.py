@@ -89,7 +89,7 @@ def test_an_output_of_another_shape_than_its_meaning_is_refused(onnx_file: Path)
 
 
 def test_a_twin_for_another_input_size_is_refused(onnx_file: Path) -> None:
-    with pytest.raises(IncompatibleModel, match=r"expected one of \(n, \[150, 150, 3\]\)"):
+    with pytest.raises(IncompatibleModel, match=r"expected one of \(n, \[150, 150, 1\]\)"):
         OnnxClassifier(
             onnx_file,
             preprocessing=default_preprocessing(Architecture.SEED_CNN),
