@@ -29,7 +29,7 @@ def score_incoming(batch_size: _BatchSize = None, settle_seconds: _SettleSeconds
     """Score every complete X-ray in incoming/ that has no result yet. Research use only, not for diagnosis.
 
     Args:
-        batch_size: X-rays per inference and per transaction; empty means XRAY_BATCH_SIZE (32).
+        batch_size: X-rays per inference and per transaction; empty means XRAY_BATCH_SIZE (64).
         settle_seconds: a file must be unchanged for this long, seconds; empty means XRAY_SETTLE_SECONDS (5).
     """
     given = {"batch_size": batch_size, "settle_seconds": settle_seconds}

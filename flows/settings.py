@@ -30,7 +30,7 @@ class Settings(BaseSettings):
     defer_hours: Annotated[float, Field(gt=0)] = Field(
         24, description="an incomplete file is looked at again for this long, then rejected"
     )
-    batch_size: Annotated[int, Field(ge=1, le=1024)] = Field(32, description="X-rays per inference and per transaction")
+    batch_size: Annotated[int, Field(ge=1, le=1024)] = Field(64, description="X-rays per inference and per transaction")
     workers: Annotated[int, Field(ge=1, le=64)] = Field(
         default_factory=lambda: max(1, min(4, os.cpu_count() or 1)), description="decoder processes"
     )

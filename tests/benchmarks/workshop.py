@@ -25,6 +25,7 @@ class Sizes:
     rounds: int = 5
     many: int = 400
     few: int = 40
+    together: int = 1_600
     little_known: int = 1_000
     known: int = 200_000
     most_known: int = 1_000_000
@@ -33,7 +34,9 @@ class Sizes:
     tiny: bool = False
 
 
-TINY = Sizes(1, many=8, few=4, little_known=10, known=100, most_known=300, exported=100, epochs=1, tiny=True)
+TINY = Sizes(
+    1, many=8, few=4, together=8, little_known=10, known=100, most_known=300, exported=100, epochs=1, tiny=True
+)
 
 
 @contextmanager
