@@ -10,7 +10,7 @@ import pytest
 from tests.xray_core.cohorts import simulate_scores
 from xray_core.evaluation import Evaluation, evaluate
 from xray_core.operating_point import choose_operating_point
-from xray_core.records import FileFormat, Interval, Label, LabelledXray
+from xray_core.records import FileFormat, Interval, Label, LabelledXray, OperatingPoint
 from xray_core.slices import name_slices
 
 
@@ -66,6 +66,22 @@ def test_the_figures_follow_from_the_confusion_matrix() -> None:
     hit, alarm = covid.positive / found.covid.xrays, normal.positive / found.normal.xrays
     assert figures.ppv is not None
     assert figures.ppv.value == pytest.approx(0.1 * hit / (0.1 * hit + 0.9 * alarm))
+
+
+@pytest.mark.parametrize(("prevalence", "ppv", "npv"), [(0.75, 0.88, 0.67), (0.25, 0.45, 0.95)])
+def test_the_predictive_values_of_a_published_example_are_reproduced(prevalence: float, ppv: float, npv: float) -> None:
+    # Altman and Bland, BMJ 1994;309:102: liver scans, 231 of 258 abnormal and 54 of 86 normal ones called rightly.
+    scores = [0.9] * 231 + [0.1] * 27 + [0.1] * 54 + [0.9] * 32
+    truth = [True] * 258 + [False] * 86
+    point = OperatingPoint(0.5, 0.5, None, None, None, 0, 0, None)
+
+    figures = evaluate(
+        scores, truth, [str(n) for n in range(344)], point, prevalence=prevalence, slices={}, resamples=50
+    ).figures
+
+    assert figures.ppv is not None
+    assert figures.npv is not None
+    assert (figures.ppv.value, figures.npv.value) == pytest.approx((ppv, npv), abs=0.005)
 
 
 def test_a_rarer_disease_lowers_the_positive_predictive_value_and_nothing_else() -> None:

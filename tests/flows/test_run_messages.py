@@ -1,0 +1,55 @@
+"""What the runs of scoring and export say of a champion that must not be believed, on a real Prefect server."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from flows.settings import Settings
+from tests.flows.evidence_home import deliver, enter
+
+pytestmark = [pytest.mark.prefect, pytest.mark.timeout(300)]
+
+# Prefect starts a server of its own for flows that are called without one.
+_CALL = """
+import json
+from prefect.client.orchestration import get_client
+from flows.export_results import export_results
+from flows.score_incoming import score_incoming
+states = [flow(return_state=True) for flow in (score_incoming, export_results)]
+with get_client(sync_client=True) as client:
+    pages = client._client.post("/artifacts/filter", json={}).json()
+print(json.dumps({"messages": [state.message for state in states],
+                  "pages": {page["key"]: str(page["description"]) + str(page["data"]) for page in pages}}))
+"""
+
+
+def test_scoring_and_export_say_beside_their_figures_how_far_to_believe_them(
+    trained: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enter(trained, monkeypatch)
+    deliver(trained, per_class=2, seed=6)
+    environment = os.environ | {
+        "PREFECT_HOME": str(trained.home / "prefect"),
+        "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "true",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+    }
+    environment.pop("PREFECT_API_URL", None)
+
+    done = subprocess.run([sys.executable, "-c", _CALL], env=environment, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout.splitlines()[-1])
+    scored, exported = told["messages"]
+    assert scored.startswith("4 scored; ")
+    assert exported.startswith("4 rows; ")
+    assert "prevalence" in exported
+    for said in (scored, exported, told["pages"]["scan-outcomes"], told["pages"]["results-csv"]):
+        assert "UNPROVEN" in said
+    assert "Research use only" in told["pages"]["scan-outcomes"]
+    assert "Research use only" in told["pages"]["results-csv-path"]
