@@ -10,7 +10,7 @@ from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from types import ModuleType
 
-_NEEDED = ["xray_core.decoder_process", "pebble.pool.process"]
+_NEEDED = ["xray_core.decoder_process", "pebble.pool.process", "xray_core.mute"]
 _HIDING = threading.Lock()
 
 

@@ -178,9 +178,7 @@ def test_a_scan_may_be_told_to_end_at_any_moment(
         first, _, more = said.read_text().partition("\n")
         assert codes[-1] in (143, 0), said.read_text()
         assert codes[-1] == 0 or first == STOPPED
-        # A decoder that was just being born may complain of it; we and our database have nothing to add.
-        assert codes[-1] == 0 or not more or "multiprocessing/forkserver.py" in more
-        assert not any(word in more for word in ("sqlalchemy", "/flows/", "/db/"))
+        assert codes[-1] == 0 or not more
         assert find_breach(settings)[0] is None
 
     assert codes.count(143) >= 4
