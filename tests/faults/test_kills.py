@@ -176,12 +176,12 @@ def test_a_scan_may_be_told_to_end_at_any_moment(
         scanner.send_signal(signal.SIGTERM)
         codes.append(scanner.wait(10))
         first, _, more = said.read_text().partition("\n")
-        assert codes[-1] in (143, 0), said.read_text()
-        assert codes[-1] == 0 or first == STOPPED
-        assert codes[-1] == 0 or not more
+        has_ended = " scored" in first  # the signal met a program that was printing its figures or on its way out
+        assert codes[-1] == 143 or (has_ended and codes[-1] in (0, -signal.SIGTERM)), said.read_text()
+        assert has_ended or (first, more) == (STOPPED, "")
         assert find_breach(settings)[0] is None
 
-    assert codes.count(143) >= 4
+    assert codes.count(143) >= 2
     scan(settings)
     assert_all_scored_once(settings)
 
