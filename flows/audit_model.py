@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 
 from db import evaluations, model_registry
 from db.engine import transaction
-from flows.evidence import audit_material, read_material
+from flows.evidence import audit_material
 from flows.ledger import open_ledger
+from flows.material import read_material
 from flows.models import find_model
 from flows.registered_model import open_registered
 from flows.settings import Settings

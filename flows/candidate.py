@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,13 +12,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from flows.drift import write_drift_reference
 from flows.fresh_load import reproduces_in_fresh_process
+from flows.material import Material
 from flows.settings import CHECKOUT
+from xray_core.chest_reference import REFERENCE_FILE, ChestReference, dump_reference
 from xray_core.keras_classifier import KerasClassifier, export_checked, layer_table, save_keras
 from xray_core.model_folder import write_model_folder
 from xray_core.preprocessing import fit_pixels
 from xray_core.recalibration import Recalibration
-from xray_core.records import Label, ModelManifest, OperatingPoint, OutputMeaning, Preprocessing, Split
+from xray_core.records import Label, ModelManifest, OperatingPoint, Preprocessing, Split
 from xray_core.sample_xrays import draw_xray
 from xray_core.training import Trained, TrainingOptions, write_history
 
@@ -39,27 +43,35 @@ class Candidate:
 
 
 def save_aside(
-    version: str, trained: Trained, preprocessing: Preprocessing, folder: Path, held_out: NDArray[np.uint8]
+    version: str, trained: Trained, material: Material, reference: ChestReference | None, folder: Path
 ) -> Candidate:
-    """Save model, twin and history into `folder`, and load the twin in a fresh process.
+    """Save model, twin, history and both references into `folder`, while the twin is loaded in a fresh process.
 
-    Raises IncompatibleModel when the twin differs from Keras by more than 1e-5 on the held-out X-rays (n, h, w).
+    Raises IncompatibleModel when the twin differs from Keras by more than 1e-5 on a held-out X-ray.
     """
-    classifier = KerasClassifier(trained.model, preprocessing, OutputMeaning.SIGMOID_COVID)
-    save_keras(trained.model, folder / "model.keras")
-    parity = export_checked(classifier, folder / "model.onnx", held_out)
-    write_history(folder / "history.csv", trained.history)
+    classifier, preprocessing = trained.classifier, material.preprocessing
+    save_keras(classifier.model, folder / "model.keras")
+    held_out = np.concatenate([material.sides[split].images for split in (Split.VALIDATION, Split.TEST)])
+    twin = folder / "model.onnx"
+    parity = export_checked(classifier, twin, held_out)
     probe = draw_probe(preprocessing)
+    with ThreadPoolExecutor(1) as beside:
+        loading = beside.submit(
+            reproduces_in_fresh_process, twin, preprocessing, classifier.output, probe, classifier.predict(probe)
+        )
+        write_history(folder / "history.csv", trained.history)
+        if reference is not None:
+            (folder / REFERENCE_FILE).write_bytes(dump_reference(reference))
+        write_drift_reference(folder, material, classifier, reference)
+        layers = layer_table(classifier.model)
     return Candidate(
         version=version,
         classifier=classifier,
         folder=folder,
         probe=probe,
         parity=parity,
-        reproduces_probe=reproduces_in_fresh_process(
-            folder / "model.onnx", preprocessing, OutputMeaning.SIGMOID_COVID, probe, classifier.predict(probe)
-        ),
-        layers=layer_table(trained.model),
+        reproduces_probe=loading.result(),
+        layers=layers,
         recalibration=trained.recalibration,
     )
 

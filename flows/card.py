@@ -10,8 +10,8 @@ from dataclasses import fields
 from datetime import UTC, datetime
 
 from flows.candidate import Candidate, code_revision, describe_options
+from flows.judgement import Judgement
 from flows.material import Material, Side
-from flows.training import Judgement
 from xray_core.card_facts import (
     CardAudit,
     CardCheck,
@@ -32,6 +32,7 @@ from xray_core.evaluation import ConfusionRow, Evaluation
 from xray_core.figures import judge_calibration
 from xray_core.intervals import make_cohort
 from xray_core.model_folder import hash_file
+from xray_core.promotion import PromotionDecision
 from xray_core.quiet_keras import keras, tf
 from xray_core.records import Label, Split
 from xray_core.slices import UNKNOWN, name_slices
@@ -61,10 +62,11 @@ def gather_card_facts(
     candidate: Candidate,
     options: TrainingOptions,
     judgement: Judgement,
+    decision: PromotionDecision,
     plots: Mapping[str, bytes],
 ) -> CardFacts:
     """Everything that the card of a candidate says; `plots` are PNGs by file name."""
-    decision, reference = judgement.decision, _read_reference(candidate)
+    reference = _read_reference(candidate)
     checks = tuple(CardCheck(check.name, check.passed, check.words) for check in decision.checks)
     return CardFacts(
         version=candidate.version,

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from flows.candidate import Candidate
 from flows.card import gather_card_facts
+from flows.judgement import Judgement
 from flows.material import Material
-from flows.pictures import draw_plots
-from flows.training import Judgement
+from flows.second_process import Errand
 from xray_core.model_card import write_card
-from xray_core.training import Trained, TrainingOptions
+from xray_core.promotion import PromotionDecision
+from xray_core.training import TrainingOptions
 
 
 def write_documents(
-    material: Material, trained: Trained, candidate: Candidate, options: TrainingOptions, judgement: Judgement
+    material: Material,
+    candidate: Candidate,
+    options: TrainingOptions,
+    judgement: Judgement,
+    decision: PromotionDecision,
+    plots: Mapping[str, Errand[bytes]],
 ) -> dict[str, bytes]:
-    """Every document by its file name."""
-    plots = draw_plots(material, trained, candidate, judgement)
-    markdown, page = write_card(gather_card_facts(material, candidate, options, judgement, plots))
+    """Every document by its file name, the plots among them."""
+    drawn = {name: plot.result() for name, plot in plots.items()}
+    markdown, page = write_card(gather_card_facts(material, candidate, options, judgement, decision, drawn))
     figures = {
         "evaluation.json": judgement.candidate.to_json(),
         "audit.json": judgement.audit.to_json(),
@@ -25,4 +33,4 @@ def write_documents(
     }
     if judgement.champion is not None:
         figures["champion_evaluation.json"] = judgement.champion.to_json()
-    return {name: text.encode() for name, text in figures.items()} | plots
+    return {name: text.encode() for name, text in figures.items()} | drawn

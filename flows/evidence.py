@@ -2,44 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 
 import numpy as np
 from sqlalchemy import Engine
 
-from db import evaluations, labels, model_registry, xrays
+from db import model_registry
 from db.engine import snapshot
-from flows.home import read_site_key
 from flows.known_scores import score_known
-from flows.material import Material, Side, gather_material
+from flows.material import Material, Side
 from flows.registered_model import open_registered
 from flows.settings import Settings
 from xray_core.errors import InvalidDataset
 from xray_core.evaluation import Evaluation, evaluate
 from xray_core.model_folder import OpenModel
 from xray_core.promotion import GateEvidence
-from xray_core.records import Preprocessing, Split
+from xray_core.records import Split
 from xray_core.scoring import Classifier
-from xray_core.shortcuts import ShortcutAudit, audit_shortcuts
-
-
-def read_material(
-    settings: Settings, engine: Engine, preprocessing: Preprocessing, on_progress: Callable[[int], None]
-) -> Material:
-    """The labelled X-rays of the ledger on their frozen sides, decoded; X-rays of external sets are none of them."""
-    with snapshot(engine) as session:
-        labelled = labels.latest_labels(session)
-        external = evaluations.external_xrays(session)
-        frozen = xrays.read_splits(session)
-    return gather_material(
-        settings,
-        [xray for xray in labelled if xray.sha256 not in external],
-        frozen,
-        read_site_key(settings),
-        preprocessing,
-        used_before=frozenset(xray.sha256 for xray in labelled if xray.group in frozen),
-        on_progress=on_progress,
-    )
+from xray_core.shortcuts import Finding, ShortcutAudit, audit_shortcuts
 
 
 def collect_evidence(settings: Settings, opened: OpenModel, test: Side) -> GateEvidence:
@@ -81,15 +61,11 @@ def evaluate_evidence(settings: Settings, evidence: GateEvidence) -> Evaluation:
     )
 
 
-def audit_material(material: Material, classifier: Classifier) -> ShortcutAudit:
-    """The shortcut audit of a model on all its labelled X-rays; each figure is cross-validated by patient."""
-    sides = [material.sides[split] for split in Split]
+def audit_material(
+    material: Material, classifier: Classifier, of_data: Sequence[Finding] | None = None
+) -> ShortcutAudit:
+    """The shortcut audit of a model on all its labelled X-rays; `of_data` is what `probe_data` found in them."""
+    held_out = [split is not Split.TRAIN for split in Split for _ in material.sides[split].xrays]
     return audit_shortcuts(
-        np.concatenate([side.images for side in sides]),
-        [facts for side in sides for facts in side.facts],
-        np.concatenate([side.is_covid for side in sides]),
-        [group for side in sides for group in side.groups],
-        [xray.source for side in sides for xray in side.xrays],
-        classifier.predict,
-        held_out=[split is not Split.TRAIN for split in Split for _ in material.sides[split].xrays],
+        material.films, classifier.predict, held_out=np.array(held_out, dtype=np.bool_), of_data=of_data
     )

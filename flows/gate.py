@@ -11,9 +11,10 @@ import numpy as np
 
 from db import evaluations, model_registry
 from db.engine import transaction
-from flows.evidence import audit_material, collect_champion_evidence, collect_evidence, evaluate_evidence, read_material
+from flows.evidence import audit_material, collect_champion_evidence, collect_evidence, evaluate_evidence
 from flows.fresh_load import reproduces_in_fresh_process
 from flows.ledger import open_ledger
+from flows.material import read_material
 from flows.models import find_model
 from flows.policy import read_policy
 from flows.registered_model import open_registered, verify_registered

@@ -9,13 +9,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from sqlalchemy import Engine
 
+from db import evaluations, labels, xrays
+from db.engine import snapshot
+from flows.home import read_site_key
 from flows.settings import Settings
 from xray_core.decoding import Decoded, DecodeRequest, Undecoded, open_decoder
 from xray_core.errors import InvalidDataset
 from xray_core.near_duplicates import find_near_duplicates
 from xray_core.records import ImageFacts, Label, LabelledXray, Preprocessing, Split, unescape_name
-from xray_core.slices import name_slices
+from xray_core.shortcut_probes import Films
 from xray_core.training_set import TrainingSet, plan_training_set
 
 _Advance = Callable[[int], None]
@@ -42,6 +46,8 @@ class Side:
     @property
     def slices(self) -> dict[str, list[str]]:
         """What the figures are broken down by: one word per X-ray."""
+        from xray_core.slices import name_slices  # scipy comes with it: a fifth of a second before the first decoding
+
         return name_slices(self.xrays)
 
 
@@ -53,6 +59,37 @@ class Material:
     sides: dict[Split, Side]
     unreadable: dict[str, int]
     preprocessing: Preprocessing
+
+    @property
+    def films(self) -> Films:
+        """All of them for the shortcut audit, side by side in the order of the split."""
+        sides = [self.sides[split] for split in Split]
+        return Films(
+            greys=np.concatenate([side.images for side in sides]),
+            facts=tuple(facts for side in sides for facts in side.facts),
+            is_covid=np.concatenate([side.is_covid for side in sides]),
+            groups=np.array([group for side in sides for group in side.groups], dtype=np.str_),
+            sources=np.array([xray.source or "" for side in sides for xray in side.xrays], dtype=np.str_),
+        )
+
+
+def read_material(
+    settings: Settings, engine: Engine, preprocessing: Preprocessing, on_progress: Callable[[int], None]
+) -> Material:
+    """The labelled X-rays of the ledger on their frozen sides, decoded; X-rays of external sets are none of them."""
+    with snapshot(engine) as session:
+        labelled = labels.latest_labels(session)
+        external = evaluations.external_xrays(session)
+        frozen = xrays.read_splits(session)
+    return gather_material(
+        settings,
+        [xray for xray in labelled if xray.sha256 not in external],
+        frozen,
+        read_site_key(settings),
+        preprocessing,
+        used_before=frozenset(xray.sha256 for xray in labelled if xray.group in frozen),
+        on_progress=on_progress,
+    )
 
 
 def gather_material(

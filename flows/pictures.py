@@ -1,24 +1,27 @@
-"""The plots of a training, by file name."""
+"""The plots of a training, by file name: each as a call that any process can make."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.candidate import Candidate
+from flows.judgement import Judgement
 from flows.material import Material, Side
-from flows.training import Judgement
+from flows.second_process import Call, Errand, SecondProcess
 from xray_core import plots
 from xray_core.evaluation import Evaluation
 from xray_core.explanation import grad_cam
 from xray_core.forest_plots import ForestLine, plot_comparison, plot_shortcut_audit, plot_slices
+from xray_core.keras_classifier import KerasClassifier
 from xray_core.picture_sheets import plot_contact_sheet, plot_heat_sheet
 from xray_core.records import Flag, OperatingPoint, Split
 from xray_core.shortcuts import CONFOUNDED_FROM, SUSPECT_FROM, ShortcutAudit
 from xray_core.slices import TOO_FEW_XRAYS
 from xray_core.training import Trained
+
+Figure = Call[bytes]
 
 # Stays in the model's folder: heat maps of single patients are for whoever studies the model, not for a run's page.
 NOT_IN_THE_UI = frozenset({"attention.png"})
@@ -26,28 +29,36 @@ _FIRST = 6
 _COMPARED = ("auroc", "auprc", "sensitivity", "specificity", "accuracy", "brier")
 
 
-def draw_plots(material: Material, trained: Trained, candidate: Candidate, judgement: Judgement) -> dict[str, bytes]:
-    """Every plot as PNG; candidate beside champion only where there is a champion."""
+def begin_plots(
+    beside: SecondProcess, material: Material, trained: Trained, judgement: Judgement
+) -> dict[str, Errand[bytes]]:
+    """Have every plot drawn as PNG by the second process, and do not wait."""
+    return {name: beside.begin(figure) for name, figure in plan_plots(material, trained, judgement).items()}
+
+
+def plan_plots(material: Material, trained: Trained, judgement: Judgement) -> dict[str, Figure]:
+    """Every plot as a call; candidate beside champion only where there is a champion."""
     test = material.sides[Split.TEST]
-    drawn = {
-        "learning.png": _draw_learning(trained, material),
-        "first_xrays.png": _draw_first(material.sides[Split.TRAIN]),
-        **dict(_draw_evaluation(judgement.candidate)),
-        "scores.png": _draw_scores(judgement.scores, test.is_covid, judgement.operating_point, judgement.candidate),
-        "audit.png": draw_audit(judgement.audit),
-        "attention.png": _draw_attention(test, candidate, judgement.scores),
+    planned: dict[str, Figure] = {
+        "learning.png": _plan_learning(trained, material),
+        "first_xrays.png": _plan_first(material.sides[Split.TRAIN]),
+        **_plan_evaluation(judgement.candidate),
+        "scores.png": _plan_scores(judgement.scores, test.is_covid, judgement.operating_point, judgement.candidate),
+        "audit.png": partial(draw_audit, judgement.audit),
+        "attention.png": _plan_attention(test, trained.classifier, judgement.scores),
     }
     if judgement.champion is not None and judgement.champion_version is not None:
-        drawn["comparison.png"] = plot_comparison(
+        planned["comparison.png"] = partial(
+            plot_comparison,
             {
                 name: (getattr(judgement.champion.figures, name), getattr(judgement.candidate.figures, name))
                 for name in _COMPARED
             },
             champion=judgement.champion_version,
-            candidate=candidate.version,
+            candidate=judgement.evidence.version,
             n=count_test(judgement.candidate),
         )
-    return drawn
+    return planned
 
 
 def draw_audit(audit: ShortcutAudit) -> bytes:
@@ -67,10 +78,11 @@ def count_test(evaluation: Evaluation) -> str:
     return f"test: {evaluation.covid.xrays} covid, {evaluation.normal.xrays} normal X-rays"
 
 
-def _draw_learning(trained: Trained, material: Material) -> bytes:
+def _plan_learning(trained: Trained, material: Material) -> Figure:
     history = trained.history
     train, validation = material.sides[Split.TRAIN], material.sides[Split.VALIDATION]
-    return plots.plot_learning_curves(
+    return partial(
+        plots.plot_learning_curves,
         train_accuracy=[epoch.train.accuracy for epoch in history],
         held_out_accuracy=[epoch.held_out.accuracy for epoch in history],
         train_loss=[epoch.train.loss for epoch in history],
@@ -79,48 +91,45 @@ def _draw_learning(trained: Trained, material: Material) -> bytes:
     )
 
 
-def _draw_first(train: Side) -> bytes:
+def _plan_first(train: Side) -> Figure:
     """The first X-rays of each class; none whose file says that something is written on the picture."""
     is_plain = np.array([Flag.BURNED_IN_ANNOTATION not in facts.flags for facts in train.facts], dtype=np.bool_)
-    return plot_contact_sheet(
+    return partial(
+        plot_contact_sheet,
         train.images[train.is_covid & is_plain][:_FIRST],
         train.images[~train.is_covid & is_plain][:_FIRST],
         n="training side, as the network gets them",
     )
 
 
-def _draw_evaluation(evaluation: Evaluation) -> Iterator[tuple[str, bytes]]:
+def _plan_evaluation(evaluation: Evaluation) -> dict[str, Figure]:
     figures, n = evaluation.figures, count_test(evaluation)
     judged = [one for one in evaluation.slices if one.xrays >= TOO_FEW_XRAYS]
     xrays = evaluation.covid.xrays + evaluation.normal.xrays
-    yield (
-        "roc.png",
-        plots.plot_roc(
+    covid, normal = evaluation.confusion_covid, evaluation.confusion_normal
+    return {
+        "roc.png": partial(
+            plots.plot_roc,
             [(point.x, point.y) for point in evaluation.roc],
             auroc=figures.auroc,
             operating=find_thresholds(evaluation),
             n=n,
         ),
-    )
-    yield (
-        "precision_recall.png",
-        plots.plot_precision_recall(
+        "precision_recall.png": partial(
+            plots.plot_precision_recall,
             [(point.x, point.y) for point in evaluation.pr],
             auprc=figures.auprc,
             share_covid=evaluation.covid.xrays / xrays,
             n=n,
         ),
-    )
-    covid, normal = evaluation.confusion_covid, evaluation.confusion_normal
-    yield (
-        "confusion.png",
-        plots.plot_confusion(
-            (covid.positive, covid.refer, covid.negative), (normal.positive, normal.refer, normal.negative), n=n
+        "confusion.png": partial(
+            plots.plot_confusion,
+            (covid.positive, covid.refer, covid.negative),
+            (normal.positive, normal.refer, normal.negative),
+            n=n,
         ),
-    )
-    yield (
-        "calibration.png",
-        plots.plot_calibration(
+        "calibration.png": partial(
+            plots.plot_calibration,
             [one.mean_probability for one in evaluation.calibration],
             [one.share_covid for one in evaluation.calibration],
             [one.xrays for one in evaluation.calibration],
@@ -128,26 +137,22 @@ def _draw_evaluation(evaluation: Evaluation) -> Iterator[tuple[str, bytes]]:
             error=figures.calibration_error,
             n=n,
         ),
-    )
-    yield (
-        "decision.png",
-        plots.plot_decision(
+        "decision.png": partial(
+            plots.plot_decision,
             [point.threshold for point in evaluation.decision],
             [point.model for point in evaluation.decision],
             [point.everybody for point in evaluation.decision],
             prevalence=evaluation.prevalence,
             n=n,
         ),
-    )
-    yield (
-        "slices.png",
-        plot_slices(
+        "slices.png": partial(
+            plot_slices,
             [ForestLine(f"{one.name}: {one.value} ({one.xrays})", one.auroc, one.remark) for one in judged]
             or [ForestLine("no slice", None, "too few")],
             overall=figures.auroc,
             n=n if len(judged) == len(evaluation.slices) else f"{n}; slices under {TOO_FEW_XRAYS}: too few",
         ),
-    )
+    }
 
 
 def find_thresholds(evaluation: Evaluation) -> list[tuple[float, float]]:
@@ -167,10 +172,11 @@ def find_thresholds(evaluation: Evaluation) -> list[tuple[float, float]]:
     ]
 
 
-def _draw_scores(
+def _plan_scores(
     scores: NDArray[np.float32], is_covid: NDArray[np.bool_], point: OperatingPoint, evaluation: Evaluation
-) -> bytes:
-    return plots.plot_scores(
+) -> Figure:
+    return partial(
+        plots.plot_scores,
         scores[is_covid].tolist(),
         scores[~is_covid].tolist(),
         lower=point.lower,
@@ -179,13 +185,14 @@ def _draw_scores(
     )
 
 
-def _draw_attention(test: Side, candidate: Candidate, scores: NDArray[np.float32]) -> bytes:
+def _plan_attention(test: Side, classifier: KerasClassifier, scores: NDArray[np.float32]) -> Figure:
     """The first test X-rays of each class above what speaks for covid in them."""
     half = _FIRST // 2
     places = np.concatenate([np.flatnonzero(test.is_covid)[:half], np.flatnonzero(~test.is_covid)[:half]])
-    return plot_heat_sheet(
+    return partial(
+        plot_heat_sheet,
         test.images[places],
-        grad_cam(candidate.classifier, test.images[places]),
+        grad_cam(classifier, test.images[places]),
         [test.xrays[place].label for place in places],
         [float(scores[place]) for place in places],
         n="test side",

@@ -20,9 +20,8 @@ from flows.remedy_words import REMEDY_WORDS, parse_remedies
 from flows.settings import Settings
 from xray_core.dataset_folder import read_dataset_folder
 from xray_core.evaluation import evaluate
-from xray_core.keras_classifier import KerasClassifier
 from xray_core.operating_point import choose_operating_point
-from xray_core.records import Interval, LabelledXray, OutputMeaning, Split
+from xray_core.records import Interval, LabelledXray, Split
 from xray_core.shortcuts import ShortcutAudit
 from xray_core.training import TrainingOptions, train_network
 
@@ -92,7 +91,7 @@ def _try(trial: Settings, labelled: list[LabelledXray], word: str, options: Trai
         options,
         lambda _: None,
     )
-    classifier = KerasClassifier(trained.model, material.preprocessing, OutputMeaning.SIGMOID_COVID)
+    classifier = trained.classifier
     point = choose_operating_point(
         classifier.predict(validation.images).astype(np.float64),
         validation.is_covid,

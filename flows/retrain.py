@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 from uuid import UUID
 
 from prefect import flow, get_run_logger, task
@@ -17,18 +18,23 @@ from prefect.runtime import flow_run
 from prefect.states import Completed
 from pydantic import Field
 
-from flows.candidate import Candidate
-from flows.documents import write_documents
 from flows.due import read_due
 from flows.ledger import prepare_ledger
 from flows.material import Material
-from flows.pictures import NOT_IN_THE_UI
 from flows.remedy_words import read_champion_remedies
+from flows.second_process import Errand, SecondProcess, open_second_process
 from flows.settings import read_settings
-from flows.training import Claim, Conclusion, Judgement, Training, open_training
+from flows.training import Claim, Conclusion, Training, open_training
 from xray_core.records import RESEARCH_USE, Architecture, EpochRecord, Optimizer
 from xray_core.training import Trained, TrainingOptions
 
+if TYPE_CHECKING:
+    from flows.candidate import Candidate
+    from flows.judgement import Judgement
+    from flows.preparation import Preparation
+    from xray_core.promotion import PromotionDecision
+
+_MARKS = {True: "passed", False: "FAILED", None: "cannot be told"}
 _Epochs = Annotated[int, Field(ge=1, le=1000)]
 _BatchSize = Annotated[int, Field(ge=1, le=1024)]
 _LearningRate = Annotated[float | None, Field(gt=0, le=1)]
@@ -79,14 +85,18 @@ def retrain(
         claim = training.claim(trigger=trigger, flow_run_id=flow_run.id, options=options)
         if claim is None:
             return Completed(message="these labels were trained on before, or are now", name="NothingToDo")
-        with training.released_on_failure(claim):
+        with training.released_on_failure(claim), ExitStack() as stack:
             material = gather_xrays(training, claim, options)
+            beside = stack.enter_context(open_second_process())
+            prepared = training.prepare(material, beside)
             trained = fit_network(training, material, options)
-            candidate = save_model(training, material, trained, options, Path(aside))
-            judgement = judge_candidate(training, material, candidate)
-            documents = draw_documents(material, trained, candidate, options, judgement)
-            conclusion = conclude(training, claim, candidate, options, judgement, documents)
-    publish_verdict(conclusion, judgement)
+            judgement = judge_candidate(training, material, trained, prepared, options)
+            plots = begin_plots(beside, material, trained, judgement)
+            candidate = save_model(training, material, trained, prepared, judgement, Path(aside))
+            decision = ask_gate(training, judgement, candidate)
+            documents = write_card(material, candidate, options, judgement, decision, plots)
+            conclusion = conclude(training, claim, candidate, options, judgement, decision, documents)
+    publish_verdict(conclusion, judgement, decision)
     publish_plots(documents)
     return Completed(message=f"{conclusion.version}: {conclusion.verdict}. {conclusion.reason}")
 
@@ -106,26 +116,53 @@ def fit_network(training: Training, material: Material, options: TrainingOptions
     return training.fit(material, options, _show_epochs(options.epochs))
 
 
+@task(name="judge-candidate", cache_policy=NO_CACHE, persist_result=False)
+def judge_candidate(
+    training: Training, material: Material, trained: Trained, prepared: Preparation, options: TrainingOptions
+) -> Judgement:
+    """Candidate and champion on the same frozen test X-rays, and the shortcut audit."""
+    return training.judge(material, trained, prepared, options)
+
+
+def begin_plots(
+    beside: SecondProcess, material: Material, trained: Trained, judgement: Judgement
+) -> dict[str, Errand[bytes]]:
+    """Have the plots drawn while the model is saved."""
+    from flows import pictures
+
+    return pictures.begin_plots(beside, material, trained, judgement)
+
+
 @task(name="save-model", cache_policy=NO_CACHE, persist_result=False)
 def save_model(
-    training: Training, material: Material, trained: Trained, options: TrainingOptions, aside: Path
+    training: Training, material: Material, trained: Trained, prepared: Preparation, judgement: Judgement, aside: Path
 ) -> Candidate:
     """Save model and twin aside; the twin must say what Keras says, and load in a fresh process."""
-    return training.save(material, trained, options, aside)
+    return training.save(material, trained, prepared, judgement, aside)
 
 
-@task(name="judge-candidate", cache_policy=NO_CACHE, persist_result=False)
-def judge_candidate(training: Training, material: Material, candidate: Candidate) -> Judgement:
-    """Candidate and champion on the same frozen test X-rays, the shortcut audit, the gate."""
-    return training.judge(material, candidate)
+@task(name="ask-gate", cache_policy=NO_CACHE, persist_result=False)
+def ask_gate(training: Training, judgement: Judgement, candidate: Candidate) -> PromotionDecision:
+    """Promote, reject, or too little to tell; every check goes into the log."""
+    decision = training.decide(judgement, candidate)
+    for check in decision.checks:
+        get_run_logger().info("%s: %s (%s)", check.name, _MARKS[check.passed], check.words)
+    return decision
 
 
-@task(name="draw-documents", cache_policy=NO_CACHE, persist_result=False)
-def draw_documents(
-    material: Material, trained: Trained, candidate: Candidate, options: TrainingOptions, judgement: Judgement
+@task(name="write-card", cache_policy=NO_CACHE, persist_result=False)
+def write_card(
+    material: Material,
+    candidate: Candidate,
+    options: TrainingOptions,
+    judgement: Judgement,
+    decision: PromotionDecision,
+    plots: dict[str, Errand[bytes]],
 ) -> dict[str, bytes]:
-    """The plots and the model card."""
-    return write_documents(material, trained, candidate, options, judgement)
+    """The model card with its plots."""
+    from flows.documents import write_documents
+
+    return write_documents(material, candidate, options, judgement, decision, plots)
 
 
 @task(name="conclude", cache_policy=NO_CACHE, persist_result=False)
@@ -135,18 +172,16 @@ def conclude(
     candidate: Candidate,
     options: TrainingOptions,
     judgement: Judgement,
+    decision: PromotionDecision,
     documents: dict[str, bytes],
 ) -> Conclusion:
     """Put the model's folder in place and the verdict into the ledger, in one transaction."""
-    return training.conclude(claim, candidate, options, judgement, documents)
+    return training.conclude(claim, candidate, options, judgement, decision, documents)
 
 
-def publish_verdict(conclusion: Conclusion, judgement: Judgement) -> None:
+def publish_verdict(conclusion: Conclusion, judgement: Judgement, decision: PromotionDecision) -> None:
     """The verdict with its reason and every check, to read in the UI."""
-    marks = {True: "passed", False: "FAILED", None: "cannot be told"}
-    checks = "\n".join(
-        f"| {check.name} | {marks[check.passed]} | {check.words} |" for check in judgement.decision.checks
-    )
+    checks = "\n".join(f"| {check.name} | {_MARKS[check.passed]} | {check.words} |" for check in decision.checks)
     create_markdown_artifact(
         f"# {conclusion.version}: {conclusion.verdict}\n\n{conclusion.reason}\n\n"
         f"| check | result | in words |\n| --- | --- | --- |\n{checks}\n\n"
@@ -158,6 +193,8 @@ def publish_verdict(conclusion: Conclusion, judgement: Judgement) -> None:
 
 def publish_plots(documents: dict[str, bytes]) -> None:
     """Each plot as one artifact: a picture in markdown, well below the server's limit of 1.5 MB an event."""
+    from flows.pictures import NOT_IN_THE_UI
+
     for name, content in sorted(documents.items()):
         if name.endswith(".png") and name not in NOT_IN_THE_UI:
             title = name.removesuffix(".png").replace("_", " ")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from flows.documents import write_documents
+from flows.second_process import open_second_process
 from flows.settings import Settings
 from flows.training import Conclusion, open_training
 from xray_core.records import EpochRecord
@@ -21,10 +22,18 @@ def train_once(
         claim = training.claim(trigger=trigger, options=options)
         if claim is None:
             return None
-        with training.released_on_failure(claim):
+        with training.released_on_failure(claim), ExitStack() as stack:
             material = training.gather(claim, options)
+            beside = stack.enter_context(open_second_process())
+            prepared = training.prepare(material, beside)
             trained = training.fit(material, options, on_epoch)
-            candidate = training.save(material, trained, options, Path(aside))
-            judgement = training.judge(material, candidate)
-            documents = write_documents(material, trained, candidate, options, judgement)
-            return training.conclude(claim, candidate, options, judgement, documents)
+            # Imported by now, beside the fit.
+            from flows.documents import write_documents
+            from flows.pictures import begin_plots
+
+            judgement = training.judge(material, trained, prepared, options)
+            plots = begin_plots(beside, material, trained, judgement)
+            candidate = training.save(material, trained, prepared, judgement, Path(aside))
+            decision = training.decide(judgement, candidate)
+            documents = write_documents(material, candidate, options, judgement, decision, plots)
+            return training.conclude(claim, candidate, options, judgement, decision, documents)

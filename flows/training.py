@@ -3,46 +3,56 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy import Engine
 
 from db import evaluations, labels, model_registry, training_runs, xrays
 from db.engine import transaction
-from flows.candidate import Candidate, publish_candidate, save_aside
-from flows.drift import write_drift_reference
-from flows.evidence import audit_material, collect_champion_evidence, evaluate_evidence, read_material
 from flows.home import check_free_space
 from flows.ledger import open_ledger
-from flows.material import Material
+from flows.material import Material, read_material
 from flows.policy import read_policy
 from flows.remedy_words import sign_training
 from flows.scanner_lock import hold_scanner_lock, is_scanner_alive
+from flows.second_process import SecondProcess
 from flows.settings import Settings
 from flows.versions import next_version
-from xray_core.chest_reference import REFERENCE_FILE, dump_reference, learn_reference
-from xray_core.evaluation import Evaluation
+from xray_core.errors import RefusedInput
 from xray_core.fork_server import start_fork_server
-from xray_core.keras_classifier import KerasClassifier
+from xray_core.keras_classifier import load_exporter
 from xray_core.model_folder import hash_manifest
-from xray_core.operating_point import choose_operating_point
 from xray_core.output_layer import fold_recalibration, predict_log_odds
-from xray_core.promotion import GateEvidence, PromotionDecision, decide_promotion
 from xray_core.quiet_keras import load_beside
 from xray_core.recalibration import fit_recalibration
-from xray_core.records import EpochRecord, OperatingPoint, OutputMeaning, Split, Verdict
-from xray_core.shortcuts import ShortcutAudit
+from xray_core.records import EpochRecord, Split, Verdict
 from xray_core.training import Trained, TrainingOptions, train_network
 from xray_core.training_set import digest_label_set
 
+if TYPE_CHECKING:
+    from flows.candidate import Candidate
+    from flows.judgement import Judgement
+    from flows.preparation import Preparation
+    from xray_core.promotion import PromotionDecision
+
+# tf2onnx, scikit-learn, scipy and matplotlib take a second and a half to import: beside the fit, and not before.
+_AFTER_THE_FIT = ("flows.candidate", "flows.documents", "flows.judgement", "flows.pictures")
+
 # Longer than any training on the machines this is made for; a claim is renewed every epoch.
 _LEASE_SECONDS = 3600.0
+
+
+def _load_what_follows() -> None:
+    for module in _AFTER_THE_FIT:
+        import_module(module)
+    load_exporter()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,23 +64,6 @@ class Claim:
     watermark: int
     trigger: str
     flow_run_id: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """Candidate and champion on the same frozen test X-rays, the audit, and what the gate says of them.
-
-    `uncalibrated` are the candidate's scores P(covid) (n,) as they were before its recalibration.
-    """
-
-    operating_point: OperatingPoint
-    scores: NDArray[np.float32]
-    uncalibrated: NDArray[np.float64]
-    candidate: Evaluation
-    champion: Evaluation | None
-    champion_version: str | None
-    audit: ShortcutAudit
-    decision: PromotionDecision
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,55 +146,38 @@ class Training:
             options,
             on_epoch,
         )
-        classifier = KerasClassifier(trained.model, material.preprocessing, OutputMeaning.SIGMOID_COVID)
-        recalibration = fit_recalibration(predict_log_odds(classifier, validation.images), validation.is_covid)
-        fold_recalibration(classifier, recalibration)
+        log_odds = predict_log_odds(trained.classifier, validation.images)
+        recalibration = fit_recalibration(log_odds, validation.is_covid)
+        fold_recalibration(trained.classifier, recalibration)
         return replace(trained, recalibration=recalibration)
 
-    def save(self, material: Material, trained: Trained, options: TrainingOptions, folder: Path) -> Candidate:
-        """Save model, twin and history into an empty folder; the twin is checked on every held-out X-ray."""
-        held_out = np.concatenate([material.sides[split].images for split in (Split.VALIDATION, Split.TEST)])
-        train = material.sides[Split.TRAIN]
-        reference = learn_reference(train.images, train.groups, material.sides[Split.VALIDATION].images)
-        if reference is not None:
-            (folder / REFERENCE_FILE).write_bytes(dump_reference(reference))
-        version = next_version(self._settings, self._engine, options.architecture.value)
-        saved = save_aside(version, trained, material.preprocessing, folder, held_out)
-        write_drift_reference(folder, material, saved.classifier, reference)
-        return saved
+    def prepare(self, material: Material, beside: SecondProcess) -> Preparation:
+        """Have done beside the fit what needs no network; and import, in a thread, what comes after it."""
+        from flows.preparation import prepare
 
-    def judge(self, material: Material, saved: Candidate) -> Judgement:
-        """Lock the thresholds on validation, judge candidate and champion on test, audit, ask the gate."""
-        validation, test = material.sides[Split.VALIDATION], material.sides[Split.TEST]
-        point = choose_operating_point(
-            saved.classifier.predict(validation.images).astype(np.float64),
-            validation.is_covid,
-            target_sensitivity=self._settings.target_sensitivity,
-        )
-        audit = audit_material(material, saved.classifier)
-        scores = saved.classifier.predict(test.images)
-        champion = collect_champion_evidence(self._settings, self._engine, test)
-        candidate = GateEvidence(
-            version=saved.version,
-            xrays=[xray.sha256 for xray in test.xrays],
-            probabilities=scores.tolist(),
-            is_covid=test.is_covid.tolist(),
-            patients=test.groups,
-            operating_point=point,
-            slices=test.slices,
-            reproduces_probe=saved.reproduces_probe,
-            audit=audit.verdict,
-        )
-        return Judgement(
-            operating_point=point,
-            scores=scores,
-            uncalibrated=saved.recalibration.undo(predict_log_odds(saved.classifier, test.images)),
-            candidate=evaluate_evidence(self._settings, candidate),
-            champion=None if champion is None else evaluate_evidence(self._settings, champion),
-            champion_version=None if champion is None else champion.version,
-            audit=audit,
-            decision=decide_promotion(candidate, champion, read_policy(self._settings)),
-        )
+        threading.Thread(target=_load_what_follows, daemon=True).start()
+        return prepare(material, beside)
+
+    def judge(self, material: Material, trained: Trained, prepared: Preparation, options: TrainingOptions) -> Judgement:
+        """Give the candidate its name, lock its thresholds on validation, judge it and the champion on test, audit."""
+        from flows.judgement import judge
+
+        version = next_version(self._settings, self._engine, options.architecture.value)
+        return judge(self._settings, self._engine, version, material, trained, prepared)
+
+    def save(
+        self, material: Material, trained: Trained, prepared: Preparation, judgement: Judgement, folder: Path
+    ) -> Candidate:
+        """Save model, twin and history into an empty folder; the twin is checked on every held-out X-ray."""
+        from flows.candidate import save_aside
+
+        return save_aside(judgement.evidence.version, trained, material, prepared.reference.result(), folder)
+
+    def decide(self, judgement: Judgement, candidate: Candidate) -> PromotionDecision:
+        """Ask the gate."""
+        from flows.judgement import decide
+
+        return decide(self._settings, judgement, candidate)
 
     def conclude(
         self,
@@ -209,12 +185,15 @@ class Training:
         candidate: Candidate,
         options: TrainingOptions,
         judgement: Judgement,
+        decision: PromotionDecision,
         documents: dict[str, bytes],
     ) -> Conclusion:
         """Put the candidate's folder in place, then in one transaction register it, promote or reject it, and end.
 
         A kill between the two leaves a folder that nobody scores with; the training is then given out again.
         """
+        from flows.candidate import publish_candidate
+
         manifest = publish_candidate(
             self._settings.models_dir,
             candidate,
@@ -223,8 +202,11 @@ class Training:
             label_set_sha256=claim.label_set_sha256,
             documents=documents,
         )
-        decision, actor, now = judgement.decision, f"gate ({claim.trigger})", datetime.now(UTC)
+        actor, now = f"gate ({claim.trigger})", datetime.now(UTC)
         with transaction(self._engine) as session:
+            champion = model_registry.champion(session)
+            if (champion.version if champion else None) != judgement.champion_version:
+                raise RefusedInput("another model became champion while the candidate was judged: train again")
             model = model_registry.add_model(
                 session,
                 manifest,

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import chi2_contingency, ks_2samp
 
 FEWEST_XRAYS = 30  # on either side; fewer compare nothing
 ALPHA = 0.01  # for all comparisons together
@@ -79,6 +78,8 @@ def _compare(reference: Values, incoming: Values) -> tuple[float, float]:
     before, after = np.asarray(reference), np.asarray(incoming)
     if before.dtype.kind in "US":
         return _compare_words(before, after)
+    from scipy.stats import ks_2samp
+
     found = ks_2samp(before.astype(np.float64), after.astype(np.float64))
     return float(found.statistic), float(found.pvalue)
 
@@ -89,6 +90,8 @@ def _compare_words(before: NDArray[np.str_], after: NDArray[np.str_]) -> tuple[f
         return 0.0, 1.0
     counts = np.array([[(side == word).sum() for word in words] for side in (before, after)])
     shares = counts / counts.sum(axis=1, keepdims=True)
+    from scipy.stats import chi2_contingency
+
     return float(np.abs(shares[0] - shares[1]).sum() / 2), float(chi2_contingency(counts).pvalue)
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 from typing import Literal
 
+import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from PIL import Image
@@ -49,11 +51,10 @@ def open_figure(
 
 def to_png(figure: Figure) -> bytes:
     """The figure as PNG bytes: no date, no program name, at most 128 colours; the same figure gives the same bytes."""
-    raw = io.BytesIO()
-    figure.savefig(raw, format="png", dpi=_DPI, metadata={"Software": None})
-    raw.seek(0)
-    with Image.open(raw) as image:
-        small = image.convert("RGB").quantize(_COLOURS, dither=Image.Dither.NONE)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()  # type: ignore[no-untyped-call]
+    image = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")  # type: ignore[no-untyped-call]
+    small = image.quantize(_COLOURS, dither=Image.Dither.NONE)
     png = io.BytesIO()
     small.save(png, format="PNG", optimize=True)
     return png.getvalue()

@@ -7,8 +7,6 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
-from scipy.special import expit
 
 # The prior: intercept ~ Normal(0, 1), slope ~ Normal(1, 0.5). Before any X-ray is seen the odds are hardly ever off by
 # more than a factor of seven, and the scores hardly ever twice as extreme, or half as extreme, as they should be.
@@ -31,11 +29,15 @@ class Recalibration:
 
     def apply(self, log_odds: _Numbers) -> _Numbers:
         """Recalibrated P(covid) (n,) for the log-odds (n,) of a network."""
+        from scipy.special import expit
+
         chances: _Numbers = expit(self.intercept + self.slope * log_odds)
         return chances
 
     def undo(self, log_odds: _Numbers) -> _Numbers:
         """P(covid) (n,) as it was before, for recalibrated log-odds (n,)."""
+        from scipy.special import expit
+
         chances: _Numbers = expit((log_odds - self.intercept) / self.slope)
         return chances
 
@@ -53,6 +55,9 @@ def fit_recalibration(log_odds: _Numbers, is_covid: NDArray[np.bool_]) -> Recali
     where 17 and 40 are both 1. Without X-rays of both classes nothing can be chosen: 0 and 1. Raises ValueError on
     unequal lengths or log-odds that are no numbers.
     """
+    from scipy.optimize import minimize
+    from scipy.special import expit
+
     if log_odds.shape != is_covid.shape or not np.isfinite(log_odds).all():
         raise ValueError(f"received log-odds {log_odds.shape} for {is_covid.shape} labels; expected as many, finite")
     if is_covid.all() or not is_covid.any():

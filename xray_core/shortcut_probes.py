@@ -8,11 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from sklearn.ensemble import RandomForestClassifier
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedGroupKFold
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from xray_core.records import ImageFacts
 
@@ -73,6 +68,12 @@ def predict_by_patient(
     `linear` takes logistic regression (many cells, few X-rays); else a small random forest, which also finds "exactly
     1024 pixels wide".
     """
+    from sklearn.ensemble import RandomForestClassifier  # a third of a second: a training has it done elsewhere
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import StratifiedGroupKFold
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
     fewest = min(len(np.unique(groups[is_true == one])) for one in (True, False))
     folds = StratifiedGroupKFold(min(_FOLDS, fewest), shuffle=True, random_state=seed)
     scores = np.full(len(is_true), 0.5)

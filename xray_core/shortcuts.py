@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 
 from xray_core import metrics
 from xray_core.intervals import Cohort, area_interval, make_cohort, resample_figures
-from xray_core.records import AuditVerdict, ImageFacts, Interval
+from xray_core.records import AuditVerdict, Interval
 from xray_core.shortcut_probes import Films, cut_out, describe_files, measure_brightness, predict_by_patient, take_films
 
 Predict = Callable[[NDArray[np.uint8]], NDArray[np.floating]]
@@ -61,51 +61,52 @@ _ADAPTER = TypeAdapter(ShortcutAudit)
 
 
 def audit_shortcuts(
-    greys: NDArray[np.uint8],
-    facts: Sequence[ImageFacts],
-    is_covid: Sequence[bool] | NDArray[np.bool_],
-    groups: Sequence[str],
-    sources: Sequence[str | None],
+    films: Films,
     predict: Predict,
     *,
-    held_out: Sequence[bool] | NDArray[np.bool_] | None = None,
+    held_out: NDArray[np.bool_] | None = None,
+    of_data: Sequence[Finding] | None = None,
     seed: int = 0,
 ) -> ShortcutAudit:
     """Audit a dataset and a model that was trained on it.
 
-    `greys` are fitted X-rays (n, height, width) uint8; the other sequences have one entry for each. Small models,
-    cross-validated by patient, are given only what is no lung: file properties, brightness, the outer 15 % of the
-    picture, the source; at most 3,000 X-rays. Then the model itself (`predict`: greys to P(covid) (n,)) is given
-    X-rays with the lungs or the corners painted over; for that `held_out` (n,) says which X-rays it was not trained
-    on. DeGrave et al., Nature Machine Intelligence 2021;3:610-619; Maguolo & Nanni, Information Fusion 2021;76:1-7.
+    To what `probe_data` finds (`of_data`, where it is known already) comes what the model itself says (`predict`:
+    fitted X-rays (n, height, width) uint8 to P(covid) (n,)) of X-rays with the lungs or the corners painted over; for
+    that `held_out` (n,) says which X-rays it was not trained on.
+    DeGrave et al., Nature Machine Intelligence 2021;3:610-619; Maguolo & Nanni, Information Fusion 2021;76:1-7.
     """
-    films = Films(
-        greys,
-        tuple(facts),
-        np.asarray(is_covid, dtype=np.bool_),
-        np.asarray(groups, dtype=np.str_),
-        np.array([source or "" for source in sources], dtype=np.str_),
-    )
-    unseen = np.ones(len(greys), dtype=np.bool_) if held_out is None else np.asarray(held_out, dtype=np.bool_)
-    fewest = min(len(np.unique(films.groups[films.is_covid == one])) for one in (True, False))
+    unseen = np.ones(len(films.greys), dtype=np.bool_) if held_out is None else held_out
+    fewest = _count_patients(films)
     if fewest < FEWEST_PATIENTS:
         sentence = (
             f"Too few patients to audit for shortcuts: {fewest} in the smaller class, {FEWEST_PATIENTS} are needed. "
             "Nothing is known of what this model has learned from."
         )
-        return ShortcutAudit((), AuditVerdict.SUSPECT, sentence, len(greys), len(np.unique(films.groups)))
+        return ShortcutAudit((), AuditVerdict.SUSPECT, sentence, len(films.greys), len(np.unique(films.groups)))
     findings = (
-        *_probe_data(take_films(films, _choose(films, _MOST_XRAYS, seed)), seed),
+        *(probe_data(films, seed=seed) if of_data is None else of_data),
         *_probe_model(take_films(films, unseen), predict, seed),
     )
     verdict = max((finding.verdict for finding in findings), key=_SEVERITY.index)
-    return ShortcutAudit(findings, verdict, _sum_up(findings, verdict), len(greys), len(np.unique(films.groups)))
+    return ShortcutAudit(findings, verdict, _sum_up(findings, verdict), len(films.greys), len(np.unique(films.groups)))
+
+
+def probe_data(films: Films, *, seed: int = 0) -> tuple[Finding, ...]:
+    """What small models can tell of the class from what is no lung; nothing (empty) of too few patients.
+
+    They are cross-validated by patient and given file properties, brightness, the outer 15 % of the picture, the
+    source, and for comparison the centre; at most 3,000 X-rays. No network is needed for it.
+    """
+    if _count_patients(films) < FEWEST_PATIENTS:
+        return ()
+    chosen = take_films(films, _choose(films, _MOST_XRAYS, seed))
+    return (*_probe_properties(chosen, seed), *_probe_sources(chosen, seed))
 
 
 _SEVERITY = [AuditVerdict.CLEAN, AuditVerdict.SUSPECT, AuditVerdict.CONFOUNDED]
 
 
-def _probe_data(films: Films, seed: int) -> list[Finding]:
+def _probe_properties(films: Films, seed: int) -> list[Finding]:
     """What a small model can tell from each thing that is no lung, and from the lungs for comparison."""
     found = [
         _judge(
@@ -145,7 +146,7 @@ def _probe_data(films: Films, seed: int) -> list[Finding]:
                 "the classes come from different sources, and nobody can tell disease from source in these data",
             )
         )
-    return found + _probe_sources(films, seed)
+    return found
 
 
 def _probe_sources(films: Films, seed: int) -> list[Finding]:
@@ -173,8 +174,7 @@ def _probe_sources(films: Films, seed: int) -> list[Finding]:
 
 def _probe_model(films: Films, predict: Predict, seed: int) -> list[Finding]:
     """What the model itself says when the lungs, or the corners, are painted over."""
-    fewest = min(len(np.unique(films.groups[films.is_covid == one])) for one in (True, False))
-    if fewest < FEWEST_PATIENTS:
+    if _count_patients(films) < FEWEST_PATIENTS:
         return []
     blind = _score(films, predict, _paint_centre(films.greys))
     found = _judge(
@@ -216,6 +216,11 @@ def _interval_of(cohort: Cohort, seed: int) -> Interval:
     auc = area_interval(*resampled, patients=_fewest(cohort), xrays=len(cohort.is_covid))
     assert auc is not None, "both classes are there"
     return auc
+
+
+def _count_patients(films: Films) -> int:
+    """Of the smaller class."""
+    return min(len(np.unique(films.groups[films.is_covid == one])) for one in (True, False))
 
 
 def _fewest(cohort: Cohort) -> int:

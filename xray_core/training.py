@@ -68,12 +68,12 @@ class TrainingOptions:
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A trained model, whose sigmoid is P(covid), with its history. `class_weights` are those of normal and covid.
+    """A trained model with its history. `class_weights` are those of normal and covid.
 
     `recalibration` is what was folded into the model's last layer after the last epoch; until then it changes nothing.
     """
 
-    model: keras.Model
+    classifier: KerasClassifier
     history: tuple[EpochRecord, ...]
     class_weights: tuple[float, float]
     recalibration: Recalibration = UNCHANGED
@@ -118,7 +118,7 @@ def train_network(
         held_out = _measure(classifier.predict(held_out_images), held_out_is_covid)
         history.append(EpochRecord(epoch=epoch, train=train, held_out=held_out))
         on_epoch(history[-1])
-    return Trained(model=model, history=tuple(history), class_weights=weights)
+    return Trained(classifier=classifier, history=tuple(history), class_weights=weights)
 
 
 def write_history(path: Path, history: tuple[EpochRecord, ...]) -> None:

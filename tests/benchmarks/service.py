@@ -56,8 +56,6 @@ def train_on_files(
 
     from flows.material import decode_paths
     from xray_core.decoding import Decoded
-    from xray_core.keras_classifier import KerasClassifier
-    from xray_core.records import OutputMeaning
     from xray_core.training import TrainingOptions, train_network
 
     options = TrainingOptions(epochs=epochs, seed=seed)
@@ -81,5 +79,5 @@ def train_on_files(
         lambda _: None,
     )
     seconds = time.perf_counter() - started
-    classifier = KerasClassifier(trained.model, options.preprocessing, OutputMeaning.SIGMOID_COVID)
+    classifier = trained.classifier
     return seconds, float(roc_auc_score(is_covid[edge:], classifier.predict(images[edge:])))

@@ -9,7 +9,7 @@ import pytest
 from scipy.special import logit
 
 from db.engine import open_engine
-from flows.evidence import read_material
+from flows.material import read_material
 from flows.registered_model import open_registered
 from flows.settings import Settings
 from tests.flows.evidence_home import SIZE, champion
@@ -72,7 +72,8 @@ def test_line_and_thresholds_are_those_of_the_validation_side_and_what_scores_is
         TrainingOptions(epochs=1, input_size=SIZE),
         lambda _: None,
     )
-    raw = plain.model.predict(np.repeat(validation.images[..., np.newaxis], 3, axis=-1) / 255, verbose=0)[:, 0]
+    inputs = np.repeat(validation.images[..., np.newaxis], 3, axis=-1) / 255
+    raw = plain.classifier.model.predict(inputs, verbose=0)[:, 0]
     assert logit(raw.astype(np.float64)) == pytest.approx(own, abs=1e-3)
 
 

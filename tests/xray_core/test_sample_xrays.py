@@ -16,9 +16,8 @@ from sklearn.model_selection import cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from xray_core.keras_classifier import KerasClassifier
 from xray_core.preprocessing import fit_pixels
-from xray_core.records import Label, OutputMeaning
+from xray_core.records import Label
 from xray_core.sample_chest import draw_anatomy
 from xray_core.sample_xrays import draw_xray, paint_marker, write_sample_set
 from xray_core.training import TrainingOptions, train_network
@@ -184,5 +183,5 @@ def test_the_small_network_learns_it_from_a_hundred_xrays() -> None:
         fitted[train], is_covid[train], fitted[held_out], is_covid[held_out], options.preprocessing, options, print
     )
 
-    classifier = KerasClassifier(trained.model, options.preprocessing, OutputMeaning.SIGMOID_COVID)
+    classifier = trained.classifier
     assert ranks(classifier.predict(fitted[held_out]), is_covid[held_out]) > 0.9

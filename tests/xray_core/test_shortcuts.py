@@ -61,15 +61,7 @@ def read_corner(films: Greys) -> NDArray[np.float64]:
 def audit(films: Films, predict: Callable[[Greys], NDArray[np.float64]] | None = None) -> ShortcutAudit:
     unseen = np.arange(len(films.greys)) // 2 % 4 >= 2
     predict = predict or fit_model(films.greys[~unseen], films.is_covid[~unseen])
-    return audit_shortcuts(
-        films.greys,
-        films.facts,
-        films.is_covid,
-        films.groups.tolist(),
-        films.sources.tolist(),
-        predict,
-        held_out=unseen,
-    )
+    return audit_shortcuts(films, predict, held_out=unseen)
 
 
 def test_one_generator_for_both_classes_is_clean() -> None:

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from xray_core.augmentation import augment
 from xray_core.errors import IncompatibleModel, InvalidDataset
-from xray_core.keras_classifier import KerasClassifier, export_checked
-from xray_core.records import Architecture, EpochRecord, Optimizer, OutputMeaning
+from xray_core.keras_classifier import export_checked
+from xray_core.records import Architecture, EpochRecord, Optimizer
 from xray_core.training import Trained, TrainingOptions, train_network, write_history
 
 SMALL_SIZES = {
@@ -60,15 +60,14 @@ def test_the_network_learns_that_covid_is_one() -> None:
     assert heard[-1].held_out.error == 0
     assert heard[-1].held_out.loss < heard[0].held_out.loss
     images, is_covid = draw_xrays(6, seed=2)
-    preprocessing = TrainingOptions(input_size=30).preprocessing
-    covid = KerasClassifier(trained.model, preprocessing, OutputMeaning.SIGMOID_COVID).predict(images)
+    covid = trained.classifier.predict(images)
     assert covid[is_covid].min() > covid[~is_covid].max()
 
 
 def test_the_same_seed_gives_the_same_weights() -> None:
     def weights(seed: int) -> bytes:
         trained = train(TrainingOptions(input_size=30, epochs=2, seed=seed))
-        return b"".join(values.tobytes() for values in trained.model.get_weights())
+        return b"".join(values.tobytes() for values in trained.classifier.model.get_weights())
 
     assert weights(7) == weights(7)
     assert weights(7) != weights(8)
@@ -122,7 +121,7 @@ def check_training_and_export(tmp_path: Path, architecture: Architecture, optimi
     )
 
     trained = train(options)
-    classifier = KerasClassifier(trained.model, options.preprocessing, OutputMeaning.SIGMOID_COVID)
+    classifier = trained.classifier
     difference = export_checked(classifier, tmp_path / "model.onnx", draw_xrays(9, size=options.input_size or 0)[0])
 
     assert len(trained.history) == 1
