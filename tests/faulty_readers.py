@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import signal
 import sys
 import time
 from pathlib import Path
+
+from pebble.pool.channel import WorkerChannel
 
 from xray_core.errors import UnreadableXray
 from xray_core.image_limits import ImageLimits
@@ -26,10 +29,12 @@ def read_or_fail(
             os.abort()
         case b"KILL  ":
             os.kill(os.getpid(), signal.SIGKILL)
-        case b"KILL1 ":
+        case (b"KILL1 " | b"LOCK1 ") as word:
             marker, content = content[6:].split(b"\n", 1)
             if not Path(os.fsdecode(marker)).exists():
                 Path(os.fsdecode(marker)).mkdir()  # a folder: these processes cannot write files
+                if word == b"LOCK1 ":
+                    take_the_pools_lock()
                 os.kill(os.getpid(), signal.SIGKILL)
         case b"HANG  ":
             time.sleep(600)
@@ -55,6 +60,12 @@ def report_process(content: bytes, **_: object) -> Radiograph:
     except OSError:
         words += " cannot write"
     raise UnreadableXray(ReasonCode.CORRUPT_IMAGE, words)
+
+
+def take_the_pools_lock() -> None:
+    """As a process has it that is killed in the instant in which it fetches its work."""
+    channel = next(one for one in gc.get_objects() if isinstance(one, WorkerChannel))
+    channel.mutex.acquire()
 
 
 def _main_file() -> str:

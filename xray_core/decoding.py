@@ -11,6 +11,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from itertools import count, islice
 from pathlib import Path
+from time import monotonic
 
 from pebble import CONSTS, ProcessExpired, ProcessPool
 
@@ -42,6 +43,9 @@ _MOST_RESTARTS = 3
 
 # So often a decoder that waits looks whether its pool still stands, seconds.
 _LOOK_SECONDS = 1.0
+
+# Beyond a chunk's own time limit: a pool that answers nothing for so long has lost its lock to a killed process.
+_STALLED_SECONDS = 10.0
 
 # Pebble looks around this often, seconds: its end waits for the next look, but each look costs the work a little.
 CONSTS.sleep_unit = 0.05
@@ -139,13 +143,20 @@ class Decoder:
             in_hand[future] = chunk
 
     def _wait_for_any(self, in_hand: dict[Future[_Answer], _Chunk]) -> set[Future[_Answer]]:
-        """The chunks that are done. One that was given to a pool while it broke down would never be."""
+        """The chunks that are done. One that was given to a pool while it broke down would never be.
+
+        Nor would one that nobody can fetch: a process that is killed in the instant in which it fetches its work
+        takes pebble's lock with it, and a chunk's clock runs only from when it is fetched.
+        """
+        stalled_at = monotonic() + self._job.timeout_seconds + _STALLED_SECONDS
         while True:
             done = wait(in_hand, timeout=_LOOK_SECONDS, return_when=FIRST_COMPLETED).done
             if done:
                 return done
             if self._pool is None or not self._pool.active:
                 raise BrokenProcessPool("the pool broke down and left a chunk behind")
+            if monotonic() > stalled_at:
+                raise BrokenProcessPool("the pool answers no more")
 
     def _collect(self, future: Future[_Answer], chunk: _Chunk, once_more: deque[_Chunk], suspects: set[int]) -> _Answer:
         """The answers of a chunk; none, and its files to be tried alone, when it failed for the first time.

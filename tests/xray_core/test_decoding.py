@@ -143,6 +143,18 @@ def test_a_decoder_that_is_killed_at_work_costs_no_file(tmp_path: Path) -> None:
     assert (tmp_path / "killed-once").is_dir()
 
 
+def test_a_decoder_that_is_killed_while_it_fetches_its_work_does_not_stop_the_others_for_good(tmp_path: Path) -> None:
+    """It takes the pool's lock with it: nobody fetches any more, and no clock runs for what nobody fetched."""
+    paths = _write_films(tmp_path, 12)
+    paths[0].write_bytes(b"LOCK1 " + os.fsencode(tmp_path / "killed-once") + b"\n" + paths[0].read_bytes())
+
+    with open_decoder(SMALL, workers=2, timeout_seconds=1, read=read_or_fail) as decoder:
+        answers = list(decoder.decode(_request(key, path) for key, path in enumerate(paths)))
+
+    assert sorted(answer.key for answer in answers if isinstance(answer, Decoded)) == list(range(12))
+    assert (tmp_path / "killed-once").is_dir()
+
+
 def test_requests_are_taken_as_they_are_needed(tmp_path: Path) -> None:
     (path,) = _write_films(tmp_path, 1)
     taken = 0
