@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.special import logit
 
 from db.engine import open_engine
+from flows.candidate import Candidate
+from flows.judgement import Judgement
 from flows.material import read_material
+from flows.models import promote_by_hand
 from flows.registered_model import open_registered
 from flows.settings import Settings
-from tests.flows.evidence_home import SIZE, champion
+from flows.train_once import train_once
+from flows.training import Training, open_training
+from tests.flows.evidence_home import SIZE, add_candidate, champion, copy_home
+from xray_core.errors import RefusedInput
 from xray_core.evaluation import Evaluation
 from xray_core.model_folder import read_manifest
 from xray_core.operating_point import choose_operating_point
+from xray_core.promotion import PromotionDecision
 from xray_core.recalibration import Recalibration, fit_recalibration
-from xray_core.records import Split
+from xray_core.records import Remedy, Split
 from xray_core.training import TrainingOptions, train_network
 
 
@@ -98,3 +106,23 @@ def test_an_imported_model_is_never_recalibrated(settings: Settings) -> None:
     facts = json.loads((folder / "model.json").read_bytes())["training"]
 
     assert facts == {"imported": True}
+
+
+def test_a_candidate_replaces_no_champion_that_it_was_not_compared_with(
+    trained: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = copy_home(trained.home, tmp_path / "apart")
+    other, decide = add_candidate(home, tmp_path), Training.decide
+    options = TrainingOptions(epochs=1, input_size=SIZE, remedies=(Remedy.EQUALIZE,))
+
+    def decide_while_somebody_promotes(self: Training, judgement: Judgement, candidate: Candidate) -> PromotionDecision:
+        promote_by_hand(home, other, "better at night")
+        return decide(self, judgement, candidate)
+
+    monkeypatch.setattr(Training, "decide", decide_while_somebody_promotes)
+    with pytest.raises(RefusedInput, match="another model became champion"):
+        train_once(home, options, trigger="by hand", on_epoch=lambda _: None)
+
+    assert champion(home).version == other
+    with open_training(home) as training:
+        assert training.claim(trigger="by hand", options=options) is not None
