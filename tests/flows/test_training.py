@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,7 +17,7 @@ from flows.registered_model import open_registered
 from flows.settings import Settings
 from flows.train_once import train_once
 from flows.training import Training, open_training
-from tests.flows.evidence_home import SIZE, add_candidate, champion, copy_home
+from tests.flows.evidence_home import SIZE, Rival, champion
 from xray_core.errors import RefusedInput
 from xray_core.evaluation import Evaluation
 from xray_core.model_folder import read_manifest
@@ -109,20 +108,19 @@ def test_an_imported_model_is_never_recalibrated(settings: Settings) -> None:
 
 
 def test_a_candidate_replaces_no_champion_that_it_was_not_compared_with(
-    trained: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    rival: Rival, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    home = copy_home(trained.home, tmp_path / "apart")
-    other, decide = add_candidate(home, tmp_path), Training.decide
+    home, decide = rival.settings, Training.decide
     options = TrainingOptions(epochs=1, input_size=SIZE, remedies=(Remedy.EQUALIZE,))
 
     def decide_while_somebody_promotes(self: Training, judgement: Judgement, candidate: Candidate) -> PromotionDecision:
-        promote_by_hand(home, other, "better at night")
+        promote_by_hand(home, rival.candidate, "better at night")
         return decide(self, judgement, candidate)
 
     monkeypatch.setattr(Training, "decide", decide_while_somebody_promotes)
     with pytest.raises(RefusedInput, match="another model became champion"):
         train_once(home, options, trigger="by hand", on_epoch=lambda _: None)
 
-    assert champion(home).version == other
+    assert champion(home).version == rival.candidate
     with open_training(home) as training:
         assert training.claim(trigger="by hand", options=options) is not None
