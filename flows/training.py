@@ -27,7 +27,6 @@ from flows.settings import Settings
 from flows.versions import next_version
 from xray_core.errors import RefusedInput
 from xray_core.fork_server import start_fork_server
-from xray_core.keras_classifier import load_exporter
 from xray_core.model_folder import hash_manifest
 from xray_core.output_layer import fold_recalibration, predict_log_odds
 from xray_core.quiet_keras import load_beside
@@ -42,7 +41,7 @@ if TYPE_CHECKING:
     from flows.preparation import Preparation
     from xray_core.promotion import PromotionDecision
 
-# tf2onnx, scikit-learn, scipy and matplotlib take a second and a half to import: beside the fit, and not before.
+# scikit-learn, scipy and matplotlib take a second to import: beside the fit, and not before.
 _AFTER_THE_FIT = ("flows.candidate", "flows.documents", "flows.judgement", "flows.pictures")
 
 # Longer than any training on the machines this is made for; a claim is renewed every epoch.
@@ -52,7 +51,6 @@ _LEASE_SECONDS = 3600.0
 def _load_what_follows() -> None:
     for module in _AFTER_THE_FIT:
         import_module(module)
-    load_exporter()
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import importlib
 import io
 import logging
 import warnings
@@ -93,12 +92,6 @@ def load_untrusted_keras(path: Path) -> keras.Model:
 def has_finite_weights(model: keras.Model) -> bool:
     """True when every weight is a number. Scores alone do not tell: TensorFlow's ReLU turns NaN into 0."""
     return all(np.isfinite(weights).all() for weights in model.get_weights())
-
-
-def load_exporter() -> None:
-    """Import what `export_onnx` needs and takes half a second to import; beside other work it costs nobody's time."""
-    with _quiet_export():
-        importlib.import_module("tf2onnx")
 
 
 def export_onnx(classifier: KerasClassifier, path: Path) -> str:

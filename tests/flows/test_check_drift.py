@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from typing import Any
-
 import pytest
 from PIL import Image
 
 from flows.due import read_due
 from flows.settings import Settings
-from tests.flows.evidence_home import deliver, enter, scan, stored
+from tests.flows.evidence_home import call_flows, deliver, enter, scan, stored
 
 pytestmark = [pytest.mark.prefect, pytest.mark.timeout(300)]
 
@@ -30,20 +24,6 @@ print(json.dumps({"name": state.name, "type": state.type.value, "message": state
 """
 
 
-def call_flow(settings: Settings) -> dict[str, Any]:
-    environment = os.environ | {
-        "PREFECT_HOME": str(settings.home / "prefect"),
-        "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "true",
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "DO_NOT_TRACK": "1",
-    }
-    environment.pop("PREFECT_API_URL", None)
-    done = subprocess.run([sys.executable, "-c", _CALL], env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
-
-
 def test_darker_films_end_the_run_as_drifted_with_a_table_a_caution_and_a_lower_bar(
     trained: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -56,7 +36,7 @@ def test_darker_films_end_the_run_as_drifted_with_a_table_a_caution_and_a_lower_
         darker.save(path.with_suffix(".png"))
     scan(trained)
 
-    run = call_flow(trained)
+    run = call_flows(trained, _CALL)
 
     assert (run["name"], run["type"]) == ("Drifted", "COMPLETED")
     assert "mean grey level" in run["message"]
@@ -75,14 +55,14 @@ def test_films_like_the_training_end_the_run_as_completed(trained: Settings, mon
     deliver(trained, per_class=40, seed=6)
     scan(trained)
 
-    run = call_flow(trained)
+    run = call_flows(trained, _CALL)
 
     assert (run["name"], run["type"]) == ("Completed", "COMPLETED")
     assert run["message"].startswith("Nothing has moved")
 
 
 def test_a_new_home_without_a_champion_has_nothing_to_do(empty_settings: Settings) -> None:
-    run = call_flow(empty_settings)
+    run = call_flows(empty_settings, _CALL)
 
     assert (run["name"], run["type"], run["pages"]) == ("NothingToDo", "COMPLETED", [])
     assert "there is no champion" in run["message"]

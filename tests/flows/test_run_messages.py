@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-
 import pytest
 
 from flows.settings import Settings
-from tests.flows.evidence_home import deliver, enter
+from tests.flows.evidence_home import call_flows, deliver, enter
 
 pytestmark = [pytest.mark.prefect, pytest.mark.timeout(300)]
 
@@ -33,18 +28,7 @@ def test_scoring_and_export_say_beside_their_figures_how_far_to_believe_them(
 ) -> None:
     enter(trained, monkeypatch)
     deliver(trained, per_class=2, seed=6)
-    environment = os.environ | {
-        "PREFECT_HOME": str(trained.home / "prefect"),
-        "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "true",
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "DO_NOT_TRACK": "1",
-    }
-    environment.pop("PREFECT_API_URL", None)
-
-    done = subprocess.run([sys.executable, "-c", _CALL], env=environment, capture_output=True, text=True, check=False)
-
-    assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout.splitlines()[-1])
+    told = call_flows(trained, _CALL)
     scored, exported = told["messages"]
     assert scored.startswith("4 scored; ")
     assert exported.startswith("4 rows; ")
