@@ -19,18 +19,14 @@ _ZERO_TAIL = bytes(16)
 
 @dataclass(frozen=True, slots=True)
 class PngLayout:
-    """What the chunks say. `exif` is the raw TIFF block of an eXIf chunk.
-
-    `pixel_parts` are the bodies of the IDAT chunks, together one zlib stream; the first chunk is at `pixels_start`.
-    """
+    """What the chunks say. `exif` is the raw TIFF block of an eXIf chunk."""
 
     width: int
     height: int
     bit_depth: int
     colour_type: int
     is_interlaced: bool
-    pixels_start: int
-    pixel_parts: tuple[memoryview, ...]
+    has_transparent_colour: bool
     has_trailing_data: bool
     exif: bytes | None
 
@@ -44,8 +40,8 @@ def read_png_layout(content: bytes) -> PngLayout:
     """
     header: bytes | None = None
     exif: bytes | None = None
-    parts: list[memoryview] = []
-    pixels_start = whole_length = 0
+    has_transparent_colour = False
+    whole_length = 0
     for kind, body, chunk_end in _walk_chunks(content):
         if (header is None) != (kind == b"IHDR"):
             raise _corrupt("IHDR is not its first and only header")
@@ -55,9 +51,8 @@ def read_png_layout(content: bytes) -> PngLayout:
             raise UnreadableXray(ReasonCode.MULTI_FRAME, "an animated PNG; expected one picture")
         elif kind == b"eXIf":
             exif = bytes(body)
-        elif kind == b"IDAT":
-            pixels_start = pixels_start or whole_length
-            parts.append(body)
+        elif kind == b"tRNS":
+            has_transparent_colour = True
         whole_length = chunk_end
     if header is None or len(header) != 13:
         raise _corrupt("no usable IHDR")
@@ -70,8 +65,7 @@ def read_png_layout(content: bytes) -> PngLayout:
         bit_depth,
         colour_type,
         is_interlaced=interlacing != 0,
-        pixels_start=pixels_start,
-        pixel_parts=tuple(parts),
+        has_transparent_colour=has_transparent_colour,
         has_trailing_data=whole_length < len(content),
         exif=exif,
     )

@@ -1,4 +1,4 @@
-"""PNG and JPEG pixels, decoded by Pillow once their layout is known to be whole and harmless."""
+"""PNG and JPEG pixels, decoded once their layout is known to be whole and harmless."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from xray_core.exif_orientation import read_orientation
 from xray_core.image_limits import ImageLimits
 from xray_core.jpeg_layout import JpegLayout, read_jpeg_layout
 from xray_core.png_layout import read_png_layout
-from xray_core.png_pixels import store_pixels
+from xray_core.png_pixels import decode_plain_png
 from xray_core.records import FileFormat, Flag, ImageFacts, ReasonCode, ScaleRule
 
 # At DEBUG it quotes EXIF values. Nothing that a file says of a person may reach a log.
@@ -60,9 +60,10 @@ def read_png(content: bytes, limits: ImageLimits) -> tuple[Image.Image, ImageFac
     if layout.bit_depth == 1:
         raise UnreadableXray(ReasonCode.ONE_BIT_IMAGE, "one bit a pixel; expected grey levels")
     try:
-        image: Image.Image = PngImagePlugin.PngImageFile(BytesIO(store_pixels(content, layout)))
+        image: Image.Image = PngImagePlugin.PngImageFile(BytesIO(content))
         mode = image.mode
         _check_claim(image, layout.width, layout.height)
+        image = decode_plain_png(content, layout) or image
         image.load()
     except _PILLOW_ERRORS as error:
         raise _corrupt("PNG", error) from None
