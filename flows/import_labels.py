@@ -13,7 +13,7 @@ from prefect.states import Completed
 
 from flows.due import RetrainingDue, read_due
 from flows.faults import is_passing_fault
-from flows.labels import DroppedFile, find_dropped, take_in
+from flows.labels import DroppedFile, count_left_alone, find_dropped, take_in
 from flows.ledger import prepare_ledger
 from flows.settings import Settings, read_settings
 
@@ -30,7 +30,7 @@ def import_labels() -> State[None]:
     if due.due and not due.claimed:
         announce(due)
     publish_imports(files)
-    return Completed(message=_sentence(files, due))
+    return Completed(message=_sentence(files, due, left_alone=count_left_alone(settings)))
 
 
 @task(
@@ -76,9 +76,10 @@ def publish_imports(files: list[DroppedFile]) -> None:
         create_table_artifact(rows, key="labels-imported", description="Labels CSVs of this run, all rows or none")
 
 
-def _sentence(files: list[DroppedFile], due: RetrainingDue) -> str:
+def _sentence(files: list[DroppedFile], due: RetrainingDue, *, left_alone: int) -> str:
     new = sum(file.imported.new for file in files if file.imported)
     refused = sum(file.imported is None for file in files)
     parts = [f"{new} new labels"] if files else ["no files"]
     parts += [f"{refused} files refused"] if refused else []
-    return ", ".join([*parts, due.reason])
+    left = f"; folders and links left alone: {left_alone} (`xray labels import FOLDER` takes a folder per class)"
+    return ", ".join([*parts, due.reason]) + (left if left_alone else "")

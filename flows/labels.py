@@ -21,6 +21,9 @@ from xray_core.intake import is_ignored
 from xray_core.labels_csv import read_labels_csv, read_labels_folder
 from xray_core.records import LabelRow
 
+_DONE, _REFUSED = "done", "refused"
+_PUT_AWAY = frozenset({_DONE, _REFUSED})
+
 
 @dataclass(frozen=True, slots=True)
 class LabelImport:
@@ -61,15 +64,23 @@ def find_dropped(settings: Settings) -> list[Path]:
     return found
 
 
+def count_left_alone(settings: Settings) -> int:
+    """The folders and links in labels/, which no run takes in, besides those in which it puts files away."""
+    return sum(
+        (path.is_symlink() or path.is_dir()) and path.name not in _PUT_AWAY and not is_ignored(os.fsencode(path.name))
+        for path in settings.labels_dir.iterdir()
+    )
+
+
 def take_in(settings: Settings, path: Path, number: int) -> DroppedFile:
     """Import one dropped file and put it away: into done/, or into refused/ with a list of its problems."""
     try:
         imported = import_labels_from(settings, path, mapping={})
     except InvalidLabelsCsv as refusal:
-        target = _put_away(path, settings.labels_dir / "refused")
+        target = _put_away(path, settings.labels_dir / _REFUSED)
         target.with_name(target.name + ".problems.txt").write_text(f"{refusal}\n")
         return DroppedFile(number, None, refusal.problem_counts)
-    _put_away(path, settings.labels_dir / "done")
+    _put_away(path, settings.labels_dir / _DONE)
     return DroppedFile(number, imported, {})
 
 

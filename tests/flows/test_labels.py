@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.labels import find_dropped, import_labels_from, take_in
+from flows.labels import count_left_alone, find_dropped, import_labels_from, take_in
 from flows.settings import Settings
 from flows.verification import find_breach
 from tests.flows.test_scan import drop_xrays, read_lines, scan
@@ -156,3 +156,15 @@ def test_only_settled_regular_files_are_found(scored: Settings, tmp_path: Path) 
 
     assert find_dropped(scored) == [settled]
     assert find_dropped(scored.model_copy(update={"settle_seconds": 60.0})) == []
+
+
+def test_folders_and_links_in_the_label_folder_are_counted_and_its_own_are_not(scored: Settings) -> None:
+    take_in(scored, write_csv(scored.labels_dir, "xray-0-000.png,covid"), 1)
+    take_in(scored, write_csv(scored.labels_dir, "xray-0-000.png,flu"), 2)
+    assert count_left_alone(scored) == 0
+
+    (scored.labels_dir / "covid").mkdir()
+    (scored.labels_dir / "link.csv").symlink_to("elsewhere.csv")
+    (scored.labels_dir / ".hidden").mkdir()
+
+    assert count_left_alone(scored) == 2
