@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from flows.candidate import Candidate
 from flows.card import gather_card_facts
 from flows.judgement import Judgement
@@ -20,10 +18,10 @@ def write_documents(
     options: TrainingOptions,
     judgement: Judgement,
     decision: PromotionDecision,
-    plots: Mapping[str, Errand[bytes]],
+    plots: dict[str, Errand[bytes]],
 ) -> dict[str, bytes]:
     """Every document by its file name, the plots among them."""
-    drawn = {name: plot.result() for name, plot in plots.items()}
+    drawn = {name: plots[name].hurry() for name in reversed(plots)}
     markdown, page = write_card(gather_card_facts(material, candidate, options, judgement, decision, drawn))
     figures = {
         "evaluation.json": judgement.candidate.to_json(),

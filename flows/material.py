@@ -23,6 +23,7 @@ from xray_core.shortcut_probes import Films
 from xray_core.training_set import TrainingSet, plan_training_set
 
 _Advance = Callable[[int], None]
+_NICE = 5  # Keras is imported, or films are scored, beside what is decoded here
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +167,7 @@ def decode_paths(
         workers=settings.workers,
         timeout_seconds=settings.decode_seconds,
         memory_bytes=settings.decode_mib * 2**20,
+        niceness=_NICE,
     ) as decoder:
         yield from decoder.decode(requests)
 

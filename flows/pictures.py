@@ -9,14 +9,15 @@ from numpy.typing import NDArray
 
 from flows.judgement import Judgement
 from flows.material import Material, Side
+from flows.preparation import Preparation
 from flows.second_process import Call, Errand, SecondProcess
 from xray_core import plots
 from xray_core.evaluation import Evaluation
 from xray_core.explanation import grad_cam
 from xray_core.forest_plots import ForestLine, plot_comparison, plot_shortcut_audit, plot_slices
 from xray_core.keras_classifier import KerasClassifier
-from xray_core.picture_sheets import plot_contact_sheet, plot_heat_sheet
-from xray_core.records import Flag, OperatingPoint, Split
+from xray_core.picture_sheets import plot_heat_sheet
+from xray_core.records import OperatingPoint, Split
 from xray_core.shortcuts import CONFOUNDED_FROM, SUSPECT_FROM, ShortcutAudit
 from xray_core.slices import TOO_FEW_XRAYS
 from xray_core.training import Trained
@@ -25,23 +26,23 @@ Figure = Call[bytes]
 
 # Stays in the model's folder: heat maps of single patients are for whoever studies the model, not for a run's page.
 NOT_IN_THE_UI = frozenset({"attention.png"})
-_FIRST = 6
+_HEATED = 3
 _COMPARED = ("auroc", "auprc", "sensitivity", "specificity", "accuracy", "brier")
 
 
 def begin_plots(
-    beside: SecondProcess, material: Material, trained: Trained, judgement: Judgement
+    beside: SecondProcess, material: Material, trained: Trained, prepared: Preparation, judgement: Judgement
 ) -> dict[str, Errand[bytes]]:
     """Have every plot drawn as PNG by the second process, and do not wait."""
-    return {name: beside.begin(figure) for name, figure in plan_plots(material, trained, judgement).items()}
+    planned = plan_plots(material, trained, judgement)
+    return {"first_xrays.png": prepared.first_xrays} | {name: beside.begin(plot) for name, plot in planned.items()}
 
 
 def plan_plots(material: Material, trained: Trained, judgement: Judgement) -> dict[str, Figure]:
-    """Every plot as a call; candidate beside champion only where there is a champion."""
+    """Every plot that needs the network, as a call; candidate beside champion only where there is a champion."""
     test = material.sides[Split.TEST]
     planned: dict[str, Figure] = {
         "learning.png": _plan_learning(trained, material),
-        "first_xrays.png": _plan_first(material.sides[Split.TRAIN]),
         **_plan_evaluation(judgement.candidate),
         "scores.png": _plan_scores(judgement.scores, test.is_covid, judgement.operating_point, judgement.candidate),
         "audit.png": partial(draw_audit, judgement.audit),
@@ -88,17 +89,6 @@ def _plan_learning(trained: Trained, material: Material) -> Figure:
         train_loss=[epoch.train.loss for epoch in history],
         held_out_loss=[epoch.held_out.loss for epoch in history],
         n=f"{len(train.xrays)} training X-rays, {len(validation.xrays)} held out (validation)",
-    )
-
-
-def _plan_first(train: Side) -> Figure:
-    """The first X-rays of each class; none whose file says that something is written on the picture."""
-    is_plain = np.array([Flag.BURNED_IN_ANNOTATION not in facts.flags for facts in train.facts], dtype=np.bool_)
-    return partial(
-        plot_contact_sheet,
-        train.images[train.is_covid & is_plain][:_FIRST],
-        train.images[~train.is_covid & is_plain][:_FIRST],
-        n="training side, as the network gets them",
     )
 
 
@@ -187,8 +177,7 @@ def _plan_scores(
 
 def _plan_attention(test: Side, classifier: KerasClassifier, scores: NDArray[np.float32]) -> Figure:
     """The first test X-rays of each class above what speaks for covid in them."""
-    half = _FIRST // 2
-    places = np.concatenate([np.flatnonzero(test.is_covid)[:half], np.flatnonzero(~test.is_covid)[:half]])
+    places = np.concatenate([np.flatnonzero(test.is_covid)[:_HEATED], np.flatnonzero(~test.is_covid)[:_HEATED]])
     return partial(
         plot_heat_sheet,
         test.images[places],

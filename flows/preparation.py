@@ -5,19 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
-from flows.material import Material
+import numpy as np
+from numpy.typing import NDArray
+
+from flows.material import Material, Side
 from flows.second_process import Errand, SecondProcess
 from xray_core.chest_reference import ChestReference, learn_reference
-from xray_core.records import Split
+from xray_core.records import Flag, Split
 from xray_core.shortcuts import Finding, probe_data
+
+_SHOWN = 6
 
 
 @dataclass(frozen=True, slots=True)
 class Preparation:
-    """What a chest film is (None of too few), and what tells the class without the lungs."""
+    """What a chest film is (None of too few), what tells the class without the lungs, and a picture of the films."""
 
     reference: Errand[ChestReference | None]
     findings: Errand[tuple[Finding, ...]]
+    first_xrays: Errand[bytes]
 
 
 def prepare(material: Material, beside: SecondProcess) -> Preparation:
@@ -28,4 +34,18 @@ def prepare(material: Material, beside: SecondProcess) -> Preparation:
             partial(learn_reference, train.images, train.groups, material.sides[Split.VALIDATION].images)
         ),
         findings=beside.begin(partial(probe_data, material.films)),
+        first_xrays=beside.begin(partial(draw_first, *_choose_first(train))),
     )
+
+
+def draw_first(covid: NDArray[np.uint8], normal: NDArray[np.uint8]) -> bytes:
+    """Fitted X-rays of each class (n, height, width) as a PNG."""
+    from xray_core.picture_sheets import plot_contact_sheet  # matplotlib: for the process that draws
+
+    return plot_contact_sheet(covid, normal, n="training side, as the network gets them")
+
+
+def _choose_first(train: Side) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """The first X-rays of each class; none whose file says that something is written on the picture."""
+    is_plain = np.array([Flag.BURNED_IN_ANNOTATION not in facts.flags for facts in train.facts], dtype=np.bool_)
+    return train.images[train.is_covid & is_plain][:_SHOWN], train.images[~train.is_covid & is_plain][:_SHOWN]

@@ -91,7 +91,7 @@ def retrain(
             prepared = training.prepare(material, beside)
             trained = fit_network(training, material, options)
             judgement = judge_candidate(training, material, trained, prepared, options)
-            plots = begin_plots(beside, material, trained, judgement)
+            plots = begin_plots(beside, material, trained, prepared, judgement)
             candidate = save_model(training, material, trained, prepared, judgement, Path(aside))
             decision = ask_gate(training, judgement, candidate)
             documents = write_card(material, candidate, options, judgement, decision, plots)
@@ -125,12 +125,12 @@ def judge_candidate(
 
 
 def begin_plots(
-    beside: SecondProcess, material: Material, trained: Trained, judgement: Judgement
+    beside: SecondProcess, material: Material, trained: Trained, prepared: Preparation, judgement: Judgement
 ) -> dict[str, Errand[bytes]]:
     """Have the plots drawn while the model is saved."""
     from flows import pictures
 
-    return pictures.begin_plots(beside, material, trained, judgement)
+    return pictures.begin_plots(beside, material, trained, prepared, judgement)
 
 
 @task(name="save-model", cache_policy=NO_CACHE, persist_result=False)

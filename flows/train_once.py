@@ -32,7 +32,7 @@ def train_once(
             from flows.pictures import begin_plots
 
             judgement = training.judge(material, trained, prepared, options)
-            plots = begin_plots(beside, material, trained, judgement)
+            plots = begin_plots(beside, material, trained, prepared, judgement)
             candidate = training.save(material, trained, prepared, judgement, Path(aside))
             decision = training.decide(judgement, candidate)
             documents = write_documents(material, candidate, options, judgement, decision, plots)

@@ -29,7 +29,7 @@ from xray_core.errors import RefusedInput
 from xray_core.fork_server import start_fork_server
 from xray_core.model_folder import hash_manifest
 from xray_core.output_layer import fold_recalibration, predict_log_odds
-from xray_core.quiet_keras import load_beside
+from xray_core.quiet_keras import finish_loading, load_beside
 from xray_core.recalibration import fit_recalibration
 from xray_core.records import EpochRecord, Split, Verdict
 from xray_core.training import Trained, TrainingOptions, train_network
@@ -130,6 +130,7 @@ class Training:
             training_runs.renew(
                 session, claim.run_id, scanner=self._trainer, now=datetime.now(UTC), lease_seconds=_LEASE_SECONDS
             )
+        finish_loading()  # or the fit would seem a second longer than it is
         return material
 
     def fit(self, material: Material, options: TrainingOptions, on_epoch: Callable[[EpochRecord], None]) -> Trained:

@@ -122,7 +122,7 @@ def _decode(job: DecodeJob, request: DecodeRequest, directory_fd: int | None) ->
     return Decoded(request.key, digest, grey, radiograph.facts, radiograph.dhash, seconds, radiograph.patient_id)
 
 
-def confine_process(memory_bytes: int) -> None:
+def confine_process(memory_bytes: int, niceness: int) -> None:
     """Give up, before the first foreign byte is parsed, everything that decoding does not need.
 
     Address space (`memory_bytes` above what the process has now), core dumps and written files are limited, most
@@ -132,6 +132,7 @@ def confine_process(memory_bytes: int) -> None:
     for name in os.environ.keys() - _KEPT_ENVIRONMENT:
         del os.environ[name]
     sys.dont_write_bytecode = True
+    os.nice(niceness)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     _limit_address_space(memory_bytes)

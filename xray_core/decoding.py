@@ -64,14 +64,16 @@ def open_decoder(
     memory_bytes: int = 1 << 30,
     read: Reader = read_radiograph,
     limits: ImageLimits = ImageLimits(),  # noqa: B008 (frozen)
+    niceness: int = 0,
 ) -> Iterator[Decoder]:
     """Open a decoder whose `workers` processes start with the first request and are gone at the end.
 
     Names of requests are relative to `directory` and cannot leave it; without one they are paths. `read` is
     what turns bytes into a Radiograph: a function of a module, for it is looked up by name in the processes.
+    With a `niceness` (0 to 19) they leave the processor to the program that asked, while it has work of its own.
     """
     job = DecodeJob(preprocessing, directory, timeout_seconds, read, limits)
-    decoder = Decoder(job, workers=workers, memory_bytes=memory_bytes)
+    decoder = Decoder(job, workers=workers, memory_bytes=memory_bytes, niceness=niceness)
     try:
         yield decoder
     finally:
@@ -81,10 +83,10 @@ def open_decoder(
 class Decoder:
     """The lifetime of a pool of decoder processes."""
 
-    def __init__(self, job: DecodeJob, *, workers: int, memory_bytes: int) -> None:
+    def __init__(self, job: DecodeJob, *, workers: int, memory_bytes: int, niceness: int) -> None:
         self._job = job
         self._workers = workers
-        self._memory_bytes = memory_bytes
+        self._confinement = (memory_bytes, niceness)
         self._pool: ProcessPool | None = None
 
     def decode(self, requests: Iterable[DecodeRequest]) -> Iterator[Decoded | Undecoded]:
@@ -133,7 +135,7 @@ class Decoder:
             if chunk is None:
                 return
             if self._pool is None:
-                self._pool = _start_pool(self._workers, self._memory_bytes)
+                self._pool = _start_pool(self._workers, self._confinement)
             try:
                 # The limit is one file's for a whole chunk: what takes longer is tried again file by file.
                 future = self._pool.schedule(decode_chunk, args=(self._job, chunk), timeout=self._job.timeout_seconds)
@@ -205,12 +207,12 @@ def _explain(failure: BaseException, timeout_seconds: float) -> Refusal:
     return Refusal(ReasonCode.DECODER_CRASHED, f"the decoder died with exit code {failure.exitcode}")
 
 
-def _start_pool(workers: int, memory_bytes: int) -> ProcessPool:
+def _start_pool(workers: int, confinement: tuple[int, int]) -> ProcessPool:
     start_fork_server()
     return ProcessPool(
         max_workers=workers,
         max_tasks=_CHUNKS_PER_LIFE,
         initializer=confine_process,
-        initargs=(memory_bytes,),
+        initargs=confinement,
         context=DecoderContext(),
     )

@@ -35,6 +35,12 @@ def load_beside() -> None:
     threading.Thread(target=_load, args=("keras",), daemon=True).start()
 
 
+def finish_loading() -> None:
+    """Wait until both are imported, so that what comes next is no longer than it seems."""
+    _load("keras")
+    _load("tensorflow")
+
+
 class _Deferred:
     """A module that is imported with the first look at one of its attributes."""
 

@@ -17,5 +17,6 @@ CASES: dict[str, Callable[[Workshop], Iterator[Measurement]]] = {
     "memory": archive.memory,
     "export": archive.export,
     "training": training.train,
+    "cross-validation": training.cross_validate,
     "retraining": training.retrain,
 }

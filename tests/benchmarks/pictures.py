@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from sklearn.model_selection import StratifiedGroupKFold
 
 from xray_core.records import Label
 from xray_core.sample_xrays import draw_xray
@@ -31,10 +32,11 @@ _SMALL_SHAPES = (("L", 256, 256, "png"), ("RGB", 240, 200, "jpg"))
 
 @dataclass(frozen=True, slots=True)
 class LabelledFile:
-    """An X-ray file and its class."""
+    """An X-ray file, its class and whose it is."""
 
     path: Path
     label: Label
+    patient: str
 
 
 def write_incoming(folder: Path, count: int, *, tiny: bool) -> list[Path]:
@@ -53,40 +55,52 @@ def write_incoming(folder: Path, count: int, *, tiny: bool) -> list[Path]:
 
 
 def write_dataset(folder: Path, *, tiny: bool) -> tuple[list[LabelledFile], list[LabelledFile]]:
-    """X-rays to train on and held-out ones of other people; also laid out as `folder`/train|test/covid|normal."""
+    """X-rays to train on and held-out ones of other people; also laid out as `lay_out` does it."""
     train, held_out = find_real("dataset"), find_real("incoming")
     if tiny or not train:
         shapes = _SMALL_SHAPES if tiny else _SHAPES
         drawn = _draw_labelled(folder / "drawn", 104 if tiny else 260, shapes)
         edge = len(drawn) * 10 // 13
         train, held_out = drawn[:edge], drawn[edge:]
+    lay_out(folder, train, held_out)
+    return train, held_out
+
+
+def lay_out(folder: Path, train: list[LabelledFile], held_out: list[LabelledFile]) -> None:
+    """Copy the files to `folder`/train|test/covid|normal."""
     for name, files in (("train", train), ("test", held_out)):
         for file in files:
             target = folder / name / file.label.value / file.path.name
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(file.path.read_bytes())
-    return train, held_out
+
+
+def split_by_patient(files: list[LabelledFile], folds: int) -> list[tuple[list[LabelledFile], list[LabelledFile]]]:
+    """Each time another part of the people held out: (to train on, held out) for every fold."""
+    labels, patients = [file.label for file in files], [file.patient for file in files]
+    parts = StratifiedGroupKFold(folds, shuffle=True, random_state=0).split(labels, labels, patients)
+    return [([files[place] for place in train], [files[place] for place in held_out]) for train, held_out in parts]
 
 
 def find_real(part: str) -> list[LabelledFile]:
     """The real covid and normal X-rays of a part; of `incoming` only those whose patient is not in `dataset`."""
     if not _REAL.is_dir():
         return []
+    with (_REAL / "patients.csv").open(newline="") as file:
+        patients = {(row["folder"], row["filename"]): row["patient_id"] for row in csv.DictReader(file)}
     if part == "dataset":
         return [
-            LabelledFile(path, label)
+            LabelledFile(path, label, patients[f"dataset/{label.value}", path.name])
             for label in (Label.COVID, Label.NORMAL)
             for path in sorted((_REAL / "dataset" / label.value).iterdir())
         ]
-    with (_REAL / "patients.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    trained_on = {row["patient_id"] for row in rows if row["folder"].startswith("dataset")}
-    apart = {row["filename"] for row in rows if row["folder"] == "incoming" and row["patient_id"] not in trained_on}
+    trained_on = {patient for (folder, _), patient in patients.items() if folder != "incoming"}
     with (_REAL / "incoming-labels.csv").open(newline="") as file:
         return [
-            LabelledFile(_REAL / "incoming" / row["filename"], Label(row["label"]))
+            LabelledFile(_REAL / "incoming" / row["filename"], Label(row["label"]), patient)
             for row in csv.DictReader(file)
-            if row["filename"] in apart and row["label"] in ("covid", "normal")
+            if row["label"] in ("covid", "normal")
+            and (patient := patients.get(("incoming", row["filename"]), "")) not in trained_on | {""}
         ]
 
 
@@ -104,7 +118,7 @@ def _draw_labelled(folder: Path, count: int, shapes: tuple[tuple[str, int, int, 
         path = folder / f"drawn-{number:03d}.{ending}"
         picture = Image.fromarray(draw_xray(rng, label, max(width, height))).crop((0, 0, width, height))
         picture.convert(mode).save(path, **({"quality": 90} if ending == "jpg" else {}))
-        files.append(LabelledFile(path, label))
+        files.append(LabelledFile(path, label, f"drawn-{number}"))
     return files
 
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from db.engine import open_engine
 from flows.dataset import register_dataset
 from tests.benchmarks import peers, service
 from tests.benchmarks.measurement import Measurement, alternate, at_least, at_most
-from tests.benchmarks.pictures import LabelledFile, write_dataset
+from tests.benchmarks.pictures import LabelledFile, lay_out, split_by_patient, write_dataset
 from tests.benchmarks.processes import environment_of, open_warm_process, run_program
 from tests.benchmarks.workshop import Workshop
 from xray_core.dataset_folder import read_dataset_folder
 from xray_core.records import Label
+
+_FOLDS = 5
 
 
 def train(shop: Workshop) -> Iterator[Measurement]:
@@ -22,14 +25,10 @@ def train(shop: Workshop) -> Iterator[Measurement]:
     learned, held_out = write_dataset(folder, tiny=shop.sizes.tiny)
 
     def fit(seed: int) -> tuple[float, float]:
-        with open_warm_process() as process:
-            process.submit(service.warm_up_training).result()
-            return process.submit(service.train_on_files, _pairs(learned), _pairs(held_out), epochs, seed).result()
+        return _fit(learned, held_out, epochs, seed)
 
     def fit_as_tutorial(seed: int) -> tuple[float, float]:
-        with open_warm_process() as process:
-            process.submit(peers.warm_up_training).result()
-            return process.submit(peers.train_from_files, str(folder), epochs, seed).result()
+        return _fit_as_tutorial(folder, epochs, seed)
 
     ours, theirs = alternate(min(3, shop.sizes.rounds), fit, fit_as_tutorial)
     what, against = f"training, {epochs} epochs on {len(learned)} X-rays", "ImageDataGenerator from files"
@@ -39,6 +38,24 @@ def train(shop: Workshop) -> Iterator[Measurement]:
     yield Measurement(
         f"AUC of that on {len(held_out)} held-out X-rays", against, "AUC", aucs, their_aucs, at_least(1), is_rate=True
     )
+
+
+def cross_validate(shop: Workshop) -> Iterator[Measurement]:
+    """Held-out AUC over all X-rays: every round trains both on the same people and judges them on the others."""
+    files, _ = write_dataset(shop.new_path("dataset"), tiny=shop.sizes.tiny)
+    folds, epochs = split_by_patient(files, _FOLDS), shop.sizes.epochs
+
+    def fit(fold: int) -> float:
+        return _fit(*folds[fold], epochs, fold)[1]
+
+    def fit_as_tutorial(fold: int) -> float:
+        folder = shop.new_path("fold")
+        lay_out(folder, *folds[fold])
+        return _fit_as_tutorial(folder, epochs, fold)[1]
+
+    ours, theirs = alternate(min(_FOLDS, shop.sizes.rounds), fit, fit_as_tutorial)
+    what = f"AUC of that, {_FOLDS} parts of {len(files)} X-rays held out in turn"
+    yield Measurement(what, "ImageDataGenerator from files", "AUC", ours, theirs, at_least(1), is_rate=True)
 
 
 def retrain(shop: Workshop) -> Iterator[Measurement]:
@@ -58,6 +75,18 @@ def retrain(shop: Workshop) -> Iterator[Measurement]:
 
     (shares,) = alternate(min(3, shop.sizes.rounds), share_outside)
     yield Measurement("one retraining, cold to verdict", "share outside the fit", "%", shares, (), at_most(35))
+
+
+def _fit(learned: list[LabelledFile], held_out: list[LabelledFile], epochs: int, seed: int) -> tuple[float, float]:
+    with open_warm_process() as process:
+        process.submit(service.warm_up_training).result()
+        return process.submit(service.train_on_files, _pairs(learned), _pairs(held_out), epochs, seed).result()
+
+
+def _fit_as_tutorial(folder: Path, epochs: int, seed: int) -> tuple[float, float]:
+    with open_warm_process() as process:
+        process.submit(peers.warm_up_training).result()
+        return process.submit(peers.train_from_files, str(folder), epochs, seed).result()
 
 
 def _pairs(files: Sequence[LabelledFile]) -> list[tuple[str, bool]]:

@@ -53,6 +53,16 @@ def test_what_a_dying_process_leaves_undone_is_done_here_and_said(caplog: pytest
     assert caplog.messages == ["the process beside the training died; its work is done once more, here"]
 
 
+def test_who_hurries_does_not_wait_for_what_is_still_in_line() -> None:
+    with open_second_process() as beside:
+        done = beside.begin(os.getpid)
+        there = done.result()
+        beside.begin(partial(time.sleep, 60))
+        in_line = beside.begin(os.getpid)
+
+        assert (done.hurry(), in_line.hurry()) == (there, os.getpid())
+
+
 def test_a_refusal_travels_back_as_itself() -> None:
     with open_second_process() as beside, pytest.raises(InvalidDataset, match="two classes"):
         beside.begin(refuse).result()
