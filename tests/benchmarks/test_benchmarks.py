@@ -14,7 +14,7 @@ from flows.settings import CHECKOUT
 pytestmark = [pytest.mark.prefect, pytest.mark.timeout(600)]
 
 ROWS = {
-    "scoring 8, warm": 5,
+    "scoring 8, warm": 6,
     "scoring 4, cold": 1,
     "scoring 8, two processes": 1,
     "a scheduled run that finds nothing": 1,
