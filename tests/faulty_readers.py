@@ -53,7 +53,7 @@ def read_or_fail(
 def report_process(content: bytes, **_: object) -> Radiograph:
     """Refuse every file, with what the process is in the words."""
     heavy = {"pandas", "scipy", "keras", "tensorflow", "sqlalchemy", "prefect", "matplotlib", "onnxruntime"}
-    words = f"env={sorted(os.environ)} heavy={sorted(heavy & set(sys.modules))} main={_main_file()}"
+    words = f"env={sorted(os.environ)} heavy={sorted(heavy & set(sys.modules))} main={_main_file()} nice={os.nice(0)}"
     try:
         Path(os.fsdecode(content)).write_bytes(b"x")
         words += " wrote"

@@ -239,13 +239,28 @@ def test_the_processes_are_light_and_have_neither_secrets_nor_a_pen(
     order = tmp_path / "order"
     order.write_bytes(os.fsencode(target))
 
-    with open_decoder(SMALL, workers=1, read=report_process) as decoder:
+    with open_decoder(SMALL, workers=1, read=report_process, niceness=3) as decoder:
         (answer,) = decoder.decode([_request(0, order)])
 
     assert isinstance(answer, Undecoded)
+    assert f"nice={os.nice(0) + 3}" in answer.refusal.detail
     assert "XRAY_SECRET" not in answer.refusal.detail
     assert "heavy=[]" in answer.refusal.detail
     assert "cannot write" in answer.refusal.detail
+
+
+def test_a_plain_png_that_needs_more_memory_than_allowed_costs_itself_alone(tmp_path: Path) -> None:
+    rows = np.tile(np.arange(6000, dtype=np.uint16).astype(np.uint8), (6000, 1))
+    Image.fromarray(rows).save(tmp_path / "large.png")
+    (film,) = _write_films(tmp_path, 1)
+
+    with open_decoder(SMALL, workers=1, memory_bytes=24 * 2**20) as decoder:
+        requests = [_request(0, tmp_path / "large.png"), _request(1, film)]
+        answers = {answer.key: answer for answer in decoder.decode(requests)}
+
+    assert isinstance(answers[0], Undecoded)
+    assert answers[0].refusal.reason is ReasonCode.RESOURCE_LIMIT
+    assert isinstance(answers[1], Decoded)
 
 
 _PROGRAM = """
