@@ -27,6 +27,7 @@ from flows.settings import Settings
 from flows.versions import next_version
 from xray_core.errors import RefusedInput
 from xray_core.fork_server import start_fork_server
+from xray_core.freed_memory import keep_freed_memory
 from xray_core.model_folder import hash_manifest
 from xray_core.output_layer import fold_recalibration, predict_log_odds
 from xray_core.quiet_keras import finish_loading, load_beside
@@ -77,6 +78,7 @@ class Conclusion:
 @contextmanager
 def open_training(settings: Settings) -> Iterator[Training]:
     """Open the ledger for one training, under a lock that tells others that this process lives."""
+    keep_freed_memory()
     with open_ledger(settings) as engine:
         check_free_space(settings)
         with hold_scanner_lock(settings.home / "run") as trainer:
