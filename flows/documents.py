@@ -21,7 +21,7 @@ def write_documents(
     plots: dict[str, Errand[bytes]],
 ) -> dict[str, bytes]:
     """Every document by its file name, the plots among them."""
-    drawn = {name: plots[name].hurry() for name in reversed(plots)}
+    drawn = {name: plots[name].result() for name in reversed(plots)}
     markdown, page = write_card(gather_card_facts(material, candidate, options, judgement, decision, drawn))
     figures = {
         "evaluation.json": judgement.candidate.to_json(),

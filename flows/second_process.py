@@ -29,19 +29,18 @@ class Errand(Generic[T]):
     done: Future[T]
 
     def result(self) -> T:
-        """Wait for what the call gives, or raises. Where the process died, the call is made here: no training ends."""
+        """What the call gives, or raises. Where the process has not come to it yet, or died at it, it is made here.
+
+        So nobody waits idly, or for ever. Of several errands ask for the last one first: the process is busy with
+        the first ones.
+        """
+        if not (self.done.running() or self.done.done()):
+            return self.call()
         try:
             return self.done.result()
         except ProcessExpired:
             _LOG.warning("the process beside the training died; its work is done once more, here")
             return self.call()
-
-    def hurry(self) -> T:
-        """What the call gave, or gives when it is made here too: whoever has nothing else to do need not wait.
-
-        Of several errands hurry the last one first: the process is busy with the first ones.
-        """
-        return self.result() if self.done.done() else self.call()
 
 
 class SecondProcess:

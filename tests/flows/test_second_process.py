@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from concurrent.futures import wait
 from functools import partial
 
 import numpy as np
@@ -34,6 +35,7 @@ def test_calls_are_made_elsewhere_in_their_order_and_give_way_to_the_fit() -> No
     with open_second_process() as beside:
         first = beside.begin(tell_niceness_and_process)
         second = beside.begin(partial(np.arange, 3))
+        wait([first.done, second.done])
         niceness, process = first.result()
 
         assert second.result().tolist() == [0, 1, 2]
@@ -46,6 +48,7 @@ def test_calls_are_made_elsewhere_in_their_order_and_give_way_to_the_fit() -> No
 def test_what_a_dying_process_leaves_undone_is_done_here_and_said(caplog: pytest.LogCaptureFixture) -> None:
     with open_second_process() as beside:
         errands = [beside.begin(partial(die_away_from, os.getpid())), beside.begin(partial(digest_label_set, []))]
+        wait([errands[0].done])
 
         assert errands[0].result() == "done here"
         assert errands[1].result() == digest_label_set([])
@@ -53,19 +56,24 @@ def test_what_a_dying_process_leaves_undone_is_done_here_and_said(caplog: pytest
     assert caplog.messages == ["the process beside the training died; its work is done once more, here"]
 
 
-def test_who_hurries_does_not_wait_for_what_is_still_in_line() -> None:
+def test_what_is_still_in_line_is_done_here() -> None:
     with open_second_process() as beside:
         done = beside.begin(os.getpid)
-        there = done.result()
+        wait([done.done])
         beside.begin(partial(time.sleep, 60))
         in_line = beside.begin(os.getpid)
 
-        assert (done.hurry(), in_line.hurry()) == (there, os.getpid())
+        assert done.result() != os.getpid()
+        assert in_line.result() == os.getpid()
 
 
 def test_a_refusal_travels_back_as_itself() -> None:
-    with open_second_process() as beside, pytest.raises(InvalidDataset, match="two classes"):
-        beside.begin(refuse).result()
+    with open_second_process() as beside:
+        errand = beside.begin(refuse)
+        wait([errand.done])
+
+        with pytest.raises(InvalidDataset, match="two classes"):
+            errand.result()
 
 
 def test_the_end_of_the_block_waits_for_nothing_that_was_begun() -> None:
