@@ -8,11 +8,14 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy import (
+    String,
+    select,
+)
+from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from db.schema import AuditRow
-from xray_core.records import AuditEntry
+from db.columns import Base, Id
+from db.records import AuditEntry
 
 # What the first entry is chained to.
 _NOTHING = "0" * 64
@@ -89,3 +92,18 @@ def _digest(entry: AuditRow) -> str:
     at = entry.at.astimezone(UTC).isoformat(timespec="microseconds")
     parts = [entry.position, at, entry.actor, entry.action, entry.subject, entry.detail, entry.previous_sha256]
     return hashlib.sha256(json.dumps(parts, separators=(",", ":")).encode()).hexdigest()
+
+
+class AuditRow(Base):
+    """One link of the audit chain; positions are 1, 2, 3 without a gap."""
+
+    __tablename__ = "audit_log"
+
+    position: Mapped[int] = mapped_column(Id, primary_key=True, autoincrement=False)
+    at: Mapped[datetime]
+    actor: Mapped[str]
+    action: Mapped[str]
+    subject: Mapped[str]
+    detail: Mapped[str]
+    previous_sha256: Mapped[str] = mapped_column(String(64), unique=True)
+    sha256: Mapped[str] = mapped_column(String(64))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.orm import Session
 
-from db.schema import Base
+from db.columns import Base
 
 if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql

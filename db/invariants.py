@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from db import audit, results
+from db import audit
+from db.scoring import results
 
 # Each finds at most one row whose first column names the breach. Constraints forbid most of this: the oracle
 # asks all the same, for it must also see a database that was edited, restored or damaged.

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.ledger import prepare_ledger
+from flows.home.ledger import prepare_ledger
 from flows.settings import Settings
 from tests.databases import create_database, drop_database, server_url, with_database
 from xray_core.records import Label
@@ -21,9 +21,9 @@ from xray_core.records import Label
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """The home that the others are copies of."""
-    from flows.import_model import import_model
-    from xray_core.networks import build_network
-    from xray_core.records import Architecture
+    from flows.registry.foreign_import import import_model
+    from xray_core.networks.architectures import build_network
+    from xray_core.networks.records import Architecture
 
     folder = tmp_path_factory.mktemp("template")
     build_network(Architecture.SEED_CNN, input_size=(48, 48), seed=5).save(folder / "untrained.keras")

@@ -26,7 +26,8 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from xray_core.records import Flag, ReasonCode
+from xray_core.imaging.records import Flag
+from xray_core.records import ReasonCode
 
 Entry = tuple[str, Callable[[], bytes], ReasonCode | None, tuple[Flag, ...]]
 

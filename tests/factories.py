@@ -9,8 +9,9 @@ from typing import Literal
 
 import numpy as np
 
-from xray_core.records import FileFormat, FileState, Label, LabelRow, Outcome, ReasonCode, ResultLine
-from xray_core.sample_xrays import draw_xray, save_xray
+from xray_core.exchange.records import LabelRow, ResultLine
+from xray_core.records import FileFormat, FileState, Label, Outcome, ReasonCode
+from xray_core.synthetic.xrays import draw_xray, save_xray
 
 NOW = datetime(2026, 5, 1, 9, 30, tzinfo=UTC)
 

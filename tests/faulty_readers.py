@@ -13,8 +13,8 @@ from pathlib import Path
 from pebble.pool.channel import WorkerChannel
 
 from xray_core.errors import UnreadableXray
-from xray_core.image_limits import ImageLimits
-from xray_core.radiograph import Radiograph, read_radiograph
+from xray_core.imaging.limits import ImageLimits
+from xray_core.imaging.radiograph import Radiograph, read_radiograph
 from xray_core.records import ReasonCode
 
 

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
 from tests.dicom_files import hostile_dicom_files
-from xray_core.records import Flag, ReasonCode
+from xray_core.imaging.records import Flag
+from xray_core.records import ReasonCode
 
 
 @dataclass(frozen=True, slots=True)

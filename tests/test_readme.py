@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from flows.cli import app
-from flows.cli_labels import labels_app
-from flows.cli_models import models_app
+from flows.cli.app import app
+from flows.cli.labels import labels_app
+from flows.cli.models import models_app
 from flows.settings import Settings
 
 ROOT = Path(__file__).parents[1]

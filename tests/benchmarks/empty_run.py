@@ -14,7 +14,7 @@ def run_nothing(shop: Workshop) -> Iterator[Measurement]:
     settings = shop.empty_home()
     rounds = shop.sizes.rounds
     with running_server(settings) as address:
-        ours = create_flow_runs(settings, address, "flows/score_incoming.py:score_incoming", rounds + 1)
+        ours = create_flow_runs(settings, address, "flows/deployments/score_incoming.py:score_incoming", rounds + 1)
         empty = create_flow_runs(settings, address, "tests/benchmarks/empty_flow.py:empty_flow", rounds + 1)
 
         def scan(_: int) -> float:

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from flows.service import Address, Child, child_environment, is_healthy
+from flows.service.child import Address, Child, child_environment
+from flows.service.service import is_healthy
 from flows.settings import CHECKOUT, Settings
 from tests.benchmarks.processes import run_program
 

@@ -13,11 +13,13 @@ from typing import Any
 from sqlalchemy import insert, select
 
 from db.engine import open_engine, transaction
-from db.schema import IncomingFileRow, ModelRow, ResultRow, XrayRow
-from flows.ledger import prepare_ledger
+from db.registry.tables import ModelRow
+from db.scoring.tables import IncomingFileRow, ResultRow, XrayRow
+from flows.home.ledger import prepare_ledger
 from flows.settings import Settings
-from xray_core.intake import sign_file
-from xray_core.records import FileFormat, FileState, Label, Outcome, ReasonCode, ScaleRule
+from xray_core.imaging.folder import sign_file
+from xray_core.imaging.records import ScaleRule
+from xray_core.records import FileFormat, FileState, Label, Outcome, ReasonCode
 
 _ROWS_PER_STATEMENT = 10_000
 
@@ -26,9 +28,9 @@ def make_home(home: str) -> None:
     """A home whose champion is the default network, untrained; beside it lies the same for Keras and plain ONNX."""
     import numpy as np
 
-    from flows.import_model import import_model
-    from xray_core.networks import build_network
-    from xray_core.records import Architecture
+    from flows.registry.foreign_import import import_model
+    from xray_core.networks.architectures import build_network
+    from xray_core.networks.records import Architecture
 
     settings = Settings(home=Path(home))
     prepare_ledger(settings)

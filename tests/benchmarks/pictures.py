@@ -15,7 +15,7 @@ from PIL import Image
 from sklearn.model_selection import StratifiedGroupKFold
 
 from xray_core.records import Label
-from xray_core.sample_xrays import draw_xray
+from xray_core.synthetic.xrays import draw_xray
 
 _REAL = Path(__file__).parents[2] / "../shared/xrays"
 

@@ -13,9 +13,9 @@ from typing import Any
 def main(started: float, epochs: int) -> None:
     """Claim, gather, fit, save, judge, draw and conclude; print the seconds in all and those of the fit."""
     from flows.settings import read_settings
-    from flows.train_once import train_once
-    from flows.training import Training
-    from xray_core.training import TrainingOptions
+    from flows.training.train_once import train_once
+    from flows.training.training import Training
+    from xray_core.networks.fitting import TrainingOptions
 
     fitting = 0.0
     fit = Training.fit

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from sqlalchemy import func, select
 
 from db.engine import open_engine, snapshot
-from db.schema import ResultRow
+from db.scoring.tables import ResultRow
 from flows.settings import Settings
 from tests.benchmarks import peers, service
 from tests.benchmarks.measurement import Measurement, alternate, at_least, at_most

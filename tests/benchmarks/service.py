@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
-from flows.scan import open_scan
+from flows.scoring.scan import open_scan
 from flows.settings import Settings
 from tests.benchmarks.processes import processor_seconds
 
@@ -41,7 +41,7 @@ def scan_folder(home: str, incoming: str | None = None) -> Scanned:
 
 def warm_up_training() -> None:
     """Import what the training needs."""
-    import_module("flows.training")
+    import_module("flows.training.training")
 
 
 def train_on_files(
@@ -54,9 +54,9 @@ def train_on_files(
     import numpy as np
     from sklearn.metrics import roc_auc_score
 
-    from flows.material import decode_paths
-    from xray_core.decoding import Decoded
-    from xray_core.training import TrainingOptions, train_network
+    from flows.training.reading import decode_paths
+    from xray_core.networks.fitting import TrainingOptions, train_network
+    from xray_core.processes.decoding import Decoded
 
     options = TrainingOptions(epochs=epochs, seed=seed)
     files = [*train, *held_out]

@@ -7,13 +7,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from db.engine import open_engine
-from flows.dataset import register_dataset
+from flows.review.dataset import register_dataset
 from tests.benchmarks import peers, service
 from tests.benchmarks.measurement import Measurement, alternate, at_least, at_most
 from tests.benchmarks.pictures import LabelledFile, lay_out, split_by_patient, write_dataset
 from tests.benchmarks.processes import environment_of, open_warm_process, run_program
 from tests.benchmarks.workshop import Workshop
-from xray_core.dataset_folder import read_dataset_folder
+from xray_core.exchange.dataset_folder import read_dataset_folder
 from xray_core.records import Label
 
 _FOLDS = 5

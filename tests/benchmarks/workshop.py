@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from flows.ledger import prepare_ledger
+from flows.home.ledger import prepare_ledger
 from flows.settings import Settings
 from tests.benchmarks.homes import add_known_files, make_home
 from tests.benchmarks.pictures import write_incoming

@@ -10,29 +10,14 @@ from pathlib import Path
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from db import incoming_files, labels, model_registry
 from db.engine import transaction
-from xray_core.records import (
-    ClaimedFile,
-    FileFormat,
-    FileSeen,
-    ImageFacts,
-    Label,
-    LabelRow,
-    ModelManifest,
-    ModelRecord,
-    OperatingPoint,
-    Outcome,
-    OutputMeaning,
-    Preprocessing,
-    ReadFile,
-    ReasonCode,
-    Refusal,
-    RefusedFile,
-    ScaleRule,
-    Scaling,
-    ScoredFile,
-)
+from db.records import ClaimedFile, ModelRecord, ReadFile, RefusedFile, ScoredFile
+from db.registry import models
+from db.scoring import claims, decisions, labels
+from xray_core.exchange.records import LabelRow
+from xray_core.imaging.records import FileSeen, ImageFacts, Preprocessing, ScaleRule, Scaling
+from xray_core.models.records import ModelManifest, OperatingPoint, OutputMeaning
+from xray_core.records import FileFormat, Label, Outcome, ReasonCode, Refusal
 
 ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -89,7 +74,7 @@ def manifest(version: str) -> ModelManifest:
 
 
 def add_model(session: Session, version: str) -> ModelRecord:
-    return model_registry.add_model(
+    return models.add_model(
         session,
         manifest(version),
         manifest_sha256=sha256_of(f"manifest {version}"),
@@ -101,7 +86,7 @@ def add_model(session: Session, version: str) -> ModelRecord:
 
 
 def promote(session: Session, version: str, *, now: datetime = NOW, reason: str = "it is better") -> ModelRecord:
-    return model_registry.promote(session, version, actor="test", reason=reason, evaluation_id=None, now=now)
+    return models.promote(session, version, actor="test", reason=reason, evaluation_id=None, now=now)
 
 
 def add_champion(engine: Engine, version: str = "m1") -> ModelRecord:
@@ -119,7 +104,7 @@ def claim(
 ) -> list[ClaimedFile]:
     seen = [file_seen(file) if isinstance(file, str) else file for file in files]
     with transaction(engine) as session:
-        return incoming_files.claim_files(
+        return claims.claim_files(
             session,
             [signed(file) for file in seen],
             scanner=scanner,
@@ -139,7 +124,7 @@ def record(
     now: datetime = NOW,
 ) -> None:
     with transaction(engine) as session:
-        incoming_files.record_batch(
+        decisions.record_batch(
             session,
             scored=scored,
             refused=refused,

@@ -10,7 +10,7 @@ from sqlalchemy import Engine, func, select
 from db import invariants
 from db.backup import backup_database
 from db.engine import check_schema, open_engine, snapshot
-from db.schema import ResultRow
+from db.scoring.tables import ResultRow
 from tests.db.rows import add_champion, score_files
 from xray_core.errors import RefusedInput
 

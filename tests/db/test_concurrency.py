@@ -15,9 +15,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, func, inspect, select
 
-from db import incoming_files, invariants, training_runs
+from db import invariants
+from db.columns import Base
 from db.engine import check_schema, open_engine, snapshot, transaction
-from db.schema import HEAD, Base, IncomingFileRow, ResultRow
+from db.registry import training_runs
+from db.schema import HEAD
+from db.scoring import file_history
+from db.scoring.tables import IncomingFileRow, ResultRow
 from tests.db.rows import NOW, ROOT, add_champion
 from xray_core.records import FileState
 
@@ -55,7 +59,7 @@ def test_four_scanners_claim_every_file_exactly_once(engine: Engine, database_ur
     assert len(set(claimed)) == 400
     with snapshot(engine) as session:
         assert session.scalar(select(func.count()).select_from(ResultRow)) == 400
-        assert incoming_files.count_states(session)[FileState.SCORED] == 400
+        assert file_history.count_states(session)[FileState.SCORED] == 400
     assert breaches(engine) == []
 
 
@@ -130,7 +134,7 @@ def test_a_full_disk_costs_nothing_that_was_acknowledged(
     assert set(said.read_text().split()) <= names_scored(engine)
     assert breaches(engine) == []
     with snapshot(engine) as session:
-        assert incoming_files.count_reasons(session) == {}  # no file is blamed for the disk
+        assert file_history.count_reasons(session) == {}  # no file is blamed for the disk
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from sqlalchemy import Engine, func, select
 
 from db.engine import check_schema, open_engine, snapshot
 from db.migrate import migrate
-from db.schema import ModelRow
+from db.registry.tables import ModelRow
 from tests.db.rows import add_champion
 
 

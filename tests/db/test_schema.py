@@ -9,10 +9,13 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, create_engine, inspect, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
 
-from db import invariants, schema, xrays
+from db import columns, invariants, schema
 from db.engine import snapshot, transaction
+from db.records import Stage, TrainingState
+from db.scoring import tables, xrays
 from tests.db.rows import NOW, ROOT, add_champion, add_model, import_labels, label_row, score_files
-from xray_core import records
+from xray_core.imaging.records import ScaleRule
+from xray_core.records import AuditVerdict, FileFormat, FileState, Label, Outcome, ReasonCode, Split, Verdict
 
 
 def test_the_code_expects_the_newest_migration() -> None:
@@ -24,7 +27,7 @@ def test_the_code_expects_the_newest_migration() -> None:
 
 def test_the_migrations_and_the_table_classes_say_the_same(engine: Engine, sqlite_only: None) -> None:
     declared = create_engine("sqlite://")
-    schema.Base.metadata.create_all(declared)
+    columns.Base.metadata.create_all(declared)
 
     assert describe(engine) == describe(declared)
     declared.dispose()
@@ -54,21 +57,21 @@ def describe(engine: Engine) -> dict[str, object]:
 def test_the_view_has_the_columns_that_the_code_reads(engine: Engine) -> None:
     found = {column["name"] for column in inspect(engine).get_columns("current_results")}
 
-    assert found == {column.name for column in schema.current_results.columns}
+    assert found == {column.name for column in tables.current_results.columns}
 
 
 COLUMNS_OF_WORDS = [
-    ("xrays", "file_format", records.FileFormat),
-    ("xrays", "scale_rule", records.ScaleRule),
-    ("incoming_files", "state", records.FileState),
-    ("incoming_files", "reason_code", records.ReasonCode),
-    ("models", "stage", records.Stage),
-    ("models", "audit_verdict", records.AuditVerdict),
-    ("results", "outcome", records.Outcome),
-    ("labels", "label", records.Label),
-    ("split_members", "split", records.Split),
-    ("training_runs", "state", records.TrainingState),
-    ("training_runs", "verdict", records.Verdict),
+    ("xrays", "file_format", FileFormat),
+    ("xrays", "scale_rule", ScaleRule),
+    ("incoming_files", "state", FileState),
+    ("incoming_files", "reason_code", ReasonCode),
+    ("models", "stage", Stage),
+    ("models", "audit_verdict", AuditVerdict),
+    ("results", "outcome", Outcome),
+    ("labels", "label", Label),
+    ("split_members", "split", Split),
+    ("training_runs", "state", TrainingState),
+    ("training_runs", "verdict", Verdict),
 ]
 
 
@@ -162,7 +165,7 @@ def with_history(engine: Engine) -> Engine:
     score_files(engine, model, {"a.png": "A"})
     import_labels(engine, label_row("a.png"))
     with transaction(engine) as session:
-        xrays.freeze_splits(session, {"p": records.Split.TEST}, now=NOW)
+        xrays.freeze_splits(session, {"p": Split.TEST}, now=NOW)
     return engine
 
 
@@ -195,12 +198,12 @@ def test_a_time_without_a_zone_is_refused(engine: Engine) -> None:
     naive = NOW.replace(tzinfo=None)
 
     with pytest.raises(StatementError, match="without a zone"), transaction(engine) as session:
-        xrays.freeze_splits(session, {"p": records.Split.TEST}, now=naive)
+        xrays.freeze_splits(session, {"p": Split.TEST}, now=naive)
 
 
 def test_times_come_back_in_utc(with_history: Engine) -> None:
     with snapshot(with_history) as session:
-        stored = session.get_one(schema.SplitMemberRow, "p").assigned_at
+        stored = session.get_one(tables.SplitMemberRow, "p").assigned_at
 
     assert stored == NOW
     assert stored.utcoffset() == timedelta(0)

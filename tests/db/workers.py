@@ -13,9 +13,9 @@ from pathlib import Path
 from sqlalchemy import update
 from sqlalchemy.exc import OperationalError
 
-from db import model_registry, training_runs
 from db.engine import open_engine, snapshot, transaction
-from db.schema import TrainingRunRow
+from db.registry import models, training_runs
+from db.registry.tables import TrainingRunRow
 from tests.db.rows import NOW, claim, file_seen, record, scored_file
 
 
@@ -23,7 +23,7 @@ def claim_all(url: str, scanner: str, count: str) -> None:
     """Offer every file in batches and score what is ours; print the names."""
     engine = open_engine(url)
     with snapshot(engine) as session:
-        model = model_registry.champion(session)
+        model = models.champion(session)
     names = [f"xray-{number:04}.png" for number in range(int(count))]
     for start in range(0, len(names), 16):
         batch = [file_seen(name) for name in names[start : start + 16]]
@@ -80,7 +80,7 @@ def score_for_ever(url: str, said: Path) -> None:
     """Commit batches of new X-rays, writing their names into a file after each commit, until killed."""
     engine = open_engine(url)
     with snapshot(engine) as session:
-        model = model_registry.champion(session)
+        model = models.champion(session)
     with said.open("w") as acknowledged:
         for number in itertools.count():
             names = [f"{said.stem}-{number:05}-{part}.png" for part in range(8)]
@@ -103,7 +103,7 @@ def score_until_full(url: str, path: str, limit_bytes: str) -> None:
 
 def migrate_once(url: str) -> None:
     """Say when the work begins, then migrate."""
-    from db.migrate import migrate  # Alembic takes a while, and the other tasks need none of it
+    from db.migrate import migrate
 
     engine = open_engine(url)
     print("ready", os.getpid(), flush=True)

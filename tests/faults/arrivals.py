@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from xray_core.records import Label
-from xray_core.sample_xrays import draw_xray
+from xray_core.synthetic.xrays import draw_xray
 
 _PIECES = 4
 

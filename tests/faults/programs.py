@@ -15,13 +15,14 @@ from pathlib import Path
 from sqlalchemy import event
 from sqlalchemy.orm import Session
 
-from db import model_registry
 from db.engine import open_engine, transaction
-from flows.models import list_models, promote_by_hand
-from flows.scan import open_scan
+from db.registry import models
+from flows.registry.models import list_models, promote_by_hand
+from flows.scoring.scan import open_scan
 from flows.settings import Settings, read_settings
-from xray_core.model_folder import hash_file, read_manifest, read_probe, write_model_folder
-from xray_core.records import ModelManifest
+from xray_core.models.folder import hash_file, read_manifest, write_model_folder
+from xray_core.models.open_model import read_probe
+from xray_core.models.records import ModelManifest
 
 # The exit code of a process that root's capabilities stay with.
 CANNOT_BE_ORDINARY = 77
@@ -82,7 +83,7 @@ def register_twin(settings: Settings, version: str) -> None:
     saved = hash_file(settings.models_dir / version / "model.json")
     engine = open_engine(settings.url)
     with transaction(engine) as session:
-        model_registry.add_model(
+        models.add_model(
             session,
             manifest,
             manifest_sha256=saved,

@@ -15,11 +15,11 @@ from PIL import Image
 from sqlalchemy import select
 
 from db.engine import open_engine, snapshot
-from db.schema import IncomingFileRow, ResultRow, XrayRow
+from db.scoring.tables import IncomingFileRow, ResultRow, XrayRow
+from flows.operations.verification import find_breach
 from flows.settings import Settings
-from flows.verification import find_breach
 from xray_core.records import FileState, Label
-from xray_core.sample_xrays import draw_xray
+from xray_core.synthetic.xrays import draw_xray
 
 ROOT = Path(__file__).parents[2]
 
@@ -51,7 +51,7 @@ def start(
     module: str, *arguments: str, said: Path = Path(os.devnull), own_group: bool = False
 ) -> subprocess.Popen[bytes]:
     """A module of ours as a process that dies with this one, its words in a file."""
-    bound = [sys.executable, "-m", "flows.die_with_parent", str(os.getpid()), sys.executable, "-m", module]
+    bound = [sys.executable, "-m", "xray_core.processes.lifeline", str(os.getpid()), sys.executable, "-m", module]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     with said.open("wb") as file:
         return subprocess.Popen(

@@ -21,10 +21,10 @@ import pytest
 from PIL import Image
 
 from db.engine import open_engine, transaction
-from flows.exports import write_export
-from flows.scan import open_scan
+from flows.operations.verification import find_breach
+from flows.review.exports import write_export
+from flows.scoring.scan import open_scan
 from flows.settings import Settings
-from flows.verification import find_breach
 from tests.faults.arrivals import WRITERS, draw_file
 from tests.faults.programs import CANNOT_BE_ORDINARY
 from tests.faults.scanners import (
@@ -36,9 +36,9 @@ from tests.faults.scanners import (
     scored_contents,
     start_program,
 )
-from tests.flows.test_scan import count_results, drop_xrays, read_lines, scan
+from tests.flows.scoring.test_scan import count_results, drop_xrays, read_lines, scan
 from xray_core.records import FileState, Label, ReasonCode
-from xray_core.sample_xrays import draw_xray
+from xray_core.synthetic.xrays import draw_xray
 
 
 def test_no_partial_file_is_scored_whoever_writes_it_and_every_whole_one_is(settings: Settings) -> None:

@@ -15,9 +15,9 @@ import pytest
 from sqlalchemy import select
 
 from db.engine import open_engine, snapshot
-from db.schema import IncomingFileRow
+from db.scoring.tables import IncomingFileRow
+from flows.operations.verification import find_breach
 from flows.settings import Settings
-from flows.verification import find_breach
 from tests.faults.scanners import (
     ROOT,
     assert_all_scored_once,
@@ -27,7 +27,7 @@ from tests.faults.scanners import (
     start,
     wait_until,
 )
-from tests.flows.test_scan import scan
+from tests.flows.scoring.test_scan import scan
 from xray_core.records import FileState
 
 LEASE_SECONDS = 5.0

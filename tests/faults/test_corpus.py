@@ -7,10 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from flows.operations.verification import find_breach
 from flows.settings import Settings
-from flows.verification import find_breach
 from tests.faults.scanners import ROOT
-from tests.flows.test_scan import drop_xrays, read_lines
+from tests.flows.scoring.test_scan import drop_xrays, read_lines
 from tests.hostile_files import hostile_files
 from xray_core.records import FileState, ReasonCode, escape_name
 
@@ -56,7 +56,7 @@ def test_no_bomb_takes_more_than_100_megabytes(tmp_path: Path) -> None:
         "from pathlib import Path\n"
         "from tests.hostile_files import png\n"
         "from xray_core.errors import UnreadableXray\n"
-        "from xray_core.radiograph import read_radiograph\n"
+        "from xray_core.imaging.radiograph import read_radiograph\n"
         "read_radiograph(png())\n"
         "contents = [path.read_bytes() for path in Path(sys.argv[1]).iterdir()]\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from flows.exports import write_export
+from flows.review.exports import write_export
 from flows.settings import Settings
 from tests.faults.scanners import drop_many, kill_after, scored_contents, start, start_working_scan, wait_until
-from tests.flows.test_scan import scan
-from xray_core.results_csv import ExportSummary
+from tests.flows.scoring.test_scan import scan
+from xray_core.exchange.results_csv import ExportSummary
 
 
 def test_every_export_during_a_scan_is_one_whole_snapshot(settings: Settings, tmp_path: Path) -> None:

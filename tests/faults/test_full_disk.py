@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from flows.exports import write_export
+from flows.operations.verification import find_breach
+from flows.review.exports import write_export
 from flows.settings import Settings
-from flows.verification import find_breach
 from tests.faults.scanners import assert_all_scored_once, drop_many, read_states, scored_contents
-from tests.flows.test_scan import scan
+from tests.flows.scoring.test_scan import scan
 from xray_core.records import FileState
 
 

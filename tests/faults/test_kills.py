@@ -13,16 +13,17 @@ from pathlib import Path
 import psutil
 import pytest
 
-from db import training_runs
 from db.engine import open_engine, snapshot
-from flows.backup import back_up, restore
-from flows.home import read_site_key
-from flows.ledger import prepare_ledger
-from flows.models import list_models
+from db.records import Stage, TrainingState
+from db.registry import training_runs
+from flows.home.backup import back_up, restore
+from flows.home.folders import read_site_key
+from flows.home.ledger import prepare_ledger
+from flows.operations.status import read_status
+from flows.operations.verification import find_breach
+from flows.registry.models import list_models
 from flows.settings import Settings
-from flows.status import read_status
-from flows.training import open_training
-from flows.verification import find_breach
+from flows.training.training import open_training
 from tests.faults.programs import register_twin
 from tests.faults.scanners import (
     assert_all_scored_once,
@@ -36,9 +37,9 @@ from tests.faults.scanners import (
     start_working_scan,
     wait_until,
 )
-from tests.flows.test_scan import scan
-from xray_core.records import FileState, Stage, TrainingState
-from xray_core.sample_xrays import write_sample_set
+from tests.flows.scoring.test_scan import scan
+from xray_core.records import FileState
+from xray_core.synthetic.xrays import write_sample_set
 
 STOPPED = "xray: stopped; what was written is whole, the rest is done by the next scan"
 

@@ -10,8 +10,8 @@ from prefect.client.schemas.objects import TaskRun
 from prefect.states import Failed
 from sqlalchemy.exc import OperationalError
 
-from flows.faults import is_passing_fault
-from flows.score_incoming import score_batch
+from flows.deployments.retries import is_passing_fault
+from flows.deployments.score_incoming import score_batch
 from xray_core.errors import LowDisk, ModelAltered, NoChampion, SchemaOutOfDate
 
 

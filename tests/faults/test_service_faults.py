@@ -18,14 +18,15 @@ import pytest
 from sqlalchemy import select
 
 from db.engine import open_engine, snapshot
-from db.schema import ScanRow
-from flows.service import Address, child_environment, is_healthy
+from db.scoring.tables import ScanRow
+from flows.operations.status import read_status
+from flows.operations.verification import find_breach
+from flows.service.child import Address, child_environment
+from flows.service.service import is_healthy
 from flows.settings import CHECKOUT, Settings
-from flows.status import read_status
-from flows.verification import find_breach
 from tests.faults.scanners import drop_many
-from tests.flows.test_scan import count_results, drop_xrays
-from tests.flows.test_service import ask, free_port, running, wait_until
+from tests.flows.scoring.test_scan import count_results, drop_xrays
+from tests.flows.service.test_service import ask, free_port, running, wait_until
 
 pytestmark = [pytest.mark.prefect, pytest.mark.slow, pytest.mark.timeout(900)]
 

@@ -19,10 +19,11 @@ import numpy as np
 import psutil
 import pytest
 
-from flows.backup import back_up, restore
-from flows.exports import write_export
+from db.records import TrainingState
+from flows.home.backup import back_up, restore
+from flows.operations.verification import find_breach
+from flows.review.exports import write_export
 from flows.settings import Settings
-from flows.verification import find_breach
 from tests.faults.arrivals import WRITERS, draw_file
 from tests.faults.scanners import (
     hash_files,
@@ -35,9 +36,9 @@ from tests.faults.scanners import (
 )
 from tests.faults.test_arrivals import wait_for_retries
 from tests.faults.test_kills import read_training
-from tests.flows.test_scan import scan
-from xray_core.records import FileState, TrainingState
-from xray_core.sample_xrays import write_sample_set
+from tests.flows.scoring.test_scan import scan
+from xray_core.records import FileState
+from xray_core.synthetic.xrays import write_sample_set
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(0)]
 

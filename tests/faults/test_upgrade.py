@@ -19,12 +19,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy import inspect, text
 
+from db.columns import Base
 from db.engine import open_engine
-from db.schema import HEAD, Base
+from db.schema import HEAD
 from flows.settings import Settings
 from tests.db.test_concurrency import wait_for_a_line
 from tests.faults.scanners import ROOT, assert_all_scored_once, drop_many
-from tests.flows.test_scan import scan
+from tests.flows.scoring.test_scan import scan
 
 NEXT = "0002"
 SECOND_REVISION = f'''

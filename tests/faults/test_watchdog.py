@@ -11,11 +11,11 @@ import pytest
 from sqlalchemy import update
 
 from db.engine import open_engine, transaction
-from db.schema import ScanRow
-from flows.scan import ScanCounts, find_problem
+from db.scoring.tables import ScanRow
+from flows.operations.status import SCAN_INTERVAL, read_status
+from flows.scoring.counts import ScanCounts, find_problem
 from flows.settings import Settings
-from flows.status import SCAN_INTERVAL, read_status
-from tests.flows.test_scan import drop_xrays, scan
+from tests.flows.scoring.test_scan import drop_xrays, scan
 from xray_core.errors import NoChampion
 
 

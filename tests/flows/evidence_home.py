@@ -14,20 +14,22 @@ from typing import Any
 
 import pytest
 
-from db import evaluations
 from db.engine import open_engine, snapshot
-from flows.dataset import register_dataset
-from flows.import_model import import_model
-from flows.ledger import prepare_ledger
-from flows.models import find_model
-from flows.scan import open_scan
+from db.records import EvaluationRecord, ModelRecord
+from db.registry import evaluations
+from flows.home.ledger import prepare_ledger
+from flows.registry.foreign_import import import_model
+from flows.registry.models import find_model
+from flows.review.dataset import register_dataset
+from flows.scoring.scan import open_scan
 from flows.settings import Settings
-from flows.train_once import train_once
-from xray_core.dataset_folder import read_dataset_folder
-from xray_core.networks import build_network
-from xray_core.records import Architecture, EvaluationRecord, Label, ModelRecord
-from xray_core.sample_xrays import write_sample_set
-from xray_core.training import TrainingOptions
+from flows.training.train_once import train_once
+from xray_core.exchange.dataset_folder import read_dataset_folder
+from xray_core.networks.architectures import build_network
+from xray_core.networks.fitting import TrainingOptions
+from xray_core.networks.records import Architecture
+from xray_core.records import Label
+from xray_core.synthetic.xrays import write_sample_set
 
 SIZE = 48
 

@@ -18,13 +18,13 @@ from pydicom import dcmread
 from pydicom.datadict import DicomDictionary
 from pydicom.uid import ExplicitVRLittleEndian
 
-from flows.service import Address
+from flows.service.child import Address
 from flows.settings import Settings
 from tests.dicom_files import dicom
-from tests.flows.test_scan import count_results, read_lines
-from tests.flows.test_service import completed_runs, free_port, running, wait_until
+from tests.flows.scoring.test_scan import count_results, read_lines
+from tests.flows.service.test_service import completed_runs, free_port, running, wait_until
 from xray_core.records import Label
-from xray_core.sample_xrays import draw_xray
+from xray_core.synthetic.xrays import draw_xray
 
 # In every tag, comment and EXIF field; no byte of it may stay.
 CANARY = "ZZCANARY"

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
-from xray_core.intervals import Cohort, make_cohort
+from xray_core.evaluation.bootstrap import Cohort, make_cohort
 
 Floats = NDArray[np.float64]
 

@@ -1,0 +1,1 @@
+"""Models, evaluations, champion terms, trainings."""

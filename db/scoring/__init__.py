@@ -1,0 +1,1 @@
+"""Files, X-rays, results, labels, scans."""

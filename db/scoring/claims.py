@@ -1,0 +1,151 @@
+"""Claims on incoming files: which files are new, who holds them, and until when."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import cache, partial
+from itertools import chain
+from typing import Any, NamedTuple
+
+from sqlalchemy import CursorResult, bindparam, insert, select, text, update
+from sqlalchemy.orm import Session
+
+from db.bulk import pieces
+from db.columns import UtcTime
+from db.records import ClaimedFile
+from db.scoring.decisions import DECIDED, UNDECIDED
+from db.scoring.tables import IncomingFileRow
+from xray_core.imaging.records import FileSeen
+from xray_core.records import FileState, escape_name
+
+# In words, not as parameters: only so does SQLite see that its partial index holds all that is asked.
+_KNOWN = text(
+    "SELECT signature FROM incoming_files WHERE superseded_at IS NULL AND state <> 'new' "
+    "AND (retry_at IS NULL OR retry_at > :now) ORDER BY signature"
+).bindparams(bindparam("now", type_=UtcTime))
+
+
+def decided_signatures(session: Session, now: datetime) -> array[int]:
+    """The signatures, ascending, of all files that need no work now: scored, rejected, or deferred until later.
+
+    Read from an index alone, row by row: 8 bytes of memory per known file.
+    """
+    known = array("q")
+    with session.connection().execute(_KNOWN, {"now": now}, execution_options={"stream_results": True}) as rows:
+        for part in _read_parts(rows):
+            known.extend(chain.from_iterable(part))
+    return known
+
+
+def claim_files(
+    session: Session,
+    files: Sequence[tuple[FileSeen, int]],
+    *,
+    scanner: str,
+    now: datetime,
+    lease_seconds: float,
+    is_alive: Callable[[str], bool],
+) -> list[ClaimedFile]:
+    """Reserve for this scanner what nobody else works on, and return it; each file comes with its signature.
+
+    A name never seen before gets a row. One whose size or mtime changed gets a new row if the old version was
+    decided (that one is then superseded), else its row starts again. Skipped are files that were decided
+    meanwhile, that are deferred until later, or that another living scanner holds.
+    """
+    offered = {escape_name(seen.name): (seen, signature) for seen, signature in files}
+    known = {row.name: row for row in _read_current(session, list(offered))}
+    alive = cache(is_alive)  # it is the same answer for all files of one scanner
+    plan = _Plan()
+    for name, (seen, signature) in offered.items():
+        row = known.get(name)
+        if row is None:
+            plan.added.append(_describe(seen, signature) | {"name": name, "first_seen_at": now})
+        elif _is_held(row, scanner, now, alive):
+            continue
+        elif (row.size, row.mtime_ns) == (seen.size, seen.mtime_ns):
+            if row.state not in DECIDED and (row.retry_at is None or row.retry_at <= now):
+                plan.taken.append(row.id)
+                plan.claimed.append(ClaimedFile(row.id, seen, row.deferred_since, row.tries))
+        elif row.state in DECIDED:
+            plan.replaced.append(row.id)
+            plan.added.append(_describe(seen, signature) | {"name": name, "first_seen_at": now})
+        else:
+            plan.changed.append(_describe(seen, signature) | {"id": row.id})
+            plan.claimed.append(ClaimedFile(row.id, seen, None, 0))
+    claim = {"claimed_by": scanner, "claimed_until": now + timedelta(seconds=lease_seconds)}
+    ids = _apply(session, plan, claim, now)
+    added = [ClaimedFile(ids[row["name"]], offered[row["name"]][0], None, 0) for row in plan.added]
+    order = {seen.name: place for place, (seen, _) in enumerate(offered.values())}
+    return sorted(plan.claimed + added, key=lambda claimed: order[claimed.seen.name])
+
+
+@dataclass(slots=True)
+class _Plan:
+    """What a claim will write, gathered before anything is written."""
+
+    added: list[dict[str, Any]] = field(default_factory=list)
+    replaced: list[int] = field(default_factory=list)
+    changed: list[dict[str, Any]] = field(default_factory=list)
+    taken: list[int] = field(default_factory=list)
+    claimed: list[ClaimedFile] = field(default_factory=list)
+
+
+def _apply(session: Session, plan: _Plan, claim: dict[str, Any], now: datetime) -> dict[str, int]:
+    """Write the plan; the ids of the added rows by name. Old versions step aside before the new ones come."""
+    row = IncomingFileRow
+    if plan.replaced:
+        session.execute(update(row), [{"id": file_id, "superseded_at": now} for file_id in plan.replaced])
+    if plan.changed:
+        session.execute(update(row), [UNDECIDED | changed | claim for changed in plan.changed])
+    if plan.taken:
+        session.execute(update(row), [{"id": file_id} | claim for file_id in plan.taken])
+    if not plan.added:
+        return {}
+    added = session.execute(insert(row).returning(row.name, row.id), [UNDECIDED | new | claim for new in plan.added])
+    return dict(added.tuples().all())
+
+
+def _read_parts(rows: CursorResult[Any]) -> Iterator[Sequence[Sequence[int]]]:
+    """Rows as lists of tuples; on SQLite from the driver's own cursor: a million in 0.3 s instead of 1.5 s."""
+    if rows.context.dialect.name == "sqlite" and rows.cursor is not None:
+        return iter(partial(rows.cursor.fetchmany, 10_000), [])
+    return rows.partitions(5_000)
+
+
+def _describe(seen: FileSeen, signature: int) -> dict[str, Any]:
+    return {"size": seen.size, "mtime_ns": seen.mtime_ns, "ctime_ns": seen.ctime_ns, "signature": signature}
+
+
+def _read_current(session: Session, names: Sequence[str]) -> Iterator[_Current]:
+    row = IncomingFileRow
+    columns = (row.id, row.name, row.size, row.mtime_ns, row.state, row.retry_at, row.deferred_since, row.tries)
+    for part in pieces(names):
+        found = session.execute(
+            select(*columns, row.claimed_by, row.claimed_until).where(row.name.in_(part), row.superseded_at.is_(None))
+        )
+        yield from (_Current(*values) for values in found.tuples())
+
+
+class _Current(NamedTuple):
+    """The current version of a file, as far as a claim must know it."""
+
+    id: int
+    name: str
+    size: int
+    mtime_ns: int
+    state: FileState
+    retry_at: datetime | None
+    deferred_since: datetime | None
+    tries: int
+    claimed_by: str | None
+    claimed_until: datetime | None
+
+
+def _is_held(row: _Current, scanner: str, now: datetime, is_alive: Callable[[str], bool]) -> bool:
+    """Whether another scanner that still lives has the file, within its lease."""
+    if row.claimed_by is None or row.claimed_until is None or row.claimed_by == scanner:
+        return False
+    return row.claimed_until > now and is_alive(row.claimed_by)

@@ -1,0 +1,180 @@
+"""The ledger of incoming files: what is known, who works on what, and what was decided."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import func, or_, select, update
+from sqlalchemy.orm import Session
+
+from db.bulk import pieces
+from db.records import RefusedFile, ScoredFile
+from db.scoring import results, xrays
+from db.scoring.tables import IncomingFileRow, ResultRow, XrayRow
+from xray_core.records import FileState, ReasonCode, escape_name
+
+DECIDED = (FileState.SCORED, FileState.REJECTED)
+
+
+_NO_CLAIM: dict[str, None] = {"claimed_by": None, "claimed_until": None}
+
+
+# What a file starts from, before anything was decided about it.
+UNDECIDED: dict[str, Any] = {
+    "state": FileState.NEW,
+    "reason_code": None,
+    "reason_detail": None,
+    "refused_sha256": None,
+    "decided_at": None,
+    "deferred_since": None,
+    "retry_at": None,
+    "tries": 0,
+}
+
+
+def record_batch(
+    session: Session,
+    *,
+    scored: Sequence[ScoredFile],
+    refused: Sequence[RefusedFile],
+    scanner: str,
+    model_id: int | None,
+    preprocessing_version: str | None,
+    incoming_dir: str,
+    flow_run_id: str | None,
+    now: datetime,
+) -> None:
+    """Write what became of claimed files: X-rays, results, states and reasons, and give the claims back.
+
+    Only files that this scanner still holds are touched: what another has taken over is the other's to write.
+    A result that exists already stays as it is. `incoming_dir` is unescaped.
+    """
+    held = _read_held(session, [file.read.file_id for file in scored] + [file.file_id for file in refused], scanner)
+    mine = [file for file in scored if file.read.file_id in held]
+    if mine:
+        folder = escape_name(os.fsencode(incoming_dir))
+        xray_ids = xrays.add_read_xrays(
+            session, [(file.read, f"{folder}/{held[file.read.file_id].name}") for file in mine], now=now
+        )
+        if model_id is not None and preprocessing_version is not None:
+            results.add_results(
+                session,
+                [(xray_ids[file.read.sha256], file) for file in mine],
+                model_id=model_id,
+                preprocessing_version=preprocessing_version,
+                flow_run_id=flow_run_id,
+                now=now,
+            )
+        _mark_scored(session, mine, xray_ids, now)
+    _mark_refused(session, [file for file in refused if file.file_id in held], held, now)
+
+
+def find_scored(session: Session, sha256s: Sequence[str], model_id: int, preprocessing_version: str) -> set[str]:
+    """Which of these contents have a result of this model and preprocessing."""
+    found: set[str] = set()
+    for part in pieces(sha256s):
+        found.update(
+            session.scalars(
+                select(XrayRow.sha256)
+                .join(ResultRow, ResultRow.xray_id == XrayRow.id)
+                .where(
+                    XrayRow.sha256.in_(part),
+                    ResultRow.model_id == model_id,
+                    ResultRow.preprocessing_version == preprocessing_version,
+                )
+            )
+        )
+    return found
+
+
+def find_overdue(session: Session, *, before: datetime, limit: int = 1000) -> list[tuple[int, str]]:
+    """Files (id, escaped name) that should have been looked at by then and were not: they may be gone."""
+    rows = session.execute(
+        select(IncomingFileRow.id, IncomingFileRow.name)
+        .where(
+            IncomingFileRow.superseded_at.is_(None),
+            IncomingFileRow.state.in_((FileState.NEW, FileState.DEFERRED)),
+            func.coalesce(IncomingFileRow.retry_at, IncomingFileRow.first_seen_at) < before,
+            or_(IncomingFileRow.claimed_until.is_(None), IncomingFileRow.claimed_until < before),
+        )
+        .order_by(IncomingFileRow.id)
+        .limit(limit)
+    )
+    return [(file_id, name) for file_id, name in rows]
+
+
+def mark_gone(session: Session, file_ids: Sequence[int], *, now: datetime) -> None:
+    """Close undecided files that are no longer in the folder: they stay in the results as rejected, GONE.
+
+    Their size becomes -1 and their signature nothing, so the same file, should it come back, is a new one: a file
+    that went away is never refused for that.
+    """
+    for part in pieces(file_ids):
+        session.execute(
+            update(IncomingFileRow)
+            .where(IncomingFileRow.id.in_(part), IncomingFileRow.state.in_((FileState.NEW, FileState.DEFERRED)))
+            .values(
+                state=FileState.REJECTED,
+                reason_code=ReasonCode.GONE,
+                reason_detail="no longer in the folder",
+                size=-1,
+                signature=0,
+                decided_at=now,
+                retry_at=None,
+                **_NO_CLAIM,
+            )
+            .execution_options(synchronize_session=False)
+        )
+
+
+def _read_held(session: Session, file_ids: Sequence[int], scanner: str) -> dict[int, _Held]:
+    """The name and first deferral of those files that this scanner still holds."""
+    row = IncomingFileRow
+    held: dict[int, _Held] = {}
+    for part in pieces(file_ids):
+        found = session.execute(
+            select(row.id, row.name, row.deferred_since, row.tries).where(row.id.in_(part), row.claimed_by == scanner)
+        )
+        held |= {file_id: _Held(name, since, tries) for file_id, name, since, tries in found.tuples()}
+    return held
+
+
+class _Held(NamedTuple):
+    """A file in this scanner's hands."""
+
+    name: str
+    deferred_since: datetime | None
+    tries: int
+
+
+def _mark_scored(session: Session, files: Sequence[ScoredFile], xray_ids: dict[str, int], now: datetime) -> None:
+    scored = UNDECIDED | _NO_CLAIM | {"state": FileState.SCORED, "decided_at": now}
+    session.execute(
+        update(IncomingFileRow),
+        [scored | {"id": file.read.file_id, "xray_id": xray_ids[file.read.sha256]} for file in files],
+    )
+
+
+def _mark_refused(session: Session, files: Sequence[RefusedFile], held: dict[int, _Held], now: datetime) -> None:
+    if not files:
+        return
+    session.execute(update(IncomingFileRow), [_refusal(file, held[file.file_id], now) for file in files])
+
+
+def _refusal(file: RefusedFile, held: _Held, now: datetime) -> dict[str, Any]:
+    deferred = file.retry_at is not None
+    return {
+        "id": file.file_id,
+        "state": FileState.DEFERRED if deferred else FileState.REJECTED,
+        "reason_code": file.refusal.reason,
+        "reason_detail": file.refusal.detail,
+        "refused_sha256": file.sha256,
+        "decided_at": now,
+        "deferred_since": (held.deferred_since or now) if deferred else held.deferred_since,
+        "retry_at": file.retry_at,
+        "tries": held.tries + 1,
+        **_NO_CLAIM,
+    }

@@ -1,0 +1,102 @@
+"""What the ledger knows of a file, for people: its versions, states and reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy.orm import Session
+
+from db.records import FileHistory
+from db.scoring.tables import IncomingFileRow, ResultRow, XrayRow, current_results
+from xray_core.records import FileState, ReasonCode
+
+
+def explain_file(session: Session, name: str) -> list[FileHistory]:
+    """All versions of a file by its escaped name, the newest first, each with its X-ray's result of today."""
+    row, today = IncomingFileRow, current_results.c
+    rows = session.execute(
+        select(
+            row,
+            today.sha256,
+            today.probability,
+            today.outcome,
+            today.model_version,
+            today.label,
+            today.refer_reason,
+            ResultRow.distance,
+        )
+        .outerjoin(current_results, today.xray_id == row.xray_id)
+        .outerjoin(ResultRow, ResultRow.id == today.result_id)
+        .where(_named([name]))
+        .order_by(row.id.desc())
+    )
+    return [
+        FileHistory(
+            file_id=file.id,
+            name=file.name,
+            size=file.size,
+            mtime_ns=file.mtime_ns,
+            state=file.state,
+            reason_code=file.reason_code,
+            reason_detail=file.reason_detail,
+            xray_sha256=sha256 or file.refused_sha256,
+            first_seen_at=file.first_seen_at,
+            decided_at=file.decided_at,
+            retry_at=file.retry_at,
+            tries=file.tries,
+            claimed_by=file.claimed_by,
+            superseded_at=file.superseded_at,
+            probability=probability,
+            outcome=outcome,
+            model_version=model_version,
+            label=label,
+            refer_reason=refer_reason,
+            distance=distance,
+        )
+        for file, sha256, probability, outcome, model_version, label, refer_reason, distance in rows
+    ]
+
+
+def count_states(session: Session) -> dict[FileState, int]:
+    """How many current files stand in each state; every state is there."""
+    counts = dict(
+        session.execute(
+            select(IncomingFileRow.state, func.count())
+            .where(IncomingFileRow.superseded_at.is_(None))
+            .group_by(IncomingFileRow.state)
+        )
+        .tuples()
+        .all()
+    )
+    return {state: counts.get(state, 0) for state in FileState}
+
+
+def count_reasons(session: Session) -> dict[ReasonCode, int]:
+    """How many current files were deferred or rejected, by reason."""
+    rows = session.execute(
+        select(IncomingFileRow.reason_code, func.count())
+        .where(IncomingFileRow.superseded_at.is_(None), IncomingFileRow.reason_code.is_not(None))
+        .group_by(IncomingFileRow.reason_code)
+    )
+    return {code: count for code, count in rows.tuples() if code is not None}
+
+
+def iter_scored(session: Session) -> Iterator[tuple[str, int, int, str]]:
+    """Escaped name, size, mtime in ns and SHA-256 of every current scored file, read as a stream."""
+    row = IncomingFileRow
+    statement = (
+        select(row.name, row.size, row.mtime_ns, XrayRow.sha256)
+        .join(XrayRow, XrayRow.id == row.xray_id)
+        .where(row.superseded_at.is_(None), row.state == FileState.SCORED)
+    )
+    yield from session.execute(statement, execution_options={"yield_per": 5000}).tuples()
+
+
+def _named(names: Sequence[str]) -> ColumnElement[bool]:
+    """Current and old versions by name, each through its own partial index."""
+    row = IncomingFileRow
+    return or_(
+        and_(row.name.in_(names), row.superseded_at.is_(None)),
+        and_(row.name.in_(names), row.superseded_at.is_not(None)),
+    )

@@ -1,0 +1,183 @@
+"""The tables of scoring: X-rays, incoming files, results, labels, splits, scans."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.orm import Mapped, mapped_column
+
+from db.columns import Base, Id, UtcTime, where, word
+from xray_core.imaging.records import ScaleRule
+from xray_core.records import FileFormat, FileState, Label, Outcome, ReasonCode, Split
+
+
+class XrayRow(Base):
+    """One image content; `path` (escaped, absolute) is where its bytes were last read."""
+
+    __tablename__ = "xrays"
+    __table_args__ = (CheckConstraint("length(sha256) = 64", name="sha256"),)
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    sha256: Mapped[str] = mapped_column(String(64), unique=True)
+    patient: Mapped[str | None]
+    source: Mapped[str | None]
+    view: Mapped[str | None]
+    sex: Mapped[str | None]
+    age_group: Mapped[str | None]
+    file_format: Mapped[FileFormat] = mapped_column(word(FileFormat, "file_format"))
+    width: Mapped[int]
+    height: Mapped[int]
+    mode: Mapped[str]
+    scale_rule: Mapped[ScaleRule] = mapped_column(word(ScaleRule, "scale_rule"))
+    flags: Mapped[str]
+    dhash: Mapped[str]
+    path: Mapped[str]
+    first_seen_at: Mapped[datetime]
+
+
+class IncomingFileRow(Base):
+    """One version (size, mtime) of a file in the incoming folder, and what was decided about it."""
+
+    __tablename__ = "incoming_files"
+    __table_args__ = (
+        CheckConstraint("state <> 'scored' OR xray_id IS NOT NULL", name="scored_has_xray"),
+        CheckConstraint("state NOT IN ('deferred', 'rejected') OR reason_code IS NOT NULL", name="refused_has_reason"),
+        CheckConstraint("state <> 'deferred' OR retry_at IS NOT NULL", name="deferred_has_retry"),
+        CheckConstraint("state NOT IN ('scored', 'rejected') OR claimed_by IS NULL", name="decided_is_free"),
+        CheckConstraint("(claimed_by IS NULL) = (claimed_until IS NULL)", name="claim_is_whole"),
+        Index("uq_incoming_files_current_name", "name", unique=True, **where("superseded_at IS NULL")),
+        Index("ix_incoming_files_old_name", "name", **where("superseded_at IS NOT NULL")),
+        # All that a scan must know, in order: it never touches the table itself.
+        Index(
+            "ix_incoming_files_decided", "signature", "retry_at", **where("superseded_at IS NULL AND state <> 'new'")
+        ),
+        Index(
+            "ix_incoming_files_undecided",
+            "retry_at",
+            **where("superseded_at IS NULL AND state IN ('new', 'deferred')"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    # Bytes compare alike on both databases, so an export has one order.
+    name: Mapped[str] = mapped_column(Text().with_variant(Text(collation="C"), "postgresql"))
+    size: Mapped[int] = mapped_column(BigInteger)
+    mtime_ns: Mapped[int] = mapped_column(BigInteger)
+    ctime_ns: Mapped[int] = mapped_column(BigInteger)
+    signature: Mapped[int] = mapped_column(BigInteger)
+    state: Mapped[FileState] = mapped_column(word(FileState, "state"))
+    reason_code: Mapped[ReasonCode | None] = mapped_column(word(ReasonCode, "reason_code"))
+    reason_detail: Mapped[str | None]
+    xray_id: Mapped[int | None] = mapped_column(ForeignKey("xrays.id"))
+    # The content that was refused; a scored file's content stands in xrays.
+    refused_sha256: Mapped[str | None] = mapped_column(String(64))
+    first_seen_at: Mapped[datetime]
+    decided_at: Mapped[datetime | None]
+    deferred_since: Mapped[datetime | None]
+    retry_at: Mapped[datetime | None]
+    tries: Mapped[int]
+    claimed_by: Mapped[str | None]
+    claimed_until: Mapped[datetime | None]
+    superseded_at: Mapped[datetime | None]
+
+
+class ResultRow(Base):
+    """P(covid) of one X-ray by one model and preprocessing; written once, never changed."""
+
+    __tablename__ = "results"
+    __table_args__ = (
+        UniqueConstraint("xray_id", "model_id", "preprocessing_version"),
+        # NaN compares false on SQLite (it is stored as NULL) and above everything on PostgreSQL.
+        CheckConstraint("probability >= 0 AND probability <= 1", name="probability"),
+    )
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    xray_id: Mapped[int] = mapped_column(ForeignKey("xrays.id"))
+    model_id: Mapped[int] = mapped_column(ForeignKey("models.id"))
+    preprocessing_version: Mapped[str]
+    probability: Mapped[float] = mapped_column(Float(53))
+    outcome: Mapped[Outcome] = mapped_column(word(Outcome, "outcome"))
+    refer_reason: Mapped[str | None]
+    distance: Mapped[float | None] = mapped_column(Float(53))
+    scored_at: Mapped[datetime]
+    flow_run_id: Mapped[str | None]
+    duration_ms: Mapped[float] = mapped_column(Float(53))
+    shadow: Mapped[bool]
+
+
+class LabelRow(Base):
+    """What one reader said of one X-ray; a change of mind is another row."""
+
+    __tablename__ = "labels"
+    __table_args__ = (
+        CheckConstraint("source IN ('csv', 'folder', 'dataset')", name="source"),
+        Index("ix_labels_xray_id", "xray_id", "id"),
+    )
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    xray_id: Mapped[int] = mapped_column(ForeignKey("xrays.id"))
+    label: Mapped[Label] = mapped_column(word(Label, "label"))
+    reader: Mapped[str | None]
+    labelled_at: Mapped[datetime | None]
+    source: Mapped[str]
+    import_sha256: Mapped[str] = mapped_column(String(64))
+    imported_at: Mapped[datetime]
+
+
+class SplitMemberRow(Base):
+    """The side of the split that a group (a patient, or a content without one) stands on, for ever."""
+
+    __tablename__ = "split_members"
+
+    split_group: Mapped[str] = mapped_column(Text, primary_key=True)
+    split: Mapped[Split] = mapped_column(word(Split, "split"))
+    assigned_at: Mapped[datetime]
+
+
+class ScanRow(Base):
+    """A scan that decided something, or a row of equal scans that decided nothing."""
+
+    __tablename__ = "scans"
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    started_at: Mapped[datetime]
+    finished_at: Mapped[datetime]
+    scans: Mapped[int]
+    scored: Mapped[int]
+    rejected: Mapped[int]
+    deferred: Mapped[int]
+    problem: Mapped[str | None]
+
+
+# A view: each X-ray with the champion's result (else its newest), shadow ones never, and its latest label.
+current_results = Table(
+    "current_results",
+    MetaData(),
+    Column("xray_id", Id),
+    Column("sha256", String(64)),
+    Column("patient", Text),
+    Column("result_id", Id),
+    Column("model_id", Id),
+    Column("model_version", Text),
+    Column("preprocessing_version", Text),
+    Column("probability", Float(53)),
+    Column("outcome", word(Outcome, "outcome")),
+    Column("refer_reason", Text),
+    Column("scored_at", UtcTime),
+    Column("label", word(Label, "label")),
+    Column("labelled_by", Text),
+    Column("labelled_at", UtcTime),
+)

@@ -1,0 +1,104 @@
+"""X-rays: one row per content, whatever the files are called."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from db.bulk import insert_into, pieces
+from db.records import DatasetXray, ReadFile
+from db.scoring.tables import SplitMemberRow, XrayRow
+from xray_core.imaging.records import ImageFacts
+from xray_core.records import Split
+
+
+def add_dataset_xrays(session: Session, found: Sequence[DatasetXray], *, now: datetime) -> dict[str, int]:
+    """Register the X-rays of a training folder; their ids by SHA-256. What is known already is kept, see below."""
+    return _add(
+        session,
+        [
+            _describe(xray.sha256, xray.facts, xray.patient, xray.dhash)
+            | {"path": xray.path, "source": xray.source, "first_seen_at": now}
+            for xray in found
+        ],
+    )
+
+
+def add_read_xrays(session: Session, files: Sequence[tuple[ReadFile, str]], *, now: datetime) -> dict[str, int]:
+    """Register the contents of files that were read, each with its escaped absolute path; their ids by SHA-256."""
+    return _add(
+        session,
+        [
+            _describe(read.sha256, read.facts, read.patient, read.dhash)
+            | {"path": path, "source": None, "first_seen_at": now}
+            for read, path in files
+        ],
+    )
+
+
+def update_paths(session: Session, moved: Sequence[tuple[str, str]]) -> None:
+    """Remember where the bytes of X-rays lie now: pairs of SHA-256 and escaped absolute path."""
+    ids = read_ids(session, [sha256 for sha256, _ in moved])
+    rows = [{"id": ids[sha256], "path": path} for sha256, path in moved if sha256 in ids]
+    if rows:
+        session.execute(update(XrayRow), rows)
+
+
+def read_ids(session: Session, sha256s: Iterable[str]) -> dict[str, int]:
+    """The ids of those contents that are known."""
+    ids: dict[str, int] = {}
+    for part in pieces(list(sha256s)):
+        rows = session.execute(select(XrayRow.sha256, XrayRow.id).where(XrayRow.sha256.in_(part)))
+        ids |= dict(rows.tuples().all())
+    return ids
+
+
+def freeze_splits(session: Session, assignments: Mapping[str, Split], *, now: datetime) -> None:
+    """Put groups on their side of the split for ever; a group that has a side keeps it."""
+    rows = [{"split_group": group, "split": split, "assigned_at": now} for group, split in assignments.items()]
+    if rows:
+        session.execute(insert_into(session, SplitMemberRow).on_conflict_do_nothing(), rows)
+
+
+def read_splits(session: Session) -> dict[str, Split]:
+    """Every frozen group and its side."""
+    return dict(session.execute(select(SplitMemberRow.split_group, SplitMemberRow.split)).tuples().all())
+
+
+def _add(session: Session, rows: list[dict[str, Any]]) -> dict[str, int]:
+    """Add unknown contents; of known ones the path becomes the latest, and only gaps in what is known are filled."""
+    if not rows:
+        return {}
+    insert = insert_into(session, XrayRow)
+    given = insert.excluded
+    filled = {
+        name: func.coalesce(getattr(XrayRow, name), given[name])
+        for name in ("patient", "source", "view", "sex", "age_group")
+    }
+    by_content = {row["sha256"]: row for row in rows}
+    session.execute(
+        insert.on_conflict_do_update(index_elements=["sha256"], set_=filled | {"path": given.path}),
+        list(by_content.values()),
+    )
+    return read_ids(session, by_content)
+
+
+def _describe(sha256: str, facts: ImageFacts, patient: str | None, dhash: str) -> dict[str, Any]:
+    return {
+        "sha256": sha256,
+        "patient": patient,
+        "view": facts.view,
+        "sex": facts.sex,
+        "age_group": facts.age_group,
+        "file_format": facts.file_format,
+        "width": facts.width,
+        "height": facts.height,
+        "mode": facts.mode,
+        "scale_rule": facts.scale_rule,
+        "flags": " ".join(facts.flags),
+        "dhash": dhash,
+    }

@@ -1,0 +1,1 @@
+"""The `xray` command: one file per group of commands."""

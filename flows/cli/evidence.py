@@ -1,0 +1,157 @@
+"""`xray models audit|evaluate|compare`: what speaks for and against a model."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows.cli.terminal import Json, prepare, print_json
+from flows.settings import Settings
+from xray_core.records import RESEARCH_USE, Interval
+
+_AnyVersion = Annotated[str | None, typer.Argument(help="a model version; default: the champion")]
+_Patients = Annotated[Path | None, typer.Option(help="CSV with filename, patient_id (more columns are used)")]
+
+
+def add_evidence_commands(models_app: typer.Typer) -> None:
+    """Add the commands to `xray models`."""
+    for command in (audit, evaluate, compare):
+        models_app.command()(command)
+
+
+def audit(
+    version: _AnyVersion = None,
+    remedies: Annotated[
+        Path | None, typer.Option(help="a dataset folder: train on it with each remedy and show what that does")
+    ] = None,
+    patients: _Patients = None,
+    epochs: Annotated[int, typer.Option(min=1, max=1000, help="of each training with --remedies")] = 8,
+    as_json: Json = False,
+) -> None:
+    """Does it read disease, or where films come from?
+
+    The shortcut audit of a model on the labelled X-rays of the ledger; the verdict is stored. With --remedies, what
+    each remedy would do to a new model.
+
+    Example: xray models audit
+    Example: xray models audit --remedies dataset/ --patients patients.csv
+    """
+    from flows.cli.terminal import show_progress
+    from flows.evaluation.audit import audit_model
+
+    settings = prepare()
+    if remedies is not None:
+        _try_remedies(settings, remedies, patients, epochs, as_json)
+        return
+    with show_progress("auditing", unit="X-rays") as advance:
+        model, found = audit_model(settings, version, on_progress=advance)
+    if as_json:
+        print_json({"version": model.version, **json.loads(found.to_json())})
+        return
+    typer.echo(f"{model.version}: {found.verdict.value}, on {found.xrays} X-rays of {found.patients} patients")
+    for finding in found.findings:
+        typer.echo(f"  {finding.verdict.value:11} {finding.sentence}")
+    typer.echo(found.sentence)
+    typer.echo(RESEARCH_USE)
+
+
+def evaluate(
+    dataset: Annotated[Path, typer.Option("--on", help="folder with one folder per class, of another site")],
+    name: Annotated[str, typer.Option(help="the set's name, as in siteB; its figures are kept under it")],
+    version: _AnyVersion = None,
+    patients: _Patients = None,
+    as_json: Json = False,
+) -> None:
+    """Evaluate a model on an external set.
+
+    Its figures are reported apart, and no training ever takes its X-rays.
+
+    Example: xray models evaluate --on siteB/ --name siteB --patients siteB.csv
+    """
+    from flows.cli.terminal import show_progress
+    from flows.evaluation.external_set import evaluate_external
+
+    settings = prepare()
+    with show_progress("evaluating", unit="X-rays") as advance:
+        found = evaluate_external(settings, dataset, name, patients=patients, version=version, on_progress=advance)
+    evaluation = found.evaluation
+    if as_json:
+        print_json(
+            {"name": name, "version": found.version, "kept_out": found.kept_out, "unlike_training": found.odd}
+            | {"evaluation": json.loads(evaluation.to_json())}
+        )
+        return
+    typer.echo(
+        f"{found.version} on {name}: {evaluation.covid.xrays} covid X-rays of {evaluation.covid.patients} patients, "
+        f"{evaluation.normal.xrays} normal of {evaluation.normal.patients}"
+    )
+    for reason, number in sorted(found.kept_out.items()):
+        typer.echo(f"  kept out: {reason} {number}")
+    for field in fields(evaluation.figures):
+        typer.echo(f"  {field.name.replace('_', ' '):22} {_write(getattr(evaluation.figures, field.name))}")
+    typer.echo(f"  PPV, NPV and net benefit at an assumed prevalence of {evaluation.prevalence:g}")
+    if found.odd:
+        typer.echo(f"  {found.odd} of them it would refer as unlike the chest X-rays that it was trained on")
+    typer.echo(RESEARCH_USE)
+
+
+def compare(
+    version_a: Annotated[str, typer.Argument(help="a model version")],
+    version_b: Annotated[str, typer.Argument(help="another one")],
+    out: Annotated[Path | None, typer.Option(help="CSV with every X-ray whose outcome changes")] = None,
+    as_json: Json = False,
+) -> None:
+    """Which X-rays would another model call otherwise?
+
+    The flip report, on every X-ray that was scored live.
+
+    Example: xray models compare 0001-seed_cnn 0002-seed_cnn --out flips.csv
+    """
+    from flows.cli.terminal import show_progress
+    from flows.evaluation.compare import compare_models
+    from xray_core.evaluation.flip_report import write_flips_csv
+
+    settings = prepare()
+    with show_progress("comparing", unit="X-rays") as advance:
+        report = compare_models(settings, version_a, version_b, on_progress=advance)
+    if out is not None:
+        write_flips_csv(out, report, with_file_names=settings.file_names_in_exports)
+    if as_json:
+        print_json(
+            {"model_a": version_a, "model_b": version_b, "xrays": len(report.compared), "flips": len(report.flips)}
+            | {"shortcut_audit_a": report.audit_a, "shortcut_audit_b": report.audit_b}
+            | {"unread": report.unread, "changes": {f"{a} -> {b}": n for (a, b), n in report.count().items()}}
+        )
+        return
+    for line in report.lines():
+        typer.echo(line)
+    if out is not None:
+        typer.echo(f"{len(report.flips)} rows in {out}. {RESEARCH_USE}")
+
+
+def _try_remedies(settings: Settings, dataset: Path, patients: Path | None, epochs: int, as_json: bool) -> None:
+    from flows.evaluation.remedy_trials import tabulate, try_remedies
+    from xray_core.networks.fitting import TrainingOptions
+
+    trials = []
+    for trial in try_remedies(settings, dataset, TrainingOptions(epochs=epochs), patients=patients):
+        trials.append(trial)
+        if not as_json:
+            typer.echo(tabulate([trial])[1] if len(trials) > 1 else "\n".join(tabulate([trial])))
+    if as_json:
+        print_json(
+            {
+                trial.remedy: {"auroc": _write(trial.auroc), "audit": json.loads(trial.audit.to_json())}
+                for trial in trials
+            }
+        )
+        return
+    typer.echo("Lower is better for every figure but the held-out AUC and the centre. " + RESEARCH_USE)
+
+
+def _write(figure: Interval | None) -> str:
+    return "cannot be told" if figure is None else f"{figure.value:.3f} ({figure.low:.3f}-{figure.high:.3f})"

@@ -1,0 +1,184 @@
+"""`xray models`: the registry of model versions, and who became champion when and why."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from db.records import ChampionTerm
+from flows.cli.terminal import Json, prepare, print_json
+from xray_core.errors import RefusedInput
+from xray_core.imaging.records import Scaling
+from xray_core.records import Label, Verdict
+
+models_app = typer.Typer(help="The model registry: list, import, promote, roll back.", no_args_is_help=True)
+_Version = Annotated[str, typer.Argument(help="a model version, as `xray models list` shows it")]
+_Reason = Annotated[str, typer.Option(help="why; it is kept in the audit log")]
+
+
+@models_app.command("list")
+def list_(as_json: Json = False) -> None:
+    """Every model version with its stage.
+
+    Example: xray models list
+    """
+    from flows.registry.models import list_models
+
+    found = list_models(prepare())
+    if as_json:
+        print_json({"models": [asdict(model) for model in found]})
+        return
+    for model in found:
+        proven = "proven" if model.proven else "unproven"
+        audit = model.audit_verdict.value if model.audit_verdict else "not audited"
+        typer.echo(f"{model.version:24} {model.stage:10} {proven:9} {audit:12} {model.created_at:%Y-%m-%d %H:%M} UTC")
+
+
+@models_app.command()
+def show(version: _Version, as_json: Json = False) -> None:
+    """What model.json says of a version.
+
+    Example: xray models show 0001-seed_cnn
+    """
+    from flows.registry.models import describe_model
+
+    described = describe_model(prepare(), version)
+    if as_json:
+        print_json(described)
+        return
+    for name, value in described.items():
+        typer.echo(f"{name:18} {value}")
+
+
+@models_app.command("import")
+def import_(
+    source: Annotated[Path, typer.Argument(help="a .keras file")],
+    positive_output: Annotated[
+        str, typer.Option(help="covid or normal: whose probability the sigmoid, or the second softmax output, is")
+    ],
+    scaling: Annotated[
+        str | None, typer.Option(help=f"what the network takes: {', '.join(Scaling)}; default: read from the model")
+    ] = None,
+    input_size: Annotated[
+        int | None, typer.Option(min=16, max=2048, help="side in pixels, where the model does not say")
+    ] = None,
+    name: Annotated[str, typer.Option(help="a short name for its version")] = "imported",
+    reference: Annotated[
+        Path | None,
+        typer.Option(help="folder per class of X-rays like its own: pictures unlike them will be referred"),
+    ] = None,
+    patients: Annotated[Path | None, typer.Option(help="whose these are: CSV with filename, patient_id")] = None,
+) -> None:
+    """A Keras model that you trained elsewhere joins; the first one becomes champion (unproven).
+
+    Example: xray models import ours.keras --positive-output covid --reference dataset/
+    """
+    from flows.cli.terminal import show_progress
+    from flows.registry.foreign_import import import_model
+
+    settings, label, scale = prepare(), _choose_class(positive_output), _choose_scaling(scaling)
+    with show_progress("learning what its chest films look like", unit="X-rays") as advance:
+        imported = import_model(
+            settings,
+            source,
+            positive_output=label,
+            scaling=scale,
+            input_size=(input_size, input_size) if input_size else None,
+            name=name,
+            reference=reference,
+            patients=patients,
+            on_progress=advance,
+        )
+    stage = "champion (unproven)" if imported.is_champion else "candidate"
+    typer.echo(f"{imported.version}: {stage}")
+    for note in imported.notes:
+        typer.echo(f"  {note}")
+
+
+@models_app.command()
+def promote(
+    version: _Version,
+    reason: _Reason = "",
+    override: Annotated[bool, typer.Option("--override", help="yes, past the gate; the audit log will say so")] = False,
+) -> None:
+    """Make a version champion on the gate's verdict.
+
+    The gate judges it beside today's champion on the frozen test X-rays. Past the gate with --override, which
+    needs a reason and is audited.
+
+    Example: xray models promote 0002-seed_cnn
+    Example: xray models promote 0002-seed_cnn --override --reason "agreed in the meeting of the readers"
+    """
+    from flows.evaluation.promotion import promote_through_gate
+    from flows.registry.models import promote_by_hand
+
+    settings = prepare()
+    if not override:
+        decision = promote_through_gate(settings, version, reason)
+        marks = {True: "passed", False: "FAILED", None: "cannot be told"}
+        for check in decision.checks:
+            typer.echo(f"  {marks[check.passed]:14} {check.words}")
+        typer.echo(f"{version}: {decision.verdict.value}. {decision.reason}")
+        if decision.verdict is not Verdict.PROMOTE:
+            raise typer.Exit(1)
+    else:
+        promote_by_hand(settings, version, reason)
+    typer.echo(f"{version} is champion; the next scan scores with it")
+
+
+@models_app.command()
+def rollback(reason: _Reason = "rolled back by hand") -> None:
+    """Make the previous champion champion again, after loading and probing it.
+
+    Example: xray models rollback --reason "0003 calls everything positive"
+    """
+    from flows.registry.models import roll_back
+
+    typer.echo(f"{roll_back(prepare(), reason)} is champion again; the next scan scores with it")
+
+
+@models_app.command()
+def history(as_json: Json = False) -> None:
+    """Who or what made which model champion, when, why, for how long, and how many X-rays it scored.
+
+    Example: xray models history
+    """
+    from flows.registry.models import read_history
+
+    terms = read_history(prepare())
+    if as_json:
+        print_json({"terms": [asdict(term) for term in terms]})
+        return
+    for term in terms:
+        until = f"{term.until:%Y-%m-%d %H:%M}" if term.until else "now"
+        evidence = f"evaluation {term.evaluation_id}" if term.evaluation_id else "no evaluation"
+        typer.echo(
+            f"{term.version:24} {term.since:%Y-%m-%d %H:%M} to {until} UTC ({_say_length(term)}), "
+            f"{term.xrays_scored} X-rays, by {term.actor} on {evidence}"
+        )
+        typer.echo(f"{'':24} {term.reason}")
+
+
+def _say_length(term: ChampionTerm) -> str:
+    """For how long it was champion: in minutes, then hours, then days."""
+    minutes = ((term.until or datetime.now(UTC)) - term.since).total_seconds() / 60
+    for unit, length in (("days", 1440), ("hours", 60)):
+        if minutes >= 2 * length:
+            return f"{minutes // length:.0f} {unit}"
+    return f"{minutes:.0f} minutes"
+
+
+def _choose_class(word: str) -> Label:
+    if word not in (Label.COVID, Label.NORMAL):
+        raise RefusedInput(f"--positive-output: received {word!r}; expected covid or normal")
+    return Label(word)
+
+
+def _choose_scaling(word: str | None) -> Scaling | None:
+    if word is not None and word not in set(Scaling):
+        raise RefusedInput(f"--scaling: received {word!r}; expected one of {', '.join(Scaling)}")
+    return Scaling(word) if word is not None else None

@@ -1,0 +1,129 @@
+"""Commands of the operator: status, verify, backup, restore, doctor, up, demo."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows.cli.terminal import Json, fail, prepare, print_json
+from flows.settings import read_settings
+
+
+def status(as_json: Json = False) -> None:
+    """How is it doing, and what does it need?
+
+    Counts, champion, last scan, last training; exit code 1 when something needs a person.
+
+    Example: xray status --json
+    """
+    from flows.operations.status import read_status
+
+    found = read_status(prepare())
+    if as_json:
+        print_json(found.as_json())
+    else:
+        for line in found.lines():
+            typer.echo(line)
+    if found.alarms:
+        raise typer.Exit(1)
+
+
+def verify() -> None:
+    """Check every invariant of the data home.
+
+    Exit code 1 with the first breach.
+
+    Example: xray verify
+    """
+    from flows.operations.verification import find_breach
+
+    breach, checked = find_breach(prepare())
+    for line in checked:
+        typer.echo(f"ok  {line}")
+    if breach:
+        sys.exit(fail(f"breach: {breach}", code=1))
+
+
+def backup(target: Annotated[Path, typer.Argument(help="a new folder to write")]) -> None:
+    """Copy the home while it is in use.
+
+    Ledger, models and site key go into a new folder, as of one moment.
+
+    Example: xray backup /backups/xray-2026-05-01
+    """
+    from flows.home.backup import back_up
+
+    typer.echo(f"{back_up(prepare(), target)} files in {target}; it holds the site key: keep it as safe as the home")
+
+
+def restore(source: Annotated[Path, typer.Argument(help="a folder that `xray backup` wrote")]) -> None:
+    """Make a new home of a backup.
+
+    Once every byte and every invariant of it holds.
+
+    Example: XRAY_HOME=/data/new-home xray restore /backups/xray-2026-05-01
+    """
+    from flows.home.backup import restore as restore_home
+
+    settings = read_settings()
+    typer.echo(f"{restore_home(settings, source)} models and the ledger restored to {settings.home}")
+
+
+def doctor(
+    migrate: Annotated[
+        bool, typer.Option("--migrate", help="bring the database to this version's schema first")
+    ] = False,
+) -> None:
+    """Check this machine and this home.
+
+    Versions, pins, permissions, disk and database, each with its fix.
+
+    Example: xray doctor
+    """
+    from flows.home.ledger import migrate_ledger
+    from flows.operations.doctor import examine
+
+    if migrate:
+        migrate_ledger(read_settings())
+    findings = examine(read_settings())
+    for finding in findings:
+        typer.echo(f"{'ok ' if finding.fix is None else 'FIX'} {finding.what}")
+        if finding.fix is not None:
+            typer.echo(f"    {finding.fix}")
+    if any(finding.fix for finding in findings):
+        raise typer.Exit(1)
+
+
+def up(
+    host: Annotated[str, typer.Option(help="anything but loopback needs an API password")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 4200,
+) -> None:
+    """Run the service until Ctrl-C.
+
+    Prefect server, deployments and worker in one foreground process; Ctrl-C stops all three.
+
+    Example: xray up --port 4300
+    """
+    from flows.service.child import Address
+    from flows.service.service import run_service
+
+    run_service(prepare(), Address(host, port), say=typer.echo)
+
+
+def demo(
+    keep: Annotated[
+        Path | None, typer.Option(help="a folder to work in and to keep; default: a throw-away one")
+    ] = None,
+) -> None:
+    """Walk the whole loop on synthetic X-rays.
+
+    In a throw-away home, through a real Prefect server, its deployments and a worker.
+
+    Example: xray demo
+    """
+    from flows.service.demo import run_demo
+
+    run_demo(keep, say=typer.echo)

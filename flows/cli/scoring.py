@@ -1,0 +1,109 @@
+"""Commands around the scores: scan, why, export, worklist."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from flows.cli.terminal import Json, prepare, print_json
+from flows.home.termination import stopping_on_sigterm, unbroken
+from flows.settings import Settings
+from xray_core.records import RESEARCH_USE
+
+
+def scan(as_json: Json = False) -> None:
+    """Score what arrived; needs no server.
+
+    One pass over the incoming folder: every complete X-ray without a result gets one.
+
+    Example: xray scan
+    """
+    from flows.cli.terminal import show_progress
+    from flows.registry.standing import read_caution
+    from flows.scoring.scan import open_scan
+
+    with stopping_on_sigterm():
+        with unbroken():
+            settings = prepare()
+        with open_scan(settings) as one_scan, show_progress("scoring", unit="X-rays") as advance:
+            for files in one_scan.find_batches():
+                one_scan.score(files, on_progress=advance)
+    counts = one_scan.counts
+    if as_json:
+        print_json(
+            {
+                "scored": counts.scored,
+                "already_scored": counts.known,
+                "outcomes": dict(counts.outcomes),
+                "rejected": dict(counts.rejected),
+                "deferred": dict(counts.deferred),
+            }
+        )
+        return
+    typer.echo(f"{counts.sentence()}. {RESEARCH_USE}")
+    for title, counted in (("outcome", counts.outcomes), ("rejected", counts.rejected), ("deferred", counts.deferred)):
+        for name, number in sorted(counted.items()):
+            typer.echo(f"  {title:9} {name:28} {number}")
+    if counts.files and (caution := read_caution(settings)):
+        typer.echo(caution)
+
+
+def export(
+    out: Annotated[Path | None, typer.Option(help="file to write; default: a dated one in exports/")] = None,
+    since: Annotated[datetime | None, typer.Option(help="only files decided at or after this time (UTC)")] = None,
+    as_json: Json = False,
+) -> None:
+    """Write the results CSV for review.
+
+    One row for every file that the service ever decided on.
+
+    Example: xray export --out results.csv
+    """
+    from flows.review.exports import as_utc, write_export
+
+    settings = prepare()
+    _print_export(settings, write_export(settings, out=out, since=as_utc(since)), as_json)
+
+
+def worklist(
+    out: Annotated[Path, typer.Option(help="file to write")] = Path("worklist.csv"),
+    limit: Annotated[int, typer.Option(min=1, help="how many X-rays")] = 50,
+    as_json: Json = False,
+) -> None:
+    """Write what to review first, as CSV.
+
+    The least certain X-rays, and every fifth one by chance.
+
+    Example: xray worklist --limit 20 --out worklist.csv
+    """
+    from flows.review.exports import write_worklist
+
+    settings = prepare()
+    _print_export(settings, write_worklist(settings, out=out, limit=limit), as_json)
+
+
+def why(path: Annotated[Path, typer.Argument(help="a file in the incoming folder, or its name")]) -> None:
+    """Tell what happened to a file, and why.
+
+    Example: xray why incoming/chest-0412.png
+    """
+    from flows.operations.file_story import explain
+
+    for line in explain(prepare(), path):
+        typer.echo(line)
+
+
+def _print_export(settings: Settings, summary: Any, as_json: bool) -> None:
+    from flows.registry.standing import read_caution, read_predictive_values
+
+    if as_json:
+        print_json({"path": str(summary.path), "rows": summary.rows, "sha256": summary.sha256})
+    else:
+        typer.echo(f"{summary.rows} rows in {summary.path}. {RESEARCH_USE}")
+        if worth := read_predictive_values(settings):
+            typer.echo(worth)
+        if caution := read_caution(settings):
+            typer.echo(caution)

@@ -1,0 +1,65 @@
+"""What the commands share: reading the settings, JSON, a progress line, and the sentence of a failure."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import typer
+from sqlalchemy.exc import OperationalError
+
+from flows.settings import Settings, read_settings
+
+Json = Annotated[bool, typer.Option("--json", help="print JSON for a program to read")]
+
+
+def prepare() -> Settings:
+    """Settings read, home and database there and up to date: the first line of every command."""
+    from flows.home.ledger import prepare_ledger
+
+    settings = read_settings()
+    prepare_ledger(settings)
+    return settings
+
+
+def print_json(value: dict[str, Any]) -> None:
+    """One JSON object on standard output."""
+    typer.echo(json.dumps(value, indent=2, default=str))
+
+
+def fail(sentence: str, *, code: int) -> int:
+    """Say what is wrong on standard error; returns the exit code."""
+    typer.echo(f"xray: {sentence}", err=True)
+    return code
+
+
+def describe_database_error(error: OperationalError) -> str:
+    """The database's own words, without the statement and its values."""
+    words = str(error.orig).strip().splitlines()[0]
+    full = "full" in words or "disk I/O error" in words
+    hint = "free some space; what was committed is whole, the rest is done by the next run" if full else "try again"
+    return f"the results database did not take part: {words} ({hint})"
+
+
+def describe_os_error(error: OSError) -> str:
+    where = f"{os.fspath(error.filename)!r}: " if error.filename is not None else ""
+    return f"{where}{error.strerror or error}"
+
+
+@contextmanager
+def show_progress(what: str, *, unit: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
+    """Yield `advance(count)`; draws a Rich bar on a terminal's standard error, nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TextColumn(unit), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(what, total=total)
+        yield lambda count: progress.advance(task, count)

@@ -1,0 +1,128 @@
+"""`xray train`: a first model from a folder per class, or a better one through the gate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+from flows.cli.terminal import prepare, show_progress
+from flows.settings import Settings
+from xray_core.errors import RefusedInput
+from xray_core.networks.records import Architecture, EpochRecord, Optimizer
+from xray_core.records import RESEARCH_USE
+
+
+def train(
+    dataset: Annotated[Path, typer.Argument(help="folder with one folder per class, or with ieee8023's metadata.csv")],
+    patients: Annotated[Path | None, typer.Option(help="CSV with filename, patient_id (more columns are used)")] = None,
+    architecture: Annotated[str, typer.Option(help="seed_cnn, vgg16, resnet50 or xception")] = "seed_cnn",
+    weights: Annotated[
+        str | None, typer.Option(help="none, or a local FILE.weights.h5 for the base; nothing is ever downloaded")
+    ] = None,
+    optimizer: Annotated[str, typer.Option(help="rmsprop, adam or sgd")] = "rmsprop",
+    learning_rate: Annotated[float | None, typer.Option(help="default: the optimizer's own", min=0)] = None,
+    epochs: Annotated[int, typer.Option(min=1, max=1000)] = 15,
+    batch_size: Annotated[int, typer.Option(min=1, max=1024)] = 8,
+    input_size: Annotated[int | None, typer.Option(min=32, max=1024, help="side in pixels; default: its own")] = None,
+    shear: Annotated[float, typer.Option(min=0, max=45, help="degrees")] = 0.2,
+    zoom: Annotated[float, typer.Option(min=0, max=0.9, help="0.2 zooms by 0.8 to 1.2")] = 0.2,
+    flip: Annotated[bool, typer.Option(help="mirror training X-rays at random")] = True,
+    remedy: Annotated[
+        list[str] | None,
+        typer.Option(help="against shortcuts, repeatable: lung-crop, equalize, clahe, mask-markers, erase-border"),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+) -> None:
+    """Train a model from a folder per class.
+
+    The first one becomes the champion (unproven); later ones go through the gate.
+
+    Example: xray train dataset/ --patients patients.csv
+    """
+    train_from_folder(
+        prepare(),
+        dataset,
+        patients=patients,
+        architecture=architecture,
+        weights=weights,
+        optimizer=optimizer,
+        learning_rate=learning_rate,
+        epochs=epochs,
+        batch_size=batch_size,
+        input_size=input_size,
+        shear=shear,
+        zoom=zoom,
+        horizontal_flip=flip,
+        remedy_words=remedy or [],
+        seed=seed,
+    )
+
+
+_Choice = TypeVar("_Choice", Architecture, Optimizer)
+
+
+def train_from_folder(
+    settings: Settings,
+    dataset: Path,
+    *,
+    patients: Path | None,
+    architecture: str,
+    weights: str | None,
+    optimizer: str,
+    remedy_words: list[str],
+    **rest: Any,
+) -> None:
+    """Register the dataset, train on all labels that the ledger has then, and say what came of it."""
+    from flows.home.ledger import open_ledger
+    from flows.review.dataset import register_dataset
+    from flows.training.remedies import parse_remedies
+    from flows.training.train_once import train_once
+    from xray_core.exchange.dataset_folder import read_dataset_folder
+    from xray_core.networks.fitting import TrainingOptions
+
+    remedies, erase_border = parse_remedies(remedy_words)
+    options = TrainingOptions(
+        architecture=_choose(Architecture, architecture, "--architecture"),
+        optimizer=_choose(Optimizer, optimizer, "--optimizer"),
+        weights=None if weights in (None, "none") else Path(weights),
+        remedies=remedies,
+        erase_border=erase_border,
+        **rest,
+    )
+    found = read_dataset_folder(dataset, settings.class_names, patients)
+    with (
+        open_ledger(settings) as engine,
+        show_progress("reading", unit="X-rays", total=len(found.items)) as advance,
+    ):
+        registered = register_dataset(settings, engine, found, on_progress=advance)
+    typer.echo(f"{registered.xrays} X-rays registered, {registered.new_labels} new labels")
+    for reason, number in sorted(registered.kept_out.items()):
+        typer.echo(f"  kept out: {reason} {number}")
+
+    with show_progress("training", unit="epochs", total=options.epochs) as advance:
+
+        def show(epoch: EpochRecord) -> None:
+            advance(1)
+            train, held_out = epoch.train, epoch.held_out
+            typer.echo(
+                f"epoch {epoch.epoch:3}/{options.epochs}  loss {train.loss:.3f}  accuracy {train.accuracy:.3f}"
+                f"  held out: loss {held_out.loss:.3f}  accuracy {held_out.accuracy:.3f}"
+            )
+
+        done = train_once(settings, options, trigger="by hand", on_epoch=show)
+    if done is None:
+        raise RefusedInput(
+            "these labels were trained on before, and nothing has changed since; `xray models list` shows the result"
+        )
+    typer.echo(f"{done.version}: {done.verdict.value}. {done.reason}")
+    typer.echo(f"model, plots and MODEL_CARD.md: {settings.models_dir / done.version}")
+    typer.echo(RESEARCH_USE)
+
+
+def _choose(kind: type[_Choice], word: str, option: str) -> _Choice:
+    try:
+        return kind(word)
+    except ValueError:
+        raise RefusedInput(f"{option}: received {word!r}; expected one of {', '.join(kind)}") from None

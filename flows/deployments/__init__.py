@@ -1,0 +1,1 @@
+"""The five flows of prefect.yaml, one file each."""

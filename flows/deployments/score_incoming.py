@@ -1,0 +1,84 @@
+"""The scheduled scoring flow: score the X-rays that arrived since the last run."""
+
+from __future__ import annotations
+
+from typing import Annotated, cast
+from uuid import UUID
+
+from prefect import flow, get_run_logger, task
+from prefect.artifacts import create_progress_artifact, create_table_artifact, update_progress_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
+from prefect.runtime import flow_run
+from prefect.states import Completed
+from pydantic import Field
+
+from flows.deployments.retries import is_passing_fault
+from flows.home.ledger import prepare_ledger
+from flows.registry.standing import read_caution
+from flows.scoring.counts import ScanCounts
+from flows.scoring.scan import Scan, open_scan
+from flows.settings import read_settings
+from xray_core.imaging.records import FileSeen
+from xray_core.records import RESEARCH_USE
+
+_BatchSize = Annotated[int | None, Field(ge=1, le=1024)]
+_SettleSeconds = Annotated[float | None, Field(ge=0, le=3600)]
+
+
+@flow(name="score-incoming")
+def score_incoming(batch_size: _BatchSize = None, settle_seconds: _SettleSeconds = None) -> State[None]:
+    """Score every complete X-ray in incoming/ that has no result yet. Research use only, not for diagnosis.
+
+    Args:
+        batch_size: X-rays per inference and per transaction; empty means XRAY_BATCH_SIZE (64).
+        settle_seconds: a file must be unchanged for this long, seconds; empty means XRAY_SETTLE_SECONDS (5).
+    """
+    given = {"batch_size": batch_size, "settle_seconds": settle_seconds}
+    settings = read_settings().model_copy(update={key: value for key, value in given.items() if value is not None})
+    prepare_ledger(settings)
+    with open_scan(settings, flow_run_id=flow_run.id) as scan:
+        for number, files in enumerate(scan.find_batches(), start=1):
+            score_batch(scan, files, number)
+        caution = read_caution(settings) if scan.counts.files else None
+        publish_counts(scan.counts, caution)
+        return Completed(message="; ".join(filter(None, (scan.counts.sentence(), caution))))
+
+
+@task(
+    task_run_name="score-batch-{number}",
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    retries=2,
+    retry_delay_seconds=5,
+    retry_condition_fn=is_passing_fault,
+)
+def score_batch(scan: Scan, files: list[FileSeen], number: int) -> None:
+    """Score one batch of files; what a retry finds scored already is not scored again."""
+    description = f"batch {number}: {len(files)} files"
+    shown = cast(UUID, create_progress_artifact(0.0, key="scoring", description=description))  # no coroutine here
+    done = 0
+
+    def advance(count: int) -> None:
+        nonlocal done
+        before, done = done, done + count
+        if done * 10 // len(files) > before * 10 // len(files):
+            update_progress_artifact(shown, progress=100 * done / len(files))
+
+    scan.score(files, on_progress=advance)
+    get_run_logger().info("batch %d: %s so far", number, scan.counts.sentence())
+
+
+def publish_counts(counts: ScanCounts, caution: str | None) -> None:
+    """A table of outcomes and reason codes; a run that found nothing says so in its state and leaves no table."""
+    if not counts.files:
+        return
+    rows = [
+        {"decision": "scored", "outcome or reason": name, "files": n} for name, n in sorted(counts.outcomes.items())
+    ]
+    if counts.known:
+        rows.append({"decision": "scored", "outcome or reason": "same content scored before", "files": counts.known})
+    for decision, reasons in (("rejected", counts.rejected), ("deferred", counts.deferred)):
+        rows += [{"decision": decision, "outcome or reason": name, "files": n} for name, n in sorted(reasons.items())]
+    words = " ".join(filter(None, ("What this run decided.", f"{caution}." if caution else None, RESEARCH_USE)))
+    create_table_artifact(rows, key="scan-outcomes", description=words)

@@ -1,0 +1,1 @@
+"""Models judged by hand: audit, compare, external set, promotion, remedy trials."""

@@ -1,0 +1,53 @@
+"""The shortcut audit of a registered model on the labelled X-rays of the ledger, stored beside its evaluations."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from db.engine import transaction
+from db.records import ModelRecord
+from db.registry import evaluations, models
+from flows.home.ledger import open_ledger
+from flows.registry.models import find_model
+from flows.registry.registered import open_registered
+from flows.registry.test_side import audit_material
+from flows.settings import Settings
+from flows.training.material import read_material
+from xray_core.evaluation.shortcut_audit import ShortcutAudit
+
+AUDIT_SET = "shortcut audit"
+
+
+def audit_model(
+    settings: Settings, version: str | None, *, on_progress: Callable[[int], None] = lambda _: None
+) -> tuple[ModelRecord, ShortcutAudit]:
+    """Audit a version (the champion without one) and store findings and verdict; every surface shows it from then on.
+
+    Raises RefusedInput for an unknown version, InvalidDataset where the labelled X-rays do not do for it.
+    """
+    model = find_model(settings, version)
+    opened = open_registered(settings, model)
+    with open_ledger(settings) as engine:
+        material = read_material(settings, engine, opened.manifest.preprocessing, on_progress)
+        audit = audit_material(material, opened.classifier)
+        with transaction(engine) as session:
+            now = datetime.now(UTC)
+            evaluations.add_evaluation(
+                session,
+                model_id=model.model_id,
+                set_name=AUDIT_SET,
+                label_set_sha256=material.plan.label_set_sha256,
+                figures=json.loads(audit.to_json()),
+                now=now,
+            )
+            judged = models.judge_model(
+                session,
+                model.version,
+                proven=model.proven,
+                audit_verdict=audit.verdict,
+                actor="operator (audit)",
+                now=now,
+            )
+    return judged, audit

@@ -1,0 +1,209 @@
+"""An external set: labelled X-rays of another site that judge a model apart and are never trained on."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from db.engine import snapshot, transaction
+from db.registry import evaluations
+from db.scoring import labels, xrays
+from flows.home.folders import pseudonym, read_site_key
+from flows.home.ledger import open_ledger
+from flows.registry.models import find_model
+from flows.registry.registered import open_registered
+from flows.registry.rescoring import KnownScore, score_known
+from flows.settings import Settings
+from flows.training.reading import decode_paths, read_xrays
+from xray_core.errors import InvalidDataset, RefusedInput
+from xray_core.evaluation.evaluation import Evaluation, evaluate
+from xray_core.evaluation.slices import name_slices
+from xray_core.exchange.dataset_folder import read_dataset_folder
+from xray_core.imaging.records import Preprocessing
+from xray_core.models.records import OperatingPoint
+from xray_core.processes.decoding import Decoded
+from xray_core.records import Label, LabelledXray, Outcome, escape_name
+from xray_core.training.near_duplicates import find_near_duplicates
+from xray_core.training.split import digest_label_set
+
+_RESERVED = {"train", "validation", "test", "drift", "shortcut audit"}
+
+
+@dataclass(frozen=True, slots=True)
+class ExternalEvaluation:
+    """How a model does on an external set; `kept_out` counts its files that judge nothing, by reason.
+
+    `odd` is how many of its X-rays the model refers as no chest film of the kind that it was trained on.
+    """
+
+    name: str
+    version: str
+    evaluation: Evaluation
+    kept_out: dict[str, int]
+    odd: int
+
+
+def evaluate_external(
+    settings: Settings,
+    dataset: Path,
+    name: str,
+    *,
+    patients: Path | None,
+    version: str | None,
+    on_progress: Callable[[int], None] = lambda _: None,
+) -> ExternalEvaluation:
+    """Evaluate a version (the champion without one) on a folder per class and store the figures under `name`.
+
+    X-rays, patients and near-duplicates of what the ledger has labelled are kept out and counted: the model may have
+    been trained on them. What is left becomes external for ever: no training takes it, whoever labels it later.
+    Raises RefusedInput for a name that is taken by the service, InvalidDataset when a class is missing then.
+    """
+    if not name.strip() or name in _RESERVED:
+        raise RefusedInput(f"--name: received {name!r}; expected a name of your own, as in siteB")
+    model = find_model(settings, version)
+    opened = open_registered(settings, model)
+    takes = opened.manifest.preprocessing
+    found, kept_out = _read_dataset(settings, dataset, patients, takes, on_progress)
+    with open_ledger(settings) as engine:
+        with snapshot(engine) as session:
+            labelled = labels.trainable_labels(session)
+            external = evaluations.external_xrays(session)
+            used = set(xrays.read_splits(session))
+        known = [xray for xray in labelled if xray.sha256 not in external]
+        chosen = _keep_unseen(settings, found, known, used, takes, kept_out)
+        _require_both_classes(chosen, kept_out)
+        scores = score_known(settings, opened, chosen)
+        chosen = [xray for xray in chosen if xray.sha256 in scores]
+        evaluation = _evaluate(settings, chosen, scores, opened.manifest.operating_point)
+        with transaction(engine) as session:
+            evaluations.add_evaluation(
+                session,
+                model_id=model.model_id,
+                set_name=evaluations.name_external(name),
+                label_set_sha256=digest_label_set(chosen),
+                figures={
+                    "xrays": sorted(xray.sha256 for xray in chosen),
+                    "kept_out": dict(kept_out),
+                    "evaluation": json.loads(evaluation.to_json()),
+                },
+                now=datetime.now(UTC),
+            )
+    odd = sum(
+        scores[xray.sha256].outcome is Outcome.REFER
+        and opened.manifest.operating_point.outcome(scores[xray.sha256].probability) is not Outcome.REFER
+        for xray in chosen
+    )
+    return ExternalEvaluation(name, model.version, evaluation, dict(kept_out), odd)
+
+
+def _read_dataset(
+    settings: Settings, dataset: Path, patients: Path | None, takes: Preprocessing, on_progress: Callable[[int], None]
+) -> tuple[list[LabelledXray], Counter[str]]:
+    """The X-rays of the folder, one per content; they are registered nowhere."""
+    folder = read_dataset_folder(dataset, settings.class_names, patients)
+    key = read_site_key(settings)
+    kept_out = Counter(folder.kept_out)
+    found: dict[str, LabelledXray] = {}
+    for item in decode_paths(settings, [os.fsencode(one.path) for one in folder.items], takes):
+        on_progress(1)
+        if not isinstance(item, Decoded):
+            kept_out[item.refusal.reason.value] += 1
+            continue
+        given = folder.items[item.key]
+        patient_id = given.patient or item.patient_id
+        if item.sha256 in found:
+            kept_out["the same content twice"] += 1
+            continue
+        found[item.sha256] = LabelledXray(
+            xray_id=0,
+            sha256=item.sha256,
+            path=escape_name(os.fsencode(given.path)),
+            label=given.label,
+            group=pseudonym(key, patient_id) if patient_id else f"content:{item.sha256}",
+            patient_known=bool(patient_id),
+            source=given.source,
+            view=given.view or item.facts.view,
+            sex=given.sex or item.facts.sex,
+            age_group=given.age_group or item.facts.age_group,
+            file_format=item.facts.file_format,
+            width=item.facts.width,
+            height=item.facts.height,
+            dhash=item.dhash,
+        )
+    return list(found.values()), kept_out
+
+
+def _keep_unseen(
+    settings: Settings,
+    found: Sequence[LabelledXray],
+    known: Sequence[LabelledXray],
+    used_groups: set[str],
+    takes: Preprocessing,
+    kept_out: Counter[str],
+) -> list[LabelledXray]:
+    """Leave out what the model may have been trained on, by content, by patient and by picture."""
+    contents = {xray.sha256 for xray in known}
+    groups = used_groups | {xray.group for xray in known}
+    doubles = _find_doubles(settings, found, [xray for xray in known if xray.sha256 not in _all(found)], takes)
+    kept: list[LabelledXray] = []
+    for xray in found:
+        if xray.sha256 in contents:
+            kept_out["labelled here before: may have been trained on"] += 1
+        elif xray.group in groups:
+            kept_out["of a patient with labelled X-rays here"] += 1
+        elif xray.sha256 in doubles:
+            kept_out["near-duplicate of an X-ray labelled here"] += 1
+        else:
+            kept.append(xray)
+    return kept
+
+
+def _all(found: Sequence[LabelledXray]) -> set[str]:
+    return {xray.sha256 for xray in found}
+
+
+def _find_doubles(
+    settings: Settings, found: Sequence[LabelledXray], known: Sequence[LabelledXray], takes: Preprocessing
+) -> set[str]:
+    """The found X-rays that show the same picture as a known one."""
+    both = [*found, *known]
+    decoded, _ = read_xrays(settings, both, takes)
+    readable = [xray for xray in both if xray.sha256 in decoded]
+    pairs = find_near_duplicates([x.dhash for x in readable], lambda place: decoded[readable[place].sha256].grey).pairs
+    foreign = _all(found)
+    doubles = set()
+    for one, other in pairs:
+        a, b = readable[one].sha256, readable[other].sha256
+        if (a in foreign) != (b in foreign):
+            doubles.add(a if a in foreign else b)
+    return doubles
+
+
+def _require_both_classes(chosen: Sequence[LabelledXray], kept_out: Counter[str]) -> None:
+    counts = Counter(xray.label for xray in chosen)
+    if not (counts[Label.COVID] and counts[Label.NORMAL]):
+        reasons = "; ".join(f"{reason}: {number}" for reason, number in sorted(kept_out.items())) or "nothing"
+        raise InvalidDataset(
+            f"{counts[Label.COVID]} covid and {counts[Label.NORMAL]} normal X-rays are left to judge on; expected both "
+            f"(kept out: {reasons})"
+        )
+
+
+def _evaluate(
+    settings: Settings, chosen: Sequence[LabelledXray], scores: dict[str, KnownScore], point: OperatingPoint
+) -> Evaluation:
+    return evaluate(
+        np.array([scores[xray.sha256].probability for xray in chosen]),
+        [xray.label is Label.COVID for xray in chosen],
+        [xray.group for xray in chosen],
+        point,
+        prevalence=settings.prevalence,
+        slices=name_slices(chosen),
+    )

@@ -1,0 +1,94 @@
+"""The gate, asked by a person: a registered version beside today's champion on the frozen test X-rays."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import numpy as np
+
+from db.engine import transaction
+from db.records import Stage
+from db.registry import evaluations, models
+from flows.home.ledger import open_ledger
+from flows.registry.models import find_model
+from flows.registry.registered import open_registered, verify_registered
+from flows.registry.test_side import audit_material, collect_champion_evidence, collect_evidence, evaluate_evidence
+from flows.settings import Settings
+from flows.training.due import read_policy
+from flows.training.material import read_material
+from xray_core.errors import RefusedInput
+from xray_core.models.folder import ONNX_FILE
+from xray_core.models.fresh_load import reproduces_in_fresh_process
+from xray_core.models.open_model import OpenModel, read_probe
+from xray_core.promotion.gate import PromotionDecision, decide_promotion
+from xray_core.records import Split, Verdict
+
+_ACTOR = "operator (through the gate)"
+
+
+def promote_through_gate(
+    settings: Settings, version: str, reason: str, *, on_progress: Callable[[int], None] = lambda _: None
+) -> PromotionDecision:
+    """Judge a version beside today's champion and make it champion on the verdict `promote`, and on no other.
+
+    What the gate found is stored either way. Raises RefusedInput for today's champion, ModelAltered for a
+    folder that is not what was registered, InvalidDataset where there are no test X-rays.
+    """
+    model = find_model(settings, version)
+    if model.stage is Stage.CHAMPION:
+        raise RefusedInput(f"{version}: is champion already")
+    verify_registered(settings, model)
+    opened = open_registered(settings, model)
+    with open_ledger(settings) as engine:
+        material = read_material(settings, engine, opened.manifest.preprocessing, on_progress)
+        test = material.sides[Split.TEST]
+        audit_verdict = model.audit_verdict or audit_material(material, opened.classifier).verdict
+        evidence = replace(
+            collect_evidence(settings, opened, test),
+            reproduces_probe=_loads_elsewhere(settings, opened),
+            audit=audit_verdict,
+        )
+        champion = collect_champion_evidence(settings, engine, test)
+        decision = decide_promotion(evidence, champion, read_policy(settings))
+        evaluation = json.loads(evaluate_evidence(settings, evidence).to_json())
+        with transaction(engine) as session:
+            before = models.champion(session)
+            if (before.version if before else None) != (champion.version if champion else None):
+                raise RefusedInput("another model became champion meanwhile: ask the gate again")
+            now = datetime.now(UTC)
+            evaluation_id = evaluations.add_evaluation(
+                session,
+                model_id=model.model_id,
+                set_name=Split.TEST.value,
+                label_set_sha256=material.plan.label_set_sha256,
+                figures=evaluation,
+                now=now,
+            )
+            if decision.verdict is Verdict.PROMOTE:
+                models.judge_model(
+                    session, version, proven=decision.proven, audit_verdict=audit_verdict, actor=_ACTOR, now=now
+                )
+                models.promote(
+                    session,
+                    version,
+                    actor=_ACTOR,
+                    reason=f"{decision.verdict.value}: {decision.reason} {reason}".strip(),
+                    evaluation_id=evaluation_id,
+                    now=now,
+                )
+    return decision
+
+
+def _loads_elsewhere(settings: Settings, opened: OpenModel) -> bool:
+    manifest = opened.manifest
+    folder = settings.models_dir / manifest.version
+    return reproduces_in_fresh_process(
+        folder / ONNX_FILE,
+        manifest.preprocessing,
+        manifest.output,
+        read_probe(folder, manifest),
+        np.array(manifest.probe_outputs, dtype=np.float32),
+    )

@@ -1,0 +1,112 @@
+"""What each remedy does to the shortcuts and to the held-out AUC: one training each, on one split, then forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from db.engine import snapshot
+from db.scoring import labels
+from flows.home.folders import read_site_key
+from flows.home.ledger import open_ledger, prepare_ledger
+from flows.registry.test_side import audit_material
+from flows.review.dataset import register_dataset
+from flows.settings import Settings
+from flows.training.material import gather_material
+from flows.training.remedies import REMEDY_WORDS, parse_remedies
+from xray_core.evaluation.evaluation import evaluate
+from xray_core.evaluation.shortcut_audit import ShortcutAudit
+from xray_core.exchange.dataset_folder import read_dataset_folder
+from xray_core.models.operating_point import choose_operating_point
+from xray_core.networks.fitting import TrainingOptions, train_network
+from xray_core.records import Interval, LabelledXray, Split
+
+NONE = "none"
+_PROBES = ("file properties", "brightness", "border", "centre", "model without lungs", "corners masked")
+
+
+@dataclass(frozen=True, slots=True)
+class RemedyTrial:
+    """A model that was trained with one remedy: its AUROC on the test side, and its shortcut audit."""
+
+    remedy: str
+    auroc: Interval | None
+    audit: ShortcutAudit
+
+
+def try_remedies(
+    settings: Settings,
+    dataset: Path,
+    options: TrainingOptions,
+    *,
+    patients: Path | None,
+    on_progress: Callable[[int], None] = lambda _: None,
+) -> Iterator[RemedyTrial]:
+    """Train without a remedy, then with each, on the same patients; yields as each is done.
+
+    Nothing is registered and the ledger is not touched: the trials live in a folder that is gone afterwards, under a
+    copy of this home's key, so that each patient stands on the side where `xray train` would put them.
+    """
+    with TemporaryDirectory(prefix="xray-remedies-") as aside:
+        trial = settings.model_copy(update={"home": Path(aside), "database_url": None, "incoming": None})
+        (Path(aside) / "site.key").write_bytes((settings.home / "site.key").read_bytes())
+        labelled = _register(trial, dataset, patients, on_progress)
+        for word in (NONE, *REMEDY_WORDS):
+            remedies, erase_border = parse_remedies([] if word == NONE else [word])
+            yield _try(trial, labelled, word, replace(options, remedies=remedies, erase_border=erase_border))
+
+
+def tabulate(trials: list[RemedyTrial]) -> list[str]:
+    """A table for people; lower is better in every column but the first figure and the centre."""
+    header = f"{'remedy':13} {'held-out AUC':17}" + "".join(f" {probe:>19}" for probe in _PROBES) + "  verdict"
+    return [header, *(_row(trial) for trial in trials)]
+
+
+def _register(
+    trial: Settings, dataset: Path, patients: Path | None, on_progress: Callable[[int], None]
+) -> list[LabelledXray]:
+    prepare_ledger(trial)
+    with open_ledger(trial) as engine:
+        folder = read_dataset_folder(dataset, trial.class_names, patients)
+        register_dataset(trial, engine, folder, on_progress=on_progress)
+        with snapshot(engine) as session:
+            return labels.trainable_labels(session)
+
+
+def _try(trial: Settings, labelled: list[LabelledXray], word: str, options: TrainingOptions) -> RemedyTrial:
+    material = gather_material(
+        trial, labelled, {}, read_site_key(trial), options.preprocessing, used_before=frozenset()
+    )
+    train, validation, test = (material.sides[split] for split in (Split.TRAIN, Split.VALIDATION, Split.TEST))
+    trained = train_network(
+        train.images,
+        train.is_covid,
+        validation.images,
+        validation.is_covid,
+        material.preprocessing,
+        options,
+        lambda _: None,
+    )
+    classifier = trained.classifier
+    point = choose_operating_point(
+        classifier.predict(validation.images).astype(np.float64),
+        validation.is_covid,
+        target_sensitivity=trial.target_sensitivity,
+    )
+    scores = classifier.predict(test.images).astype(np.float64)
+    evaluation = evaluate(scores, test.is_covid.tolist(), test.groups, point, prevalence=trial.prevalence)
+    return RemedyTrial(word, evaluation.figures.auroc, audit_material(material, classifier))
+
+
+def _row(trial: RemedyTrial) -> str:
+    found = {finding.name: finding.auc for finding in trial.audit.findings}
+    cells = "".join(f" {_write(found.get(probe)):>19}" for probe in _PROBES)
+    return f"{trial.remedy:13} {_write(trial.auroc):17}{cells}  {trial.audit.verdict.value}"
+
+
+def _write(figure: Interval | None) -> str:
+    return "too few" if figure is None else f"{figure.value:.2f} ({figure.low:.2f}-{figure.high:.2f})"

@@ -1,0 +1,1 @@
+"""The data home: folders, ledger, locks, stopping, backup."""

@@ -1,0 +1,116 @@
+"""Backup and restore of a home: ledger, models, site key; consistent while scoring runs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import shutil
+from pathlib import Path
+
+from db import invariants
+from db.backup import backup_database
+from db.engine import open_engine, snapshot
+from db.registry import models
+from flows.home.ledger import open_ledger
+from flows.settings import Settings
+from xray_core.errors import RefusedInput
+
+_DATABASE = "xray.db"
+_KEY = "site.key"
+_MANIFEST = "backup.json"
+
+
+def back_up(settings: Settings, target: Path) -> int:
+    """Write a new folder `target` that `restore` can make a home of; returns how many files it holds.
+
+    The ledger is copied as of one moment; model folders never change, so those it names are copied after it.
+    X-rays in incoming/ are not copied: they are the sender's, and stay where they are. The folder appears whole
+    or not at all. Raises RefusedInput when it exists, or for PostgreSQL (use pg_dump there).
+    """
+    if target.exists():
+        raise RefusedInput(f"{target}: exists already; expected a new folder for the backup")
+    aside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+    aside.mkdir(mode=0o700, parents=True)
+    try:
+        with open_ledger(settings) as engine:
+            backup_database(engine, aside / _DATABASE)
+        shutil.copy2(settings.home / _KEY, aside / _KEY)
+        for version in _registered_versions(aside / _DATABASE):
+            shutil.copytree(settings.models_dir / version, aside / "models" / version)
+        files = _hash_files(aside)
+        (aside / _MANIFEST).write_text(json.dumps(files, indent=1, sort_keys=True))
+        _sync_tree(aside)
+        aside.rename(target)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    return len(files)
+
+
+def restore(settings: Settings, source: Path) -> int:
+    """Make a home of a backup, once every byte of it and every invariant of its ledger holds.
+
+    Raises RefusedInput when the home has a ledger already, or when the backup is no whole one.
+    """
+    if settings.database_url is not None:
+        raise RefusedInput("XRAY_DATABASE_URL is set: a restore makes a SQLite home; use pg_restore for PostgreSQL")
+    if (settings.home / _DATABASE).exists():
+        raise RefusedInput(f"{settings.home}: has a ledger already; expected a new XRAY_HOME to restore into")
+    _check_backup(source)
+    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if (source / "models").exists():
+        shutil.copytree(source / "models", settings.models_dir, dirs_exist_ok=True)
+    shutil.copy2(source / _KEY, settings.home / _KEY)
+    aside = settings.home / f".{_DATABASE}.part"
+    shutil.copy2(source / _DATABASE, aside)
+    aside.chmod(0o600)
+    aside.rename(settings.home / _DATABASE)  # last: a home without a ledger can be restored into again
+    return len(_registered_versions(settings.home / _DATABASE))
+
+
+def _check_backup(source: Path) -> None:
+    try:
+        expected = json.loads((source / _MANIFEST).read_bytes())
+    except (OSError, ValueError) as error:
+        raise RefusedInput(
+            f"{source}: has no readable {_MANIFEST}; expected a folder that `xray backup` wrote"
+        ) from error
+    found = _hash_files(source)
+    if found != expected:
+        differing = sorted({name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name)})
+        raise RefusedInput(f"{source}: {differing[0]} is not as it was written; this backup is damaged")
+    engine = open_engine(f"sqlite:///{source / _DATABASE}")
+    try:
+        with snapshot(engine) as session:
+            breach = next(invariants.find_breaches(session), None)
+    finally:
+        engine.dispose()
+    if breach:
+        raise RefusedInput(f"{source}: {breach}")
+
+
+def _registered_versions(database: Path) -> list[str]:
+    engine = open_engine(f"sqlite:///{database}")
+    try:
+        with snapshot(engine) as session:
+            return [model.version for model in models.list_models(session)]
+    finally:
+        engine.dispose()
+
+
+def _hash_files(folder: Path) -> dict[str, str]:
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != _MANIFEST and not path.name.endswith(("-journal", "-wal", "-shm"))
+    }
+
+
+def _sync_tree(folder: Path) -> None:
+    for path in (*folder.rglob("*"), folder):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

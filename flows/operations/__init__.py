@@ -1,0 +1,1 @@
+"""How is it doing, does everything hold, what happened to a file."""

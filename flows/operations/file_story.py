@@ -1,0 +1,73 @@
+"""What happened to a file, and why, in sentences."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from db.engine import snapshot
+from db.records import FileHistory
+from db.scoring import file_history
+from flows.home.ledger import open_ledger
+from flows.settings import Settings
+from xray_core.imaging.folder import is_ignored, look_again, refuse_by_kind
+from xray_core.imaging.records import FileSeen
+from xray_core.records import FileState, escape_name
+
+
+def explain(settings: Settings, path: Path) -> list[str]:
+    """The story of a file by its path or name: every decision with its reason, or why there is none yet."""
+    name = os.fsencode(path.name)
+    with open_ledger(settings) as engine, snapshot(engine) as session:
+        versions = file_history.explain_file(session, escape_name(name))
+    told = [_tell(version) for version in versions]
+    return [f"{escape_name(name)}:", *(told or [_tell_unknown(settings, name)])]
+
+
+def _tell(version: FileHistory) -> str:
+    when = version.decided_at or version.first_seen_at
+    story = f"  {when:%Y-%m-%d %H:%M:%S} UTC  "
+    match version.state:
+        case FileState.SCORED if version.probability is not None:
+            story += (
+                f"scored: P(covid) {version.probability:.4f}, {version.outcome} by model {version.model_version}"
+                f", X-ray {(version.xray_sha256 or '')[:16]}"
+            )
+            story += f"; {_tell_likeness(version)}"
+            story += f", labelled {version.label}" if version.label else ""
+        case FileState.SCORED:
+            story += f"scored: the same content as X-ray {(version.xray_sha256 or '')[:16]}"
+        case FileState.REJECTED:
+            story += f"rejected for good: {version.reason_code}, {version.reason_detail}"
+        case FileState.DEFERRED:
+            story += (
+                f"deferred: {version.reason_code}, {version.reason_detail}; looked at {version.tries} times, "
+                f"again at {version.retry_at:%H:%M:%S} UTC or as soon as it changes"
+            )
+        case FileState.NEW:
+            story += f"seen and claimed by {version.claimed_by}, not decided yet"
+    return story + ("; another version has come since" if version.superseded_at else "")
+
+
+def _tell_likeness(version: FileHistory) -> str:
+    """Whether it looks like a chest film to the model that scored it, or that nobody could ask."""
+    if version.refer_reason:
+        return f"referred because it {version.refer_reason}"
+    if version.distance is None:
+        return (
+            f"whether it is a chest film was not asked: nobody knows what {version.model_version} was trained on, "
+            "so it refers nothing as out of distribution"
+        )
+    return f"like the chest X-rays that the model was trained on, distance {version.distance:.2f}"
+
+
+def _tell_unknown(settings: Settings, name: bytes) -> str:
+    """Why the ledger has never heard of it."""
+    if is_ignored(name):
+        return "  a temporary or foreign name (dot-file, .part, .tmp ...): not a delivery until it is renamed"
+    seen = look_again(settings.incoming_dir, FileSeen(name, 0, 0, 0, is_regular=True, is_symlink=False))
+    if seen is None:
+        return f"  not in {settings.incoming_dir}, and no scan has ever seen it"
+    if refusal := refuse_by_kind(seen):
+        return f"  not scanned yet; the next scan will reject it: {refusal.reason}, {refusal.detail}"
+    return "  not scanned yet; the next scan looks at it"

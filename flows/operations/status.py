@@ -1,0 +1,103 @@
+"""How the service is doing: counts, champion, last scan, labels until retraining, and what needs a person."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from db.engine import snapshot
+from db.records import ModelRecord, ScanRecord, TrainingRun, TrainingState
+from db.registry import models, training_runs
+from db.scoring import file_history, labels, scans
+from flows.home.ledger import open_ledger
+from flows.registry.standing import say_blind_spot, say_standing
+from flows.settings import Settings
+from xray_core.records import RESEARCH_USE
+
+# The schedule of score-incoming in prefect.yaml; three missed ones are an alarm.
+SCAN_INTERVAL = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """One look at the ledger. `alarms` are sentences; any of them makes `xray status` exit with 1."""
+
+    files: dict[str, int]
+    reasons: dict[str, int]
+    champion: ModelRecord | None
+    last_scan: ScanRecord | None
+    last_good_scan: datetime | None
+    labels_imported: int
+    trainings_finished: int
+    last_training: TrainingRun | None
+    blind_spot: str | None
+    alarms: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """For programs."""
+        return asdict(self)
+
+    def lines(self) -> list[str]:
+        """For people."""
+        told = ["; ".join(filter(None, (say_standing(self.champion), self.blind_spot)))]
+        told.append("files: " + (", ".join(f"{n} {state}" for state, n in self.files.items() if n) or "none yet"))
+        told += [f"  {reason:28} {n}" for reason, n in sorted(self.reasons.items())]
+        if self.last_scan is not None:
+            ended = f"problem: {self.last_scan.problem}" if self.last_scan.problem else "good"
+            told.append(f"last scan: {self.last_scan.finished_at:%Y-%m-%d %H:%M:%S} UTC, {ended}")
+        told.append(f"labels: {self.labels_imported} imported from reviewers")
+        if self.last_training is not None:
+            told.append(_tell_training(self.last_training))
+        told += [f"ALARM: {alarm}" for alarm in self.alarms]
+        return [*told, RESEARCH_USE]
+
+
+def read_status(settings: Settings, *, now: datetime | None = None) -> Status:
+    """Read everything in one snapshot."""
+    with open_ledger(settings) as engine, snapshot(engine) as session:
+        return _read(settings, session, now or datetime.now(UTC))
+
+
+def _read(settings: Settings, session: Session, now: datetime) -> Status:
+    trainings = training_runs.list_trainings(session)
+    champion, last, good = (
+        models.champion(session),
+        scans.last_scan(session),
+        scans.last_good_scan(session),
+    )
+    return Status(
+        files={state.value: n for state, n in file_history.count_states(session).items()},
+        reasons={reason.value: n for reason, n in file_history.count_reasons(session).items()},
+        champion=champion,
+        last_scan=last,
+        last_good_scan=good.finished_at if good else None,
+        labels_imported=labels.count_imported(session),
+        trainings_finished=sum(run.state is TrainingState.FINISHED for run in trainings),
+        last_training=trainings[0] if trainings else None,
+        blind_spot=say_blind_spot(settings, champion),
+        alarms=tuple(find_alarms(champion, last, good, now)),
+    )
+
+
+def find_alarms(
+    champion: ModelRecord | None, last: ScanRecord | None, good: ScanRecord | None, now: datetime
+) -> list[str]:
+    """What needs a person; pure. A service that has never scanned is not late, it is new."""
+    alarms: list[str] = []
+    if champion is None:
+        alarms.append("there is no champion: `xray train DATASET_DIR` or `xray models import` makes one")
+    late = last is not None and (good is None or now - good.finished_at > 3 * SCAN_INTERVAL)
+    if late and last is not None:
+        since = f"at {good.finished_at:%Y-%m-%d %H:%M:%S} UTC" if good else "never"
+        why = f"; the last one ended with {last.problem}" if last.problem else "; is `xray up` running?"
+        alarms.append(f"the last good scan was {since}, more than three intervals ago{why}")
+    return alarms
+
+
+def _tell_training(run: TrainingRun) -> str:
+    if run.verdict is None:
+        return f"last training: {run.state}" + (f" ({run.reason})" if run.reason else "")
+    return f"last training: {run.candidate_version}, {run.verdict}: {run.reason}"

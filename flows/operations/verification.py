@@ -1,0 +1,79 @@
+"""Does every invariant of the data home hold? The ledger, the models, the exports and the X-rays themselves."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from sqlalchemy.orm import Session
+
+from db import invariants
+from db.engine import snapshot
+from db.registry import models
+from db.scoring import file_history
+from flows.home.ledger import open_ledger
+from flows.registry.registered import verify_registered
+from flows.settings import Settings
+from xray_core.errors import IncompatibleModel
+from xray_core.records import unescape_name
+
+_Check = Callable[[Settings, Session], Iterator[str]]
+
+
+def find_breach(settings: Settings) -> tuple[str | None, list[str]]:
+    """The first breach as a sentence, or None, and what was found to be in order before it."""
+    in_order: list[str] = []
+    with open_ledger(settings) as engine, snapshot(engine) as session:
+        for what, check in _CHECKS.items():
+            if (breach := next(check(settings, session), None)) is not None:
+                return breach, in_order
+            in_order.append(what)
+    return None, in_order
+
+
+def _check_ledger(_settings: Settings, session: Session) -> Iterator[str]:
+    yield from invariants.find_breaches(session)
+
+
+def _check_models(settings: Settings, session: Session) -> Iterator[str]:
+    for model in models.list_models(session):
+        try:
+            verify_registered(settings, model)
+        except IncompatibleModel as error:
+            yield str(error)
+
+
+def _check_exports(settings: Settings, _session: Session) -> Iterator[str]:
+    """A CSV and its manifest are written one after the other: a CSV alone is whole, one that differs is not."""
+    for manifest in sorted(settings.exports_dir.glob("*.manifest.json")):
+        csv = manifest.with_name(manifest.name.removesuffix(".manifest.json"))
+        if csv.exists() and _hash(csv) != json.loads(manifest.read_bytes())["sha256"]:
+            yield f"export {csv.name}: its bytes are not the ones that were written"
+
+
+def _check_sources(settings: Settings, session: Session) -> Iterator[str]:
+    """The bytes of scored files are those that were scored, as long as size and mtime say they are the same file."""
+    for name, size, mtime_ns, sha256 in file_history.iter_scored(session):
+        path = os.path.join(os.fsencode(settings.incoming_dir), unescape_name(name))
+        try:
+            found = os.lstat(path)
+        except FileNotFoundError:
+            continue  # taken away since: its result stays
+        if (found.st_size, found.st_mtime_ns) == (size, mtime_ns) and _hash(Path(os.fsdecode(path))) != sha256:
+            yield f"{name}: its bytes changed behind the same size and time"
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+_CHECKS: dict[str, _Check] = {
+    "the ledger: states, results, references, history": _check_ledger,
+    "every model's files are the registered ones": _check_models,
+    "every export is whole": _check_exports,
+    "every scored file still has the bytes that were scored": _check_sources,
+}

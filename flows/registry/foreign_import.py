@@ -1,0 +1,156 @@
+"""A team's own Keras model joins the registry: opened in a child process, exported, probed, registered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from db.engine import transaction
+from db.registry import models
+from flows.home.ledger import open_ledger
+from flows.registry.foreign_reference import ForeignReference, learn_foreign_reference
+from flows.registry.models import next_version
+from flows.registry.standing import NO_REFERENCE
+from flows.settings import Settings
+from flows.training.candidate import code_revision, draw_probe
+from xray_core.errors import RefusedInput
+from xray_core.imaging.records import Scaling
+from xray_core.models.folder import KERAS_FILE, ONNX_FILE, hash_file, hash_manifest, write_model_folder
+from xray_core.models.records import ModelManifest, OperatingPoint
+from xray_core.networks.foreign_model import ForeignModel, import_keras
+from xray_core.records import Label
+from xray_core.report.card import write_card
+from xray_core.report.card_facts import CardFacts
+from xray_core.synthetic.xrays import draw_xray
+
+IMPORTED = "imported"
+_TRIAL_XRAYS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedModel:
+    """What the import came to; `notes` are sentences about what was read from the file or assumed."""
+
+    version: str
+    is_champion: bool
+    notes: tuple[str, ...]
+
+
+def import_model(
+    settings: Settings,
+    source: Path,
+    *,
+    positive_output: Label,
+    scaling: Scaling | None,
+    input_size: tuple[int, int] | None,
+    name: str,
+    reference: Path | None = None,
+    patients: Path | None = None,
+    on_progress: Callable[[int], None] = lambda _: None,
+) -> ImportedModel:
+    """Import a `.keras` file; it becomes champion (unproven) where there is none, else a candidate.
+
+    Its weights stay as they are and its thresholds are 0.5 until somebody judges it on labelled X-rays. `reference` is
+    a folder per class of X-rays like those that it was trained on (`patients` says whose they are): from them it is
+    learned what a chest film is. Without one no X-ray of this version is ever referred as out of distribution, for
+    its folder never changes, and every surface says so. Raises RefusedInput for a missing file,
+    IncompatibleModel for one that cannot be loaded, trusted or exported, InvalidDataset for a reference of too few.
+    """
+    if not source.is_file():
+        raise RefusedInput(f"{source}: there is no such file; expected a .keras file")
+    rng = np.random.default_rng(1)
+    trial = [draw_xray(rng, label, 384) for label in (Label.COVID, Label.NORMAL) * (_TRIAL_XRAYS // 2)]
+    with open_ledger(settings) as engine:
+        with TemporaryDirectory(prefix="xray-import-") as aside:
+            found = import_keras(
+                source,
+                Path(aside),
+                positive_output=positive_output,
+                pixels=trial,
+                scaling=scaling,
+                input_size=input_size,
+            )
+            learned = None
+            if reference is not None:
+                learned = learn_foreign_reference(
+                    settings, reference, found.preprocessing, patients=patients, on_progress=on_progress
+                )
+            manifest = _publish(settings, Path(aside), found, learned, next_version(settings, engine, name))
+        now = datetime.now(UTC)
+        with transaction(engine) as session:
+            models.add_model(
+                session,
+                manifest,
+                manifest_sha256=hash_manifest(settings.models_dir / manifest.version),
+                proven=False,
+                audit_verdict=None,
+                actor="operator",
+                now=now,
+            )
+            is_first = models.champion(session) is None
+            if is_first:
+                models.promote(
+                    session,
+                    manifest.version,
+                    actor="operator",
+                    reason="imported as the first model: champion but unproven",
+                    evaluation_id=None,
+                    now=now,
+                )
+        return ImportedModel(manifest.version, is_first, (*found.notes, _note_reference(learned)))
+
+
+def _note_reference(learned: ForeignReference | None) -> str:
+    if learned is None:
+        return f"{NO_REFERENCE}; to change that, import it again with --reference DATASET_DIR"
+    return (
+        f"what a chest film is was learned from {learned.xrays} X-rays of {learned.patients} patients: "
+        "others will be referred"
+    )
+
+
+def _publish(
+    settings: Settings, aside: Path, found: ForeignModel, learned: ForeignReference | None, version: str
+) -> ModelManifest:
+    point, now = OperatingPoint(0.5, 0.5, None, None, None, 0, 0, None), datetime.now(UTC)
+    card = CardFacts(
+        version=version,
+        architecture=IMPORTED,
+        created_at=now,
+        code_revision=code_revision(),
+        proven=False,
+        preprocessing=found.preprocessing,
+        training={"imported": True},
+        operating_point=point,
+        odd_limit=None if learned is None else float(learned.chest.limit),
+        hashes=tuple((name, hash_file(aside / name)) for name in (KERAS_FILE, ONNX_FILE)),
+    )
+
+    def fill(folder: Path) -> None:
+        for name in (KERAS_FILE, ONNX_FILE):
+            (folder / name).write_bytes((aside / name).read_bytes())
+        for name, content in (learned.files if learned else {}).items():
+            (folder / name).write_bytes(content)
+        for name, text in zip(("MODEL_CARD.md", "MODEL_CARD.html"), write_card(card), strict=True):
+            (folder / name).write_text(text, encoding="utf-8")
+
+    return write_model_folder(
+        settings.models_dir,
+        version=version,
+        architecture=IMPORTED,
+        preprocessing=found.preprocessing,
+        output=found.output,
+        operating_point=point,
+        label_set_sha256=None,
+        created_at=now,
+        code_revision=code_revision(),
+        seed=None,
+        training={"imported": True},
+        probe=draw_probe(found.preprocessing),
+        fill=fill,
+    )

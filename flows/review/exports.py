@@ -1,0 +1,104 @@
+"""Results CSVs for review: one snapshot of the ledger, written aside and put in place whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sqlalchemy.orm import Session
+
+from db import audit
+from db.engine import snapshot
+from db.registry import models
+from db.scoring import results
+from flows.home.ledger import open_ledger
+from flows.registry.standing import say_blind_spot, say_predictive_values, say_standing
+from flows.settings import Settings
+from xray_core.exchange.records import ResultLine
+from xray_core.exchange.results_csv import ExportSummary, name_export, write_results_csv
+from xray_core.records import AuditVerdict
+
+
+def write_export(settings: Settings, *, out: Path | None = None, since: datetime | None = None) -> ExportSummary:
+    """Write every file that the service decided on (since a time, if given) to `out` or a dated file in exports/.
+
+    The CSV is one consistent snapshot, whatever a scan writes meanwhile; the same snapshot gives the same bytes.
+    """
+    with _read_ledger(settings) as session:
+        return write_results_csv(
+            out or settings.exports_dir / name_export(datetime.now(UTC), caution=_caution(session)),
+            results.iter_result_lines(session, since=since),
+            with_file_names=settings.file_names_in_exports,
+            notes=describe_champion(session, settings) | {"audit_head": audit.head_sha256(session)},
+        )
+
+
+def write_worklist(settings: Settings, *, out: Path, limit: int) -> ExportSummary:
+    """Write the unlabelled X-rays that a reviewer should look at first; the same columns, the same way back."""
+    with _read_ledger(settings) as session:
+        return write_results_csv(
+            out,
+            _most_wanted(session, limit),
+            with_file_names=settings.file_names_in_exports,
+            notes=describe_champion(session, settings),
+        )
+
+
+def describe_champion(session: Session, settings: Settings) -> dict[str, str]:
+    """What must stand beside every score: which champion, whether it is proven, the prevalence PPV is stated for."""
+    champion = models.champion(session)
+    if champion is None:
+        return {"champion": "none"}
+    audit_verdict = champion.audit_verdict.value if champion.audit_verdict else "not audited"
+    return {
+        "champion": champion.version,
+        "shortcut_audit": audit_verdict,
+        "standing": say_standing(champion),
+        "out_of_distribution": say_blind_spot(settings, champion) or "referred, with the distance that said so",
+        "assumed_prevalence": f"{settings.prevalence:g}",
+        "predictive_values": say_predictive_values(session, champion, settings.prevalence) or "",
+    }
+
+
+def _caution(session: Session) -> str | None:
+    """What even the file's name must say of its scores."""
+    champion = models.champion(session)
+    confounded = champion is not None and champion.audit_verdict is AuditVerdict.CONFOUNDED
+    return AuditVerdict.CONFOUNDED.value if confounded else None
+
+
+def _most_wanted(session: Session, limit: int) -> Iterator[ResultLine]:
+    """Unlabelled scored X-rays, the least certain first; every fifth place goes to one that chance picks.
+
+    Uncertain X-rays teach most, but figures on them alone say nothing of the field: the random share (by the
+    content's hash, so it is the same for everybody) keeps an honest sample among the labels.
+    """
+    waiting = [
+        line for line in results.iter_result_lines(session) if line.label is None and line.probability_covid is not None
+    ]
+    by_doubt = sorted(waiting, key=lambda line: (abs((line.probability_covid or 0) - 0.5), line.xray_sha256))
+    by_chance = sorted(waiting, key=lambda line: line.xray_sha256 or "")
+    taken: set[str | None] = set()
+    doubtful, random = iter(by_doubt), iter(by_chance)
+    for place in range(min(limit, len(waiting))):
+        queue = random if place % 5 == 4 else doubtful
+        line = next((one for one in queue if one.xray_sha256 not in taken), None)
+        if line is None:
+            return
+        taken.add(line.xray_sha256)
+        yield line
+
+
+@contextmanager
+def _read_ledger(settings: Settings) -> Iterator[Session]:
+    with open_ledger(settings) as engine, snapshot(engine) as session:
+        yield session
+
+
+def as_utc(time: datetime | None) -> datetime | None:
+    """A time without a zone is meant as UTC."""
+    if time is None or time.tzinfo is not None:
+        return time
+    return time.replace(tzinfo=UTC)

@@ -1,0 +1,124 @@
+"""Labels coming back: from a reviewer's CSV or a folder per class into the ledger, all rows or none."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections import Counter
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from db import audit
+from db.engine import transaction
+from db.scoring import labels
+from flows.home.ledger import open_ledger
+from flows.settings import Settings
+from xray_core.errors import InvalidLabelsCsv
+from xray_core.exchange.labels_csv import read_labels_csv
+from xray_core.exchange.labels_folder import read_labels_folder
+from xray_core.exchange.records import LabelRow
+from xray_core.imaging.folder import is_ignored
+
+_DONE, _REFUSED = "done", "refused"
+_PUT_AWAY = frozenset({_DONE, _REFUSED})
+
+
+@dataclass(frozen=True, slots=True)
+class LabelImport:
+    """What one import did; counts only, fit for logs and artifacts."""
+
+    rows: int
+    new: int
+    by_label: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class DroppedFile:
+    """What became of one file in labels/: imported, or refused; its problems are counted here by code."""
+
+    number: int
+    imported: LabelImport | None
+    problems: dict[str, int]
+
+
+def import_labels_from(settings: Settings, source: Path, *, mapping: dict[str, str]) -> LabelImport:
+    """Import a labels CSV or a folder per class; raises InvalidLabelsCsv listing every bad row, changing nothing."""
+    words = {word: label.value for word, label in settings.class_names.items()} | mapping
+    rows = read_labels_folder(source, mapping=words) if source.is_dir() else read_labels_csv(source, mapping=words)
+    with open_ledger(settings) as engine:
+        return _add_rows(engine, rows, source)
+
+
+def find_dropped(settings: Settings) -> list[Path]:
+    """The settled CSV files in labels/, oldest name first; what is still being written waits for the next run."""
+    found: list[Path] = []
+    for path in sorted(settings.labels_dir.iterdir()):
+        if path.is_symlink() or not path.is_file() or is_ignored(os.fsencode(path.name)):
+            continue
+        stat = path.stat()
+        age_ns = time.time_ns() - stat.st_ctime_ns
+        if age_ns >= settings.settle_seconds * 1e9 or age_ns < 0:
+            found.append(path)
+    return found
+
+
+def count_left_alone(settings: Settings) -> int:
+    """The folders and links in labels/, which no run takes in, besides those in which it puts files away."""
+    return sum(
+        (path.is_symlink() or path.is_dir()) and path.name not in _PUT_AWAY and not is_ignored(os.fsencode(path.name))
+        for path in settings.labels_dir.iterdir()
+    )
+
+
+def take_in(settings: Settings, path: Path, number: int) -> DroppedFile:
+    """Import one dropped file and put it away: into done/, or into refused/ with a list of its problems."""
+    try:
+        imported = import_labels_from(settings, path, mapping={})
+    except InvalidLabelsCsv as refusal:
+        target = _put_away(path, settings.labels_dir / _REFUSED)
+        target.with_name(target.name + ".problems.txt").write_text(f"{refusal}\n")
+        return DroppedFile(number, None, refusal.problem_counts)
+    _put_away(path, settings.labels_dir / _DONE)
+    return DroppedFile(number, imported, {})
+
+
+def _add_rows(engine: Engine, rows: list[LabelRow], source: Path) -> LabelImport:
+    digest = _digest(source, rows)
+    with transaction(engine) as session:
+        matched, problems = labels.match_labels(session, rows)
+        if problems:
+            raise InvalidLabelsCsv(source.name, tuple(problems))
+        new = labels.add_labels(
+            session,
+            matched,
+            source="folder" if source.is_dir() else "csv",
+            import_sha256=digest,
+            now=datetime.now(UTC),
+        )
+        counts = Counter(row.label.value for row in rows)
+        if new:
+            audit.append(
+                session,
+                actor="reviewer",
+                action="labels-imported",
+                subject=digest[:16],
+                detail={"rows": len(rows), "new": new, **counts},
+                now=datetime.now(UTC),
+            )
+    return LabelImport(rows=len(rows), new=new, by_label=dict(counts))
+
+
+def _digest(source: Path, rows: list[LabelRow]) -> str:
+    content = source.read_bytes() if source.is_file() else repr(rows).encode()
+    return hashlib.sha256(content).hexdigest()
+
+
+def _put_away(path: Path, folder: Path) -> Path:
+    folder.mkdir(mode=0o700, exist_ok=True)
+    target = folder / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}-{path.name}"
+    path.rename(target)
+    return target

@@ -1,0 +1,1 @@
+"""One scan: claim, decode, score, record."""

@@ -1,0 +1,36 @@
+"""Moving scored files out of the incoming folder, after the commit that recorded them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from db.engine import transaction
+from db.records import ReadFile
+from db.scoring import xrays
+from flows.settings import Settings
+from xray_core.imaging.folder import look_again
+from xray_core.imaging.records import FileSeen
+from xray_core.records import escape_name
+
+
+def archive_files(settings: Settings, engine: Engine, files: list[tuple[FileSeen, ReadFile]]) -> None:
+    """Move files that are unchanged since they were read; a name that is taken gets the content's hash in front."""
+    assert settings.archive_dir is not None
+    settings.archive_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    moved: list[tuple[str, str]] = []
+    for seen, read in files:
+        if look_again(settings.incoming_dir, seen) == seen:
+            target = _move(settings.incoming_dir, settings.archive_dir, seen.name, read.sha256)
+            moved.append((read.sha256, escape_name(os.fsencode(target))))
+    with transaction(engine) as session:
+        xrays.update_paths(session, moved)
+
+
+def _move(incoming: Path, archive: Path, name: bytes, sha256: str) -> Path:
+    target = archive / os.fsdecode(name)
+    if target.exists():
+        target = archive / f"{sha256[:16]}-{os.fsdecode(name)}"
+    return (incoming / os.fsdecode(name)).replace(target)

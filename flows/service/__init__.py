@@ -1,0 +1,1 @@
+"""`xray up` and `xray demo`: server, worker and deployments as one program."""

@@ -1,0 +1,149 @@
+"""The whole service in one foreground process: Prefect server, deployments and worker, started and stopped together."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+from flows.service.child import PREFECT, Address, Child, child_environment
+from flows.settings import CHECKOUT, Settings
+from xray_core.errors import PersonNeeded, RefusedInput
+
+POOL = "xray-pool"
+
+
+WORKER = "xray-worker"
+
+
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+_START_SECONDS = 180
+
+
+_RESTART_PAUSE_SECONDS = 5
+
+
+def run_service(settings: Settings, address: Address, *, say: Callable[[str], None]) -> None:
+    """Run server, deployments and worker until SIGINT or SIGTERM, then stop the worker first and the server last.
+
+    A child that dies is started again. Raises RefusedInput for an address that is taken or open to the network
+    without a password, PersonNeeded when the server or the deployments do not come up.
+    """
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    with running_service(settings, address, say=say, stop=stop) as children:
+        say(f"worker is up; runs and pictures: {address.url}  (Ctrl-C stops everything)")
+        _supervise(children, stop, say)
+    say("stopped")
+
+
+@contextmanager
+def running_service(
+    settings: Settings, address: Address, *, say: Callable[[str], None], stop: threading.Event
+) -> Iterator[list[Child]]:
+    """Server, then deployments, then worker, all up inside the block; stopped in the opposite order after it."""
+    refuse_open_address(address)
+    _refuse_taken_port(address)
+    with _server(settings, address).running() as server:
+        say(f"server is starting at {address.url} (log: {server.log}) ...")
+        _wait_until_healthy(server, address, stop)
+        say("server is up; deploying ...")
+        _deploy(settings, address)
+        with _worker(settings, address).running() as worker:
+            yield [server, worker]
+            say("stopping the worker ...")
+        say("stopping the server ...")
+
+
+def refuse_open_address(address: Address) -> None:
+    """Raise RefusedInput when others on the network could reach an API that asks for no password."""
+    if address.host not in _LOOPBACK and not os.environ.get("PREFECT_SERVER_API_AUTH_STRING"):
+        raise RefusedInput(
+            f"--host {address.host} would open the API to the network without a password. Set "
+            "PREFECT_SERVER_API_AUTH_STRING=user:password (and PREFECT_API_AUTH_STRING for the worker), "
+            "or keep the default 127.0.0.1"
+        )
+
+
+def _server(settings: Settings, address: Address) -> Child:
+    command = [PREFECT, "server", "start", "--host", address.host, "--port", str(address.port)]
+    return Child("server", command, settings, address)
+
+
+def _worker(settings: Settings, address: Address) -> Child:
+    command = [PREFECT, "worker", "start", "--pool", POOL, "--type", "process", "--name", WORKER]
+    return Child("worker", command, settings, address, aftermath="flows.service.dead_runs")
+
+
+def _supervise(children: list[Child], stop: threading.Event, say: Callable[[str], None]) -> None:
+    """Until the stop: whatever died is started again, after a pause and with a word."""
+    while not stop.wait(1):
+        for child in children:
+            if child.exit_code is not None:
+                died_at = datetime.now(UTC)
+                say(f"the {child.name} ended with exit code {child.exit_code}; starting it again (log: {child.log})")
+                stop.wait(_RESTART_PAUSE_SECONDS)
+                child.restart(died_at)
+
+
+def _refuse_taken_port(address: Address) -> None:
+    with socket.socket(socket.AF_INET6 if ":" in address.host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address.host, address.port))
+        except OSError as error:
+            raise RefusedInput(
+                f"{address.host}:{address.port}: {error.strerror}; is the service already running? "
+                "`xray up --port 4300` takes another port"
+            ) from error
+
+
+def _wait_until_healthy(server: Child, address: Address, stop: threading.Event) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline and not stop.is_set():
+        if server.exit_code is not None:
+            raise PersonNeeded(f"the Prefect server ended with exit code {server.exit_code}; see {server.log}")
+        if is_healthy(address):
+            return
+        time.sleep(0.5)
+    if not stop.is_set():
+        raise PersonNeeded(f"the Prefect server did not answer within {_START_SECONDS} s; see {server.log}")
+
+
+def is_healthy(address: Address) -> bool:
+    """Whether the server answers."""
+    try:
+        with urllib.request.urlopen(f"{address.api}/health", timeout=5) as answer:  # noqa: S310  # always http
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, ConnectionError, TimeoutError):
+        return False
+
+
+def _deploy(settings: Settings, address: Address) -> None:
+    """Create the pool, the deployments of prefect.yaml and the zombie automation, in one child process."""
+    log = settings.home / "run" / "deploy.log"
+    with log.open("ab") as output:
+        result = subprocess.run(
+            [sys.executable, "-m", "flows.service.deploy"],
+            cwd=CHECKOUT,
+            env=child_environment(settings, address),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            timeout=_START_SECONDS,
+            check=False,
+        )
+    if result.returncode:
+        raise PersonNeeded(f"deploying failed with exit code {result.returncode}; see {log}")

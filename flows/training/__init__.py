@@ -1,0 +1,1 @@
+"""One training: claim, gather, fit, judge, conclude."""

@@ -1,0 +1,52 @@
+"""What a training can find out before its network has learned anything: begun before the fit, used after it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flows.training.material import Material, Side
+from xray_core.evaluation.shortcut_audit import Finding, probe_data
+from xray_core.imaging.records import Flag
+from xray_core.models.chest_reference import ChestReference, learn_reference
+from xray_core.processes.second_process import Errand, SecondProcess
+from xray_core.records import Split
+
+_SHOWN = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Preparation:
+    """What a chest film is (None of too few), what tells the class without the lungs, and a picture of the films."""
+
+    reference: Errand[ChestReference | None]
+    findings: Errand[tuple[Finding, ...]]
+    first_xrays: Errand[bytes]
+
+
+def prepare(material: Material, beside: SecondProcess) -> Preparation:
+    """Give the second process what needs no network."""
+    train = material.sides[Split.TRAIN]
+    return Preparation(
+        reference=beside.begin(
+            partial(learn_reference, train.images, train.groups, material.sides[Split.VALIDATION].images)
+        ),
+        findings=beside.begin(partial(probe_data, material.films)),
+        first_xrays=beside.begin(partial(draw_first, *_choose_first(train))),
+    )
+
+
+def draw_first(covid: NDArray[np.uint8], normal: NDArray[np.uint8]) -> bytes:
+    """Fitted X-rays of each class (n, height, width) as a PNG."""
+    from xray_core.report.image_sheets import plot_contact_sheet
+
+    return plot_contact_sheet(covid, normal, n="training side, as the network gets them")
+
+
+def _choose_first(train: Side) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """The first X-rays of each class; none whose file says that something is written on the picture."""
+    is_plain = np.array([Flag.BURNED_IN_ANNOTATION not in facts.flags for facts in train.facts], dtype=np.bool_)
+    return train.images[train.is_covid & is_plain][:_SHOWN], train.images[~train.is_covid & is_plain][:_SHOWN]

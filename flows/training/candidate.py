@@ -1,0 +1,157 @@
+"""A trained candidate: its twin, its proof that it loads elsewhere, and the folder that keeps it."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flows.settings import CHECKOUT
+from flows.training.drift_reference import write_drift_reference
+from flows.training.material import Material
+from xray_core.imaging.network_input import fit_pixels
+from xray_core.imaging.records import Preprocessing
+from xray_core.models.chest_reference import REFERENCE_FILE, ChestReference, dump_reference
+from xray_core.models.folder import write_model_folder
+from xray_core.models.fresh_load import reproduces_in_fresh_process
+from xray_core.models.recalibration import Recalibration
+from xray_core.models.records import ModelManifest, OperatingPoint
+from xray_core.networks.fitting import Trained, TrainingOptions, write_history
+from xray_core.networks.keras_classifier import KerasClassifier, export_checked, layer_table, save_keras
+from xray_core.records import Label, Split
+from xray_core.synthetic.xrays import draw_xray
+
+_PROBE_XRAYS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A trained model with its saved files in a folder of its own, not yet registered."""
+
+    version: str
+    classifier: KerasClassifier
+    folder: Path
+    probe: NDArray[np.uint8]
+    parity: float
+    reproduces_probe: bool
+    layers: tuple[tuple[str, str, str, int], ...]
+    recalibration: Recalibration
+
+
+def save_aside(
+    version: str, trained: Trained, material: Material, reference: ChestReference | None, folder: Path
+) -> Candidate:
+    """Save model, twin, history and both references into `folder`, while the twin is loaded in a fresh process.
+
+    Raises IncompatibleModel when the twin differs from Keras by more than 1e-5 on a held-out X-ray.
+    """
+    classifier, preprocessing = trained.classifier, material.preprocessing
+    save_keras(classifier.model, folder / "model.keras")
+    held_out = np.concatenate([material.sides[split].images for split in (Split.VALIDATION, Split.TEST)])
+    twin = folder / "model.onnx"
+    parity = export_checked(classifier, twin, held_out)
+    probe = draw_probe(preprocessing)
+    with ThreadPoolExecutor(1) as beside:
+        loading = beside.submit(
+            reproduces_in_fresh_process, twin, preprocessing, classifier.output, probe, classifier.predict(probe)
+        )
+        write_history(folder / "history.csv", trained.history)
+        if reference is not None:
+            (folder / REFERENCE_FILE).write_bytes(dump_reference(reference))
+        write_drift_reference(folder, material, classifier, reference)
+        layers = layer_table(classifier.model)
+    return Candidate(
+        version=version,
+        classifier=classifier,
+        folder=folder,
+        probe=probe,
+        parity=parity,
+        reproduces_probe=loading.result(),
+        layers=layers,
+        recalibration=trained.recalibration,
+    )
+
+
+def publish_candidate(
+    models_dir: Path,
+    candidate: Candidate,
+    options: TrainingOptions,
+    operating_point: OperatingPoint,
+    *,
+    label_set_sha256: str,
+    documents: dict[str, bytes],
+) -> ModelManifest:
+    """Put the candidate's immutable folder in place, whole, with its documents (plots, card, figures) by file name."""
+
+    def fill(folder: Path) -> None:
+        shutil.copytree(candidate.folder, folder, dirs_exist_ok=True)
+        for name, content in documents.items():
+            (folder / name).write_bytes(content)
+
+    return write_model_folder(
+        models_dir,
+        version=candidate.version,
+        architecture=options.architecture.value,
+        preprocessing=candidate.classifier.preprocessing,
+        output=candidate.classifier.output,
+        operating_point=operating_point,
+        label_set_sha256=label_set_sha256,
+        created_at=datetime.now(UTC),
+        code_revision=code_revision(),
+        seed=options.seed,
+        training=describe_options(options) | describe_recalibration(candidate.recalibration),
+        probe=candidate.probe,
+        fill=fill,
+    )
+
+
+def draw_probe(preprocessing: Preprocessing) -> NDArray[np.uint8]:
+    """Synthetic X-rays that every load of a model is tried on: no patient's picture travels with a model."""
+    rng = np.random.default_rng(20260101)
+    labels = [Label.COVID, Label.NORMAL] * (_PROBE_XRAYS // 2)
+    return np.stack([fit_pixels(draw_xray(rng, label, 256), preprocessing) for label in labels])
+
+
+def describe_options(options: TrainingOptions) -> dict[str, str | int | float | bool | None]:
+    """The options as model.json keeps them; of local weights only their file's name."""
+    return {
+        "architecture": options.architecture.value,
+        "optimizer": options.optimizer.value,
+        "learning_rate": options.rate,
+        "epochs": options.epochs,
+        "batch_size": options.batch_size,
+        "shear": options.shear,
+        "zoom": options.zoom,
+        "horizontal_flip": options.horizontal_flip,
+        "balance_classes": options.balance_classes,
+        "seed": options.seed,
+        "weights": options.weights.name if options.weights else None,
+        "input_size": options.input_size,
+        "trainable_base": options.trainable_base,
+        "erase_border": options.erase_border,
+    }
+
+
+def describe_recalibration(recalibration: Recalibration) -> dict[str, str | int | float | bool | None]:
+    """What was folded into the last layer, as model.json keeps it."""
+    return {
+        "recalibration_intercept": recalibration.intercept,
+        "recalibration_slope": recalibration.slope,
+        "recalibration_xrays": recalibration.xrays,
+        "recalibration_chosen_on": Split.VALIDATION.value,
+    }
+
+
+def code_revision() -> str:
+    """The commit that this code is, with `+changes` where files differ from it; `unknown` outside a checkout."""
+    asked = ["git", "-C", str(CHECKOUT), "describe", "--always", "--abbrev=40", "--match=", "--dirty=+changes"]
+    try:
+        return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"

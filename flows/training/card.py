@@ -1,0 +1,224 @@
+"""What is known of a candidate, gathered for its model card."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import fields
+from datetime import UTC, datetime
+
+from flows.training.candidate import Candidate, code_revision, describe_options
+from flows.training.judgement import Judgement
+from flows.training.material import Material, Side
+from xray_core.evaluation.bootstrap import make_cohort
+from xray_core.evaluation.evaluation import ConfusionRow, Evaluation
+from xray_core.evaluation.figures import judge_calibration
+from xray_core.evaluation.slices import UNKNOWN, name_slices
+from xray_core.models.chest_reference import REFERENCE_FILE, ChestReference, read_reference
+from xray_core.models.folder import hash_file
+from xray_core.networks.fitting import TrainingOptions
+from xray_core.networks.quiet_keras import keras, tf
+from xray_core.promotion.gate import PromotionDecision
+from xray_core.records import Label, Split
+from xray_core.report.card_facts import (
+    CardAudit,
+    CardCheck,
+    CardCount,
+    CardEvaluation,
+    CardFacts,
+    CardFinding,
+    CardPart,
+    CardPicture,
+    CardPromotion,
+    CardRecalibration,
+    CardSlice,
+    CardSource,
+    CardTrait,
+)
+
+_PICTURES = {
+    "first_xrays.png": (CardPart.DATA, "The first training X-rays of each class, as the network gets them"),
+    "learning.png": (CardPart.TRAINING, "Accuracy and loss by epoch, on training and on held-out X-rays"),
+    "roc.png": (CardPart.PERFORMANCE, "ROC curve: sensitivity against false alarms at every threshold"),
+    "precision_recall.png": (CardPart.PERFORMANCE, "Precision against recall at every threshold"),
+    "confusion.png": (CardPart.PERFORMANCE, "What the X-rays of each class were called at the operating point"),
+    "scores.png": (CardPart.OPERATING_POINT, "Scores of each class, with the thresholds"),
+    "decision.png": (
+        CardPart.OPERATING_POINT,
+        "Net benefit of the model against calling everybody, or nobody, positive",
+    ),
+    "calibration.png": (CardPart.CALIBRATION, "Mean score against the share of covid"),
+    "slices.png": (CardPart.SLICES, "AUROC of each slice with its 95 % interval"),
+    "audit.png": (CardPart.AUDIT, "What tells the class without the lungs, with 95 % intervals"),
+    "comparison.png": (CardPart.PROMOTION, "Candidate and champion on the same test X-rays"),
+    "attention.png": (CardPart.EXPLANATION, "Grad-CAM: what spoke for covid in test X-rays of each class"),
+}
+
+
+def gather_card_facts(
+    material: Material,
+    candidate: Candidate,
+    options: TrainingOptions,
+    judgement: Judgement,
+    decision: PromotionDecision,
+    plots: Mapping[str, bytes],
+) -> CardFacts:
+    """Everything that the card of a candidate says; `plots` are PNGs by file name."""
+    reference = _read_reference(candidate)
+    checks = tuple(CardCheck(check.name, check.passed, check.words) for check in decision.checks)
+    return CardFacts(
+        version=candidate.version,
+        architecture=options.architecture.value,
+        created_at=datetime.now(UTC),
+        code_revision=code_revision(),
+        proven=decision.proven,
+        preprocessing=material.preprocessing,
+        sources=tuple(_count_sources(material.sides.values())),
+        traits=tuple(_count_traits(material.sides.values())),
+        counts=tuple(CardCount(one.split, one.label, one.xrays, one.patients) for one in material.plan.counts),
+        split_notes=tuple(_note_split(material)),
+        training=describe_options(options) | _describe_making(),
+        layers=candidate.layers,
+        operating_point=judgement.operating_point,
+        recalibration=_describe_recalibration(material, candidate, judgement),
+        test=_describe_evaluation("Test X-rays", judgement.candidate),
+        champion=_describe_champion(judgement),
+        slices=tuple(_describe_slices(judgement.candidate)),
+        audit=_describe_audit(judgement),
+        promotion=CardPromotion(decision.verdict, decision.reason, judgement.champion_version, checks),
+        odd_limit=None if reference is None else float(reference.limit),
+        odd_in_test=None if reference is None else _count_odd(reference, material.sides[Split.TEST]),
+        largest_twin_difference=candidate.parity,
+        hashes=tuple(_hash_all(material, candidate)),
+        commands=_name_commands(options),
+        pictures=tuple(
+            CardPicture(part, name, caption, plots[name])
+            for name, (part, caption) in _PICTURES.items()
+            if name in plots
+        ),
+    )
+
+
+def _read_reference(candidate: Candidate) -> ChestReference | None:
+    file = candidate.folder / REFERENCE_FILE
+    return read_reference(file.read_bytes()) if file.exists() else None
+
+
+def _count_odd(reference: ChestReference, side: Side) -> int:
+    return sum(oddity.reason is not None for oddity in reference.find_oddities(side.images))
+
+
+def _count_sources(sides: Iterable[Side]) -> Iterator[CardSource]:
+    counted = Counter((xray.source or UNKNOWN, xray.label) for side in sides for xray in side.xrays)
+    for name in sorted({name for name, _ in counted}):
+        yield CardSource(name, counted[name, Label.COVID], counted[name, Label.NORMAL])
+
+
+def _count_traits(sides: Iterable[Side]) -> Iterator[CardTrait]:
+    """Views, sex, age groups, formats and sizes by class; the sources have a table of their own."""
+    xrays = [xray for side in sides for xray in side.xrays]
+    for name, values in name_slices(xrays).items():
+        counted = Counter(zip(values, (xray.label for xray in xrays), strict=True))
+        for value in sorted(set(values)) if name != "source" else ():
+            yield CardTrait(name, value, counted[value, Label.COVID], counted[value, Label.NORMAL])
+
+
+def _describe_making() -> dict[str, str | int | float | bool | None]:
+    """What every training here has in common, and what it ran on."""
+    return {
+        "loss": "binary cross-entropy",
+        "network kept": "the one after the last epoch; no other was looked at",
+        "software": f"Python {platform.python_version()}, Keras {keras.__version__}, TensorFlow {tf.__version__}",
+        "hardware": f"{platform.machine()}, {os.cpu_count()} processor cores",
+    }
+
+
+def _note_split(material: Material) -> Iterator[str]:
+    """Who was left out and why; nothing is left out without a word."""
+    plan = material.plan
+    if plan.without_patient:
+        yield (
+            f"Of {plan.without_patient} X-rays the patient is unknown; they were split by content, so X-rays of one "
+            "patient may stand on two sides and the figures may flatter."
+        )
+    else:
+        yield "The patient of every X-ray is known; the split is by patient."
+    for reason, number in sorted(Counter(one.reason for one in plan.left_out).items()):
+        yield f"Left out: {number} (X-rays): {reason}."
+    for code, number in sorted(material.unreadable.items()):
+        yield f"Could not be read any more: {number} (X-rays), {code}."
+    if plan.not_trainable:
+        yield f"Kept and never trained on: {plan.not_trainable} X-rays labelled unsure or exclude."
+
+
+def _describe_champion(judgement: Judgement) -> CardEvaluation | None:
+    if judgement.champion is None or judgement.champion_version is None:
+        return None
+    return _describe_evaluation(f"The champion then, {judgement.champion_version}, on the same", judgement.champion)
+
+
+def _describe_evaluation(name: str, evaluation: Evaluation) -> CardEvaluation:
+    figures = evaluation.figures
+    return CardEvaluation(
+        name=name,
+        covid_xrays=evaluation.covid.xrays,
+        normal_xrays=evaluation.normal.xrays,
+        covid_patients=evaluation.covid.patients,
+        normal_patients=evaluation.normal.patients,
+        prevalence=evaluation.prevalence,
+        resamples=evaluation.resamples,
+        figures={one.name: getattr(figures, one.name) for one in fields(figures)},
+        covid_outcomes=_count_outcomes(evaluation.confusion_covid),
+        normal_outcomes=_count_outcomes(evaluation.confusion_normal),
+    )
+
+
+def _describe_recalibration(material: Material, candidate: Candidate, judgement: Judgement) -> CardRecalibration:
+    """The line, and what calibration on the test side was without it."""
+    line, test = candidate.recalibration, material.sides[Split.TEST]
+    cohort = make_cohort(judgement.uncalibrated, test.is_covid.tolist(), test.groups)
+    before = judge_calibration(cohort, resamples=judgement.candidate.resamples, seed=judgement.candidate.seed)
+    return CardRecalibration(line.intercept, line.slope, line.xrays, before)
+
+
+def _count_outcomes(row: ConfusionRow) -> tuple[int, int, int]:
+    return row.positive, row.refer, row.negative
+
+
+def _describe_slices(evaluation: Evaluation) -> Iterator[CardSlice]:
+    for one in evaluation.slices:
+        yield CardSlice(
+            one.name, one.value, one.xrays, one.patients, one.auroc, one.sensitivity, one.specificity, one.remark
+        )
+
+
+def _describe_audit(judgement: Judgement) -> CardAudit:
+    audit = judgement.audit
+    findings = tuple(CardFinding(one.name, one.auc, one.sentence, one.verdict) for one in audit.findings)
+    return CardAudit(audit.verdict, audit.sentence, findings)
+
+
+def _hash_all(material: Material, candidate: Candidate) -> Iterator[tuple[str, str]]:
+    for name in ("model.keras", "model.onnx"):
+        yield name, hash_file(candidate.folder / name)
+    yield "label set", material.plan.label_set_sha256
+
+
+def _name_commands(options: TrainingOptions) -> tuple[str, ...]:
+    """How to train the same network on the same labels; where they lie is nobody else's business."""
+    train = [
+        "xray train DATASET",
+        f"--architecture {options.architecture.value} --optimizer {options.optimizer.value}",
+        f"--learning-rate {options.rate:g} --epochs {options.epochs} --batch-size {options.batch_size}",
+        f"--shear {options.shear:g} --zoom {options.zoom:g} {'--flip' if options.horizontal_flip else '--no-flip'}",
+        *([f"--weights {options.weights.name}"] if options.weights else []),
+        *([f"--input-size {options.input_size}"] if options.input_size else []),
+        *(f"--remedy {one.value}" for one in options.remedies),
+        *(["--remedy erase-border"] if options.erase_border else []),
+        f"--seed {options.seed}",
+    ]
+    revision, changes, _ = code_revision().partition("+changes")
+    missing = ["# the code had changes that this commit does not hold: another model may come of it"] if changes else []
+    return (f"git checkout {revision}", *missing, " \\\n    ".join(train), "xray verify")

@@ -1,0 +1,34 @@
+"""What a model's folder holds for people: plots, figures, the card."""
+
+from __future__ import annotations
+
+from flows.training.candidate import Candidate
+from flows.training.card import gather_card_facts
+from flows.training.judgement import Judgement
+from flows.training.material import Material
+from xray_core.networks.fitting import TrainingOptions
+from xray_core.processes.second_process import Errand
+from xray_core.promotion.gate import PromotionDecision
+from xray_core.report.card import write_card
+
+
+def write_documents(
+    material: Material,
+    candidate: Candidate,
+    options: TrainingOptions,
+    judgement: Judgement,
+    decision: PromotionDecision,
+    plots: dict[str, Errand[bytes]],
+) -> dict[str, bytes]:
+    """Every document by its file name, the plots among them."""
+    drawn = {name: plots[name].result() for name in reversed(plots)}
+    markdown, page = write_card(gather_card_facts(material, candidate, options, judgement, decision, drawn))
+    figures = {
+        "evaluation.json": judgement.candidate.to_json(),
+        "audit.json": judgement.audit.to_json(),
+        "MODEL_CARD.md": markdown,
+        "MODEL_CARD.html": page,
+    }
+    if judgement.champion is not None:
+        figures["champion_evaluation.json"] = judgement.champion.to_json()
+    return {name: text.encode() for name, text in figures.items()} | drawn

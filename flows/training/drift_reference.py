@@ -1,0 +1,67 @@
+"""What the incoming X-rays of a model are compared with later: figures of its training X-rays, in its folder."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flows.training.material import Material
+from xray_core.evaluation.drift import summarise_greys
+from xray_core.imaging.records import ImageFacts
+from xray_core.models.chest_reference import ChestReference
+from xray_core.models.scoring import Classifier
+from xray_core.records import Split
+
+DRIFT_FILE = "drift_reference.json"
+
+
+Figures = dict[str, list[float] | list[str]]
+
+
+def write_drift_reference(
+    folder: Path, material: Material, classifier: Classifier, reference: ChestReference | None
+) -> None:
+    """Write what the model's own X-rays look like, one of each patient: numbers alone, nobody can be told from them.
+
+    Scores and distances are those of the held-out sides: on what a network has learned it is surer than elsewhere.
+    """
+    everything = [_one_per_group(material, split) for split in Split]
+    held_out = [_one_per_group(material, split) for split in (Split.VALIDATION, Split.TEST)]
+    greys = np.concatenate([material.sides[split].images[places] for split, places in everything])
+    facts = [material.sides[split].facts[place] for split, places in everything for place in places]
+    unseen = np.concatenate([material.sides[split].images[places] for split, places in held_out])
+    distances = [oddity.distance for oddity in reference.find_oddities(unseen)] if reference else []
+    figures = describe_xrays(greys, facts, probabilities=classifier.predict(unseen).tolist(), distances=distances)
+    (folder / DRIFT_FILE).write_bytes(dump_figures(figures))
+
+
+def _one_per_group(material: Material, split: Split) -> tuple[Split, list[int]]:
+    return split, list({group: place for place, group in enumerate(material.sides[split].groups)}.values())
+
+
+def describe_xrays(
+    greys: NDArray[np.uint8],
+    facts: Sequence[ImageFacts],
+    *,
+    probabilities: Sequence[float],
+    distances: Sequence[float | None],
+) -> Figures:
+    """The figures that drift is looked for in, of fitted X-rays (n, height, width) uint8; an empty one is not asked."""
+    figures: Figures = {
+        name: [round(float(one), 3) for one in values] for name, values in summarise_greys(greys).items()
+    }
+    figures["width (log)"] = [round(math.log(fact.width), 4) for fact in facts]
+    figures["file format"] = [fact.file_format.value for fact in facts]
+    figures["P(covid)"] = [round(one, 5) for one in probabilities]
+    figures["distance from a chest film"] = [round(one, 4) for one in distances if one is not None]
+    return figures
+
+
+def dump_figures(figures: Figures) -> bytes:
+    """The figures as they stand in a model's folder."""
+    return f"{json.dumps(figures)}\n".encode()

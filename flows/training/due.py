@@ -1,0 +1,90 @@
+"""Is a retraining due? The ledger knows; an event only says so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy.orm import Session
+
+from db.engine import snapshot
+from db.records import TrainingRun, TrainingState
+from db.registry import evaluations, models, training_runs
+from db.scoring import labels
+from flows.home.ledger import open_ledger
+from flows.home.process_lock import is_scanner_alive
+from flows.settings import Settings
+from flows.training.remedies import read_champion_remedies, sign_training
+from xray_core.promotion.due import LabelCounts, TrainingHistory, is_retraining_due
+from xray_core.promotion.policy import RetrainingPolicy, read_retraining_policy
+from xray_core.records import Label, Verdict
+from xray_core.training.split import digest_label_set
+
+# What starts by hand says nothing about how often retraining may start by itself.
+AUTOMATIC = "event"
+
+
+@dataclass(frozen=True, slots=True)
+class RetrainingDue:
+    """Whether a retraining is due and why (not); `claimed` when somebody trains on these labels, or has."""
+
+    due: bool
+    claimed: bool
+    new_labels: int
+    reason: str
+
+
+def read_due(settings: Settings) -> RetrainingDue:
+    """Ask the ledger, by the retraining policy in force."""
+    with open_ledger(settings) as engine, snapshot(engine) as session:
+        return _read_due(session, settings)
+
+
+def _read_due(session: Session, settings: Settings) -> RetrainingDue:
+    now = datetime.now(UTC)
+    last = training_runs.last_finished(session)
+    found = labels.count_new_trainable(session, last.label_watermark if last else 0)
+    counts = LabelCounts(
+        new_labels=sum(found.new.values()),
+        covid_xrays=found.xrays.get(Label.COVID, 0),
+        normal_xrays=found.xrays.get(Label.NORMAL, 0),
+        covid_patients=found.patients.get(Label.COVID, 0),
+        normal_patients=found.patients.get(Label.NORMAL, 0),
+    )
+    remedies, erase_border = read_champion_remedies(settings)
+    digest = digest_label_set(labels.trainable_labels(session))
+    claimed = training_runs.is_claimed(
+        session,
+        sign_training(digest, remedies, erase_border=erase_border),
+        now=now,
+        is_alive=lambda trainer: is_scanner_alive(settings.home / "run", trainer),
+    )
+    history = _read_history(training_runs.list_trainings(session))
+    decision = is_retraining_due(counts, read_policy(settings), history, now=now, has_drifted=_has_drifted(session))
+    reason = "a training of these labels is at work or done" if decision.due and claimed else decision.reason
+    return RetrainingDue(decision.due, claimed, counts.new_labels, reason)
+
+
+def _has_drifted(session: Session) -> bool:
+    """What the newest drift check of today's champion came to."""
+    champion = models.champion(session)
+    if champion is None:
+        return False
+    drift = evaluations.latest_figures(session, version=champion.version, set_name="drift")
+    return drift is not None and bool(drift["moved"])
+
+
+def _read_history(trainings: list[TrainingRun]) -> TrainingHistory:
+    """The newest training comes first; only what began by itself counts."""
+    ended = [run for run in trainings if run.state is TrainingState.FINISHED and run.trigger == AUTOMATIC]
+    rejections = 0
+    for run in ended:
+        if run.verdict is not Verdict.REJECT:
+            break
+        rejections += 1
+    return TrainingHistory(last_automatic=ended[0].finished_at if ended else None, rejections_in_a_row=rejections)
+
+
+def read_policy(settings: Settings) -> RetrainingPolicy:
+    """Read `XRAY_RETRAINING_POLICY`; `XRAY_RETRAIN_AFTER` replaces its number of new labels."""
+    return read_retraining_policy(settings.retraining_policy, retrain_after=settings.retrain_after)

@@ -1,0 +1,91 @@
+"""What a training found out about its candidate, beside the champion, and what the gate says of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Engine
+
+from flows.registry.test_side import audit_material, collect_champion_evidence, evaluate_evidence
+from flows.settings import Settings
+from flows.training.before_the_fit import Preparation
+from flows.training.candidate import Candidate
+from flows.training.due import read_policy
+from flows.training.material import Material
+from xray_core.evaluation.evaluation import Evaluation
+from xray_core.evaluation.shortcut_audit import ShortcutAudit
+from xray_core.models.operating_point import choose_operating_point
+from xray_core.models.records import OperatingPoint
+from xray_core.networks.fitting import Trained
+from xray_core.networks.last_layer import predict_log_odds
+from xray_core.promotion.gate import GateEvidence, PromotionDecision, decide_promotion
+from xray_core.records import Split
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """Candidate and champion on the same frozen test X-rays, and the audit.
+
+    `uncalibrated` are the candidate's scores P(covid) (n,) as they were before its recalibration.
+    """
+
+    evidence: GateEvidence
+    scores: NDArray[np.float32]
+    uncalibrated: NDArray[np.float64]
+    candidate: Evaluation
+    champion_evidence: GateEvidence | None
+    champion: Evaluation | None
+    audit: ShortcutAudit
+
+    @property
+    def operating_point(self) -> OperatingPoint:
+        """The candidate's, chosen on validation."""
+        return self.evidence.operating_point
+
+    @property
+    def champion_version(self) -> str | None:
+        """Whom the candidate was compared with."""
+        return None if self.champion_evidence is None else self.champion_evidence.version
+
+
+def judge(
+    settings: Settings, engine: Engine, version: str, material: Material, trained: Trained, prepared: Preparation
+) -> Judgement:
+    """Lock the thresholds on validation, then look at candidate and champion on test, and audit."""
+    validation, test = material.sides[Split.VALIDATION], material.sides[Split.TEST]
+    classifier = trained.classifier
+    point = choose_operating_point(
+        classifier.predict(validation.images).astype(np.float64),
+        validation.is_covid,
+        target_sensitivity=settings.target_sensitivity,
+    )
+    audit = audit_material(material, classifier, prepared.findings.result())
+    scores = classifier.predict(test.images)
+    evidence = GateEvidence(
+        version=version,
+        xrays=[xray.sha256 for xray in test.xrays],
+        probabilities=scores.tolist(),
+        is_covid=test.is_covid.tolist(),
+        patients=test.groups,
+        operating_point=point,
+        slices=test.slices,
+        audit=audit.verdict,
+    )
+    champion = collect_champion_evidence(settings, engine, test)
+    return Judgement(
+        evidence=evidence,
+        scores=scores,
+        uncalibrated=trained.recalibration.undo(predict_log_odds(classifier, test.images)),
+        candidate=evaluate_evidence(settings, evidence),
+        champion_evidence=champion,
+        champion=None if champion is None else evaluate_evidence(settings, champion),
+        audit=audit,
+    )
+
+
+def decide(settings: Settings, judgement: Judgement, candidate: Candidate) -> PromotionDecision:
+    """What the gate says of the candidate as it was saved."""
+    evidence = replace(judgement.evidence, reproduces_probe=candidate.reproduces_probe)
+    return decide_promotion(evidence, judgement.champion_evidence, read_policy(settings))

@@ -1,0 +1,65 @@
+"""Reading known X-rays from their files, in isolated decoder processes."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from flows.settings import Settings
+from xray_core.imaging.records import Preprocessing
+from xray_core.processes.decoding import Decoded, DecodeRequest, Undecoded, open_decoder
+from xray_core.records import LabelledXray, unescape_name
+
+Advance = Callable[[int], None]
+
+
+_NICE = 5  # Keras is imported, or films are scored, beside what is decoded here
+
+
+def read_xrays(
+    settings: Settings,
+    xrays: Sequence[LabelledXray],
+    preprocessing: Preprocessing,
+    *,
+    on_progress: Advance = lambda _: None,
+) -> tuple[dict[str, Decoded], dict[str, int]]:
+    """Decode X-rays from where they were last seen, by SHA-256; and how many are not there any more, by reason.
+
+    A file whose bytes have changed since is `CHANGED`: it is another X-ray now.
+    """
+    decoded: dict[str, Decoded] = {}
+    unreadable: Counter[str] = Counter()
+    for item in decode_paths(settings, [unescape_name(xray.path) for xray in xrays], preprocessing):
+        on_progress(1)
+        if not isinstance(item, Decoded):
+            unreadable[item.refusal.reason.value] += 1
+        elif item.sha256 != xrays[item.key].sha256:
+            unreadable["CHANGED"] += 1
+        else:
+            decoded[item.sha256] = item
+    return decoded, dict(unreadable)
+
+
+def decode_paths(
+    settings: Settings, paths: Iterable[bytes], preprocessing: Preprocessing
+) -> Iterator[Decoded | Undecoded]:
+    """Decode files in isolated processes; each answer's key is the file's place in `paths`."""
+    requests = (DecodeRequest(place, path, *_size_and_time(path)) for place, path in enumerate(paths))
+    with open_decoder(
+        preprocessing,
+        workers=settings.workers,
+        timeout_seconds=settings.decode_seconds,
+        memory_bytes=settings.decode_mib * 2**20,
+        niceness=_NICE,
+    ) as decoder:
+        yield from decoder.decode(requests)
+
+
+def _size_and_time(path: bytes) -> tuple[int, int]:
+    """What the decoder compares with what it opens; zeros for a file that is not there: it will say GONE."""
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return 0, 0
+    return found.st_size, found.st_mtime_ns

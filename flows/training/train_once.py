@@ -1,0 +1,39 @@
+"""A whole training in this process, for the command line; the retrain flow walks the same steps as tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from flows.settings import Settings
+from flows.training.training import Conclusion, open_training
+from xray_core.networks.fitting import TrainingOptions
+from xray_core.networks.records import EpochRecord
+from xray_core.processes.second_process import open_second_process
+
+
+def train_once(
+    settings: Settings, options: TrainingOptions, *, trigger: str, on_epoch: Callable[[EpochRecord], None]
+) -> Conclusion | None:
+    """Train on the labels as they are now; None where just these labels were trained on before."""
+    with open_training(settings) as training, TemporaryDirectory(prefix="xray-training-") as aside:
+        claim = training.claim(trigger=trigger, options=options)
+        if claim is None:
+            return None
+        with training.released_on_failure(claim), ExitStack() as stack:
+            material = training.gather(claim, options)
+            beside = stack.enter_context(open_second_process())
+            prepared = training.prepare(material, beside)
+            trained = training.fit(material, options, on_epoch)
+            # Imported by now, beside the fit.
+            from flows.training.documents import write_documents
+            from flows.training.plots import begin_plots
+
+            judgement = training.judge(material, trained, prepared, options)
+            plots = begin_plots(beside, material, trained, prepared, judgement)
+            candidate = training.save(material, trained, prepared, judgement, Path(aside))
+            decision = training.decide(judgement, candidate)
+            documents = write_documents(material, candidate, options, judgement, decision, plots)
+            return training.conclude(claim, candidate, options, judgement, decision, documents)

@@ -1,0 +1,133 @@
+"""The command line: every command shows an example, a user's mistake is one sentence, programs get JSON."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+import typer
+
+from flows.cli.app import app, main
+from flows.settings import Settings
+from tests.flows.scoring.test_scan import drop_xrays, scan
+
+
+def xray(*arguments: str, wait: float = 100) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "flows", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=wait)
+
+
+def walk(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    children = getattr(command, "commands", {})
+    if not children:
+        yield path, command
+    for name, child in children.items():
+        yield from walk(child, (*path, name))
+
+
+def test_every_command_shows_an_example(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["xray", "--help"])
+    with pytest.raises(SystemExit):
+        main()
+    capsys.readouterr()
+
+    commands = dict(walk(typer.main.get_command(app)))
+
+    assert {("scan",), ("train",), ("labels", "import"), ("models", "promote"), ("demo",)} <= set(commands)
+    for path, command in commands.items():
+        assert f"Example: xray {' '.join(path)}" in (command.help or "").replace("XRAY_HOME=/data/new-home ", ""), path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("labels", "import", "nowhere.csv"), "nowhere.csv"),
+        (("labels", "import", "{home}", "--map", "pneumonia"), "--map"),
+        (("models", "show", "0099-nobody"), "0099-nobody"),
+        (("models", "rollback"), "no earlier champion"),
+        (("models", "promote", "0099-nobody", "--override"), "--reason"),
+        (("models", "import", "nowhere.keras", "--positive-output", "covid"), "nowhere.keras"),
+        (("models", "import", "nowhere.keras", "--positive-output", "flu"), "covid or normal"),
+        (("train", "nowhere"), "nowhere"),
+    ],
+)
+def test_a_users_mistake_is_one_sentence_and_exit_code_2(
+    settings: Settings, arguments: tuple[str, ...], words: str
+) -> None:
+    done = xray(*(argument.format(home=settings.home) for argument in arguments))
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert words in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [("scan", "--colour"), ("nonsense",), ("train",), ("up", "--port", "0")])
+def test_wrong_use_is_exit_code_2_without_a_traceback(settings: Settings, arguments: tuple[str, ...]) -> None:
+    done = xray(*arguments)
+
+    assert done.returncode == 2
+    assert "Usage: " in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_wrong_setting_is_named_with_what_it_takes(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XRAY_PREVALENCE", "lots")
+
+    done = xray("scan")
+
+    assert done.returncode == 2
+    assert "XRAY_PREVALENCE: received 'lots'" in done.stderr
+
+
+def test_refused_labels_list_every_line(settings: Settings, tmp_path: Path) -> None:
+    drop_xrays(settings.incoming_dir, 1)
+    scan(settings)
+    (tmp_path / "bad.csv").write_text("filename,label\nxray-0-000.png,covid\nxray-0-000.png,flu\nb.png,gout\n")
+
+    done = xray("labels", "import", "bad.csv")
+
+    assert done.returncode == 2
+    assert "line 3" in done.stderr
+    assert "line 4" in done.stderr
+    assert json.loads(xray("labels", "status", "--json").stdout)["new_labels"] == 0
+
+
+def test_why_answers_for_a_file_that_was_never_seen_too(settings: Settings) -> None:
+    done = xray("why", "never-seen.png")
+
+    assert done.returncode == 0, done.stderr
+    assert "no scan has ever seen it" in done.stdout
+
+
+def test_a_scan_without_a_champion_is_exit_code_1(empty_settings: Settings) -> None:
+    drop_xrays(empty_settings.incoming_dir, 1)
+
+    done = xray("scan")
+
+    assert done.returncode == 1
+    assert "xray train" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_bad_files_are_data_and_no_failure(settings: Settings) -> None:
+    drop_xrays(settings.incoming_dir, 1)
+    (settings.incoming_dir / "report.png").write_bytes(b"%PDF-1.7 not an image")
+
+    done = xray("scan", "--json")
+
+    assert done.returncode == 0, done.stderr
+    counts = json.loads(done.stdout)
+    assert (counts["scored"], counts["rejected"]) == (1, {"UNSUPPORTED_FORMAT": 1})
+
+
+@pytest.mark.parametrize("arguments", [("models", "list"), ("models", "history"), ("labels", "status"), ("status",)])
+def test_what_a_program_may_read_is_one_json_object(settings: Settings, arguments: tuple[str, ...]) -> None:
+    done = xray(*arguments, "--json")
+
+    assert isinstance(json.loads(done.stdout), dict)

@@ -1,0 +1,149 @@
+"""Backup and restore: everything that makes a home is there, as it was, or it is refused."""
+
+from __future__ import annotations
+
+import shutil
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from flows.home.backup import back_up, restore
+from flows.home.ledger import prepare_ledger
+from flows.operations.verification import find_breach
+from flows.registry.models import list_models
+from flows.settings import Settings
+from tests.databases import server_url
+from tests.flows.scoring.test_scan import drop_xrays, read_lines, scan
+from xray_core.errors import RefusedInput
+
+pytestmark = pytest.mark.skipif(server_url() is not None, reason="PostgreSQL has its own pg_dump")
+
+
+@pytest.fixture
+def backup(settings: Settings, tmp_path: Path) -> Path:
+    """A backup of a home with a champion and three results."""
+    drop_xrays(settings.incoming_dir, 3)
+    scan(settings)
+    back_up(settings, tmp_path / "backup")
+    return tmp_path / "backup"
+
+
+def test_a_restored_home_has_the_same_results_models_and_pseudonyms_and_scores_on(
+    settings: Settings, backup: Path, tmp_path: Path
+) -> None:
+    restored = Settings(home=tmp_path / "restored", incoming=settings.incoming_dir, settle_seconds=0)
+
+    restore(restored, backup)
+
+    assert find_breach(restored)[0] is None
+    assert read_lines(restored) == read_lines(settings)
+    assert list_models(restored) == list_models(settings)
+    assert (restored.home / "site.key").read_bytes() == (settings.home / "site.key").read_bytes()
+    drop_xrays(settings.incoming_dir, 1, seed=9)
+    prepare_ledger(restored)
+    assert scan(restored).scored == 1
+
+
+def test_a_backup_is_private_and_holds_no_xray(backup: Path) -> None:
+    files = [path for path in backup.rglob("*") if path.is_file()]
+
+    assert not [path for path in files if path.name.startswith("xray-0-")]
+    assert stat.S_IMODE(backup.stat().st_mode) == 0o700
+    assert all(not stat.S_IMODE(path.stat().st_mode) & 0o077 for path in files if path.name in ("xray.db", "site.key"))
+
+
+def test_what_a_backup_holds_is_as_of_one_moment(settings: Settings, backup: Path, tmp_path: Path) -> None:
+    drop_xrays(settings.incoming_dir, 5, seed=4)
+    scan(settings)
+    restored = Settings(home=tmp_path / "restored")
+
+    restore(restored, backup)
+
+    assert len(read_lines(restored)) == 3
+    assert len(read_lines(settings)) == 8
+
+
+def flip_a_byte_of_the_database(backup: Path) -> str:
+    return _flip(backup / "xray.db")
+
+
+def flip_a_byte_of_the_model(backup: Path) -> str:
+    return _flip(next(backup.glob("models/*/model.onnx")))
+
+
+def flip_a_byte_of_the_key(backup: Path) -> str:
+    return _flip(backup / "site.key")
+
+
+def lose_a_file(backup: Path) -> str:
+    next(backup.glob("models/*/model.keras")).unlink()
+    return "model.keras"
+
+
+def lose_the_manifest(backup: Path) -> str:
+    (backup / "backup.json").unlink()
+    return "backup.json"
+
+
+def add_a_file(backup: Path) -> str:
+    (backup / "models" / "surprise.keras").write_bytes(b"x")
+    return "surprise.keras"
+
+
+def _flip(path: Path) -> str:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.chmod(0o600)
+    path.write_bytes(content)
+    return path.name
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        flip_a_byte_of_the_database,
+        flip_a_byte_of_the_model,
+        flip_a_byte_of_the_key,
+        lose_a_file,
+        lose_the_manifest,
+        add_a_file,
+    ],
+)
+def test_a_damaged_backup_is_refused_by_name_and_makes_no_home(
+    backup: Path, tmp_path: Path, damage: Callable[[Path], str]
+) -> None:
+    named = damage(backup)
+
+    with pytest.raises(RefusedInput, match=named):
+        restore(Settings(home=tmp_path / "restored"), backup)
+
+    assert not (tmp_path / "restored").exists()
+
+
+def test_nothing_is_overwritten_by_a_backup_or_a_restore(settings: Settings, backup: Path) -> None:
+    before = (settings.home / "xray.db").read_bytes()
+
+    with pytest.raises(RefusedInput, match="exists already"):
+        back_up(settings, backup)
+    with pytest.raises(RefusedInput, match="has a ledger already"):
+        restore(settings, backup)
+
+    assert (settings.home / "xray.db").read_bytes() == before
+
+
+def test_a_home_that_lost_only_its_ledger_can_be_restored_into(settings: Settings, backup: Path) -> None:
+    lines = read_lines(settings)
+    (settings.home / "xray.db").unlink()
+    shutil.rmtree(settings.models_dir)
+
+    restore(settings, backup)
+
+    assert read_lines(settings) == lines
+    assert find_breach(settings)[0] is None
+
+
+def test_postgresql_is_left_to_its_own_tools(settings: Settings, tmp_path: Path) -> None:
+    with pytest.raises(RefusedInput, match="pg_restore"):
+        restore(settings.model_copy(update={"database_url": "postgresql://x@localhost/x"}), tmp_path)

@@ -1,0 +1,115 @@
+"""How far the champion is to be believed goes with its scores, wherever they are shown."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from db.engine import open_engine, snapshot, transaction
+from db.registry import models
+from flows.registry.standing import read_caution, read_predictive_values
+from flows.review.exports import describe_champion
+from flows.settings import Settings
+from tests.flows.cli.test_cli import xray
+from tests.flows.evidence_home import champion, deliver, enter
+from xray_core.evaluation.evaluation import Evaluation
+from xray_core.records import AuditVerdict
+
+
+def judge(settings: Settings, verdict: AuditVerdict, *, proven: bool = False) -> None:
+    engine = open_engine(settings.url)
+    with transaction(engine) as session:
+        models.judge_model(
+            session,
+            champion(settings).version,
+            proven=proven,
+            audit_verdict=verdict,
+            actor="a test",
+            now=datetime.now(UTC),
+        )
+    engine.dispose()
+
+
+def test_the_champions_standing_goes_with_every_export(trained: Settings) -> None:
+    engine = open_engine(trained.url)
+    with snapshot(engine) as session:
+        told = describe_champion(session, trained)
+    engine.dispose()
+
+    assert "UNPROVEN" in told["standing"]
+    assert told["shortcut_audit"] in set(AuditVerdict)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("scan",), ("export",), ("export", "--out", "out.csv"), ("worklist", "--out", "next.csv"), ("models", "list")],
+)
+def test_a_confounded_champion_is_called_so_beside_the_scores(
+    trained: Settings, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    enter(trained, monkeypatch)
+    judge(trained, AuditVerdict.CONFOUNDED)
+    deliver(trained, per_class=1)
+
+    done = xray(*arguments)
+
+    assert done.returncode == 0, done.stderr
+    assert "confounded" in done.stdout.casefold()
+
+
+def test_the_status_line_the_manifest_and_the_name_of_the_export_say_confounded(
+    trained: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enter(trained, monkeypatch)
+    judge(trained, AuditVerdict.CONFOUNDED)
+    deliver(trained, per_class=1)
+    xray("scan")
+
+    xray("export")
+    told = xray("status").stdout.splitlines()[0]
+
+    (manifest,) = trained.exports_dir.glob("*.manifest.json")
+    assert manifest.name.startswith("results-")
+    assert "-confounded" in manifest.name
+    notes = json.loads(manifest.read_text())["notes"]
+    assert notes["shortcut_audit"] == "confounded"
+    assert "CONFOUNDED: it may have learned where films come from, do not believe its scores" in notes["standing"]
+    assert "CONFOUNDED" in told
+
+
+def test_a_proven_clean_champion_with_a_reference_needs_no_caution(trained: Settings) -> None:
+    judge(trained, AuditVerdict.CLEAN, proven=True)
+
+    assert read_caution(trained) is None
+
+
+def test_every_export_says_what_positive_and_negative_are_worth_at_the_stated_prevalence(
+    trained: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enter(trained, monkeypatch)
+    folder = trained.models_dir / champion(trained).version
+    npv = Evaluation.from_json((folder / "evaluation.json").read_text()).figures.npv
+    assert npv is not None
+
+    done = xray("export", "--out", "out.csv")
+
+    worth = f"and NPV {npv.value:.2f} ({npv.low:.2f}-{npv.high:.2f}) at an assumed prevalence of 0.1"
+    assert worth in done.stdout
+    notes = json.loads(Path("out.csv.manifest.json").read_text())["notes"]
+    assert worth in notes["predictive_values"]
+    assert notes["assumed_prevalence"] == "0.1"
+
+
+def test_for_another_prevalence_than_it_was_evaluated_for_nothing_is_guessed(trained: Settings) -> None:
+    other = trained.model_copy(update={"prevalence": 0.02})
+
+    told = read_predictive_values(other)
+
+    assert told == "PPV and NPV at an assumed prevalence of 0.02: cannot be told, it was evaluated for one of 0.1"
+
+
+def test_an_imported_champion_has_no_predictive_values(settings: Settings) -> None:
+    assert (read_predictive_values(settings) or "").endswith("cannot be told, it was not evaluated on test X-rays")

@@ -1,0 +1,131 @@
+"""What leaves for review: every decided file once, private, with its caution; and it comes back as labels."""
+
+from __future__ import annotations
+
+import csv
+import json
+import stat
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from flows.review.exports import write_export, write_worklist
+from flows.review.label_import import import_labels_from
+from flows.settings import Settings
+from tests.flows.scoring.test_scan import drop_xrays, read_lines, scan
+from xray_core.records import RESEARCH_USE, Label
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def write_rows(path: Path, rows: list[dict[str, str]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, rows[0].keys())
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def test_an_export_has_one_row_for_every_file_that_was_decided_on(settings: Settings) -> None:
+    drop_xrays(settings.incoming_dir, 4)
+    (settings.incoming_dir / "report.png").write_bytes(b"%PDF-1.7 not an image")
+    scan(settings)
+
+    summary = write_export(settings)
+
+    rows = read_rows(summary.path)
+    assert summary.path.parent == settings.exports_dir
+    assert "research-use-only" in summary.path.name
+    assert (summary.rows, len(rows)) == (5, 5)
+    assert {row["file"]: row["reason_code"] for row in rows}["report.png"] == "UNSUPPORTED_FORMAT"
+    assert {row["file"]: float(row["probability_covid"]) for row in rows if row["outcome"]} == {
+        name: line.probability_covid for name, line in read_lines(settings).items() if line.outcome
+    }
+
+
+def test_what_stands_beside_the_scores_says_how_far_to_believe_them(settings: Settings) -> None:
+    drop_xrays(settings.incoming_dir, 1)
+    scan(settings)
+
+    summary = write_export(settings)
+
+    manifest = json.loads(summary.manifest.read_text())
+    assert manifest["notice"] == RESEARCH_USE
+    assert manifest["notes"]["champion"] == "0001-untrained"
+    assert "UNPROVEN" in manifest["notes"]["standing"]
+    assert manifest["notes"]["shortcut_audit"] == "not audited"
+    assert manifest["notes"]["assumed_prevalence"] == "0.1"
+
+
+def test_an_export_is_for_its_owner_alone(settings: Settings) -> None:
+    summary = write_export(settings)
+
+    assert {stat.S_IMODE(path.stat().st_mode) for path in (summary.path, summary.manifest)} == {0o600}
+
+
+def test_the_same_ledger_gives_the_same_bytes(settings: Settings, tmp_path: Path) -> None:
+    drop_xrays(settings.incoming_dir, 3)
+    scan(settings)
+
+    first, second = (write_export(settings, out=tmp_path / name) for name in ("a.csv", "b.csv"))
+
+    assert first.path.read_bytes() == second.path.read_bytes()
+    assert first.sha256 == second.sha256
+
+
+def test_since_leaves_out_what_was_decided_before(settings: Settings, tmp_path: Path) -> None:
+    drop_xrays(settings.incoming_dir, 2)
+    scan(settings)
+    now = datetime.now(UTC)
+
+    later = write_export(settings, out=tmp_path / "later.csv", since=now + timedelta(hours=1))
+    earlier = write_export(settings, out=tmp_path / "earlier.csv", since=now - timedelta(hours=1))
+
+    assert (later.rows, earlier.rows) == (0, 2)
+
+
+def test_without_file_names_no_name_leaves_and_labels_still_come_back(settings: Settings, tmp_path: Path) -> None:
+    settings = settings.model_copy(update={"file_names_in_exports": False})
+    drop_xrays(settings.incoming_dir, 2)
+    scan(settings)
+
+    summary = write_export(settings, out=tmp_path / "out.csv")
+    rows = read_rows(summary.path)
+    write_rows(tmp_path / "back.csv", [row | {"label": "covid"} for row in rows])
+    done = import_labels_from(settings, tmp_path / "back.csv", mapping={})
+
+    assert "xray-0" not in summary.path.read_text()
+    assert (done.rows, done.new) == (2, 2)
+    assert {line.label for line in read_lines(settings).values()} == {Label.COVID}
+
+
+@pytest.mark.parametrize("limit", [1, 5, 7, 50])
+def test_a_worklist_lists_unlabelled_xrays_once_the_least_certain_first(
+    settings: Settings, tmp_path: Path, limit: int
+) -> None:
+    drop_xrays(settings.incoming_dir, 12)
+    scan(settings)
+    labelled = sorted(read_lines(settings))[:2]
+    (tmp_path / "labels.csv").write_text("filename,label\n" + "".join(f"{name},normal\n" for name in labelled))
+    import_labels_from(settings, tmp_path / "labels.csv", mapping={})
+
+    summary = write_worklist(settings, out=tmp_path / "worklist.csv", limit=limit)
+
+    rows = read_rows(summary.path)
+    assert len(rows) == min(limit, 10)
+    assert len({row["xray_sha256"] for row in rows}) == len(rows)
+    assert not {row["file"] for row in rows} & set(labelled)
+    doubts = [abs(float(row["probability_covid"]) - 0.5) for place, row in enumerate(rows) if place % 5 != 4]
+    assert doubts == sorted(doubts)
+
+
+def test_a_worklist_names_the_same_xrays_to_everybody(settings: Settings, tmp_path: Path) -> None:
+    drop_xrays(settings.incoming_dir, 8)
+    scan(settings)
+
+    first, second = (write_worklist(settings, out=tmp_path / name, limit=6) for name in ("a.csv", "b.csv"))
+
+    assert first.path.read_bytes() == second.path.read_bytes()

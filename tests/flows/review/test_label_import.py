@@ -1,0 +1,170 @@
+"""Labels that come back: all rows of a file or none, matched by content or by an unmistakable name, kept for ever."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from flows.operations.verification import find_breach
+from flows.review.label_import import count_left_alone, find_dropped, import_labels_from, take_in
+from flows.settings import Settings
+from tests.flows.scoring.test_scan import drop_xrays, read_lines, scan
+from xray_core.errors import InvalidLabelsCsv
+from xray_core.records import Label
+
+
+@pytest.fixture
+def scored(settings: Settings) -> Settings:
+    """A home with four scored X-rays, xray-0-000.png to xray-0-003.png."""
+    drop_xrays(settings.incoming_dir, 4)
+    scan(settings)
+    return settings
+
+
+def write_csv(folder: Path, *rows: str, name: str = "labels.csv", header: str = "filename,label") -> Path:
+    path = folder / name
+    path.write_text("\n".join((header, *rows)) + "\n")
+    return path
+
+
+def test_labels_reach_the_xrays_that_they_name(scored: Settings, tmp_path: Path) -> None:
+    path = write_csv(tmp_path, "xray-0-000.png,covid", "xray-0-001.png,Normal ", "xray-0-002.png,unsure", "x.png,")
+
+    done = import_labels_from(scored, path, mapping={})
+
+    assert (done.rows, done.new, done.by_label) == (3, 3, {"covid": 1, "normal": 1, "unsure": 1})
+    lines = read_lines(scored)
+    assert [lines[f"xray-0-00{place}.png"].label for place in range(4)] == [
+        Label.COVID,
+        Label.NORMAL,
+        Label.UNSURE,
+        None,
+    ]
+    assert find_breach(scored)[0] is None
+
+
+def test_the_same_file_twice_adds_nothing(scored: Settings, tmp_path: Path) -> None:
+    path = write_csv(tmp_path, "xray-0-000.png,covid")
+
+    first, second = (import_labels_from(scored, path, mapping={}) for _ in range(2))
+
+    assert (first.new, second.new) == (1, 0)
+
+
+def test_one_bad_row_keeps_every_row_out(scored: Settings, tmp_path: Path) -> None:
+    path = write_csv(tmp_path, "xray-0-000.png,covid", "xray-0-001.png,tuberculosis", "xray-0-002.png,flu")
+
+    with pytest.raises(InvalidLabelsCsv) as refused:
+        import_labels_from(scored, path, mapping={})
+
+    assert "line 3" in str(refused.value)
+    assert "line 4" in str(refused.value)
+    assert all(line.label is None for line in read_lines(scored).values())
+
+
+def test_a_name_that_nobody_knows_keeps_every_row_out(scored: Settings, tmp_path: Path) -> None:
+    path = write_csv(tmp_path, "xray-0-000.png,covid", "stranger.png,normal")
+
+    with pytest.raises(InvalidLabelsCsv, match=r"line 3.*stranger"):
+        import_labels_from(scored, path, mapping={})
+
+    assert all(line.label is None for line in read_lines(scored).values())
+
+
+def test_a_name_that_had_two_contents_is_not_guessed(scored: Settings, tmp_path: Path) -> None:
+    (other,) = drop_xrays(tmp_path, 1, seed=7)
+    shutil.copyfile(other, scored.incoming_dir / "xray-0-000.png")
+    scan(scored)
+
+    with pytest.raises(InvalidLabelsCsv, match="line 2"):
+        import_labels_from(scored, write_csv(tmp_path, "xray-0-000.png,covid"), mapping={})
+
+    sha256 = read_lines(scored)["xray-0-000.png"].xray_sha256
+    path = write_csv(tmp_path, f"xray-0-000.png,{sha256},covid", header="filename,xray_sha256,label")
+    assert import_labels_from(scored, path, mapping={}).new == 1
+
+
+def test_two_names_of_one_content_cannot_be_labelled_apart(scored: Settings, tmp_path: Path) -> None:
+    shutil.copyfile(scored.incoming_dir / "xray-0-000.png", scored.incoming_dir / "copy.png")
+    scan(scored)
+
+    with pytest.raises(InvalidLabelsCsv, match="line 3: normal contradicts covid in line 2"):
+        import_labels_from(scored, write_csv(tmp_path, "xray-0-000.png,covid", "copy.png,normal"), mapping={})
+
+
+def test_a_change_of_mind_counts_and_the_old_label_stays_in_the_ledger(scored: Settings, tmp_path: Path) -> None:
+    import_labels_from(scored, write_csv(tmp_path, "xray-0-000.png,covid"), mapping={})
+
+    done = import_labels_from(scored, write_csv(tmp_path, "xray-0-000.png,normal", name="later.csv"), mapping={})
+
+    assert done.new == 1
+    assert read_lines(scored)["xray-0-000.png"].label is Label.NORMAL
+    assert find_breach(scored)[0] is None
+
+
+def test_a_readers_own_word_can_be_mapped(scored: Settings, tmp_path: Path) -> None:
+    path = write_csv(tmp_path, "xray-0-000.png,Pneumonia")
+
+    done = import_labels_from(scored, path, mapping={"pneumonia": "normal"})
+
+    assert done.by_label == {"normal": 1}
+
+
+def test_a_folder_per_class_labels_the_xrays_with_its_contents(scored: Settings, tmp_path: Path) -> None:
+    for label, place in (("covid", 0), ("normal", 1)):
+        (tmp_path / "sorted" / label).mkdir(parents=True)
+        shutil.copyfile(scored.incoming_dir / f"xray-0-00{place}.png", tmp_path / "sorted" / label / "renamed.png")
+
+    done = import_labels_from(scored, tmp_path / "sorted", mapping={})
+
+    assert (done.rows, done.new) == (2, 2)
+    lines = read_lines(scored)
+    assert (lines["xray-0-000.png"].label, lines["xray-0-001.png"].label) == (Label.COVID, Label.NORMAL)
+
+
+def test_a_dropped_file_is_put_away_when_it_is_taken_in(scored: Settings) -> None:
+    path = write_csv(scored.labels_dir, "xray-0-000.png,covid")
+
+    dropped = take_in(scored, path, 1)
+
+    assert dropped.imported is not None
+    assert (dropped.imported.new, dropped.problems) == (1, {})
+    assert find_dropped(scored) == []
+    assert [one.name.endswith("labels.csv") for one in (scored.labels_dir / "done").iterdir()] == [True]
+
+
+def test_a_refused_file_lies_beside_the_list_of_its_problems(scored: Settings) -> None:
+    path = write_csv(scored.labels_dir, "xray-0-000.png,flu", "stranger.png,covid")
+
+    dropped = take_in(scored, path, 1)
+
+    assert dropped.imported is None
+    assert dropped.problems == {"UNKNOWN_LABEL": 1}
+    refused = sorted((scored.labels_dir / "refused").iterdir())
+    assert [one.name.endswith((".csv", ".problems.txt")) for one in refused] == [True, True]
+    assert "line 2" in refused[1].read_text()
+
+
+def test_only_settled_regular_files_are_found(scored: Settings, tmp_path: Path) -> None:
+    settled = write_csv(scored.labels_dir, "xray-0-000.png,covid")
+    write_csv(scored.labels_dir, "xray-0-000.png,covid", name=".hidden.csv")
+    write_csv(scored.labels_dir, "xray-0-000.png,covid", name="growing.csv.part")
+    (scored.labels_dir / "link.csv").symlink_to(write_csv(tmp_path, "xray-0-000.png,covid"))
+    (scored.labels_dir / "folder.csv").mkdir()
+
+    assert find_dropped(scored) == [settled]
+    assert find_dropped(scored.model_copy(update={"settle_seconds": 60.0})) == []
+
+
+def test_folders_and_links_in_the_label_folder_are_counted_and_its_own_are_not(scored: Settings) -> None:
+    take_in(scored, write_csv(scored.labels_dir, "xray-0-000.png,covid"), 1)
+    take_in(scored, write_csv(scored.labels_dir, "xray-0-000.png,flu"), 2)
+    assert count_left_alone(scored) == 0
+
+    (scored.labels_dir / "covid").mkdir()
+    (scored.labels_dir / "link.csv").symlink_to("elsewhere.csv")
+    (scored.labels_dir / ".hidden").mkdir()
+
+    assert count_left_alone(scored) == 2

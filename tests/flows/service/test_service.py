@@ -1,0 +1,181 @@
+"""The whole service as a user runs it: `xray up`, a file dropped, a schedule that fires, Ctrl-C."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows.operations.verification import find_breach
+from flows.service.child import Address, child_environment
+from flows.service.service import is_healthy
+from flows.settings import CHECKOUT, Settings
+from tests.flows.scoring.test_scan import count_results, drop_xrays, read_lines
+from xray_core.records import FileState
+
+pytestmark = [pytest.mark.prefect, pytest.mark.timeout(400)]
+
+
+def wait_until(happened: Callable[[], Any], *, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < deadline, f"it did not happen within {seconds} s"
+        time.sleep(0.5)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def running(settings: Settings, address: Address) -> Iterator[subprocess.Popen[bytes]]:
+    log = settings.home / "up.log"
+    command = [sys.executable, "-m", "flows", "up", "--port", str(address.port)]
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            command, env=child_environment(settings, address), stdout=output, stderr=output, start_new_session=True
+        )
+    try:
+        wait_until(lambda: "worker is up" in log.read_text() or process.poll() is not None, seconds=150)
+        assert process.poll() is None, log.read_text()
+        yield process
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            process.wait(60)
+        log.unlink()
+
+
+def ask(address: Address, path: str, body: dict[str, Any]) -> list[dict[str, Any]]:
+    environment = {"PREFECT_API_URL": address.api, "PATH": os.environ["PATH"], "HOME": os.environ["HOME"]}
+    code = (
+        "import json, sys, asyncio\n"
+        "from prefect.client.orchestration import get_client\n"
+        "async def ask():\n"
+        "    async with get_client() as client:\n"
+        "        answer = await client._client.post(sys.argv[1], json=json.loads(sys.argv[2]))\n"
+        "        print(answer.text)\n"
+        "asyncio.run(ask())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, path, json.dumps(body)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found: list[dict[str, Any]] = json.loads(done.stdout)
+    return found
+
+
+def completed_runs(address: Address, flow: str) -> list[dict[str, Any]]:
+    body = {"flows": {"name": {"any_": [flow]}}, "flow_runs": {"state": {"type": {"any_": ["COMPLETED"]}}}}
+    return ask(address, "/flow_runs/filter", body)
+
+
+def test_a_dropped_file_is_scored_by_a_run_that_the_schedule_made_and_survives_the_loss_of_prefects_database(
+    settings: Settings,
+) -> None:
+    settings = settings.model_copy(update={"settle_seconds": 1.0})
+    address = Address("127.0.0.1", free_port())
+    drop_xrays(settings.incoming_dir, 3, seed=1)
+
+    with running(settings, address) as process:
+        wait_until(lambda: count_results(settings) == 3, seconds=75)
+        drop_xrays(settings.incoming_dir, 1, seed=2)
+        dropped_at = time.monotonic()
+        wait_until(lambda: count_results(settings) == 4, seconds=75)
+        waited = time.monotonic() - dropped_at
+        runs = completed_runs(address, "score-incoming")
+        with urllib.request.urlopen(address.url, timeout=5) as page:
+            assert page.status == 200
+        with pytest.raises(urllib.error.HTTPError, match="403"):  # what another site's page in a browser would send
+            urllib.request.urlopen(f"{address.api}/flow_runs/filter", data=b"{}", timeout=5)
+        tables = ask(address, "/artifacts/filter", {"artifacts": {"key": {"any_": ["scan-outcomes"]}}})
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+
+    assert waited <= 75
+    assert not is_healthy(address)
+    assert {run["auto_scheduled"] for run in runs} == {True}
+    assert all(run["state"]["message"] for run in runs)
+    assert tables
+    assert "xray-1-000" not in json.dumps([runs, tables])
+
+    shutil.rmtree(settings.home / "prefect")
+    with running(settings, address):
+        drop_xrays(settings.incoming_dir, 1, seed=3)
+        wait_until(lambda: count_results(settings) == 5, seconds=75)
+
+    assert len(read_lines(settings)) == 5
+    assert {line.state for line in read_lines(settings).values()} == {FileState.SCORED}
+    assert find_breach(settings)[0] is None
+
+
+def test_an_address_that_others_could_reach_needs_a_password(settings: Settings) -> None:
+    command = [sys.executable, "-m", "flows", "up", "--host", "0.0.0.0"]  # noqa: S104
+
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 2
+    assert "PREFECT_SERVER_API_AUTH_STRING" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_taken_port_is_a_sentence_and_not_a_traceback(settings: Settings) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        command = [sys.executable, "-m", "flows", "up", "--port", str(taken.getsockname()[1])]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 2
+    assert "already running" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_what_the_service_starts_sends_no_telemetry_and_listens_on_loopback(tmp_path: Path) -> None:
+    environment = child_environment(Settings(home=tmp_path), Address("127.0.0.1", 4200))
+
+    assert environment["DO_NOT_TRACK"] == "1"
+    assert environment["PREFECT_SERVER_ANALYTICS_ENABLED"] == "false"
+    assert environment["PREFECT_SERVER_API_HOST"] == "127.0.0.1"
+    assert environment["PREFECT_HOME"] == str(tmp_path / "prefect")
+    assert "PYTHONDONTWRITEBYTECODE" not in environment
+
+
+def test_what_the_service_starts_obeys_the_safe_settings_of_the_checkout(tmp_path: Path) -> None:
+    """As Prefect itself reads them: a setting that was misspelt would stand in pyproject.toml for nothing."""
+    code = (
+        "from prefect.settings import get_current_settings\n"
+        "found = get_current_settings()\n"
+        "print(found.server.api.csrf_protection_enabled, found.results.default_serializer,\n"
+        "      found.server.ui.v2_enabled, found.server.ui.show_promotional_content,\n"
+        "      found.server.analytics_enabled, found.server.api.host)"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=CHECKOUT,
+        env=child_environment(Settings(home=tmp_path), Address("127.0.0.1", 4200)),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert done.stdout.split() == ["True", "json", "False", "False", "False", "127.0.0.1"]

@@ -1,0 +1,56 @@
+"""Remedies: words for people, part of a training and of its preprocessing."""
+
+from __future__ import annotations
+
+import pytest
+
+from db.records import Stage
+from flows.registry.models import find_model
+from flows.settings import Settings
+from flows.training.remedies import parse_remedies, read_champion_remedies
+from flows.training.train_once import train_once
+from flows.training.training import open_training
+from tests.flows.evidence_home import SIZE
+from xray_core.errors import RefusedInput
+from xray_core.imaging.records import Remedy
+from xray_core.models.folder import read_manifest
+from xray_core.networks.fitting import TrainingOptions
+from xray_core.records import Verdict
+
+
+def test_remedies_are_words_and_a_wrong_one_is_refused_naming_the_right_ones() -> None:
+    assert parse_remedies(["erase-border", "clahe"]) == ((Remedy.CLAHE,), True)
+
+    with pytest.raises(RefusedInput, match="expected one of lung-crop, equalize, clahe, mask-markers, erase-border"):
+        parse_remedies(["magic"])
+
+
+def test_other_remedies_make_another_training_of_the_same_labels(trained: Settings) -> None:
+    with open_training(trained) as training:
+        assert training.claim(trigger="by hand", options=TrainingOptions(epochs=1)) is None
+        assert training.claim(trigger="by hand", options=TrainingOptions(remedies=(Remedy.EQUALIZE,))) is not None
+        assert training.claim(trigger="by hand", options=TrainingOptions(remedies=(Remedy.EQUALIZE,))) is None
+
+
+def test_a_remedy_is_part_of_the_preprocessing_that_training_and_scoring_share() -> None:
+    options = TrainingOptions(remedies=(Remedy.MASK_MARKERS, Remedy.LUNG_CROP), input_size=SIZE)
+
+    assert options.preprocessing.remedies == ("lung-crop", "mask-markers")
+    assert options.preprocessing.version == "v1-48x48x3-unit-lung-crop-mask-markers"
+
+
+def test_a_retraining_takes_over_the_remedies_of_the_champion(trained: Settings) -> None:
+    assert read_champion_remedies(trained) == ((), False)
+
+
+def test_a_remedied_model_that_cannot_be_judged_yet_stays_a_candidate_with_its_remedy_recorded(
+    trained: Settings,
+) -> None:
+    options = TrainingOptions(epochs=1, input_size=SIZE, remedies=(Remedy.EQUALIZE,))
+
+    concluded = train_once(trained, options, trigger="by hand", on_epoch=lambda _: None)
+
+    assert concluded is not None
+    assert concluded.verdict is Verdict.INSUFFICIENT_EVIDENCE, concluded.reason
+    assert find_model(trained, concluded.version).stage is Stage.CANDIDATE
+    assert read_manifest(trained.models_dir / concluded.version).preprocessing.remedies == ("equalize",)

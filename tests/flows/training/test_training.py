@@ -1,0 +1,127 @@
+"""A training: its network is recalibrated on the validation side before anything else is chosen or judged."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from scipy.special import logit
+
+from db.engine import open_engine
+from flows.registry.models import promote_by_hand
+from flows.registry.registered import open_registered
+from flows.settings import Settings
+from flows.training.candidate import Candidate
+from flows.training.judgement import Judgement
+from flows.training.material import read_material
+from flows.training.train_once import train_once
+from flows.training.training import Training, open_training
+from tests.flows.evidence_home import SIZE, Rival, champion
+from xray_core.errors import RefusedInput
+from xray_core.evaluation.evaluation import Evaluation
+from xray_core.imaging.records import Remedy
+from xray_core.models.folder import read_manifest
+from xray_core.models.operating_point import choose_operating_point
+from xray_core.models.recalibration import Recalibration, fit_recalibration
+from xray_core.networks.fitting import TrainingOptions, train_network
+from xray_core.promotion.gate import PromotionDecision
+from xray_core.records import Split
+
+
+def test_model_json_holds_the_recalibration_and_what_it_was_chosen_on(trained: Settings) -> None:
+    manifest = read_manifest(trained.models_dir / champion(trained).version)
+
+    assert manifest.training["recalibration_chosen_on"] == "validation"
+    assert manifest.training["recalibration_xrays"] == manifest.operating_point.positives + (
+        manifest.operating_point.negatives
+    )
+    line = read_line(trained)
+    assert line.slope > 0
+    assert line != Recalibration(0.0, 1.0, line.xrays)
+
+
+def read_line(settings: Settings) -> Recalibration:
+    facts = read_manifest(settings.models_dir / champion(settings).version).training
+    return Recalibration(
+        float(facts["recalibration_intercept"] or 0),
+        float(facts["recalibration_slope"] or 0),
+        int(facts["recalibration_xrays"] or 0),
+    )
+
+
+def test_line_and_thresholds_are_those_of_the_validation_side_and_what_scores_is_recalibrated(
+    trained: Settings,
+) -> None:
+    engine = open_engine(trained.url)
+    opened = open_registered(trained, champion(trained))
+    material = read_material(trained, engine, opened.manifest.preprocessing, lambda _: None)
+    engine.dispose()
+    train, validation = material.sides[Split.TRAIN], material.sides[Split.VALIDATION]
+    line = read_line(trained)
+
+    scores = opened.classifier.predict(validation.images).astype(np.float64)
+
+    # The line undone gives the network's own log-odds; fitted to the validation side again they give the same line.
+    own = logit(line.undo(logit(scores)))
+    again = fit_recalibration(own, validation.is_covid)
+    assert (again.intercept, again.slope) == pytest.approx((line.intercept, line.slope), abs=1e-3)
+    point = choose_operating_point(scores, validation.is_covid)
+    stored = opened.manifest.operating_point
+    assert (point.lower, point.upper) == pytest.approx((stored.lower, stored.upper), abs=1e-5)
+    assert (stored.chosen_on, stored.sensitivity) == (Split.VALIDATION, point.sensitivity)
+    # The same training without the line gives those own log-odds.
+    plain = train_network(
+        train.images,
+        train.is_covid,
+        validation.images,
+        validation.is_covid,
+        material.preprocessing,
+        TrainingOptions(epochs=1, input_size=SIZE),
+        lambda _: None,
+    )
+    inputs = np.repeat(validation.images[..., np.newaxis], 3, axis=-1) / 255
+    raw = plain.classifier.model.predict(inputs, verbose=0)[:, 0]
+    assert logit(raw.astype(np.float64)) == pytest.approx(own, abs=1e-3)
+
+
+def test_the_evaluation_is_of_the_recalibrated_scores_and_the_card_shows_both(trained: Settings) -> None:
+    folder = trained.models_dir / champion(trained).version
+    evaluation = Evaluation.from_json((folder / "evaluation.json").read_text())
+    brier = evaluation.figures.brier
+    assert brier is not None
+
+    section = (folder / "MODEL_CARD.md").read_text().split("## Calibration")[1].split("\n## ")[0]
+
+    row = next(line for line in section.splitlines() if line.startswith("| Brier score"))
+    before, now = (cell.strip() for cell in row.split("|")[2:4])
+    assert now == f"{brier.value:.3f} ({brier.low:.3f} to {brier.high:.3f})"
+    assert before != now
+    assert f"chosen on {read_line(trained).xrays} validation X-rays and on no others" in section
+
+
+def test_an_imported_model_is_never_recalibrated(settings: Settings) -> None:
+    folder = settings.models_dir / champion(settings).version
+
+    facts = json.loads((folder / "model.json").read_bytes())["training"]
+
+    assert facts == {"imported": True}
+
+
+def test_a_candidate_replaces_no_champion_that_it_was_not_compared_with(
+    rival: Rival, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, decide = rival.settings, Training.decide
+    options = TrainingOptions(epochs=1, input_size=SIZE, remedies=(Remedy.EQUALIZE,))
+
+    def decide_while_somebody_promotes(self: Training, judgement: Judgement, candidate: Candidate) -> PromotionDecision:
+        promote_by_hand(home, rival.candidate, "better at night")
+        return decide(self, judgement, candidate)
+
+    monkeypatch.setattr(Training, "decide", decide_while_somebody_promotes)
+    with pytest.raises(RefusedInput, match="another model became champion"):
+        train_once(home, options, trigger="by hand", on_epoch=lambda _: None)
+
+    assert champion(home).version == rival.candidate
+    with open_training(home) as training:
+        assert training.claim(trigger="by hand", options=options) is not None

@@ -1,0 +1,158 @@
+"""The evaluation: figures that hang together, honest on edges, the same again from its JSON."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+
+from tests.xray_core.cohorts import simulate_scores
+from xray_core.evaluation.evaluation import Evaluation, evaluate
+from xray_core.evaluation.slices import name_slices
+from xray_core.models.operating_point import choose_operating_point
+from xray_core.models.records import OperatingPoint
+from xray_core.records import FileFormat, Interval, Label, LabelledXray
+
+
+def evaluate_simulated(*, patients: int = 60, auroc: float = 0.9, prevalence: float = 0.1, seed: int = 1) -> Evaluation:
+    (scores,), is_covid, names = simulate_scores(np.random.default_rng(0), patients=patients, aurocs=(auroc,))
+    views = ["PA" if place % 3 else "AP" for place in range(len(names))]
+    sources = ["rare" if place < 5 else "covid site" if is_covid[place] else "site" for place in range(len(names))]
+    return evaluate(
+        scores,
+        is_covid.tolist(),
+        names,
+        choose_operating_point(scores, is_covid),
+        prevalence=prevalence,
+        slices={"view": views, "source": sources},
+        seed=seed,
+        resamples=300,
+    )
+
+
+def test_an_evaluation_is_read_back_as_it_was_written() -> None:
+    found = evaluate_simulated()
+
+    assert Evaluation.from_json(found.to_json()) == found
+
+
+def test_the_same_seed_gives_the_same_evaluation() -> None:
+    assert evaluate_simulated() == evaluate_simulated()
+    assert evaluate_simulated() != evaluate_simulated(seed=2)
+
+
+def test_every_figure_lies_in_its_interval_and_every_class_is_counted() -> None:
+    found = evaluate_simulated()
+
+    for field in found.figures.__slots__:
+        interval = getattr(found.figures, field)
+        assert isinstance(interval, Interval), field
+        assert interval.low <= interval.value <= interval.high, field
+    assert (found.covid.patients, found.normal.patients, found.patients) == (60, 60, 120)
+    rows = (found.confusion_covid, found.confusion_normal)
+    assert [row.positive + row.refer + row.negative for row in rows] == [found.covid.xrays, found.normal.xrays]
+
+
+def test_the_figures_follow_from_the_confusion_matrix() -> None:
+    found = evaluate_simulated()
+    covid, normal, figures = found.confusion_covid, found.confusion_normal, found.figures
+
+    assert figures.sensitivity is not None
+    assert figures.sensitivity.value == pytest.approx(1 - covid.negative / found.covid.xrays)
+    assert figures.specificity is not None
+    assert figures.specificity.value == pytest.approx(1 - normal.positive / found.normal.xrays)
+    assert figures.precision is not None
+    assert figures.precision.value == pytest.approx(covid.positive / (covid.positive + normal.positive))
+    hit, alarm = covid.positive / found.covid.xrays, normal.positive / found.normal.xrays
+    assert figures.ppv is not None
+    assert figures.ppv.value == pytest.approx(0.1 * hit / (0.1 * hit + 0.9 * alarm))
+
+
+@pytest.mark.parametrize(("prevalence", "ppv", "npv"), [(0.75, 0.88, 0.67), (0.25, 0.45, 0.95)])
+def test_the_predictive_values_of_a_published_example_are_reproduced(prevalence: float, ppv: float, npv: float) -> None:
+    # Altman and Bland, BMJ 1994;309:102: liver scans, 231 of 258 abnormal and 54 of 86 normal ones called rightly.
+    scores = [0.9] * 231 + [0.1] * 27 + [0.1] * 54 + [0.9] * 32
+    truth = [True] * 258 + [False] * 86
+    point = OperatingPoint(0.5, 0.5, None, None, None, 0, 0, None)
+
+    figures = evaluate(
+        scores, truth, [str(n) for n in range(344)], point, prevalence=prevalence, slices={}, resamples=50
+    ).figures
+
+    assert figures.ppv is not None
+    assert figures.npv is not None
+    assert (figures.ppv.value, figures.npv.value) == pytest.approx((ppv, npv), abs=0.005)
+
+
+def test_a_rarer_disease_lowers_the_positive_predictive_value_and_nothing_else() -> None:
+    common, rare = (asdict(evaluate_simulated(prevalence=p).figures) for p in (0.5, 0.01))
+
+    assert rare["ppv"]["value"] < common["ppv"]["value"]
+    assert rare["npv"]["value"] > common["npv"]["value"]
+    changed = {name for name in common if common[name] != rare[name]}
+    assert changed == {"ppv", "npv", "net_benefit"}
+
+
+def test_slices_under_twenty_say_too_few_and_slices_of_one_class_say_which() -> None:
+    slices = {(part.name, part.value): part for part in evaluate_simulated().slices}
+
+    assert slices["source", "rare"].remark == "too few"
+    assert slices["source", "rare"].sensitivity is None
+    assert slices["source", "covid site"].remark == "only covid"
+    assert slices["source", "covid site"].auroc is None
+    assert slices["source", "covid site"].sensitivity is not None
+    assert slices["view", "AP"].auroc is not None
+
+
+def test_a_perfect_model_on_few_patients_is_given_wide_intervals() -> None:
+    scores, truth = [0.1] * 8 + [0.9] * 8, [False] * 8 + [True] * 8
+    patients = [str(n) for n in range(16)]
+
+    figures = evaluate(scores, truth, patients, choose_operating_point(scores, truth), prevalence=0.1).figures
+
+    assert figures.auroc is not None
+    assert figures.auroc.value == 1.0
+    assert figures.auroc.low < 0.7
+    assert figures.sensitivity is not None
+    assert figures.sensitivity.low == pytest.approx(0.6306, abs=5e-5)  # exact, 8 of 8
+    assert figures.calibration_slope is None
+
+
+def test_one_class_alone_has_only_the_figures_that_it_can_tell() -> None:
+    point = choose_operating_point([0.2, 0.9], [False, True])
+
+    found = evaluate([0.8, 0.9], [True, True], ["a", "b"], point, prevalence=0.1)
+
+    assert found.figures.auroc is None
+    assert found.figures.ppv is None
+    assert found.figures.sensitivity is not None
+    assert found.roc == ()
+
+
+@pytest.mark.parametrize("prevalence", [0.0, 1.0, 1.5])
+def test_an_impossible_prevalence_is_refused(prevalence: float) -> None:
+    with pytest.raises(ValueError, match="prevalence"):
+        evaluate([0.5], [True], ["a"], choose_operating_point([], []), prevalence=prevalence)
+
+
+def test_slices_of_another_length_are_refused() -> None:
+    with pytest.raises(ValueError, match="received 1 values for 2 X-rays"):
+        evaluate(
+            [0.2, 0.8], [False, True], ["a", "b"], choose_operating_point([], []), prevalence=0.1, slices={"v": ["x"]}
+        )
+
+
+def test_slices_are_named_from_what_is_known_of_an_x_ray() -> None:
+    xray = LabelledXray(
+        1, "0" * 64, "a", Label.COVID, "g", True, None, "PA", "F", "40-59", FileFormat.JPEG, 640, 480, "0" * 16
+    )
+
+    assert name_slices([xray]) == {
+        "source": ["unknown"],
+        "view": ["PA"],
+        "sex": ["F"],
+        "age group": ["40-59"],
+        "format": ["jpeg"],
+        "size": ["up to 1024 pixels"],
+    }

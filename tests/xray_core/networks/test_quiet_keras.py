@@ -1,0 +1,30 @@
+"""Keras comes when it is needed, and says nothing of its own start."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[3]
+
+
+def test_a_training_is_asked_for_without_keras() -> None:
+    done = run("import sys, flows.training.train_once; print(sorted({'keras', 'tensorflow'} & sys.modules.keys()))")
+
+    assert done.stdout.strip() == "[]"
+
+
+def test_keras_that_is_loaded_beside_is_whole_for_whoever_needs_it_first() -> None:
+    done = run(
+        "from xray_core.networks.quiet_keras import keras, load_beside, tf\n"
+        "load_beside(); print(keras.layers.Dense, tf.int8)"
+    )
+
+    assert "Dense" in done.stdout
+    assert "dtype: 'int8'" in done.stdout
+    assert done.stderr == ""
+
+
+def run(program: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)

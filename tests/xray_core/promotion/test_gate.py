@@ -1,0 +1,299 @@
+"""Is retraining due, and is the candidate promoted? Every verdict, and the gate's errors by simulation."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+
+from tests.xray_core.cohorts import simulate_scores
+from xray_core.models.operating_point import choose_operating_point
+from xray_core.promotion.due import LabelCounts, TrainingHistory, is_retraining_due
+from xray_core.promotion.gate import GateEvidence, decide_promotion
+from xray_core.promotion.policy import GateTest, RetrainingPolicy, Trigger
+from xray_core.records import AuditVerdict, Verdict
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+POLICY = RetrainingPolicy(trigger=Trigger(new_labels=10), test=GateTest(resamples=400))
+ENOUGH = LabelCounts(new_labels=12, covid_xrays=40, normal_xrays=40, covid_patients=20, normal_patients=20)
+
+
+def make_pair(
+    candidate_auroc: float, champion_auroc: float, *, patients: int = 60, seed: int = 0, correlation: float = 0.8
+) -> tuple[GateEvidence, GateEvidence]:
+    """A candidate and a champion with these true AUROCs, judged on the same simulated patients."""
+    rng = np.random.default_rng(seed)
+    scores, is_covid, names = simulate_scores(
+        rng, patients=patients, aurocs=(candidate_auroc, champion_auroc), correlation=correlation
+    )
+    evidence = [
+        GateEvidence(
+            version=version,
+            xrays=[f"{n:064x}" for n in range(len(names))],
+            probabilities=score.tolist(),
+            is_covid=is_covid.tolist(),
+            patients=names,
+            operating_point=choose_operating_point(score, is_covid, target_sensitivity=0.97, target_specificity=0.8),
+            slices={},
+        )
+        for version, score in zip(("m2", "m1"), scores, strict=True)
+    ]
+    return replace(evidence[0], reproduces_probe=True, audit=AuditVerdict.CLEAN), evidence[1]
+
+
+def test_a_jump_past_the_wanted_number_is_due() -> None:
+    due = is_retraining_due(ENOUGH, POLICY, TrainingHistory(), now=NOW)
+
+    assert due.due
+    assert due.reason == "12 new trainable labels since the last training; 10 wanted"
+
+
+@pytest.mark.parametrize(
+    ("counts", "history", "reason"),
+    [
+        (replace(ENOUGH, new_labels=9), TrainingHistory(), "9 new trainable labels"),
+        (replace(ENOUGH, normal_xrays=3), TrainingHistory(), "3 normal X-rays; 20 of each wanted"),
+        (replace(ENOUGH, covid_patients=3), TrainingHistory(), "3 covid and 20 normal patients; 10 of each wanted"),
+        (ENOUGH, TrainingHistory(last_automatic=NOW - timedelta(minutes=59)), "ended less than 1 hours ago"),
+        (ENOUGH, TrainingHistory(rejections_in_a_row=1), "20 wanted after 1 rejection in a row"),
+        (replace(ENOUGH, new_labels=79), TrainingHistory(rejections_in_a_row=50), "80 wanted after 50 rejections"),
+        (ENOUGH, TrainingHistory(is_running=True), "a training is running"),
+    ],
+)
+def test_a_retraining_that_is_not_due_says_why(counts: LabelCounts, history: TrainingHistory, reason: str) -> None:
+    due = is_retraining_due(counts, POLICY, history, now=NOW)
+
+    assert not due.due
+    assert reason in due.reason
+
+
+def test_after_the_cool_down_it_is_due_again() -> None:
+    history = TrainingHistory(last_automatic=NOW - timedelta(hours=1))
+
+    assert is_retraining_due(ENOUGH, POLICY, history, now=NOW).due
+
+
+def test_drift_needs_fewer_labels() -> None:
+    policy = RetrainingPolicy(trigger=Trigger(new_labels=50, drift_new_labels=10))
+
+    assert not is_retraining_due(ENOUGH, policy, TrainingHistory(), now=NOW).due
+    due = is_retraining_due(ENOUGH, policy, TrainingHistory(), now=NOW, has_drifted=True)
+
+    assert due.due
+    assert "have moved" in due.reason
+
+
+def test_an_equally_good_candidate_is_promoted_with_the_figures_in_the_reason() -> None:
+    candidate, champion = make_pair(0.95, 0.95, correlation=0.95)
+
+    decision = decide_promotion(candidate, champion, POLICY)
+
+    assert decision.verdict is Verdict.PROMOTE
+    assert decision.proven
+    assert decision.reason.startswith("AUROC 0.9")
+    assert "of champion m1 on the same" in decision.reason
+    assert all(check.passed for check in decision.checks)
+
+
+def test_a_clearly_worse_candidate_is_rejected() -> None:
+    candidate, champion = make_pair(0.75, 0.95)
+
+    decision = decide_promotion(candidate, champion, POLICY)
+
+    assert decision.verdict is Verdict.REJECT
+    assert "not worse" in {check.name for check in decision.checks if check.passed is False}
+
+
+def test_fewer_than_thirty_patients_of_a_class_are_insufficient_evidence() -> None:
+    candidate, champion = make_pair(0.95, 0.95, patients=29)
+
+    decision = decide_promotion(candidate, champion, POLICY)
+
+    assert decision.verdict is Verdict.INSUFFICIENT_EVIDENCE
+    assert decision.reason == "29 covid and 29 normal test patients; 30 of each are needed to judge."
+
+
+def test_intervals_too_wide_for_an_equal_candidate_are_insufficient_evidence() -> None:
+    candidate, champion = make_pair(0.85, 0.85, patients=30, correlation=0.0, seed=3)
+
+    decision = decide_promotion(candidate, champion, POLICY)
+
+    assert decision.verdict is Verdict.INSUFFICIENT_EVIDENCE
+    assert "too few to tell" in decision.reason
+
+
+@pytest.mark.parametrize("patients", [10, 60])
+def test_a_confounded_candidate_is_rejected_however_many_patients_there_are(patients: int) -> None:
+    candidate, champion = make_pair(0.95, 0.95, patients=patients, correlation=0.95)
+
+    decision = decide_promotion(replace(candidate, audit=AuditVerdict.CONFOUNDED), champion, POLICY)
+
+    assert decision.verdict is Verdict.REJECT
+    assert "the shortcut audit is confounded" in decision.reason.casefold()
+
+
+def test_a_suspect_audit_alone_does_not_stop_a_candidate() -> None:
+    candidate, champion = make_pair(0.95, 0.95, correlation=0.95)
+
+    decision = decide_promotion(replace(candidate, audit=AuditVerdict.SUSPECT), champion, POLICY)
+
+    assert decision.verdict is Verdict.PROMOTE
+
+
+def test_a_candidate_that_does_not_load_is_rejected_even_as_the_first() -> None:
+    candidate, champion = make_pair(0.95, 0.95, correlation=0.95)
+    broken = replace(candidate, reproduces_probe=False)
+
+    assert decide_promotion(broken, champion, POLICY).verdict is Verdict.REJECT
+    assert decide_promotion(broken, None, POLICY).verdict is Verdict.REJECT
+
+
+def test_a_first_model_is_champion_and_unproven_and_its_doubts_are_named() -> None:
+    candidate, _ = make_pair(0.95, 0.95, patients=12)
+
+    decision = decide_promotion(replace(candidate, audit=AuditVerdict.CONFOUNDED), None, POLICY)
+
+    assert decision.verdict is Verdict.PROMOTE
+    assert not decision.proven
+    assert "unproven" in decision.reason
+    assert "confounded" in decision.reason
+    assert "12 covid and 12 normal test patients" in decision.reason
+
+
+def test_a_candidate_that_misses_covid_is_rejected() -> None:
+    candidate, champion = make_pair(0.95, 0.95, correlation=0.95)
+    blunt = replace(candidate, operating_point=replace(candidate.operating_point, lower=0.99, upper=0.995))
+
+    decision = decide_promotion(blunt, champion, POLICY)
+
+    assert decision.verdict is Verdict.REJECT
+    assert "against a floor of 0.80" in decision.reason
+
+
+def test_a_candidate_that_refers_nearly_everything_is_rejected() -> None:
+    candidate, champion = make_pair(0.95, 0.95, correlation=0.95)
+    shy = replace(candidate, operating_point=replace(candidate.operating_point, lower=0.0, upper=1.0))
+
+    decision = decide_promotion(shy, champion, POLICY)
+
+    assert decision.verdict is Verdict.REJECT
+    assert "are referred; at most 60%" in decision.reason
+
+
+def test_a_collapsed_slice_stops_a_candidate_that_is_as_good_on_the_whole() -> None:
+    candidate, champion = make_pair(0.98, 0.95, patients=400, correlation=0.95)
+    rng = np.random.default_rng(1)
+    views = np.where(rng.random(len(candidate.xrays)) < 0.07, "lateral", "PA")
+    muddled = np.where(views == "lateral", rng.random(len(views)), candidate.probabilities)
+    candidate = replace(candidate, probabilities=muddled.tolist(), slices={"view": views.tolist()})
+
+    decision = decide_promotion(candidate, champion, POLICY)
+
+    assert decision.verdict is Verdict.REJECT
+    assert "a slice collapses: view lateral is worse by" in decision.reason.casefold()
+    assert {check.name: check.passed for check in decision.checks}["not worse"]
+
+
+def test_the_champions_scores_are_matched_by_content_and_not_by_place() -> None:
+    candidate, champion = make_pair(0.95, 0.95, correlation=0.95)
+    shuffled = replace(champion, xrays=champion.xrays[::-1], probabilities=champion.probabilities[::-1])
+
+    assert decide_promotion(candidate, shuffled, POLICY) == decide_promotion(candidate, champion, POLICY)
+
+
+def test_models_that_were_judged_on_different_x_rays_are_not_compared() -> None:
+    candidate, champion = make_pair(0.95, 0.95)
+    other = replace(champion, xrays=["f" * 64, *champion.xrays[1:]])
+
+    with pytest.raises(ValueError, match="one frozen test set"):
+        decide_promotion(candidate, other, POLICY)
+
+
+def count_promoted(candidate_auroc: float, champion_auroc: float, patients: int, comparisons: int) -> int:
+    verdicts = [
+        decide_promotion(
+            *make_pair(candidate_auroc, champion_auroc, patients=patients, seed=seed), POLICY, seed=seed
+        ).verdict
+        for seed in range(comparisons)
+    ]
+    return verdicts.count(Verdict.PROMOTE)
+
+
+def test_a_candidate_worse_by_the_margin_is_promoted_in_five_of_a_hundred_comparisons_at_most() -> None:
+    assert count_promoted(0.87, 0.92, patients=30, comparisons=200) <= 19  # 10, and three standard errors of 3.1
+
+
+def test_an_equal_candidate_is_promoted_in_most_comparisons_with_a_hundred_patients_a_class() -> None:
+    assert count_promoted(0.92, 0.92, patients=100, comparisons=40) >= 32
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("patients", [30, 60, 100])
+@pytest.mark.parametrize("champion_auroc", [0.85, 0.92, 0.98])
+def test_the_gate_keeps_its_error_rate_in_every_setting(patients: int, champion_auroc: float) -> None:
+    promoted = count_promoted(champion_auroc - 0.05, champion_auroc, patients, comparisons=1000)
+
+    assert promoted <= 50 + 3 * 6.9
+
+
+def worsen(candidate: GateEvidence, how: str) -> GateEvidence:
+    """The same candidate with one thing wrong."""
+    point = candidate.operating_point
+    match how:
+        case "loads":
+            return replace(candidate, reproduces_probe=False)
+        case "audit":
+            return replace(candidate, audit=AuditVerdict.CONFOUNDED)
+        case "sensitivity":
+            return replace(candidate, operating_point=replace(point, lower=0.99, upper=0.995))
+        case "refer share":
+            return replace(candidate, operating_point=replace(point, lower=0.0, upper=1.0))
+        case "not worse":
+            scores = np.asarray(candidate.probabilities)
+            noise = np.random.default_rng(0).random(len(scores))
+            # Half of the ranking lost, with thresholds that still find covid and refer few.
+            blurred = 0.5 * scores + 0.5 * noise
+            return replace(
+                candidate,
+                probabilities=blurred.tolist(),
+                operating_point=choose_operating_point(
+                    blurred, candidate.is_covid, target_sensitivity=0.95, target_specificity=0.5
+                ),
+            )
+        case _:
+            views = np.where(np.random.default_rng(1).random(len(candidate.xrays)) < 0.07, "lateral", "PA")
+            muddled = np.where(views == "lateral", np.random.default_rng(2).random(len(views)), candidate.probabilities)
+            return replace(candidate, probabilities=muddled.tolist(), slices={"view": views.tolist()})
+
+
+@pytest.mark.parametrize("how", ["loads", "audit", "sensitivity", "refer share", "not worse", "slices"])
+def test_each_condition_decides_alone_with_every_other_one_met(how: str) -> None:
+    candidate, champion = make_pair(0.98, 0.95, patients=400, correlation=0.95)
+    assert decide_promotion(candidate, champion, POLICY).verdict is Verdict.PROMOTE
+
+    decision = decide_promotion(worsen(candidate, how), champion, POLICY)
+
+    assert decision.verdict is Verdict.REJECT
+    assert [check.name for check in decision.checks if check.passed is not True] == [how]
+
+
+def test_too_few_patients_alone_judge_nobody() -> None:
+    candidate, champion = make_pair(0.98, 0.95, patients=29, correlation=0.95)
+
+    decision = decide_promotion(candidate, champion, POLICY)
+
+    assert decision.verdict is Verdict.INSUFFICIENT_EVIDENCE
+    assert [check.name for check in decision.checks if check.passed is not True] == ["patients"]
+
+
+@pytest.mark.parametrize(("change", "name"), [({"audit": None}, "audit"), ({"reproduces_probe": None}, "loads")])
+def test_what_nobody_has_tried_is_insufficient_evidence(change: dict[str, None], name: str) -> None:
+    candidate, champion = make_pair(0.98, 0.95, patients=400, correlation=0.95)
+
+    decision = decide_promotion(replace(candidate, **change), champion, POLICY)
+
+    assert decision.verdict is Verdict.INSUFFICIENT_EVIDENCE
+    assert [check.name for check in decision.checks if check.passed is not True] == [name]

@@ -1,0 +1,317 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+
+import pytest
+
+from xray_core.imaging.records import Preprocessing, Scaling
+from xray_core.models.records import OperatingPoint
+from xray_core.records import RESEARCH_USE, AuditVerdict, Interval, Label, Split, Verdict
+from xray_core.report.card import write_card
+from xray_core.report.card_checklist import QUESTIONS
+from xray_core.report.card_facts import (
+    CardAudit,
+    CardCount,
+    CardEvaluation,
+    CardFacts,
+    CardFinding,
+    CardPart,
+    CardPicture,
+    CardPromotion,
+    CardRecalibration,
+    CardSlice,
+    CardSource,
+    CardTrait,
+)
+from xray_core.report.curves import plot_roc
+
+BARE = CardFacts(
+    version="20260501-a1",
+    architecture="seed_cnn",
+    created_at=datetime(2026, 5, 1, 9, 30, tzinfo=UTC),
+    code_revision="b72e93c",
+    proven=False,
+)
+EVALUATION = CardEvaluation(
+    name="Test X-rays",
+    covid_xrays=22,
+    normal_xrays=20,
+    covid_patients=14,
+    normal_patients=13,
+    prevalence=0.1,
+    resamples=2000,
+    figures={
+        "auroc": Interval(0.912, 0.85, 0.96),
+        "auprc": Interval(0.9, 0.8, 0.95),
+        "sensitivity": Interval(0.95, 0.82, 0.99),
+        "specificity": Interval(0.71, 0.5, 0.86),
+        "refer_share": Interval(0.15, 0.08, 0.25),
+        "ppv": Interval(0.31, 0.2, 0.5),
+        "npv": None,
+        "accuracy": Interval(0.86, 0.75, 0.93),
+        "brier": Interval(0.12, 0.08, 0.17),
+        "calibration_slope": Interval(0.8, 0.5, 1.2),
+        "calibration_intercept": Interval(0.1, -0.3, 0.5),
+        "calibration_error": Interval(0.07, 0.04, 0.12),
+        "net_benefit": Interval(0.05, 0.02, 0.08),
+    },
+    covid_outcomes=(17, 4, 1),
+    normal_outcomes=(4, 3, 13),
+)
+FULL = replace(
+    BARE,
+    preprocessing=Preprocessing(150, 150, 3, Scaling.UNIT, ("lung-crop",)),
+    sources=(CardSource("ieee8023", 100, 0, "journals and case reports"), CardSource("NIH", 0, 100)),
+    traits=(CardTrait("view", "PA", 76, 0), CardTrait("view", "unknown", 0, 100)),
+    counts=tuple(CardCount(split, label, 60, 40) for split in Split for label in (Label.COVID, Label.NORMAL)),
+    split_notes=("12 X-rays of unknown patients were split by content.",),
+    training={"epochs": 15, "learning_rate": 0.001, "horizontal_flip": True, "weights": None},
+    layers=(("conv2d", "Conv2D", "148 x 148 x 32", 896), ("dense", "Dense", "1", 65)),
+    operating_point=OperatingPoint(0.31, 0.62, 0.95, 0.95, 0.71, 25, 22, Split.VALIDATION),
+    recalibration=CardRecalibration(
+        0.12, 0.61, 47, {"calibration_slope": Interval(0.456, 0.3, 0.7), "brier": Interval(0.2, 0.1, 0.3)}
+    ),
+    test=EVALUATION,
+    external=(replace(EVALUATION, name="siteB"),),
+    slices=(
+        CardSlice("view", "AP", 30, 22, Interval(0.9, 0.8, 0.95), Interval(0.9, 0.8, 0.95), Interval(0.7, 0.5, 0.8)),
+        CardSlice("view", "PA", 12, 9, None, None, None, "too few"),
+    ),
+    audit=CardAudit(
+        AuditVerdict.CONFOUNDED,
+        "This model may have learned where films come from.",
+        (
+            CardFinding(
+                "border",
+                Interval(0.92, 0.88, 0.95),
+                "The outer 15 % of the picture, without the lungs, predicts the label with AUC 0.92 (0.88-0.95).",
+                AuditVerdict.CONFOUNDED,
+            ),
+        ),
+    ),
+    promotion=CardPromotion(Verdict.PROMOTE, "AUROC 0.91 against 0.90: not worse by more than 0.02", "20260401-a0"),
+    largest_twin_difference=9e-7,
+    limits=("Trained on 120 X-rays only.",),
+    hashes=(("model.keras", "a" * 64), ("label set", "b" * 64)),
+    commands=("git checkout b72e93c", "xray train DATASET --seed 0"),
+    pictures=(
+        CardPicture(CardPart.PERFORMANCE, "roc.png", "ROC curve", plot_roc([(0, 0), (1, 1)], auroc=None, n="1")),
+    ),
+    answers={"ethics": "Approved by the board of X."},
+)
+
+
+class Page(HTMLParser):
+    """What a browser would ask for, and whether every element is closed in turn."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.requests: list[str] = []
+        self.open: list[str] = []
+        self.tags: set[str] = set()
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        if tag not in {"meta", "img"}:
+            self.open.append(tag)
+        self.requests += [
+            value or ""
+            for name, value in attrs
+            if name in {"src", "href"} and not (value or "").startswith(("data:", "#"))
+        ]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_a_card_holds_what_a_reader_needs() -> None:
+    markdown, page = write_card(FULL)
+
+    for card in (markdown, page):
+        for words in (
+            RESEARCH_USE,
+            "0.912 (0.850 to 0.960)",
+            "22 covid X-rays of 14 patients and 20 normal X-rays of 13 patients",
+            "prevalence of 10.0%",
+            "0.6200",
+            "The outer 15 % of the picture",
+            "not worse by more than 0.02",
+            "12 X-rays of unknown patients",
+            "961",
+            "siteB",
+            "a" * 64,
+            "9.0e-07",
+            "Approved by the board of X.",
+            "Class equals source",
+        ):
+            assert words in card.replace("\\", ""), words
+
+
+def test_what_is_missing_is_called_unknown() -> None:
+    markdown, page = write_card(BARE)
+
+    for words in (
+        "The sources are unknown.",
+        "The split is unknown.",
+        "Unknown: it was not evaluated here.",
+        "Unknown: the gate has not judged it.",
+        "how it does on X-rays of another place is unknown",
+        "How to make it again is unknown.",
+        "Not audited for shortcuts",
+    ):
+        assert words in markdown
+        assert words in page
+    assert all(f"{question} | unknown |" in markdown for question in QUESTIONS.values())
+
+
+@pytest.mark.parametrize(
+    ("facts", "titles"),
+    [
+        (BARE, ["Not audited for shortcuts", "Unproven", "Not evaluated here"]),
+        (FULL, ["CONFOUNDED: do not believe these scores", "Unproven"]),
+        (replace(FULL, proven=True, audit=CardAudit(AuditVerdict.SUSPECT, "s", ())), ["Suspect of a shortcut"]),
+        (replace(FULL, proven=True, audit=CardAudit(AuditVerdict.CLEAN, "s", ())), []),
+    ],
+)
+def test_what_forbids_belief_stands_in_boxes_before_everything_else(facts: CardFacts, titles: list[str]) -> None:
+    markdown, page = write_card(facts)
+
+    opening, rest = page.split("<nav", 1)[0], markdown.split("## What it is", 1)[0]
+    assert [title for title in _TITLES if f"<strong>{title}</strong>" in opening] == titles
+    assert [title for title in _TITLES if f"> **{title}**" in rest] == titles
+    assert f"<strong>{RESEARCH_USE}</strong>" in opening
+
+
+_TITLES = [
+    "Not audited for shortcuts",
+    "CONFOUNDED: do not believe these scores",
+    "Suspect of a shortcut",
+    "Unproven",
+    "Not evaluated here",
+]
+
+
+def test_the_page_is_whole_in_itself() -> None:
+    _, page = write_card(FULL)
+
+    parsed = Page(page)
+    assert parsed.requests == []
+    assert parsed.open == []
+    assert "script" not in parsed.tags
+    assert 'src="data:image/png;base64,iVBOR' in page
+    assert "default-src 'none'" in page
+
+
+def test_markdown_names_the_pictures_beside_it() -> None:
+    markdown, _ = write_card(FULL)
+
+    assert "![ROC curve](roc.png)" in markdown
+
+
+def test_no_text_becomes_markup() -> None:
+    evil = "<script>alert(1)</script> | *x* `y` [z](http://example.org)\n# heading"
+    facts = replace(
+        FULL,
+        version=evil,
+        sources=(CardSource(evil, 1, 1, evil),),
+        training={evil: evil},
+        audit=CardAudit(AuditVerdict.SUSPECT, evil, (CardFinding(evil, None, evil, AuditVerdict.CLEAN),)),
+        promotion=CardPromotion(Verdict.REJECT, evil, evil),
+        commands=("```", evil),
+        answers={"ethics": evil},
+    )
+
+    markdown, page = write_card(facts)
+
+    assert "<script" not in page
+    assert Page(page).requests == []
+    outside_fences = markdown.split("````")[0]
+    assert "<script" not in outside_fences.replace("\\<", "")
+    assert "[z](" not in outside_fences
+    assert "\n# heading" not in outside_fences
+    rows = [line for line in markdown.splitlines() if line.startswith("| ") and "script" in line]
+    assert len(rows) == 7
+    assert {line.count("|") - line.count("\\|") for line in rows} <= {3, 5}
+
+
+def test_the_same_facts_give_the_same_card() -> None:
+    assert write_card(FULL) == write_card(FULL)
+
+
+def test_calibration_is_shown_before_and_after_with_what_it_was_chosen_on() -> None:
+    markdown, page = write_card(FULL)
+
+    section = markdown.split("## Calibration")[1].split("\n## ")[0]
+    assert "| Calibration slope | 0.456 (0.300 to 0.700) | 0.800 (0.500 to 1.200) |" in section
+    assert "multiplied by 0.610, then \\+0.120 is added" in section or "multiplied by 0.610, then +0.120" in section
+    assert "chosen on 47 validation X-rays and on no others" in section
+    assert "0.456 (0.300 to 0.700)" in page
+
+
+def test_without_a_recalibration_the_card_says_that_there_was_none() -> None:
+    markdown, _ = write_card(replace(FULL, recalibration=None))
+
+    assert "It was not recalibrated here" in markdown
+
+
+def test_what_is_known_of_the_patients_is_counted_by_class() -> None:
+    markdown, _ = write_card(FULL)
+
+    assert "| view: PA | 76 | 0 |" in markdown
+    assert "| view: unknown | 0 | 100 |" in markdown
+
+
+def test_slices_under_twenty_say_too_few_in_one_line_and_take_no_row() -> None:
+    markdown, _ = write_card(FULL)
+
+    section = markdown.split("## Slices")[1].split("\n## ")[0]
+    assert "| view: AP | 30 / 22 | 0.900 (0.800 to 0.950) |" in section
+    assert "* view: too few: PA (12)" in section
+    assert "| view: PA" not in section
+
+
+def test_thresholds_show_what_they_came_to_where_they_were_chosen_and_where_they_are_judged() -> None:
+    markdown, _ = write_card(FULL)
+
+    section = markdown.split("## Operating point")[1].split("\n## ")[0]
+    assert "| Chosen on | validation X-rays (25 covid, 22 normal) |" in section
+    assert "| Sensitivity, where it was chosen | 0.950 |" in section
+    assert "| Sensitivity, judged on test X-rays | 0.950 (0.820 to 0.990) |" in section
+
+
+def test_a_figure_that_cannot_be_told_says_so_and_why() -> None:
+    markdown, _ = write_card(FULL)
+
+    assert "| NPV | cannot be told |" in markdown
+    assert "separate the classes so well that no slope exists" in markdown
+
+
+def test_a_confounded_model_says_first_what_its_figures_are_worth() -> None:
+    markdown, _ = write_card(FULL)
+
+    assert "may have learned where films come from, and not disease" in markdown.split("## What it is")[0]
+
+
+@pytest.mark.parametrize(
+    ("limit", "words"), [(None, "NOT referred"), (1.59, "farther than 1.59"), (1.6, "so are 3 of the test X-rays")]
+)
+def test_whether_other_pictures_are_referred_is_a_fact_of_the_model(limit: float | None, words: str) -> None:
+    markdown, _ = write_card(replace(FULL, odd_limit=limit, odd_in_test=3))
+
+    assert words in markdown.split("## What it is for")[0]
+
+
+def test_small_slices_of_one_collection_name_it_once() -> None:
+    places = tuple(
+        CardSlice("source", f"archive A ({place})", 3, 2, None, None, None, "too few") for place in ("x.org", "y.org")
+    )
+
+    markdown, _ = write_card(
+        replace(FULL, slices=(*places, CardSlice("source", "B", 4, 2, None, None, None, "too few")))
+    )
+
+    assert "* source: too few: archive A: x.org (3), y.org (3); B (4)" in markdown
+    assert "No slice has 20 X-rays" in markdown

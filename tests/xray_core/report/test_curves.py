@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from xray_core.records import RESEARCH_USE, AuditVerdict, Interval, Label
+from xray_core.report.curves import (
+    plot_calibration,
+    plot_confusion,
+    plot_decision,
+    plot_learning_curves,
+    plot_precision_recall,
+    plot_roc,
+    plot_scores,
+)
+from xray_core.report.forest import ForestLine, plot_comparison, plot_shortcut_audit, plot_slices
+from xray_core.report.frame import format_interval, open_figure
+from xray_core.report.image_sheets import plot_contact_sheet, plot_heat_sheet
+from xray_core.synthetic.xrays import draw_xray
+
+INTERVAL = Interval(0.9, 0.8, 0.95)
+FILMS = np.stack([draw_xray(np.random.default_rng(seed), Label.COVID, 150) for seed in range(7)])
+HEAT = np.linspace(0, 1, 150 * 150, dtype=np.float32).reshape(1, 150, 150).repeat(7, axis=0)
+NONE = FILMS[:0]
+
+Plot = Callable[..., bytes]
+PLOTS: dict[str, Plot] = {
+    "learning curves": partial(
+        plot_learning_curves,
+        train_accuracy=[0.5, 0.7, 0.9],
+        held_out_accuracy=[0.5, 0.6, 0.8],
+        train_loss=[0.7, 0.5, 0.2],
+        held_out_loss=[0.7, 0.6, 0.4],
+    ),
+    "roc": partial(plot_roc, [(0, 0), (0.1, 0.8), (1, 1)], auroc=INTERVAL, operating=[(0.1, 0.8), (0.2, 0.9)]),
+    "precision and recall": partial(plot_precision_recall, [(0, 1), (1, 0.5)], auprc=INTERVAL, share_covid=0.5),
+    "confusion": partial(plot_confusion, (8, 1, 1), (0, 2, 8)),
+    "calibration": partial(plot_calibration, [0.1, 0.9], [0.2, 0.8], [5, 9], slope=INTERVAL, error=INTERVAL),
+    "scores": partial(plot_scores, [0.9, 0.8, 0.4], [0.1, 0.2, 0.5], lower=0.3, upper=0.6),
+    "decision": partial(plot_decision, [0.1, 0.5], [0.1, 0.05], [0.0, -0.8], prevalence=0.1),
+    "slices": partial(
+        plot_slices, [ForestLine("view: AP", INTERVAL), ForestLine("x" * 99, None, "too few")], overall=INTERVAL
+    ),
+    "audit": partial(
+        plot_shortcut_audit,
+        [ForestLine("border", INTERVAL), ForestLine("corners", None, "too few")],
+        [AuditVerdict.CONFOUNDED, AuditVerdict.CLEAN],
+        suspect_from=0.6,
+        confounded_from=0.75,
+        verdict=AuditVerdict.CONFOUNDED,
+    ),
+    "comparison": partial(plot_comparison, {"AUROC": (INTERVAL, INTERVAL)}, champion="m1", candidate="m2"),
+    "contact sheet": partial(plot_contact_sheet, FILMS, FILMS[:2]),
+    "heat sheet": partial(plot_heat_sheet, FILMS, HEAT, [Label.COVID, None] * 4, [0.5] * 7),
+}
+EMPTY: dict[str, Plot] = {
+    "learning curves": partial(
+        plot_learning_curves, train_accuracy=[], held_out_accuracy=[], train_loss=[], held_out_loss=[]
+    ),
+    "roc": partial(plot_roc, [], auroc=None),
+    "precision and recall": partial(plot_precision_recall, [], auprc=None, share_covid=0.0),
+    "confusion": partial(plot_confusion, (0, 0, 0), (0, 0, 0)),
+    "calibration": partial(plot_calibration, [], [], []),
+    "scores": partial(plot_scores, [], [], lower=0.5, upper=0.5),
+    "decision": partial(plot_decision, [], [], [], prevalence=0.1),
+    "slices": partial(plot_slices, [], overall=None),
+    "audit": partial(plot_shortcut_audit, [], [], suspect_from=0.6, confounded_from=0.75, verdict=AuditVerdict.CLEAN),
+    "comparison": partial(plot_comparison, {"AUROC": (None, None)}, champion="m1", candidate="m2"),
+    "contact sheet": partial(plot_contact_sheet, NONE, NONE),
+    "heat sheet": partial(plot_heat_sheet, NONE, HEAT[:0], [], []),
+}
+
+
+@pytest.mark.parametrize("name", PLOTS)
+def test_a_figure_is_a_small_png_that_says_nothing_of_when_or_where(name: str) -> None:
+    png = PLOTS[name](n="12 X-rays of 9 patients")
+
+    with Image.open(io.BytesIO(png)) as image:
+        image.load()
+        assert image.format == "PNG"
+        assert 300 < image.width < 1100
+        assert not image.info.keys() - {"transparency"}
+    assert len(png) < 150_000
+
+
+@pytest.mark.parametrize("name", PLOTS)
+def test_the_same_values_give_the_same_bytes_and_n_is_in_the_picture(name: str) -> None:
+    first, again, other = (PLOTS[name](n=n) for n in ("12 X-rays", "12 X-rays", "99 X-rays"))
+
+    assert first == again
+    assert first != other
+
+
+@pytest.mark.parametrize("name", EMPTY)
+def test_a_figure_of_nothing_is_drawn_all_the_same(name: str) -> None:
+    assert EMPTY[name](n="0 X-rays").startswith(b"\x89PNG")
+
+
+def test_every_figure_has_the_frame_with_the_research_use_line() -> None:
+    figure, _ = open_figure("Title", n="12 X-rays")
+
+    assert [text.get_text() for text in figure.texts] == ["Title", "12 X-rays", RESEARCH_USE]
+
+
+def test_an_interval_is_written_with_its_ends() -> None:
+    assert format_interval(INTERVAL) == "0.90 (0.80 to 0.95)"
+    assert format_interval(None) == "unknown"
+
+
+def test_drawing_touches_no_global_state_of_matplotlib() -> None:
+    program = (
+        "import sys, xray_core.report.curves, xray_core.report.forest, xray_core.report.image_sheets\n"
+        "xray_core.report.curves.plot_roc([(0, 0), (1, 1)], auroc=None, n='1')\n"
+        "assert 'matplotlib.pyplot' not in sys.modules"
+    )
+
+    subprocess.run([sys.executable, "-c", program], check=True)

@@ -1,0 +1,1 @@
+"""Figures with intervals, the shortcut audit, drift."""

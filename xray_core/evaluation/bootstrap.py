@@ -1,0 +1,94 @@
+"""Resampling by patient: cohorts, weights, and figures with their intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+Weights = NDArray[np.float32]
+
+
+# A figure takes patient weights (resamples, patients) and gives one value for each resample, NaN where it has none.
+Figure = Callable[[Weights], Floats]
+
+
+_CELLS_AT_A_TIME = 1_000_000  # weights held at once: memory stays flat whatever the number of resamples
+
+
+@dataclass(frozen=True, slots=True)
+class Cohort:
+    """Scored X-rays with known class: P(covid) (n,) float64, is_covid (n,) bool, whose they are (n,) as 0..patients-1.
+
+    `has_covid` says which patients (patients,) have any covid X-ray: the strata of the bootstrap.
+    """
+
+    probabilities: Floats
+    is_covid: NDArray[np.bool_]
+    patient_of: NDArray[np.intp]
+    has_covid: NDArray[np.bool_]
+
+    @property
+    def patients(self) -> int:
+        """How many patients there are."""
+        return len(self.has_covid)
+
+    def count_patients(self, chosen: NDArray[np.bool_]) -> int:
+        """How many patients the chosen X-rays (n,) belong to."""
+        return len(np.unique(self.patient_of[chosen]))
+
+
+def make_cohort(probabilities: Sequence[float] | Floats, is_covid: Sequence[bool], patients: Sequence[str]) -> Cohort:
+    """Check and number what is evaluated. Raises ValueError on unequal lengths or a probability outside 0..1."""
+    scores = np.asarray(probabilities, dtype=np.float64)
+    truth = np.asarray(is_covid, dtype=np.bool_)
+    if not len(scores) == len(truth) == len(patients):
+        raise ValueError(f"received {len(scores)} probabilities, {len(truth)} labels, {len(patients)} patients")
+    if not (np.isfinite(scores).all() and (scores >= 0).all() and (scores <= 1).all()):
+        raise ValueError("received a probability that is not a number in 0..1")
+    names, patient_of = np.unique(np.asarray(patients, dtype=np.str_), return_inverse=True)
+    has_covid = np.zeros(len(names), dtype=np.bool_)
+    has_covid[patient_of[truth]] = True
+    return Cohort(scores, truth, patient_of.astype(np.intp), has_covid)
+
+
+def resample_patients(cohort: Cohort, *, resamples: int, seed: int) -> Iterator[Weights]:
+    """Draw patients with replacement and yield how often each was drawn, in chunks (c, patients) float32.
+
+    Patients with and without a covid X-ray are drawn apart (Davison & Hinkley 1997, section 3.2), so that every
+    resample has both classes. The same seed and patients give the same draws: two models are compared in pairs.
+    """
+    rng = np.random.default_rng(seed)
+    strata = [np.flatnonzero(cohort.has_covid), np.flatnonzero(~cohort.has_covid)]
+    at_a_time = max(1, min(resamples, _CELLS_AT_A_TIME // max(1, len(cohort.patient_of))))
+    for start in range(0, resamples, at_a_time):
+        count = min(at_a_time, resamples - start)
+        weights = np.zeros((count, cohort.patients), dtype=np.float32)
+        for stratum in strata:
+            if len(stratum):
+                weights[:, stratum] = _draw_counts(rng, count, len(stratum))
+        yield weights
+
+
+def resample_figures(
+    figures: Mapping[str, Figure], cohort: Cohort, *, resamples: int, seed: int
+) -> dict[str, tuple[float, Floats]]:
+    """Each figure on the cohort itself, then on every resample (resamples,)."""
+    whole = np.ones((1, cohort.patients), dtype=np.float32)
+    chunks: dict[str, list[Floats]] = {name: [] for name in figures}
+    for weights in resample_patients(cohort, resamples=resamples, seed=seed):
+        for name, figure in figures.items():
+            chunks[name].append(figure(weights))
+    return {name: (float(figure(whole)[0]), np.concatenate(chunks[name])) for name, figure in figures.items()}
+
+
+def _draw_counts(rng: np.random.Generator, resamples: int, patients: int) -> Weights:
+    drawn = rng.integers(patients, size=(resamples, patients))
+    drawn += patients * np.arange(resamples)[:, np.newaxis]
+    counts = np.bincount(drawn.ravel(), minlength=resamples * patients)
+    return counts.reshape(resamples, patients).astype(np.float32)

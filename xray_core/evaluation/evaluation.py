@@ -1,0 +1,174 @@
+"""The evaluation of a model on held-out X-rays: figures with 95 % intervals, curves, slices."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import TypeAdapter
+from sklearn.metrics import precision_recall_curve, roc_curve
+
+from xray_core.evaluation import statistics
+from xray_core.evaluation.bootstrap import Cohort, Floats, make_cohort
+from xray_core.evaluation.calibration import CalibrationBin, calibration_curve
+from xray_core.evaluation.figures import Figures, judge_figures
+from xray_core.evaluation.slices import SliceFigures, judge_slices
+from xray_core.models.records import OperatingPoint
+from xray_core.records import Outcome
+
+_DECISION_THRESHOLDS = tuple(t / 100 for t in (1, 2, 5, *range(10, 100, 5)))
+_CURVE_POINTS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class ClassCount:
+    """How many X-rays and patients of one class were evaluated."""
+
+    xrays: int
+    patients: int
+
+
+@dataclass(frozen=True, slots=True)
+class ConfusionRow:
+    """What the X-rays of one class were called at the operating point."""
+
+    positive: int
+    refer: int
+    negative: int
+
+
+@dataclass(frozen=True, slots=True)
+class CurvePoint:
+    """A point (x, y) of a curve and the threshold on P(covid) that it belongs to; None above every score."""
+
+    x: float
+    y: float
+    threshold: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionPoint:
+    """Net benefit at one threshold probability: of the model, and of calling everybody positive. Nobody is 0."""
+
+    threshold: float
+    model: float
+    everybody: float
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What a model's scores on held-out X-rays are worth.
+
+    Points of `roc` are (1 - specificity, sensitivity), of `pr` (recall, precision). `net_benefit` among the figures is
+    at the threshold `upper` of the operating point.
+    """
+
+    operating_point: OperatingPoint
+    prevalence: float
+    resamples: int
+    seed: int
+    covid: ClassCount
+    normal: ClassCount
+    patients: int
+    figures: Figures
+    confusion_covid: ConfusionRow
+    confusion_normal: ConfusionRow
+    roc: tuple[CurvePoint, ...]
+    pr: tuple[CurvePoint, ...]
+    calibration: tuple[CalibrationBin, ...]
+    decision: tuple[DecisionPoint, ...]
+    slices: tuple[SliceFigures, ...]
+
+    def to_json(self) -> str:
+        """The evaluation as JSON text; `from_json` gives back an equal one."""
+        return _ADAPTER.dump_json(self, indent=1).decode()
+
+    @staticmethod
+    def from_json(text: str) -> Evaluation:
+        """Read what `to_json` wrote. Raises ValueError on anything else."""
+        return _ADAPTER.validate_json(text)
+
+
+_ADAPTER = TypeAdapter(Evaluation)
+
+
+def evaluate(
+    probabilities: Sequence[float] | NDArray[np.float64],
+    is_covid: Sequence[bool],
+    patients: Sequence[str],
+    operating_point: OperatingPoint,
+    *,
+    prevalence: float,
+    slices: Mapping[str, Sequence[str]] | None = None,
+    seed: int = 0,
+    resamples: int = 2000,
+) -> Evaluation:
+    """Judge scores P(covid) (n,) against the truth (n,), patient by patient.
+
+    `patients` (n,) says whose each X-ray is: intervals come from drawing patients anew `resamples` times, covid and
+    normal patients apart. `prevalence` in 0..1 is the share of covid where the model would be used, which
+    PPV, NPV and net benefit are for. `slices` maps a name (source, view) to one value per X-ray (n,). The same seed
+    gives the same evaluation. Raises ValueError on no X-ray, unequal lengths, a probability or prevalence outside 0..1.
+    """
+    cohort = make_cohort(probabilities, is_covid, patients)
+    if not len(cohort.is_covid) or not 0 < prevalence < 1:
+        raise ValueError(f"received {len(cohort.is_covid)} X-rays and prevalence {prevalence}; expected > 0 and 0..1")
+    return Evaluation(
+        operating_point=operating_point,
+        prevalence=prevalence,
+        resamples=resamples,
+        seed=seed,
+        covid=ClassCount(int(cohort.is_covid.sum()), cohort.count_patients(cohort.is_covid)),
+        normal=ClassCount(int((~cohort.is_covid).sum()), cohort.count_patients(~cohort.is_covid)),
+        patients=cohort.patients,
+        figures=judge_figures(cohort, operating_point, prevalence, resamples=resamples, seed=seed),
+        confusion_covid=_confusion(cohort.probabilities[cohort.is_covid], operating_point),
+        confusion_normal=_confusion(cohort.probabilities[~cohort.is_covid], operating_point),
+        roc=_roc(cohort),
+        pr=_pr(cohort),
+        calibration=calibration_curve(cohort),
+        decision=_decision(cohort, prevalence),
+        slices=judge_slices(cohort, slices or {}, operating_point, resamples=resamples, seed=seed),
+    )
+
+
+def _confusion(scores: Floats, point: OperatingPoint) -> ConfusionRow:
+    outcomes = [point.outcome(float(score)) for score in scores]
+    return ConfusionRow(*(outcomes.count(o) for o in (Outcome.POSITIVE, Outcome.REFER, Outcome.NEGATIVE)))
+
+
+def _roc(cohort: Cohort) -> tuple[CurvePoint, ...]:
+    if cohort.is_covid.all() or not cohort.is_covid.any():
+        return ()
+    return _thin(*roc_curve(cohort.is_covid, cohort.probabilities))
+
+
+def _pr(cohort: Cohort) -> tuple[CurvePoint, ...]:
+    if not cohort.is_covid.any():
+        return ()
+    precision, recall, thresholds = precision_recall_curve(cohort.is_covid, cohort.probabilities)
+    return _thin(recall, precision, np.append(thresholds, np.inf))
+
+
+def _thin(x: Floats, y: Floats, thresholds: Floats) -> tuple[CurvePoint, ...]:
+    """At most 200 points, both ends kept: a plot shows no more, and the evaluation is stored."""
+    kept = np.unique(np.linspace(0, len(x) - 1, min(len(x), _CURVE_POINTS)).round().astype(int))
+    return tuple(
+        CurvePoint(float(x[i]), float(y[i]), float(thresholds[i]) if np.isfinite(thresholds[i]) else None) for i in kept
+    )
+
+
+def _decision(cohort: Cohort, prevalence: float) -> tuple[DecisionPoint, ...]:
+    if cohort.is_covid.all() or not cohort.is_covid.any():
+        return ()
+    whole = np.ones((1, cohort.patients), dtype=np.float32)
+    return tuple(
+        DecisionPoint(
+            threshold=t,
+            model=float(statistics.net_benefit(cohort, t, prevalence)(whole)[0]),
+            everybody=prevalence - (1 - prevalence) * t / (1 - t),
+        )
+        for t in _DECISION_THRESHOLDS
+    )

@@ -1,0 +1,176 @@
+"""The figures of an evaluation, each with its interval from one and the same patient bootstrap."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xray_core.evaluation import calibration, statistics
+from xray_core.evaluation.bootstrap import Cohort, Figure, Floats, resample_figures
+from xray_core.evaluation.intervals import (
+    area_interval,
+    difference_interval,
+    percentile_interval,
+    predictive_value_interval,
+    share_interval,
+    slope_interval,
+)
+from xray_core.models.records import OperatingPoint
+from xray_core.records import Interval
+
+_OF_BOTH_CLASSES = ("auroc", "auprc", "f1", "precision", "calibration_slope", "calibration_intercept")
+OF_CALIBRATION = ("brier", "calibration_slope", "calibration_intercept", "calibration_error")
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """The figures of an evaluation, each with its 95 % interval, None where the X-rays cannot tell.
+
+    A referred X-ray goes to a reader: it is neither missed nor a false alarm. So `sensitivity` is the share of covid
+    X-rays not called negative, `specificity` the share of normal ones not called positive, and `refer_share` is what
+    both cost. `ppv` is the chance of covid after `positive`, `npv` the chance of normal after `negative`, both at
+    the stated prevalence; `precision` is the share of covid among those called positive in this mix, `f1` balances it
+    with the share of covid called positive, `accuracy` is the share of right outcomes among those not referred.
+    """
+
+    auroc: Interval | None
+    auprc: Interval | None
+    sensitivity: Interval | None
+    specificity: Interval | None
+    refer_share: Interval | None
+    ppv: Interval | None
+    npv: Interval | None
+    accuracy: Interval | None
+    precision: Interval | None
+    f1: Interval | None
+    brier: Interval | None
+    calibration_slope: Interval | None
+    calibration_intercept: Interval | None
+    calibration_error: Interval | None
+    net_benefit: Interval | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Share:
+    """Which X-rays (n,) bool a share is of, and which of them count."""
+
+    among: NDArray[np.bool_]
+    chosen: NDArray[np.bool_]
+
+
+def judge_figures(cohort: Cohort, point: OperatingPoint, prevalence: float, *, resamples: int, seed: int) -> Figures:
+    """Every figure of the cohort at its operating point, PPV, NPV and net benefit at a prevalence in 0..1.
+
+    Net benefit (see `metrics.net_benefit`) is at the threshold `upper`.
+    """
+    shares = _name_shares(cohort, point)
+    resampled = resample_figures(_name_figures(cohort, point, shares), cohort, resamples=resamples, seed=seed)
+    intervals = {name: _share_interval(cohort, shares[name], resampled.get(name)) for name in shares}
+    areas = {name: _area_interval(cohort, resampled.get(name)) for name in ("auroc", "auprc", "f1")}
+    return Figures(
+        sensitivity=intervals["sensitivity"],
+        specificity=intervals["specificity"],
+        refer_share=intervals["refer_share"],
+        accuracy=intervals["accuracy"],
+        precision=intervals["precision"],
+        ppv=_predictive_value(intervals, "positive_in_covid", "positive_in_normal", prevalence),
+        npv=_predictive_value(intervals, "negative_in_normal", "negative_in_covid", 1 - prevalence),
+        net_benefit=_net_benefit(intervals, point.upper, prevalence),
+        **areas,
+        **_calibration_intervals(cohort, resampled),
+    )
+
+
+def judge_calibration(cohort: Cohort, *, resamples: int, seed: int) -> dict[str, Interval | None]:
+    """The figures of calibration alone, by name: they need no operating point."""
+    figures = _name_calibration(cohort)
+    resampled = resample_figures(figures, cohort, resamples=resamples, seed=seed)
+    return _calibration_intervals(cohort, resampled)
+
+
+def _name_shares(cohort: Cohort, point: OperatingPoint) -> dict[str, _Share]:
+    covid, normal = cohort.is_covid, ~cohort.is_covid
+    positive, negative = cohort.probabilities >= point.upper, cohort.probabilities < point.lower
+    decided = positive | negative
+    return {
+        "sensitivity": _Share(covid, ~negative),
+        "specificity": _Share(normal, ~positive),
+        "refer_share": _Share(covid | normal, ~decided),
+        "accuracy": _Share(decided, (positive & covid) | (negative & normal)),
+        "precision": _Share(positive, covid),
+        "positive_in_covid": _Share(covid, positive),
+        "positive_in_normal": _Share(normal, positive),
+        "negative_in_covid": _Share(covid, negative),
+        "negative_in_normal": _Share(normal, negative),
+    }
+
+
+def _name_figures(cohort: Cohort, point: OperatingPoint, shares: Mapping[str, _Share]) -> dict[str, Figure]:
+    figures: dict[str, Figure] = {
+        name: statistics.share(cohort, part.chosen, part.among) for name, part in shares.items()
+    }
+    figures |= {
+        "auroc": statistics.auroc(cohort),
+        "auprc": statistics.average_precision(cohort),
+        "f1": statistics.f1(cohort, cohort.probabilities >= point.upper),
+        **_name_calibration(cohort),
+    }
+    return _leave_out_comparisons(figures, cohort)
+
+
+def _name_calibration(cohort: Cohort) -> dict[str, Figure]:
+    figures = {
+        "brier": statistics.brier(cohort),
+        "calibration_slope": calibration.calibration_slope(cohort),
+        "calibration_intercept": calibration.calibration_intercept(cohort),
+        "calibration_error": calibration.expected_calibration_error(cohort),
+    }
+    return _leave_out_comparisons(figures, cohort)
+
+
+def _leave_out_comparisons(figures: dict[str, Figure], cohort: Cohort) -> dict[str, Figure]:
+    if cohort.is_covid.all() or not cohort.is_covid.any():  # what compares the classes says nothing of one
+        return {name: figure for name, figure in figures.items() if name not in _OF_BOTH_CLASSES}
+    return figures
+
+
+def _share_interval(cohort: Cohort, part: _Share, resampled: tuple[float, Floats] | None) -> Interval | None:
+    if resampled is None:
+        return None
+    return share_interval(*resampled, patients=cohort.count_patients(part.among), xrays=int(part.among.sum()))
+
+
+def _area_interval(cohort: Cohort, resampled: tuple[float, Floats] | None) -> Interval | None:
+    """A figure that needs both classes is known no better than the class with fewer patients allows."""
+    if resampled is None:
+        return None
+    fewest = min(cohort.count_patients(cohort.is_covid), cohort.count_patients(~cohort.is_covid))
+    return area_interval(*resampled, patients=fewest, xrays=len(cohort.is_covid))
+
+
+def _calibration_intervals(cohort: Cohort, resampled: Mapping[str, tuple[float, Floats]]) -> dict[str, Interval | None]:
+    intervals = {name: percentile_interval(*resampled[name]) if name in resampled else None for name in OF_CALIBRATION}
+    if slope := resampled.get("calibration_slope"):
+        fewest = min(cohort.count_patients(cohort.is_covid), cohort.count_patients(~cohort.is_covid))
+        intervals["calibration_slope"] = slope_interval(*slope, patients=fewest)
+    return intervals
+
+
+def _predictive_value(
+    intervals: Mapping[str, Interval | None], right: str, wrong: str, class_share: float
+) -> Interval | None:
+    rate, false_rate = intervals[right], intervals[wrong]
+    if rate is None or false_rate is None:
+        return None
+    return predictive_value_interval(rate, false_rate, class_share)
+
+
+def _net_benefit(intervals: Mapping[str, Interval | None], threshold: float, prevalence: float) -> Interval | None:
+    hits, alarms = intervals["positive_in_covid"], intervals["positive_in_normal"]
+    if hits is None or alarms is None or threshold >= 1:
+        return None
+    odds = threshold / (1 - threshold)
+    return difference_interval(hits, alarms, first_weight=prevalence, second_weight=(1 - prevalence) * odds)

@@ -1,0 +1,135 @@
+"""The flip report: which X-rays would be called otherwise by another model."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from xray_core.exchange.atomic_file import write_whole
+from xray_core.exchange.formula_guard import guard_text
+from xray_core.records import AuditVerdict, Label, Outcome
+
+COLUMNS: Final = (
+    "file",
+    "xray_sha256",
+    "patient",
+    "label",
+    "model_a",
+    "shortcut_audit_a",
+    "outcome_a",
+    "probability_covid_a",
+    "model_b",
+    "shortcut_audit_b",
+    "outcome_b",
+    "probability_covid_b",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What two models say of one X-ray: P(covid) and outcome of each."""
+
+    file: str
+    xray_sha256: str
+    patient: str | None
+    label: Label | None
+    probability_a: float
+    outcome_a: Outcome
+    probability_b: float
+    outcome_b: Outcome
+
+    @property
+    def flips(self) -> bool:
+        """Whether the outcome changes."""
+        return self.outcome_a is not self.outcome_b
+
+
+@dataclass(frozen=True, slots=True)
+class FlipReport:
+    """Two models on the same X-rays; `unread` are X-rays whose file is not there any more.
+
+    The audits are the verdicts of both, None where nobody has audited them: they stand beside the scores.
+    """
+
+    model_a: str
+    model_b: str
+    compared: tuple[Compared, ...]
+    unread: int
+    audit_a: AuditVerdict | None = None
+    audit_b: AuditVerdict | None = None
+
+    @property
+    def flips(self) -> tuple[Compared, ...]:
+        """The X-rays whose outcome changes, the largest change of score first."""
+        flipped = [one for one in self.compared if one.flips]
+        return tuple(sorted(flipped, key=lambda one: (-abs(one.probability_a - one.probability_b), one.xray_sha256)))
+
+    def count(self) -> dict[tuple[Outcome, Outcome], int]:
+        """How many X-rays go from which outcome to which; those that stay are there too."""
+        return dict(sorted(Counter((one.outcome_a, one.outcome_b) for one in self.compared).items()))
+
+    def lines(self) -> list[str]:
+        """For people: counts first; where readers have labelled flipped X-rays, who was right."""
+        told = [
+            f"{len(self.flips)} of {len(self.compared)} X-rays change outcome from {self.model_a} to {self.model_b}"
+        ]
+        told += [
+            f"  {before:8} -> {after:8} {number}"
+            for (before, after), number in self.count().items()
+            if before is not after
+        ]
+        if self.unread:
+            told.append(f"  {self.unread} more could not be read again and are left out")
+        labelled = [one for one in self.flips if one.label in _RIGHT]
+        if labelled:
+            right = [sum(outcome is _RIGHT[one.label] for one, outcome in _outcomes(labelled, side)) for side in (0, 1)]
+            told.append(
+                f"  of {len(labelled)} that readers have labelled, {self.model_a} had {right[0]} right, "
+                f"{self.model_b} {right[1]}"
+            )
+        audits = {self.model_a: self.audit_a, self.model_b: self.audit_b}
+        return [*told, *(f"  shortcut audit of {version}: {_name_audit(audit)}" for version, audit in audits.items())]
+
+
+def _name_audit(audit: AuditVerdict | None) -> str:
+    if audit is None:
+        return "not audited"
+    return audit.value.upper() if audit is AuditVerdict.CONFOUNDED else audit.value
+
+
+_RIGHT: Final[dict[Label | None, Outcome]] = {Label.COVID: Outcome.POSITIVE, Label.NORMAL: Outcome.NEGATIVE}
+
+
+def _outcomes(compared: Sequence[Compared], side: int) -> list[tuple[Compared, Outcome]]:
+    return [(one, (one.outcome_a, one.outcome_b)[side]) for one in compared]
+
+
+def write_flips_csv(path: Path, report: FlipReport, *, with_file_names: bool = True) -> int:
+    """Write every X-ray whose outcome changes; returns how many. Safe to open in a spreadsheet, whole or not there."""
+    text = io.StringIO()
+    writer = csv.writer(text, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for one in report.flips:
+        writer.writerow(
+            (
+                guard_text(one.file) if with_file_names else one.xray_sha256[:16],
+                one.xray_sha256,
+                guard_text(one.patient or ""),
+                one.label or "",
+                guard_text(report.model_a),
+                _name_audit(report.audit_a),
+                one.outcome_a.value,
+                one.probability_a,
+                guard_text(report.model_b),
+                _name_audit(report.audit_b),
+                one.outcome_b.value,
+                one.probability_b,
+            )
+        )
+    write_whole(path, text.getvalue().encode())
+    return len(report.flips)

@@ -1,0 +1,282 @@
+"""The shortcut audit: could the class be told without looking at the lungs, and does the model do so?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import TypeAdapter
+
+from xray_core.evaluation import statistics
+from xray_core.evaluation.bootstrap import Cohort, make_cohort, resample_figures
+from xray_core.evaluation.intervals import area_interval
+from xray_core.evaluation.shortcut_probes import (
+    Films,
+    Predict,
+    choose,
+    cut_out,
+    describe_files,
+    measure_brightness,
+    paint_centre,
+    paint_corners,
+    predict_by_patient,
+    score,
+    take_films,
+)
+from xray_core.records import AuditVerdict, Interval
+
+# The judged bound is the end of the 95 % interval nearer to 0.5, so chance alone seldom crosses even the first line.
+# At 0.60 something besides the lungs tells the class a little; at 0.75 it ranks three of four pairs rightly by
+# itself, half of all there is to gain: whatever the model scores cannot be credited to the lungs any more.
+SUSPECT_FROM = 0.60
+
+
+CONFOUNDED_FROM = 0.75
+
+
+FEWEST_PATIENTS = 10  # of each class; fewer audit nothing
+
+
+_CORNER_LOSS = (0.03, 0.10)  # AUROC lost beyond chance with the corners masked: suspect, confounded
+
+
+_RESAMPLES = 1000
+
+
+_MOST_XRAYS = 3000
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One probe: what it looked at, how well that tells the class (AUC with interval), and a sentence for a reader."""
+
+    name: str
+    auc: Interval
+    sentence: str
+    verdict: AuditVerdict
+
+
+@dataclass(frozen=True, slots=True)
+class ShortcutAudit:
+    """All findings, the worst of their verdicts, and the sentence to show beside every score of the model."""
+
+    findings: tuple[Finding, ...]
+    verdict: AuditVerdict
+    sentence: str
+    xrays: int
+    patients: int
+
+    def to_json(self) -> str:
+        """The audit as JSON text; `from_json` gives back an equal one."""
+        return _ADAPTER.dump_json(self, indent=1).decode()
+
+    @staticmethod
+    def from_json(text: str) -> ShortcutAudit:
+        """Read what `to_json` wrote. Raises ValueError on anything else."""
+        return _ADAPTER.validate_json(text)
+
+
+_ADAPTER = TypeAdapter(ShortcutAudit)
+
+
+def audit_shortcuts(
+    films: Films,
+    predict: Predict,
+    *,
+    held_out: NDArray[np.bool_] | None = None,
+    of_data: Sequence[Finding] | None = None,
+    seed: int = 0,
+) -> ShortcutAudit:
+    """Audit a dataset and a model that was trained on it.
+
+    To what `probe_data` finds (`of_data`, where it is known already) comes what the model itself says (`predict`:
+    fitted X-rays (n, height, width) uint8 to P(covid) (n,)) of X-rays with the lungs or the corners painted over; for
+    that `held_out` (n,) says which X-rays it was not trained on.
+    DeGrave et al., Nature Machine Intelligence 2021;3:610-619; Maguolo & Nanni, Information Fusion 2021;76:1-7.
+    """
+    unseen = np.ones(len(films.greys), dtype=np.bool_) if held_out is None else held_out
+    fewest = _count_patients(films)
+    if fewest < FEWEST_PATIENTS:
+        sentence = (
+            f"Too few patients to audit for shortcuts: {fewest} in the smaller class, {FEWEST_PATIENTS} are needed. "
+            "Nothing is known of what this model has learned from."
+        )
+        return ShortcutAudit((), AuditVerdict.SUSPECT, sentence, len(films.greys), len(np.unique(films.groups)))
+    findings = (
+        *(probe_data(films, seed=seed) if of_data is None else of_data),
+        *_probe_model(take_films(films, unseen), predict, seed),
+    )
+    verdict = max((finding.verdict for finding in findings), key=_SEVERITY.index)
+    return ShortcutAudit(findings, verdict, _sum_up(findings, verdict), len(films.greys), len(np.unique(films.groups)))
+
+
+def probe_data(films: Films, *, seed: int = 0) -> tuple[Finding, ...]:
+    """What small models can tell of the class from what is no lung; nothing (empty) of too few patients.
+
+    They are cross-validated by patient and given file properties, brightness, the outer 15 % of the picture, the
+    source, and for comparison the centre; at most 3,000 X-rays. No network is needed for it.
+    """
+    if _count_patients(films) < FEWEST_PATIENTS:
+        return ()
+    chosen = take_films(films, choose(films, _MOST_XRAYS, seed))
+    return (*_probe_properties(chosen, seed), *_probe_sources(chosen, seed))
+
+
+_SEVERITY = [AuditVerdict.CLEAN, AuditVerdict.SUSPECT, AuditVerdict.CONFOUNDED]
+
+
+def _probe_properties(films: Films, seed: int) -> list[Finding]:
+    """What a small model can tell from each thing that is no lung, and from the lungs for comparison."""
+    found = [
+        _judge(
+            "file properties",
+            _measure(films, describe_files(films.facts), seed),
+            "size, shape and format of the file, without any picture, tell the class with AUC {auc}",
+            "classes come in different files, so they come from different places",
+        ),
+        _judge(
+            "brightness",
+            _measure(films, measure_brightness(films.greys), seed),
+            "the mean brightness of the picture and of its border tells the class with AUC {auc}",
+            "exposure or processing may differ between the classes",
+            worst=AuditVerdict.SUSPECT,
+        ),
+        _judge(
+            "border",
+            _measure(films, cut_out(films.greys, border=True), seed, linear=True),
+            "the outer 15 % of the picture, without the lungs, predicts the label with AUC {auc}",
+            "a model may learn where films come from",
+        ),
+        _judge(
+            "centre",
+            _measure(films, cut_out(films.greys, border=False), seed, linear=True),
+            "the centre of the picture alone, where the lungs are, predicts the label with AUC {auc}",
+            "",
+            worst=AuditVerdict.CLEAN,
+        ),
+    ]
+    if len(np.unique(films.sources)) > 1:
+        codes = (films.sources[:, np.newaxis] == np.unique(films.sources)[np.newaxis]).astype(np.float64)
+        found.append(
+            _judge(
+                "source",
+                _measure(films, codes, seed),
+                "the source of a film alone, without looking at it, tells the class with AUC {auc}",
+                "the classes come from different sources, and nobody can tell disease from source in these data",
+            )
+        )
+    return found
+
+
+def _probe_sources(films: Films, seed: int) -> list[Finding]:
+    """Can the largest source of a class be told from the others of that class by the picture?"""
+    found: list[Finding] = []
+    for name, within in (("covid", films.is_covid), ("normal", ~films.is_covid)):
+        part = take_films(films, within)
+        names, counts = np.unique(part.sources, return_counts=True)
+        is_largest = part.sources == names[counts.argmax()]
+        sides = [len(np.unique(part.groups[is_largest == one])) for one in (True, False)]
+        if min(sides) < FEWEST_PATIENTS:
+            continue
+        told = Films(part.greys, part.facts, is_largest, part.groups, part.sources)
+        found.append(
+            _judge(
+                f"source within {name}",
+                _measure(told, cut_out(part.greys, border=None), seed, linear=True),
+                f"among {name} X-rays alone, the picture tells the source of a film with AUC {{auc}}",
+                "films carry the mark of their source, which a model can learn instead of disease",
+                worst=AuditVerdict.SUSPECT,
+            )
+        )
+    return found
+
+
+def _probe_model(films: Films, predict: Predict, seed: int) -> list[Finding]:
+    """What the model itself says when the lungs, or the corners, are painted over."""
+    if _count_patients(films) < FEWEST_PATIENTS:
+        return []
+    blind = score(films, predict, paint_centre(films.greys))
+    found = _judge(
+        "model without lungs",
+        _interval_of(blind, seed),
+        "with the lungs painted over, the model's own score still goes with the label, AUC {auc}",
+        "it does not need the lungs for its answer",
+        may_rank_backwards=True,
+    )
+    return [found, _probe_corners(films, predict, seed)]
+
+
+def _probe_corners(films: Films, predict: Predict, seed: int) -> Finding:
+    whole, masked = score(films, predict, films.greys), score(films, predict, paint_corners(films.greys))
+    before, after = statistics.auroc(whole), statistics.auroc(masked)
+    figures = {"after": after, "loss": lambda weights: before(weights) - after(weights)}
+    resampled = resample_figures(figures, whole, resamples=_RESAMPLES, seed=seed)
+    loss, sure = resampled["loss"][0], float(np.quantile(resampled["loss"][1], 0.025))
+    changed = float(np.abs(whole.probabilities - masked.probabilities).mean())
+    verdict = _SEVERITY[sum(sure >= edge for edge in _CORNER_LOSS)]
+    auc = area_interval(*resampled["after"], patients=_fewest(whole), xrays=len(whole.is_covid))
+    assert auc is not None, "both classes are there"
+    sentence = (
+        f"with the four corners masked the score changes by {changed:.2f} on average and the AUC goes from "
+        f"{auc.value + loss:.2f} to {_write(auc)}"
+    )
+    if verdict is not AuditVerdict.CLEAN:
+        sentence += ": the model leans on what stands in the corners, letters and markers, not on the lungs"
+    return Finding("corners masked", auc, f"{sentence[:1].upper()}{sentence[1:]}.", verdict)
+
+
+def _measure(films: Films, features: NDArray[np.float64], seed: int, *, linear: bool = False) -> Interval:
+    scores = predict_by_patient(features, films.is_covid, films.groups, linear=linear, seed=seed)
+    return _interval_of(make_cohort(scores, films.is_covid.tolist(), films.groups.tolist()), seed)
+
+
+def _interval_of(cohort: Cohort, seed: int) -> Interval:
+    resampled = resample_figures({"auc": statistics.auroc(cohort)}, cohort, resamples=_RESAMPLES, seed=seed)["auc"]
+    auc = area_interval(*resampled, patients=_fewest(cohort), xrays=len(cohort.is_covid))
+    assert auc is not None, "both classes are there"
+    return auc
+
+
+def _count_patients(films: Films) -> int:
+    """Of the smaller class."""
+    return min(len(np.unique(films.groups[films.is_covid == one])) for one in (True, False))
+
+
+def _fewest(cohort: Cohort) -> int:
+    return min(cohort.count_patients(cohort.is_covid), cohort.count_patients(~cohort.is_covid))
+
+
+def _judge(
+    name: str,
+    auc: Interval,
+    finding: str,
+    meaning: str,
+    *,
+    worst: AuditVerdict = AuditVerdict.CONFOUNDED,
+    may_rank_backwards: bool = False,
+) -> Finding:
+    """A trained model that ranks backwards tells the class as well; a cross-validated probe below 0.5 knows nothing."""
+    told = max(auc.low, 1 - auc.high) if may_rank_backwards else auc.low
+    verdict = _SEVERITY[min(_SEVERITY.index(worst), (told >= SUSPECT_FROM) + (told >= CONFOUNDED_FROM))]
+    sentence = finding.format(auc=_write(auc))
+    if verdict is not AuditVerdict.CLEAN:
+        sentence += f": {meaning}"
+    return Finding(name, auc, f"{sentence[:1].upper()}{sentence[1:]}.", verdict)
+
+
+def _sum_up(findings: Sequence[Finding], verdict: AuditVerdict) -> str:
+    if verdict is AuditVerdict.CLEAN:
+        return "No shortcut was found: nothing but the lungs tells the class. That is no proof that there is none."
+    worst = max(
+        (finding for finding in findings if finding.verdict is verdict),
+        key=lambda finding: max(finding.auc.low, 1 - finding.auc.high),
+    )
+    rest = sum(finding.verdict is not AuditVerdict.CLEAN for finding in findings) - 1
+    more = f" ({rest} more {'finding' if rest == 1 else 'findings'} of this kind.)" if rest else ""
+    return f"{worst.sentence}{more}"
+
+
+def _write(auc: Interval) -> str:
+    return f"{auc.value:.2f} ({auc.low:.2f}-{auc.high:.2f})"

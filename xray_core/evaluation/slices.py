@@ -1,0 +1,142 @@
+"""Slices: the same figures for one source, view, sex, age group, format or size alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xray_core.evaluation import statistics
+from xray_core.evaluation.bootstrap import Cohort, Figure, Floats, resample_figures
+from xray_core.evaluation.intervals import area_interval, share_interval
+from xray_core.models.records import OperatingPoint
+from xray_core.records import Interval, LabelledXray
+
+TOO_FEW_XRAYS = 20
+TOO_FEW_PATIENTS = 5  # of a class: an area under the curve of fewer says nothing
+UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class SliceFigures:
+    """One slice of the evaluated X-rays. Figures are None where it has too few X-rays, or one class only.
+
+    `remark` says so in words: "too few" or "only covid", else it is empty.
+    """
+
+    name: str
+    value: str
+    xrays: int
+    covid: int
+    normal: int
+    patients: int
+    auroc: Interval | None
+    sensitivity: Interval | None
+    specificity: Interval | None
+    refer_share: Interval | None
+    remark: str
+
+
+def name_slices(xrays: Sequence[LabelledXray]) -> dict[str, list[str]]:
+    """The slice that each X-ray belongs to, by source, view, sex, age group, file format and size."""
+    return {
+        "source": [xray.source or UNKNOWN for xray in xrays],
+        "view": [xray.view or UNKNOWN for xray in xrays],
+        "sex": [xray.sex or UNKNOWN for xray in xrays],
+        "age group": [xray.age_group or UNKNOWN for xray in xrays],
+        "format": [xray.file_format.value for xray in xrays],
+        "size": [name_size(xray.width, xray.height) for xray in xrays],
+    }
+
+
+def name_size(width: int, height: int) -> str:
+    """The size band of an X-ray by its longer side in pixels."""
+    longer = max(width, height)
+    for edge in (512, 1024, 2048):
+        if longer <= edge:
+            return f"up to {edge} pixels"
+    return "over 2048 pixels"
+
+
+def judge_slices(
+    cohort: Cohort,
+    slices: Mapping[str, Sequence[str]],
+    operating_point: OperatingPoint,
+    *,
+    resamples: int,
+    seed: int,
+) -> tuple[SliceFigures, ...]:
+    """Figures of every value of every slice, in order of name and value. Raises ValueError on unequal lengths."""
+    judged: list[SliceFigures] = []
+    for name, values in sorted(slices.items()):
+        if len(values) != len(cohort.is_covid):
+            raise ValueError(f"slice {name!r}: received {len(values)} values for {len(cohort.is_covid)} X-rays")
+        written = np.asarray(values, dtype=np.str_)
+        for value in sorted(set(values)):
+            part = take_cohort(cohort, written == value)
+            judged.append(_judge_slice(name, value, part, operating_point, resamples=resamples, seed=seed))
+    return tuple(judged)
+
+
+def take_cohort(cohort: Cohort, chosen: NDArray[np.bool_]) -> Cohort:
+    """The chosen X-rays (n,) bool as a cohort of their own."""
+    patients, patient_of = np.unique(cohort.patient_of[chosen], return_inverse=True)
+    has_covid = np.zeros(len(patients), dtype=np.bool_)
+    has_covid[patient_of[cohort.is_covid[chosen]]] = True
+    return Cohort(cohort.probabilities[chosen], cohort.is_covid[chosen], patient_of.astype(np.intp), has_covid)
+
+
+def _judge_slice(
+    name: str, value: str, part: Cohort, point: OperatingPoint, *, resamples: int, seed: int
+) -> SliceFigures:
+    remark = _remark(part)
+    figures = {} if remark == "too few" else _figures(part, point)
+    resampled = resample_figures(figures, part, resamples=resamples, seed=seed)
+    everyone = np.ones(len(part.is_covid), dtype=np.bool_)
+    return SliceFigures(
+        name=name,
+        value=value,
+        xrays=len(part.is_covid),
+        covid=int(part.is_covid.sum()),
+        normal=int((~part.is_covid).sum()),
+        patients=part.patients,
+        auroc=_interval(resampled, "auroc", part, everyone),
+        sensitivity=_interval(resampled, "sensitivity", part, part.is_covid),
+        specificity=_interval(resampled, "specificity", part, ~part.is_covid),
+        refer_share=_interval(resampled, "refer_share", part, everyone),
+        remark=remark,
+    )
+
+
+def _remark(part: Cohort) -> str:
+    if len(part.is_covid) < TOO_FEW_XRAYS:
+        return "too few"
+    if part.is_covid.all() or not part.is_covid.any():
+        return "only covid" if part.is_covid.all() else "only normal"
+    fewest = min(part.count_patients(part.is_covid), part.count_patients(~part.is_covid))
+    return "too few of one class" if fewest < TOO_FEW_PATIENTS else ""
+
+
+def _figures(part: Cohort, point: OperatingPoint) -> dict[str, Figure]:
+    scores, everyone = part.probabilities, np.ones(len(part.is_covid), dtype=np.bool_)
+    figures = {
+        "sensitivity": statistics.share(part, scores >= point.lower, part.is_covid),
+        "specificity": statistics.share(part, scores < point.upper, ~part.is_covid),
+        "refer_share": statistics.share(part, (scores >= point.lower) & (scores < point.upper), everyone),
+    }
+    if not _remark(part):
+        figures["auroc"] = statistics.auroc(part)
+    return figures
+
+
+def _interval(
+    resampled: Mapping[str, tuple[float, Floats]], name: str, part: Cohort, among: NDArray[np.bool_]
+) -> Interval | None:
+    if name not in resampled or not among.any():
+        return None
+    if name == "auroc":
+        fewest = min(part.count_patients(part.is_covid), part.count_patients(~part.is_covid))
+        return area_interval(*resampled[name], patients=fewest, xrays=int(among.sum()))
+    return share_interval(*resampled[name], patients=part.count_patients(among), xrays=int(among.sum()))

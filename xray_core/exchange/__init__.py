@@ -1,0 +1,1 @@
+"""CSV out, CSV and folders in."""

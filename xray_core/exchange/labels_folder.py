@@ -1,0 +1,56 @@
+"""The labels/ folder: which files are there to import, and which entries are refused."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from xray_core.exchange.labels_csv import accept_all, name_words, normal, quote, read_mapping
+from xray_core.exchange.records import LabelRow
+from xray_core.imaging.folder import is_ignored
+from xray_core.records import Label, LabelProblem, escape_name
+from xray_core.records import LabelProblemCode as Code
+
+
+def read_labels_folder(path: Path, *, mapping: Mapping[str, str]) -> list[LabelRow]:
+    """Read a folder per class (`covid/`, `normal/`): each file is a label for the X-ray with its very content.
+
+    Sub-folders count as their class; files beside the class folders do not count, nor do dot-files and what intake
+    ignores. `line` is the file's place in the order of paths. Raises InvalidLabelsCsv when a folder's name is no
+    label, for what is no regular file, or when there is no file; RefusedInput for the mapping; OSError.
+    """
+    words = read_mapping(mapping)
+    rows: list[LabelRow] = []
+    problems: list[LabelProblem] = []
+    for folder in sorted(child for child in path.iterdir() if child.is_dir() and not child.name.startswith(".")):
+        label = words.get(normal(folder.name))
+        if label is None or folder.is_symlink():
+            problems.append(_refuse_folder(folder, words))
+            continue
+        for file in _find_files(folder):
+            if file.is_symlink() or not file.is_file():
+                received = f"{quote(file)} in {quote(folder)}, a link or no file"
+                problems.append(LabelProblem(None, Code.NOT_REGULAR_FILE, received, "a copy of the X-ray"))
+            else:
+                name = escape_name(os.fsencode(file.name))
+                rows.append(LabelRow(len(rows) + 1, name, _hash(file), label, None, None))
+    return accept_all(path.name, rows, problems, "no X-ray in a folder per class", numbered=False)
+
+
+def _refuse_folder(folder: Path, words: Mapping[str, Label]) -> LabelProblem:
+    if folder.is_symlink():
+        return LabelProblem(None, Code.NOT_REGULAR_FILE, f"folder {quote(folder)}, a link", "a real folder")
+    return LabelProblem(None, Code.UNKNOWN_LABEL, f"folder {quote(folder)}", name_words(words))
+
+
+def _find_files(folder: Path) -> Iterator[Path]:
+    for place, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (Path(place) / name for name in sorted(names) if not is_ignored(os.fsencode(name)))
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

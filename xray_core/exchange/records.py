@@ -1,0 +1,38 @@
+"""The rows of the CSV files that leave and arrive."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from xray_core.records import FileState, Label, Outcome, ReasonCode
+
+
+@dataclass(frozen=True, slots=True)
+class ResultLine:
+    """One line of the results CSV: one file that the service decided on."""
+
+    file: str
+    xray_sha256: str | None
+    patient: str | None
+    outcome: Outcome | None
+    probability_covid: float | None
+    model_version: str | None
+    scored_at: datetime | None
+    state: FileState
+    reason_code: ReasonCode | None
+    label: Label | None
+    labelled_by: str | None
+    labelled_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class LabelRow:
+    """One accepted row of a labels CSV or one file of a folder per class."""
+
+    line: int
+    filename: str
+    xray_sha256: str | None
+    label: Label
+    labelled_by: str | None
+    labelled_at: datetime | None

@@ -1,0 +1,139 @@
+"""The results CSV: what leaves for review, safe to open in a spreadsheet, and its manifest."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from xray_core.exchange.atomic_file import write_aside, write_whole
+from xray_core.exchange.formula_guard import guard_text
+from xray_core.exchange.records import ResultLine
+from xray_core.records import RESEARCH_USE
+
+COLUMNS: Final = (
+    "file",
+    "xray_sha256",
+    "patient",
+    "outcome",
+    "probability_covid",
+    "model_version",
+    "scored_at",
+    "state",
+    "reason_code",
+    "label",
+    "labelled_by",
+    "labelled_at",
+)
+
+_LINES_PER_WRITE = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class ExportSummary:
+    """What an export wrote: the CSV and its manifest, how many rows, the CSV's SHA-256, rows by state."""
+
+    path: Path
+    manifest: Path
+    rows: int
+    sha256: str
+    states: Mapping[str, int]
+
+
+def write_results_csv(
+    path: Path, lines: Iterable[ResultLine], *, with_file_names: bool = True, notes: Mapping[str, str]
+) -> ExportSummary:
+    """Write one row for every line, in the order given, and `<name>.manifest.json` beside it; both appear whole.
+
+    UTF-8, RFC 4180 with `\\n`; text is quoted and cannot become a formula, numbers stay numbers, times are UTC.
+    The same lines and notes give the same bytes. Without file names the column `file` holds the first 16 digits
+    of the X-ray's SHA-256, and nothing for a file that was refused before it was read. `notes` (the champion and its
+    standing, the prevalence, the audit log's head) go into the manifest with the research-use line: the CSV itself
+    stays a plain table that reads back in. Memory stays flat. Raises OSError.
+    """
+    manifest = path.with_name(f"{path.name}.manifest.json")
+    states: Counter[str] = Counter()
+    with write_aside(path) as file:
+        sha256 = _write_rows(file, lines, states, with_file_names=with_file_names)
+        # Before the CSV takes its name: scores never stand there without their manifest.
+        described = _describe(path.name, sha256, states, with_file_names=with_file_names, notes=notes)
+        write_whole(manifest, described)
+    return ExportSummary(path, manifest, states.total(), sha256, dict(sorted(states.items())))
+
+
+def name_export(now: datetime, *, caution: str | None = None) -> str:
+    """A file name that goes on saying what the CSV is for when the manifest is left behind, as in a mail.
+
+    `results-20261123T020000Z-research-use-only.csv`, or with a caution such as "confounded" before the ending. The
+    name is the one place in a CSV that is neither a column nor a line: both would break what reads the table.
+    """
+    parts = ("results", f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}", "research-use-only", *([caution] if caution else []))
+    return f"{'-'.join(parts)}.csv"
+
+
+def _write_rows(file: BinaryIO, lines: Iterable[ResultLine], states: Counter[str], *, with_file_names: bool) -> str:
+    digest = hashlib.sha256()
+    rows = _make_rows(lines, states, with_file_names=with_file_names)
+    chunk: list[tuple[str | float, ...]] = [COLUMNS]
+    while chunk:
+        content = _format_rows(chunk)
+        digest.update(content)
+        file.write(content)
+        chunk = list(islice(rows, _LINES_PER_WRITE))
+    return digest.hexdigest()
+
+
+def _make_rows(
+    lines: Iterable[ResultLine], states: Counter[str], *, with_file_names: bool
+) -> Iterator[tuple[str | float, ...]]:
+    for line in lines:
+        states[line.state.value] += 1
+        yield (
+            guard_text(line.file) if with_file_names else (line.xray_sha256 or "")[:16],
+            line.xray_sha256 or "",
+            guard_text(line.patient or ""),
+            line.outcome or "",
+            "" if line.probability_covid is None else float(line.probability_covid),
+            guard_text(line.model_version or ""),
+            _format_time(line.scored_at),
+            line.state.value,
+            line.reason_code or "",
+            line.label or "",
+            guard_text(line.labelled_by or ""),
+            _format_time(line.labelled_at),
+        )
+
+
+def _format_rows(rows: list[tuple[str | float, ...]]) -> bytes:
+    """Every text in quotes: a spreadsheet that takes `;` for the delimiter must not split a file name at it."""
+    text = io.StringIO()
+    csv.writer(text, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n").writerows(rows)
+    return text.getvalue().encode("utf-8")
+
+
+def _format_time(time: datetime | None) -> str:
+    return "" if time is None else time.astimezone(UTC).isoformat()
+
+
+def _describe(
+    name: str, sha256: str, states: Counter[str], *, with_file_names: bool, notes: Mapping[str, str]
+) -> bytes:
+    manifest = {
+        "notice": RESEARCH_USE,
+        "file": name,
+        "sha256": sha256,
+        "rows": states.total(),
+        "rows_by_state": dict(sorted(states.items())),
+        "columns": list(COLUMNS),
+        "file_names": "as delivered" if with_file_names else "left out: first 16 digits of the X-ray's SHA-256",
+        "notes": dict(sorted(notes.items())),
+    }
+    return (json.dumps(manifest, indent=2, ensure_ascii=False) + "\n").encode("utf-8")

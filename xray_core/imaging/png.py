@@ -1,0 +1,148 @@
+"""A PNG file's chunks, walked by hand: is it whole, and what does it claim to hold?"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from isal import isal_zlib
+from kornia_rs import io
+from numpy.typing import NDArray
+from PIL import Image
+
+from xray_core.errors import UnreadableXray
+from xray_core.records import ReasonCode
+
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
+
+# A pre-allocated copy ends in zeros; compressed pixels hold no run of them as long as this.
+_ZERO_TAIL = bytes(16)
+
+
+@dataclass(frozen=True, slots=True)
+class PngLayout:
+    """What the chunks say. `exif` is the raw TIFF block of an eXIf chunk."""
+
+    width: int
+    height: int
+    bit_depth: int
+    colour_type: int
+    is_interlaced: bool
+    has_transparent_colour: bool
+    has_trailing_data: bool
+    exif: bytes | None
+
+
+def read_png_layout(content: bytes) -> PngLayout:
+    """Walk all chunks up to IEND and check their checksums.
+
+    Pillow does neither: it shows a file without IEND, or with zeros instead of its last rows. Raises
+    UnreadableXray: TRUNCATED where the missing rest may still come, CORRUPT_IMAGE where it cannot help,
+    MULTI_FRAME for an animation.
+    """
+    header: bytes | None = None
+    exif: bytes | None = None
+    has_transparent_colour = False
+    whole_length = 0
+    for kind, body, chunk_end in _walk_chunks(content):
+        if (header is None) != (kind == b"IHDR"):
+            raise _corrupt("IHDR is not its first and only header")
+        if kind == b"IHDR":
+            header = bytes(body)
+        elif kind == b"acTL":
+            raise UnreadableXray(ReasonCode.MULTI_FRAME, "an animated PNG; expected one picture")
+        elif kind == b"eXIf":
+            exif = bytes(body)
+        elif kind == b"tRNS":
+            has_transparent_colour = True
+        whole_length = chunk_end
+    if header is None or len(header) != 13:
+        raise _corrupt("no usable IHDR")
+    width, height, bit_depth, colour_type, _, _, interlacing = struct.unpack(">IIBBBBB", header)
+    if not (width and height):
+        raise _corrupt(f"claims {width}x{height} pixels")
+    return PngLayout(
+        width,
+        height,
+        bit_depth,
+        colour_type,
+        is_interlaced=interlacing != 0,
+        has_transparent_colour=has_transparent_colour,
+        has_trailing_data=whole_length < len(content),
+        exif=exif,
+    )
+
+
+def _walk_chunks(content: bytes) -> Iterator[tuple[bytes, memoryview, int]]:
+    """Yield (kind, body, end position) of each chunk up to and with IEND."""
+    view = memoryview(content)
+    position = len(PNG_SIGNATURE)
+    kind = b""
+    while kind != b"IEND":
+        if position + 8 > len(content):
+            raise _truncated("ends before IEND")
+        length, kind = struct.unpack_from(">I4s", content, position)
+        end = position + 12 + length
+        if not kind.isalpha():
+            raise _truncated("zeros instead of chunks") if _is_zero_from(content, position) else _corrupt("not a chunk")
+        if end > len(content):
+            raise _truncated("ends inside a chunk")
+        if isal_zlib.crc32(view[position + 4 : end - 4]) != int.from_bytes(view[end - 4 : end], "big"):
+            raise _explain_bad_checksum(content, position, end)
+        yield kind, view[position + 8 : end - 4], end
+        position = end
+
+
+def _explain_bad_checksum(content: bytes, start: int, end: int) -> UnreadableXray:
+    ends_in_zeros = content.endswith(_ZERO_TAIL) and len(content.rstrip(b"\0")) <= end
+    if ends_in_zeros or content.find(_ZERO_TAIL * 4, start, end) >= 0:
+        return _truncated("zeros instead of pixels")
+    return _corrupt("a chunk's checksum is wrong")
+
+
+def _is_zero_from(content: bytes, position: int) -> bool:
+    return not content[position:].strip(b"\0")
+
+
+def _truncated(detail: str) -> UnreadableXray:
+    return UnreadableXray(ReasonCode.TRUNCATED, f"PNG: {detail}")
+
+
+def _corrupt(detail: str) -> UnreadableXray:
+    return UnreadableXray(ReasonCode.CORRUPT_IMAGE, f"PNG: {detail}")
+
+
+_CHANNELS = {0: 1, 2: 3, 6: 4}
+
+
+_MODES = {1: "mono", 3: "rgb", 4: "rgba"}
+
+
+# Larger ones are read row by row, in less memory.
+_MOST_BYTES = 64 * 2**20
+
+
+def decode_plain_png(content: bytes, layout: PngLayout) -> Image.Image | None:
+    """A PNG of 8-bit grey, RGB or RGBA as the same picture that Pillow makes of it, or None: ask Pillow.
+
+    None as well where this decoder finds anything amiss, so that one library judges what a damaged file is.
+    A film of 1024 x 1024 takes 4.8 ms here and 9.5 with Pillow, whose undoing of the row filters is the slow part.
+    Raises MemoryError.
+    """
+    channels = _CHANNELS.get(layout.colour_type)
+    if channels is None or layout.bit_depth != 8 or layout.is_interlaced or layout.has_transparent_colour:
+        return None
+    shape = (layout.height, layout.width, channels)
+    if layout.height * layout.width * channels > _MOST_BYTES:
+        return None
+    np.empty(shape, np.uint8)  # where there is no room for it, the decoder would panic instead of raising
+    try:
+        pixels: NDArray[np.uint8] = io.decode_image_png_u8(content, shape[:2], _MODES[channels])
+    except Exception as error:  # it raises nothing narrower, and Pillow has the last word
+        if type(error) is not Exception:
+            raise
+        return None
+    return Image.fromarray(pixels[..., 0] if channels == 1 else pixels)

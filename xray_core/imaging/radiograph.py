@@ -1,0 +1,130 @@
+"""One X-ray file's bytes to grey levels: PNG, JPEG or DICOM, found by content and never by name."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from xray_core.errors import UnreadableXray
+from xray_core.imaging.jpeg import JPEG_SIGNATURE
+from xray_core.imaging.limits import ImageLimits
+from xray_core.imaging.png import PNG_SIGNATURE
+from xray_core.imaging.raster import read_jpeg, read_png
+from xray_core.imaging.records import Flag, ImageFacts
+from xray_core.records import FileFormat, ReasonCode
+
+_ENDINGS = {
+    FileFormat.PNG: {".png"},
+    FileFormat.JPEG: {".jpg", ".jpeg", ".jpe", ".jfif"},
+    FileFormat.DICOM: {".dcm", ".dicom", ".dic", ".ima"},
+}
+_FOREIGN_ENDINGS = {".gif", ".bmp", ".tif", ".tiff", ".webp", ".jp2", ".pdf", ".txt"}
+
+# The grey levels between the 1st and the 99th percentile of a film span 100 at least; of a blank page, none.
+_LEAST_CONTRAST = 16
+_THUMBNAIL_SIDE = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Radiograph:
+    """One X-ray: grey levels (height, width) uint8, white is dense.
+
+    `dhash` is a 64-bit difference hash in 16 hex digits: near-duplicates differ in few bits. `patient_id` is
+    the raw DICOM Patient ID: make a pseudonym of it at once and log it never.
+    """
+
+    pixels: NDArray[np.uint8]
+    facts: ImageFacts
+    dhash: str
+    patient_id: str | None = field(default=None, repr=False)
+
+
+def read_radiograph(
+    content: bytes,
+    *,
+    name_ending: str = "",
+    draft_size: tuple[int, int] | None = None,
+    limits: ImageLimits = ImageLimits(),  # noqa: B008 (frozen)
+) -> Radiograph:
+    """Decode a file's bytes, or raise UnreadableXray with the reason code why not.
+
+    `name_ending` (".png") only serves to flag a name that claims another format. With a draft size (width,
+    height) a larger X-ray comes at a reduced scale that still is twice that size; `facts` give the stored size.
+    Call it from one thread per process: it silences the libraries' warnings, which is a process-wide switch.
+    """
+    limits.check_bytes(len(content))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        image, facts, patient_id = _decode(content, draft_size, limits)
+    image = _reduce(image, draft_size)
+    thumbnail = _shrink(image)
+    _check_contrast(thumbnail)
+    return Radiograph(
+        np.asarray(image), _with_flags(facts, thumbnail, name_ending.lower()), _hash_differences(thumbnail), patient_id
+    )
+
+
+def _decode(
+    content: bytes, draft_size: tuple[int, int] | None, limits: ImageLimits
+) -> tuple[Image.Image, ImageFacts, str | None]:
+    if content.startswith(PNG_SIGNATURE):
+        return *read_png(content, limits), None
+    if content.startswith(JPEG_SIGNATURE):
+        return *read_jpeg(content, limits, draft_size), None
+    if content[128:132] == b"DICM":
+        from xray_core.imaging.dicom import read_dicom
+
+        pixels, facts, patient_id = read_dicom(content, limits)
+        return Image.fromarray(pixels), facts, patient_id
+    if len(content) > 1 and (PNG_SIGNATURE.startswith(content) or JPEG_SIGNATURE.startswith(content)):
+        raise UnreadableXray(ReasonCode.TRUNCATED, "ends inside its signature")
+    raise UnreadableXray(ReasonCode.UNSUPPORTED_FORMAT, "neither PNG nor JPEG nor DICOM by its first bytes")
+
+
+def _reduce(image: Image.Image, draft_size: tuple[int, int] | None) -> Image.Image:
+    """Boxes of pixels averaged, as many as leave at least twice the draft size: all later steps then cost little."""
+    if draft_size is None:
+        return image
+    return image.reduce((max(1, image.width // (2 * draft_size[0])), max(1, image.height // (2 * draft_size[1]))))
+
+
+def _shrink(image: Image.Image) -> Image.Image:
+    """A small copy, its shorter side 64 to 127 pixels, for what needs no detail."""
+    return image.reduce(max(1, min(image.size) // _THUMBNAIL_SIDE))
+
+
+def _check_contrast(thumbnail: Image.Image) -> None:
+    shares = np.cumsum(thumbnail.histogram()) / (thumbnail.width * thumbnail.height)
+    low, high = np.searchsorted(shares, (0.01, 0.99))
+    if high - low < _LEAST_CONTRAST:
+        raise UnreadableXray(
+            ReasonCode.NO_CONTRAST, f"its grey levels span {high - low}; expected at least {_LEAST_CONTRAST}"
+        )
+
+
+def _with_flags(facts: ImageFacts, thumbnail: Image.Image, ending: str) -> ImageFacts:
+    raised = set(facts.flags)
+    if ending in _FOREIGN_ENDINGS or any(
+        ending in _ENDINGS[other] for other in FileFormat if other != facts.file_format
+    ):
+        raised.add(Flag.EXTENSION_MISMATCH)
+    if facts.file_format is FileFormat.JPEG and _looks_cut(thumbnail):
+        raised.add(Flag.SUSPECT_TRUNCATION)
+    return replace(facts, flags=tuple(flag for flag in Flag if flag in raised))
+
+
+def _looks_cut(thumbnail: Image.Image) -> bool:
+    """Whether the bottom fifth is flat and not black: what a decoder makes of missing rows."""
+    bottom = np.asarray(thumbnail)[-(thumbnail.height // 5) :]
+    return bool(np.all(bottom.std(axis=1) < 1.0) and bottom.mean() > 8)
+
+
+def _hash_differences(thumbnail: Image.Image) -> str:
+    """Difference hash (N. Krawetz, 2013): is each cell of an 8 by 8 grid brighter than its left neighbour?"""
+    cells = np.asarray(thumbnail.resize((9, 8), Image.Resampling.BOX))
+    return np.packbits(cells[:, 1:] > cells[:, :-1]).tobytes().hex()

@@ -1,0 +1,95 @@
+"""The words and frozen values of imaging."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from xray_core.records import FileFormat
+
+
+class Flag(StrEnum):
+    """Something worth knowing about an X-ray that was scored all the same."""
+
+    EXIF_ROTATED = "exif_rotated"
+    EXIF_BAD = "exif_bad"
+    TRAILING_DATA = "trailing_data"
+    SIXTEEN_BIT = "16bit"
+    INVERTED = "inverted"
+    SUSPECT_TRUNCATION = "suspect_truncation"
+    BURNED_IN_ANNOTATION = "burned_in_annotation"
+    EXTENSION_MISMATCH = "extension_mismatch"
+
+
+class ScaleRule(StrEnum):
+    """How stored pixel values became grey levels 0..255."""
+
+    EIGHT_BIT = "8bit"  # taken as they are
+    FULL_RANGE = "minmax"  # darkest pixel to 0, brightest to 255: 16-bit PNG, DICOM without a window
+    VOI = "voi"  # the DICOM's own window or lookup table
+
+
+class Scaling(StrEnum):
+    """How grey levels 0..255 become the numbers that a network was trained on."""
+
+    UNIT = "unit"  # x / 255
+    CAFFE = "caffe"  # BGR, minus the ImageNet channel means (VGG16, ResNet50)
+    MINUS_ONE_TO_ONE = "minus-one-to-one"  # x / 127.5 - 1 (Xception)
+    NONE = "none"  # 0..255 as they are: the network scales by itself
+
+
+class Remedy(StrEnum):
+    """A step of preprocessing against shortcuts; training and scoring share it, `model.json` records it."""
+
+    LUNG_CROP = "lung-crop"  # crop to the box around the lungs
+    EQUALIZE = "equalize"  # histogram equalisation of the whole X-ray
+    CLAHE = "clahe"  # the same in tiles, with limited contrast
+    MASK_MARKERS = "mask-markers"  # burnt-in letters and markers painted over
+
+
+@dataclass(frozen=True, slots=True)
+class Preprocessing:
+    """Everything that decides how an X-ray's grey levels become a network's input."""
+
+    height: int
+    width: int
+    channels: int
+    scaling: Scaling
+    remedies: tuple[str, ...] = ()
+
+    @property
+    def has_equal_channels(self) -> bool:
+        """Whether the network is given the same grey picture in each channel, scaled alike."""
+        return self.scaling is not Scaling.CAFFE
+
+    @property
+    def version(self) -> str:
+        """A short stable name, part of every result's key: `v1-150x150x3-unit`."""
+        return "-".join(("v1", f"{self.height}x{self.width}x{self.channels}", self.scaling.value, *self.remedies))
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFacts:
+    """What an X-ray's file says of itself, free of anything that names a patient."""
+
+    file_format: FileFormat
+    width: int
+    height: int
+    mode: str
+    scale_rule: ScaleRule
+    flags: tuple[Flag, ...] = ()
+    view: str | None = None
+    sex: str | None = None
+    age_group: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FileSeen:
+    """One regular or irregular file as the folder walk saw it. Times in nanoseconds since 1970, size in bytes."""
+
+    name: bytes
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    is_regular: bool
+    is_symlink: bool

@@ -1,0 +1,70 @@
+"""The words and frozen values of a model that scores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from xray_core.imaging.records import Preprocessing
+from xray_core.records import Outcome, Split
+
+
+class OutputMeaning(StrEnum):
+    """What a network's output says, so that every stored probability can be P(covid)."""
+
+    SIGMOID_COVID = "sigmoid-covid"
+    SIGMOID_NORMAL = "sigmoid-normal"
+    SOFTMAX_COVID_FIRST = "softmax-covid-first"
+    SOFTMAX_NORMAL_FIRST = "softmax-normal-first"
+
+
+@dataclass(frozen=True, slots=True)
+class OperatingPoint:
+    """The locked thresholds on P(covid): at or above `upper` positive, below `lower` negative, between refer.
+
+    The figures are None for an imported model that nobody has judged here yet.
+    """
+
+    lower: float
+    upper: float
+    target_sensitivity: float | None
+    sensitivity: float | None
+    specificity: float | None
+    positives: int
+    negatives: int
+    chosen_on: Split | None
+
+    def outcome(self, probability: float) -> Outcome:
+        """What a probability in 0..1 says at these thresholds."""
+        if probability >= self.upper:
+            return Outcome.POSITIVE
+        return Outcome.NEGATIVE if probability < self.lower else Outcome.REFER
+
+
+@dataclass(frozen=True, slots=True)
+class ModelManifest:
+    """What `model.json` says of an immutable model folder. `probe_outputs` are P(covid) on the stored probe inputs."""
+
+    version: str
+    architecture: str
+    preprocessing: Preprocessing
+    output: OutputMeaning
+    operating_point: OperatingPoint
+    keras_sha256: str
+    onnx_sha256: str
+    label_set_sha256: str | None
+    created_at: datetime
+    code_revision: str
+    seed: int | None
+    training: dict[str, str | int | float | bool | None]
+    probe_outputs: tuple[float, ...]
+    files: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Oddity:
+    """How far a picture is from a chest film (about 1 for an ordinary one), and why that is too far, or None."""
+
+    distance: float
+    reason: str | None

@@ -1,0 +1,1 @@
+"""The one room with Keras: networks, fitting, export, heat maps, foreign model files."""

@@ -1,0 +1,238 @@
+"""Training of a network on X-rays in memory."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterator
+from dataclasses import astuple, dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xray_core.errors import IncompatibleModel, InvalidDataset
+from xray_core.imaging.network_input import scale_pixels
+from xray_core.imaging.records import Preprocessing, Remedy
+from xray_core.imaging.remedies import erase_border
+from xray_core.models.recalibration import UNCHANGED, Recalibration
+from xray_core.models.records import OutputMeaning
+from xray_core.networks.architectures import build_network, default_preprocessing
+from xray_core.networks.augmentation import augment
+from xray_core.networks.keras_classifier import KerasClassifier, has_finite_weights
+from xray_core.networks.quiet_keras import keras, tf
+from xray_core.networks.records import Architecture, EpochFigures, EpochRecord, Optimizer
+
+# What Keras itself takes when no rate is given.
+_DEFAULT_RATES: Final = {Optimizer.RMSPROP: 0.001, Optimizer.ADAM: 0.001, Optimizer.SGD: 0.01}
+
+# X-rays that are augmented and scaled at once: enough to keep the calls few, and memory flat for any dataset.
+_XRAYS_PER_CHUNK = 128
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingOptions:
+    """How to train; the defaults are the tutorial's. For shear and zoom see `augment`.
+
+    `remedies` against shortcuts become part of the model's preprocessing; `erase_border` is one for training alone.
+
+    `learning_rate` None is Keras's default for the optimizer, `input_size` (pixels a side) None the network's
+    own, `weights` None random. With `balance_classes` the rarer class weighs as much as the other in all.
+    """
+
+    architecture: Architecture = Architecture.SEED_CNN
+    optimizer: Optimizer = Optimizer.RMSPROP
+    learning_rate: float | None = None
+    epochs: int = 15
+    batch_size: int = 8
+    shear: float = 0.2
+    zoom: float = 0.2
+    horizontal_flip: bool = True
+    balance_classes: bool = True
+    seed: int = 0
+    weights: Path | None = None
+    input_size: int | None = None
+    trainable_base: bool = False
+    remedies: tuple[Remedy, ...] = ()
+    erase_border: bool = False
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """The input that a network trained with these options takes."""
+        plain = default_preprocessing(self.architecture, self.input_size)
+        return replace(plain, remedies=tuple(one.value for one in Remedy if one in self.remedies))
+
+    @property
+    def rate(self) -> float:
+        """The learning rate that is used."""
+        return _DEFAULT_RATES[self.optimizer] if self.learning_rate is None else self.learning_rate
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A trained model with its history. `class_weights` are those of normal and covid.
+
+    `recalibration` is what was folded into the model's last layer after the last epoch; until then it changes nothing.
+    """
+
+    classifier: KerasClassifier
+    history: tuple[EpochRecord, ...]
+    class_weights: tuple[float, float]
+    recalibration: Recalibration = UNCHANGED
+
+
+def train_network(
+    images: NDArray[np.uint8],
+    is_covid: NDArray[np.bool_],
+    held_out_images: NDArray[np.uint8],
+    held_out_is_covid: NDArray[np.bool_],
+    preprocessing: Preprocessing,
+    options: TrainingOptions,
+    on_epoch: Callable[[EpochRecord], None],
+) -> Trained:
+    """Train a new network on fitted grey levels (n, height, width) uint8; `on_epoch` hears of every epoch.
+
+    Only the training X-rays are augmented; the held-out ones are judged after every epoch and never learned
+    from. The same seed on the same machine gives the same weights. Raises InvalidDataset without both classes,
+    IncompatibleModel when the loss stops being a number.
+    """
+    weights = _weigh_classes(is_covid, balance=options.balance_classes)
+    model = build_network(
+        options.architecture,
+        weights=options.weights,
+        input_size=(preprocessing.height, preprocessing.width),
+        trainable_base=options.trainable_base,
+        seed=options.seed,
+    )
+    classifier = KerasClassifier(model, preprocessing, OutputMeaning.SIGMOID_COVID)
+    train_steps = _make_train_steps(model, _make_optimizer(options))
+    random = np.random.default_rng(options.seed)
+    history: list[EpochRecord] = []
+    for epoch in range(1, options.epochs + 1):
+        order = random.permutation(len(images))
+        seen = _train_epoch(train_steps, images[order], is_covid[order], weights, preprocessing, options, random)
+        train = _measure(seen, is_covid[order])
+        if not (np.isfinite(train.loss) and has_finite_weights(model)):
+            raise IncompatibleModel(
+                f"training diverged: the loss or the weights of epoch {epoch} of {options.epochs} are no numbers"
+                f" ({options.optimizer.value}, learning rate {options.rate:g}); try a smaller learning rate"
+            )
+        held_out = _measure(classifier.predict(held_out_images), held_out_is_covid)
+        history.append(EpochRecord(epoch=epoch, train=train, held_out=held_out))
+        on_epoch(history[-1])
+    return Trained(classifier=classifier, history=tuple(history), class_weights=weights)
+
+
+def write_history(path: Path, history: tuple[EpochRecord, ...]) -> None:
+    """Write history.csv: one line per epoch, the training figures first."""
+    names = ("loss", "accuracy", "precision", "recall", "error")
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["epoch", *(f"train_{name}" for name in names), *(f"held_out_{name}" for name in names)])
+        for record in history:
+            figures = (*astuple(record.train), *astuple(record.held_out))
+            writer.writerow([record.epoch, *(f"{figure:.6f}" for figure in figures)])
+
+
+def _weigh_classes(is_covid: NDArray[np.bool_], *, balance: bool) -> tuple[float, float]:
+    """The weights of (normal, covid) that make both classes count the same in all."""
+    covid = int(is_covid.sum())
+    normal = len(is_covid) - covid
+    if not covid or not normal:
+        raise InvalidDataset(f"training needs X-rays of both classes; received {covid} covid and {normal} normal")
+    return (len(is_covid) / (2 * normal), len(is_covid) / (2 * covid)) if balance else (1.0, 1.0)
+
+
+def _make_optimizer(options: TrainingOptions) -> keras.optimizers.Optimizer:
+    match options.optimizer:
+        case Optimizer.RMSPROP:
+            return keras.optimizers.RMSprop(options.rate)
+        case Optimizer.ADAM:
+            return keras.optimizers.Adam(options.rate)
+        case Optimizer.SGD:
+            return keras.optimizers.SGD(options.rate)
+
+
+def _make_train_steps(model: keras.Model, optimizer: keras.optimizers.Optimizer) -> Any:
+    """A compiled function that learns from several batches in one call.
+
+    `model.fit` costs a quarter more on the small network, and XLA made it slower.
+    """
+    optimizer.build(model.trainable_variables)
+    height, width, channels = model.input_shape[1:]
+
+    def train_steps(inputs: Any, targets: Any, weights: Any) -> Any:
+        """Batches (steps, batch, …) to the P(covid) that the network gave before it learned from each."""
+        steps = tf.shape(inputs)[0]
+        seen = tf.TensorArray(tf.float32, size=steps)
+        for step in tf.range(steps):
+            with tf.GradientTape() as tape:
+                probability = model(inputs[step], training=True)
+                losses = keras.losses.binary_crossentropy(targets[step][:, tf.newaxis], probability)
+                loss = tf.reduce_mean(losses * weights[step])
+            gradients = tape.gradient(loss, model.trainable_variables)
+            optimizer.apply(gradients, model.trainable_variables)
+            seen = seen.write(step, probability[:, 0])
+        return seen.stack()
+
+    numbers = tf.TensorSpec((None, None), tf.float32)
+    images = tf.TensorSpec((None, None, height, width, channels), tf.float32)
+    return tf.function(train_steps, input_signature=[images, numbers, numbers])
+
+
+def _train_epoch(
+    train_steps: Any,
+    images: NDArray[np.uint8],
+    is_covid: NDArray[np.bool_],
+    weights: tuple[float, float],
+    preprocessing: Preprocessing,
+    options: TrainingOptions,
+    random: np.random.Generator,
+) -> NDArray[np.float32]:
+    """Learn once from every X-ray in the order given; the P(covid) that each got on the way."""
+    targets = is_covid.astype(np.float32)
+    weight = np.where(is_covid, np.float32(weights[1]), np.float32(weights[0]))
+    seen = []
+    for chunk in _chunks(len(images), options.batch_size):
+        moved = augment(
+            images[chunk],
+            random,
+            shear=options.shear,
+            zoom=options.zoom,
+            horizontal_flip=options.horizontal_flip,
+        )
+        if options.erase_border:
+            moved = erase_border(moved, random)
+        steps = max(1, len(moved) // options.batch_size)
+        inputs = scale_pixels(moved, preprocessing).reshape((steps, -1, *moved.shape[1:], preprocessing.channels))
+        outputs = train_steps(inputs, targets[chunk].reshape(steps, -1), weight[chunk].reshape(steps, -1))
+        seen.append(outputs.numpy().ravel())
+    return np.concatenate(seen)
+
+
+def _chunks(count: int, batch_size: int) -> Iterator[slice]:
+    """Slices of whole batches, several batches each, then the last and smaller batch by itself."""
+    whole = count - count % batch_size
+    size = max(1, _XRAYS_PER_CHUNK // batch_size) * batch_size
+    for start in range(0, whole, size):
+        yield slice(start, min(start + size, whole))
+    if whole < count:
+        yield slice(whole, count)
+
+
+def _measure(probability: NDArray[np.float32], is_covid: NDArray[np.bool_]) -> EpochFigures:
+    """Binary cross-entropy and, at P(covid) >= 0.5, accuracy, precision, recall and error, unweighted.
+
+    Precision and recall are 0 where nothing was called covid, as Keras has it.
+    """
+    clipped = np.clip(probability.astype(np.float64), 1e-7, 1 - 1e-7)
+    called = probability >= 0.5
+    right = int((called & is_covid).sum())
+    accuracy = float((called == is_covid).mean())
+    return EpochFigures(
+        loss=float(-np.log(np.where(is_covid, clipped, 1 - clipped)).mean()),
+        accuracy=accuracy,
+        precision=right / max(1, int(called.sum())),
+        recall=right / max(1, int(is_covid.sum())),
+        error=1 - accuracy,
+    )

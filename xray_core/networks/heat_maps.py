@@ -1,0 +1,75 @@
+"""Where a network looked: Grad-CAM heat maps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xray_core.errors import IncompatibleModel
+from xray_core.imaging.network_input import scale_pixels
+from xray_core.models.records import OutputMeaning
+from xray_core.networks.keras_classifier import KerasClassifier
+from xray_core.networks.quiet_keras import keras, tf
+
+_BATCH = 16
+
+
+def grad_cam(classifier: KerasClassifier, grey: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Heat maps (n, height, width) float32 in 0..1 of what speaks for covid in X-rays (n, height, width) uint8.
+
+    Each map's hottest place is 1; a map is all 0 where nothing speaks for covid. Method: the last feature maps
+    before they are flattened or pooled away, each place times its own gradient (Draelos and Carin, "HiResCAM",
+    2020). Where a network pools its maps this is Grad-CAM (Selvaraju et al., ICCV 2017); where it flattens them,
+    as seed_cnn does, Grad-CAM's averaged gradients leave most maps empty. It shows coarse attention, not lesions.
+    Raises IncompatibleModel for a network without feature maps.
+    """
+    looker = _make_looker(classifier)
+    parts = [_explain(looker, classifier, grey[start : start + _BATCH]) for start in range(0, len(grey), _BATCH)]
+    return np.concatenate(parts) if parts else np.zeros(grey.shape, dtype=np.float32)
+
+
+def _make_looker(classifier: KerasClassifier) -> keras.Model:
+    """The same network with two outputs: its last feature maps, and what its verdict is made from."""
+    layers = classifier.model.layers
+    # By what the next layer takes: a layer that is a network itself has another output inside than outside.
+    maps = [layer.input for layer in layers if not isinstance(layer, keras.layers.InputLayer) and _is_map(layer.input)]
+    maps = [each for each in maps if not any(each is given for given in classifier.model.inputs)]
+    if not maps:
+        raise IncompatibleModel("the network has no feature maps to explain; Grad-CAM needs a convolution")
+    last = layers[-1]
+    # Before the sigmoid: where the network is certain, the sigmoid's own gradient is 0 and the map would be blank.
+    is_activation = isinstance(last, keras.layers.Activation) and classifier.output in _SIGMOIDS
+    return keras.Model(classifier.model.inputs, [maps[-1], last.input if is_activation else last.output])
+
+
+_SIGMOIDS = (OutputMeaning.SIGMOID_COVID, OutputMeaning.SIGMOID_NORMAL)
+
+
+def _is_map(tensor: Any) -> bool:
+    return hasattr(tensor, "shape") and len(tensor.shape) == 4
+
+
+def _explain(looker: keras.Model, classifier: KerasClassifier, grey: NDArray[np.uint8]) -> NDArray[np.float32]:
+    inputs = tf.constant(scale_pixels(grey, classifier.preprocessing))
+    with tf.GradientTape() as tape:
+        tape.watch(inputs)  # else a frozen network, which has nothing to learn, records no gradients
+        features, verdict = looker(inputs, training=False)
+        covid = _speaks_for_covid(verdict, classifier.output)
+    gradients = tape.gradient(covid, features)
+    heat = tf.nn.relu(tf.reduce_sum(gradients * features, axis=-1, keepdims=True))
+    heat = tf.image.resize(heat, grey.shape[1:])[..., 0].numpy()
+    hottest = heat.max(axis=(1, 2), keepdims=True)
+    scaled: NDArray[np.float32] = np.divide(heat, hottest, out=np.zeros_like(heat), where=hottest > 0)
+    return scaled
+
+
+def _speaks_for_covid(verdict: Any, output: OutputMeaning) -> Any:
+    match output:
+        case OutputMeaning.SIGMOID_COVID | OutputMeaning.SOFTMAX_COVID_FIRST:
+            return verdict[:, 0]
+        case OutputMeaning.SIGMOID_NORMAL:
+            return -verdict[:, 0]
+        case OutputMeaning.SOFTMAX_NORMAL_FIRST:
+            return verdict[:, 1]

@@ -1,0 +1,1 @@
+"""What runs beside us and may be lost: decoders, helpers, their limits."""

@@ -1,0 +1,182 @@
+"""What runs inside a decoder process: its limits, and one chunk of files from path to fitted pixels."""
+
+from __future__ import annotations
+
+import ctypes
+import multiprocessing
+import os
+import resource
+import signal
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xray_core.errors import UnreadableXray
+from xray_core.imaging.content import check_sidecar, read_content
+from xray_core.imaging.limits import ImageLimits
+from xray_core.imaging.network_input import fit_pixels
+from xray_core.imaging.radiograph import Radiograph, read_radiograph
+from xray_core.imaging.records import ImageFacts, Preprocessing
+from xray_core.records import ReasonCode, Refusal
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_NO_NEW_PRIVS = 38
+_KEPT_ENVIRONMENT = frozenset({"PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ"})
+
+_DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+
+Reader = Callable[..., Radiograph]
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeRequest:
+    """One file to decode: the caller's key, its raw name, and the size and mtime with which it was seen."""
+
+    key: int
+    name: bytes
+    size: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A whole X-ray: its content's SHA-256 and its grey levels (height, width) uint8, fitted to the network.
+
+    `patient_id` is the raw DICOM Patient ID: make a pseudonym of it at once and log it never.
+    """
+
+    key: int
+    sha256: str
+    grey: NDArray[np.uint8]
+    facts: ImageFacts
+    dhash: str
+    seconds: float
+    patient_id: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Undecoded:
+    """A file that could not be read, and why; its SHA-256 where its bytes could be read at all."""
+
+    key: int
+    sha256: str | None
+    refusal: Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeJob:
+    """What all files of a decoder have in common."""
+
+    preprocessing: Preprocessing
+    directory: Path | None
+    timeout_seconds: float
+    read: Reader = read_radiograph
+    limits: ImageLimits = field(default_factory=ImageLimits)
+
+
+def decode_chunk(job: DecodeJob, requests: Sequence[DecodeRequest]) -> list[Decoded | Undecoded]:
+    """Decode some files one after the other. One that takes more memory than allowed is a RESOURCE_LIMIT."""
+    _limit_processor_time(job.timeout_seconds)
+    try:
+        directory_fd = None if job.directory is None else os.open(job.directory, _DIRECTORY_FLAGS)
+    except OSError:
+        refusal = Refusal(ReasonCode.GONE, "its folder is no longer there")
+        return [Undecoded(request.key, None, refusal) for request in requests]
+    try:
+        return [_decode(job, request, directory_fd) for request in requests]
+    finally:
+        if directory_fd is not None:
+            os.close(directory_fd)
+
+
+def _decode(job: DecodeJob, request: DecodeRequest, directory_fd: int | None) -> Decoded | Undecoded:
+    started = perf_counter()
+    digest: str | None = None
+    try:
+        found = read_content(
+            request.name,
+            directory_fd=directory_fd,
+            size=request.size,
+            mtime_ns=request.mtime_ns,
+            limits=job.limits,
+        )
+        digest = found.sha256
+        check_sidecar(request.name, digest, directory_fd=directory_fd)
+        radiograph = job.read(
+            found.content,
+            name_ending=Path(os.fsdecode(request.name)).suffix,
+            draft_size=(job.preprocessing.width, job.preprocessing.height),
+            limits=job.limits,
+        )
+        grey = np.ascontiguousarray(fit_pixels(radiograph.pixels, job.preprocessing))
+    except UnreadableXray as error:
+        return Undecoded(request.key, digest, Refusal(error.reason, error.detail))
+    except MemoryError:
+        return Undecoded(request.key, digest, Refusal(ReasonCode.RESOURCE_LIMIT, "needs more memory than allowed"))
+    seconds = perf_counter() - started
+    return Decoded(request.key, digest, grey, radiograph.facts, radiograph.dhash, seconds, radiograph.patient_id)
+
+
+def confine_process(memory_bytes: int, niceness: int) -> None:
+    """Give up, before the first foreign byte is parsed, everything that decoding does not need.
+
+    Address space (`memory_bytes` above what the process has now), core dumps and written files are limited, most
+    of the environment and both output streams are dropped, and the process dies with its parent.
+    """
+    _die_with_parent()
+    for name in os.environ.keys() - _KEPT_ENVIRONMENT:
+        del os.environ[name]
+    sys.dont_write_bytecode = True
+    os.nice(niceness)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    _limit_address_space(memory_bytes)
+    _drop_output()
+
+
+def _die_with_parent() -> None:
+    """Never outlive the program that asked, nor the fork server, whatever a decoder is doing at that time.
+
+    Linux tells us of the fork server. It lives as long as any of us, so the program itself is watched by a thread;
+    a decoder that keeps it from running uses processor time, and that is limited.
+    """
+    if sys.platform == "linux":
+        library = ctypes.CDLL(None)
+        library.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        library.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    threading.Thread(target=_watch_parent, daemon=True).start()
+
+
+def _watch_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _limit_address_space(memory_bytes: int) -> None:
+    if sys.platform == "linux":
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+        limit = pages * resource.getpagesize() + memory_bytes
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+
+def _limit_processor_time(seconds: float) -> None:
+    """A second guard beside the pool's clock, for a parent that is too busy or stopped to look at it."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime + seconds) + 5, hard))
+
+
+def _drop_output() -> None:
+    """C libraries write to these what they think of a file; it may hold a name."""
+    null = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1, 2):
+        os.dup2(null, stream)
+    os.close(null)

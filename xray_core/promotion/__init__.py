@@ -1,0 +1,1 @@
+"""The retraining policy, whether a retraining is due, and the gate."""

@@ -1,0 +1,192 @@
+"""The figures of a training and its evaluation, as PNG bytes; every one says n and that it is for research only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
+
+from xray_core.records import Interval
+from xray_core.report.frame import (
+    COVID,
+    FAINT,
+    GOOD,
+    INK,
+    MODEL,
+    MUTED,
+    NORMAL,
+    REFER,
+    add_legend,
+    format_interval,
+    name_axes,
+    open_figure,
+    say_empty,
+    span_shares,
+    to_png,
+)
+
+Points = Sequence[tuple[float, float]]
+_WIDE = 9.6
+_SQUARE = 5.4
+
+
+def plot_learning_curves(
+    *,
+    train_accuracy: Sequence[float],
+    held_out_accuracy: Sequence[float],
+    train_loss: Sequence[float],
+    held_out_loss: Sequence[float],
+    n: str,
+) -> bytes:
+    """Accuracy (0..1) and loss per epoch, of the training X-rays and of the held-out ones; one value per epoch."""
+    figure, (accuracy, loss) = open_figure("Learning curves", n=n, columns=2, width=_WIDE, height=4.2)
+    _draw_epochs(accuracy, train_accuracy, held_out_accuracy)
+    _draw_epochs(loss, train_loss, held_out_loss)
+    span_shares(accuracy, both=False)
+    loss.set_ylim(bottom=0)
+    name_axes(accuracy, "Epoch", "Accuracy (share called rightly)")
+    name_axes(loss, "Epoch", "Loss (binary cross-entropy)")
+    add_legend(accuracy, "lower right")
+    loss.set_ylim(top=1.3 * loss.get_ylim()[1])  # room for the legend above the curves
+    add_legend(loss, "upper right")
+    return to_png(figure)
+
+
+def plot_roc(points: Points, *, auroc: Interval | None, operating: Points = (), n: str) -> bytes:
+    """The ROC curve through (1 - specificity, sensitivity), and where the thresholds of `operating` lie on it."""
+    figure, (axes,) = open_figure("Receiver operating characteristic", n=n, width=_SQUARE, height=5.5)
+    axes.plot([0, 1], [0, 1], color=MUTED, linestyle="--", linewidth=1, label="chance", zorder=1)
+    _draw_curve(axes, points, f"AUROC {format_interval(auroc)}")
+    for (x, y), marker, name in zip(operating, "o^", ("positive from here", "not negative from here"), strict=False):
+        axes.plot(x, y, marker, color=COVID, markersize=8, markeredgecolor="white", label=name, zorder=5)
+    span_shares(axes)
+    axes.set_aspect("equal")
+    name_axes(axes, "1 - specificity (normal X-rays called positive)", "Sensitivity (covid X-rays found)")
+    add_legend(axes, "lower right")
+    return to_png(figure)
+
+
+def plot_precision_recall(points: Points, *, auprc: Interval | None, share_covid: float, n: str) -> bytes:
+    """Precision against recall through (recall, precision); `share_covid` of these X-rays is what chance reaches."""
+    figure, (axes,) = open_figure("Precision and recall", n=n, width=_SQUARE, height=5.5)
+    axes.axhline(share_covid, color=MUTED, linestyle="--", linewidth=1, label=f"chance {share_covid:.2f}")
+    _draw_curve(axes, points, f"average precision {format_interval(auprc)}")
+    span_shares(axes)
+    axes.set_aspect("equal")
+    name_axes(axes, "Recall (covid X-rays found)", "Precision (share of covid among those called positive)")
+    add_legend(axes, "lower left")
+    return to_png(figure)
+
+
+def plot_confusion(covid: tuple[int, int, int], normal: tuple[int, int, int], *, n: str) -> bytes:
+    """What the X-rays of each class were called at the operating point: (positive, refer, negative) counts."""
+    figure, (axes,) = open_figure("Outcomes at the operating point", n=n, width=6.2, height=3.9)
+    counts = np.array([covid, normal])
+    shares = counts / counts.sum(axis=1, keepdims=True).clip(1)
+    colours = ((GOOD, REFER, COVID), (COVID, REFER, GOOD))
+    axes.grid(visible=False)
+    for row in range(2):
+        for column in range(3):
+            axes.add_patch(_cell(column, row, colours[row][column], float(shares[row, column])))
+            text = f"{counts[row, column]}\n{shares[row, column]:.0%}"
+            axes.text(column, row, text, ha="center", va="center", fontsize=13, color=INK)
+    axes.set(xlim=(-0.5, 2.5), ylim=(1.5, -0.5))
+    axes.set_xticks(range(3), ["positive", "refer", "negative"], fontsize=10)
+    axes.set_yticks(range(2), ["covid", "normal"], fontsize=10)
+    name_axes(axes, "Outcome of the model (green right, orange wrong, purple left to a reader)", "Label")
+    axes.tick_params(length=0)
+    return to_png(figure)
+
+
+def plot_calibration(
+    mean_probability: Sequence[float],
+    share_covid: Sequence[float],
+    xrays: Sequence[int],
+    *,
+    slope: Interval | None = None,
+    error: Interval | None = None,
+    n: str,
+) -> bytes:
+    """Reliability: the share of covid among X-rays with similar scores against their mean score, bin by bin."""
+    figure, (axes, counts) = open_figure("Calibration", n=n, rows=2, width=_SQUARE, height=6.3)
+    grid = axes.get_gridspec()
+    assert grid is not None
+    grid.set_height_ratios([4, 1])
+    axes.plot([0, 1], [0, 1], color=MUTED, linestyle="--", linewidth=1, label="perfect")
+    axes.plot(mean_probability, share_covid, "-", color=MODEL, linewidth=1.2)
+    sizes = 25 + 175 * np.asarray(xrays) / max([*xrays, 1])
+    figures = f"slope {format_interval(slope)}\nexpected error {format_interval(error)}"
+    axes.scatter(mean_probability, share_covid, s=sizes, color=MODEL, edgecolor="white", zorder=4, label=figures)
+    counts.bar(mean_probability, xrays, width=0.05, color=MODEL, edgecolor="white")
+    span_shares(axes)
+    counts.set_xlim(-0.02, 1.02)
+    name_axes(axes, "", "Share that is covid")
+    name_axes(counts, "P(covid) by the model, mean of the bin", "X-rays")
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, fontsize=8.5, frameon=False, borderaxespad=0.1)
+    return to_png(figure)
+
+
+def plot_scores(covid: Sequence[float], normal: Sequence[float], *, lower: float, upper: float, n: str) -> bytes:
+    """How the scores P(covid) of both classes are spread, with the thresholds; between them lies the refer band."""
+    figure, (axes,) = open_figure("Scores by class", n=n, width=7.4, height=4.6)
+    bins = np.linspace(0, 1, 26).tolist()
+    if upper > lower:
+        axes.axvspan(lower, upper, color=REFER, alpha=0.15, label=f"refer: {lower:.3f} to {upper:.3f}")
+    axes.hist(normal, bins=bins, color=NORMAL, alpha=0.65, edgecolor="white", label=f"normal ({len(normal)})")
+    axes.hist(covid, bins=bins, color=COVID, alpha=0.65, edgecolor="white", label=f"covid ({len(covid)})")
+    axes.axvline(lower, color=INK, linestyle=":", linewidth=1.4, label=f"negative below {lower:.3f}")
+    axes.axvline(upper, color=INK, linestyle="--", linewidth=1.4, label=f"positive from {upper:.3f}")
+    axes.set_xlim(0, 1)
+    axes.set_ylim(top=1.4 * axes.get_ylim()[1])  # room for the legend above the bars
+    name_axes(axes, "P(covid) by the model", "X-rays")
+    add_legend(axes, "upper center", columns=3)
+    return to_png(figure)
+
+
+def plot_decision(
+    thresholds: Sequence[float], model: Sequence[float], everybody: Sequence[float], *, prevalence: float, n: str
+) -> bytes:
+    """Net benefit over threshold probabilities, of the model and of calling everybody or nobody positive.
+
+    Vickers and Elkin, Med Decis Making 2006;26:565-574. The threshold says how many false alarms a found case is
+    worth: 0.1 means nine.
+    """
+    figure, (axes,) = open_figure(f"Decision curve at a prevalence of {prevalence:.0%}", n=n, width=6.8, height=4.6)
+    if len(thresholds):
+        axes.plot(thresholds, model, color=MODEL, linewidth=2, label="the model")
+        axes.plot(thresholds, everybody, color=COVID, linewidth=1.4, linestyle="--", label="everybody positive")
+        top = max([*model, prevalence])
+        axes.set_ylim(-0.25 * top, 1.12 * top)
+    else:
+        say_empty(axes, "Only one class: no decision curve")
+    axes.axhline(0, color=MUTED, linewidth=1.4, linestyle=":", label="nobody positive")
+    axes.set_xlim(0, 1)
+    axes.set_ylim(top=axes.get_ylim()[1] + 0.3 * (axes.get_ylim()[1] - axes.get_ylim()[0]))  # room for the legend
+    name_axes(axes, "Threshold probability", "Net benefit (true positives per X-ray)")
+    add_legend(axes, "upper right")
+    return to_png(figure)
+
+
+def _draw_epochs(axes: Axes, train: Sequence[float], held_out: Sequence[float]) -> None:
+    epochs = range(1, len(train) + 1)
+    axes.plot(epochs, train, "o-", color=MODEL, markersize=4, linewidth=1.6, label="training (augmented)")
+    axes.plot(epochs, held_out, "s--", color=COVID, markersize=4, linewidth=1.6, label="held out")
+    axes.set_xlim(0.5, max(len(train), 1) + 0.5)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def _draw_curve(axes: Axes, points: Points, label: str) -> None:
+    if not len(points):
+        say_empty(axes, "Only one class: no curve")
+        return
+    x, y = zip(*points, strict=True)
+    axes.plot(x, y, color=MODEL, linewidth=2, label=label)
+
+
+def _cell(column: int, row: int, colour: str, share: float) -> Rectangle:
+    face = Rectangle((column - 0.48, row - 0.48), 0.96, 0.96, facecolor=colour, edgecolor=FAINT)
+    face.set_alpha(0.10 + 0.70 * share)
+    return face

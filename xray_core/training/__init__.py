@@ -1,0 +1,1 @@
+"""The pure story of one training."""
