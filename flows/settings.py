@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from xray_core.errors import RefusedInput
+from xray_core.processes.records import DecoderLimits
 from xray_core.records import Label
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -80,6 +81,11 @@ class Settings(BaseSettings):
     def models_dir(self) -> Path:
         """One immutable folder per model version."""
         return self.home / "models"
+
+    @property
+    def decoder_limits(self) -> DecoderLimits:
+        """What decoder processes may take."""
+        return DecoderLimits(self.workers, self.decode_seconds, self.decode_mib)
 
     @property
     def url(self) -> str:

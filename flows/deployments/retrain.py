@@ -18,22 +18,23 @@ from prefect.runtime import flow_run
 from prefect.states import Completed
 from pydantic import Field
 
+from flows.home.code_revision import read_code_revision
 from flows.home.ledger import prepare_ledger
 from flows.settings import read_settings
 from flows.training.due import read_due
-from flows.training.material import Material
 from flows.training.remedies import read_champion_remedies
 from flows.training.training import Claim, Conclusion, Training, open_training
 from xray_core.networks.fitting import Trained, TrainingOptions
 from xray_core.networks.records import Architecture, EpochRecord, Optimizer
 from xray_core.processes.second_process import Errand, SecondProcess, open_second_process
 from xray_core.records import RESEARCH_USE
+from xray_core.training.material import Material
 
 if TYPE_CHECKING:
-    from flows.training.before_the_fit import Preparation
-    from flows.training.candidate import Candidate
-    from flows.training.judgement import Judgement
     from xray_core.promotion.gate import PromotionDecision
+    from xray_core.training.before_the_fit import Preparation
+    from xray_core.training.candidate import Candidate
+    from xray_core.training.judgement import Judgement
 
 _MARKS = {True: "passed", False: "FAILED", None: "cannot be told"}
 _Epochs = Annotated[int, Field(ge=1, le=1000)]
@@ -129,7 +130,7 @@ def begin_plots(
     beside: SecondProcess, material: Material, trained: Trained, prepared: Preparation, judgement: Judgement
 ) -> dict[str, Errand[bytes]]:
     """Have the plots drawn while the model is saved."""
-    from flows.training import plots
+    from xray_core.training import plots
 
     return plots.begin_plots(beside, material, trained, prepared, judgement)
 
@@ -161,9 +162,9 @@ def write_card(
     plots: dict[str, Errand[bytes]],
 ) -> dict[str, bytes]:
     """The model card with its plots."""
-    from flows.training.documents import write_documents
+    from xray_core.training.documents import write_documents
 
-    return write_documents(material, candidate, options, judgement, decision, plots)
+    return write_documents(material, candidate, options, judgement, decision, plots, code_revision=read_code_revision())
 
 
 @task(name="conclude", cache_policy=NO_CACHE, persist_result=False)
@@ -194,7 +195,7 @@ def publish_verdict(conclusion: Conclusion, judgement: Judgement, decision: Prom
 
 def publish_plots(documents: dict[str, bytes]) -> None:
     """Each plot as one artifact: a picture in markdown, well below the server's limit of 1.5 MB an event."""
-    from flows.training.plots import NOT_IN_THE_UI
+    from xray_core.training.plots import NOT_IN_THE_UI
 
     for name, content in sorted(documents.items()):
         if name.endswith(".png") and name not in NOT_IN_THE_UI:

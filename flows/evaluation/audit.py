@@ -12,10 +12,10 @@ from db.registry import evaluations, models
 from flows.home.ledger import open_ledger
 from flows.registry.models import find_model
 from flows.registry.registered import open_registered
-from flows.registry.test_side import audit_material
 from flows.settings import Settings
 from flows.training.material import read_material
 from xray_core.evaluation.shortcut_audit import ShortcutAudit
+from xray_core.training.judgement import audit_material
 
 AUDIT_SET = "shortcut audit"
 

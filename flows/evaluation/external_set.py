@@ -21,7 +21,6 @@ from flows.registry.models import find_model
 from flows.registry.registered import open_registered
 from flows.registry.rescoring import KnownScore, score_known
 from flows.settings import Settings
-from flows.training.reading import decode_paths, read_xrays
 from xray_core.errors import InvalidDataset, RefusedInput
 from xray_core.evaluation.evaluation import Evaluation, evaluate
 from xray_core.evaluation.slices import name_slices
@@ -29,6 +28,7 @@ from xray_core.exchange.dataset_folder import read_dataset_folder
 from xray_core.imaging.records import Preprocessing
 from xray_core.models.records import OperatingPoint
 from xray_core.processes.decoding import Decoded
+from xray_core.processes.reading import decode_paths, read_xrays
 from xray_core.records import Label, LabelledXray, Outcome, escape_name
 from xray_core.training.near_duplicates import find_near_duplicates
 from xray_core.training.split import digest_label_set
@@ -111,7 +111,7 @@ def _read_dataset(
     key = read_site_key(settings)
     kept_out = Counter(folder.kept_out)
     found: dict[str, LabelledXray] = {}
-    for item in decode_paths(settings, [os.fsencode(one.path) for one in folder.items], takes):
+    for item in decode_paths(settings.decoder_limits, [os.fsencode(one.path) for one in folder.items], takes):
         on_progress(1)
         if not isinstance(item, Decoded):
             kept_out[item.refusal.reason.value] += 1
@@ -174,7 +174,7 @@ def _find_doubles(
 ) -> set[str]:
     """The found X-rays that show the same picture as a known one."""
     both = [*found, *known]
-    decoded, _ = read_xrays(settings, both, takes)
+    decoded, _ = read_xrays(settings.decoder_limits, both, takes)
     readable = [xray for xray in both if xray.sha256 in decoded]
     pairs = find_near_duplicates([x.dhash for x in readable], lambda place: decoded[readable[place].sha256].grey).pairs
     foreign = _all(found)

@@ -15,7 +15,7 @@ from db.registry import evaluations, models
 from flows.home.ledger import open_ledger
 from flows.registry.models import find_model
 from flows.registry.registered import open_registered, verify_registered
-from flows.registry.test_side import audit_material, collect_champion_evidence, collect_evidence, evaluate_evidence
+from flows.registry.test_side import collect_champion_evidence, collect_evidence
 from flows.settings import Settings
 from flows.training.due import read_policy
 from flows.training.material import read_material
@@ -25,6 +25,7 @@ from xray_core.models.fresh_load import reproduces_in_fresh_process
 from xray_core.models.open_model import OpenModel, read_probe
 from xray_core.promotion.gate import PromotionDecision, decide_promotion
 from xray_core.records import Split, Verdict
+from xray_core.training.judgement import audit_material, evaluate_evidence
 
 _ACTOR = "operator (through the gate)"
 
@@ -53,7 +54,7 @@ def promote_through_gate(
         )
         champion = collect_champion_evidence(settings, engine, test)
         decision = decide_promotion(evidence, champion, read_policy(settings))
-        evaluation = json.loads(evaluate_evidence(settings, evidence).to_json())
+        evaluation = json.loads(evaluate_evidence(evidence, prevalence=settings.prevalence).to_json())
         with transaction(engine) as session:
             before = models.champion(session)
             if (before.version if before else None) != (champion.version if champion else None):

@@ -13,10 +13,8 @@ from db.engine import snapshot
 from db.scoring import labels
 from flows.home.folders import read_site_key
 from flows.home.ledger import open_ledger, prepare_ledger
-from flows.registry.test_side import audit_material
 from flows.review.dataset import register_dataset
 from flows.settings import Settings
-from flows.training.material import gather_material
 from flows.training.remedies import REMEDY_WORDS, parse_remedies
 from xray_core.evaluation.evaluation import evaluate
 from xray_core.evaluation.shortcut_audit import ShortcutAudit
@@ -24,6 +22,8 @@ from xray_core.exchange.dataset_folder import read_dataset_folder
 from xray_core.models.operating_point import choose_operating_point
 from xray_core.networks.fitting import TrainingOptions, train_network
 from xray_core.records import Interval, LabelledXray, Split
+from xray_core.training.judgement import audit_material
+from xray_core.training.material import gather_material
 
 NONE = "none"
 _PROBES = ("file properties", "brightness", "border", "centre", "model without lungs", "corners masked")
@@ -79,7 +79,7 @@ def _register(
 
 def _try(trial: Settings, labelled: list[LabelledXray], word: str, options: TrainingOptions) -> RemedyTrial:
     material = gather_material(
-        trial, labelled, {}, read_site_key(trial), options.preprocessing, used_before=frozenset()
+        trial.decoder_limits, labelled, {}, read_site_key(trial), options.preprocessing, used_before=frozenset()
     )
     train, validation, test = (material.sides[split] for split in (Split.TRAIN, Split.VALIDATION, Split.TEST))
     trained = train_network(

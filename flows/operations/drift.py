@@ -19,8 +19,8 @@ from flows.registry.models import find_model
 from flows.registry.registered import open_registered
 from flows.registry.rescoring import score_known
 from flows.settings import Settings
-from flows.training.drift_reference import DRIFT_FILE, Figures, describe_xrays
 from xray_core.evaluation.drift import Drift, find_drift
+from xray_core.training.drift_reference import DRIFT_FILE, Figures, describe_xrays
 
 DRIFT_SET = "drift"
 

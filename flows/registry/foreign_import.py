@@ -12,12 +12,12 @@ import numpy as np
 
 from db.engine import transaction
 from db.registry import models
+from flows.home.code_revision import read_code_revision
 from flows.home.ledger import open_ledger
 from flows.registry.foreign_reference import ForeignReference, learn_foreign_reference
 from flows.registry.models import next_version
 from flows.registry.standing import NO_REFERENCE
 from flows.settings import Settings
-from flows.training.candidate import code_revision, draw_probe
 from xray_core.errors import RefusedInput
 from xray_core.imaging.records import Scaling
 from xray_core.models.folder import KERAS_FILE, ONNX_FILE, hash_file, hash_manifest, write_model_folder
@@ -27,6 +27,7 @@ from xray_core.records import Label
 from xray_core.report.card import write_card
 from xray_core.report.card_facts import CardFacts
 from xray_core.synthetic.xrays import draw_xray
+from xray_core.training.candidate import draw_probe
 
 IMPORTED = "imported"
 _TRIAL_XRAYS = 32
@@ -122,7 +123,7 @@ def _publish(
         version=version,
         architecture=IMPORTED,
         created_at=now,
-        code_revision=code_revision(),
+        code_revision=read_code_revision(),
         proven=False,
         preprocessing=found.preprocessing,
         training={"imported": True},
@@ -148,7 +149,7 @@ def _publish(
         operating_point=point,
         label_set_sha256=None,
         created_at=now,
-        code_revision=code_revision(),
+        code_revision=read_code_revision(),
         seed=None,
         training={"imported": True},
         probe=draw_probe(found.preprocessing),

@@ -10,8 +10,6 @@ from pathlib import Path
 import numpy as np
 
 from flows.settings import Settings
-from flows.training.drift_reference import DRIFT_FILE, describe_xrays, dump_figures
-from flows.training.reading import decode_paths
 from xray_core.errors import InvalidDataset
 from xray_core.evaluation.drift import FEWEST_XRAYS as FEWEST_TO_COMPARE
 from xray_core.exchange.dataset_folder import read_dataset_folder
@@ -24,6 +22,8 @@ from xray_core.models.chest_reference import (
     learn_reference,
 )
 from xray_core.processes.decoding import Decoded
+from xray_core.processes.reading import decode_paths
+from xray_core.training.drift_reference import DRIFT_FILE, describe_xrays, dump_figures
 
 _HELD_OUT = 3  # every third patient judges what was learned from the others
 
@@ -53,7 +53,7 @@ def learn_foreign_reference(
     """
     folder = read_dataset_folder(dataset, settings.class_names, patients, both_classes=False)
     found: dict[str, tuple[Decoded, str]] = {}
-    for item in decode_paths(settings, [os.fsencode(one.path) for one in folder.items], takes):
+    for item in decode_paths(settings.decoder_limits, [os.fsencode(one.path) for one in folder.items], takes):
         on_progress(1)
         if isinstance(item, Decoded):
             found[item.sha256] = (item, folder.items[item.key].patient or item.patient_id or item.sha256)

@@ -10,9 +10,9 @@ import numpy as np
 
 from flows.registry.registered import say_outcome
 from flows.settings import Settings
-from flows.training.reading import decode_paths
 from xray_core.models.open_model import OpenModel
 from xray_core.processes.decoding import Decoded
+from xray_core.processes.reading import decode_paths
 from xray_core.records import Outcome, unescape_name
 
 _BATCH = 64
@@ -59,7 +59,9 @@ def _read_batches(
     settings: Settings, model: OpenModel, xrays: Sequence[Known], on_progress: Callable[[int], None]
 ) -> Iterator[list[Decoded]]:
     batch: list[Decoded] = []
-    for item in decode_paths(settings, [unescape_name(xray.path) for xray in xrays], model.manifest.preprocessing):
+    for item in decode_paths(
+        settings.decoder_limits, [unescape_name(xray.path) for xray in xrays], model.manifest.preprocessing
+    ):
         on_progress(1)
         if isinstance(item, Decoded) and item.sha256 == xrays[item.key].sha256:
             batch.append(item)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import numpy as np
 from sqlalchemy import Engine
 
 from db.engine import snapshot
@@ -12,14 +9,10 @@ from db.registry import models
 from flows.registry.registered import open_registered
 from flows.registry.rescoring import score_known
 from flows.settings import Settings
-from flows.training.material import Material, Side
 from xray_core.errors import InvalidDataset
-from xray_core.evaluation.evaluation import Evaluation, evaluate
-from xray_core.evaluation.shortcut_audit import Finding, ShortcutAudit, audit_shortcuts
 from xray_core.models.open_model import OpenModel
-from xray_core.models.scoring import Classifier
 from xray_core.promotion.gate import GateEvidence
-from xray_core.records import Split
+from xray_core.training.material import Side
 
 
 def collect_evidence(settings: Settings, opened: OpenModel, test: Side) -> GateEvidence:
@@ -47,25 +40,3 @@ def collect_champion_evidence(settings: Settings, engine: Engine, test: Side) ->
     with snapshot(engine) as session:
         champion = models.champion(session)
     return None if champion is None else collect_evidence(settings, open_registered(settings, champion), test)
-
-
-def evaluate_evidence(settings: Settings, evidence: GateEvidence) -> Evaluation:
-    """The figures of a model on the test X-rays, at the prevalence that is assumed where it is used."""
-    return evaluate(
-        evidence.probabilities,
-        evidence.is_covid,
-        evidence.patients,
-        evidence.operating_point,
-        prevalence=settings.prevalence,
-        slices=evidence.slices,
-    )
-
-
-def audit_material(
-    material: Material, classifier: Classifier, of_data: Sequence[Finding] | None = None
-) -> ShortcutAudit:
-    """The shortcut audit of a model on all its labelled X-rays; `of_data` is what `probe_data` found in them."""
-    held_out = [split is not Split.TRAIN for split in Split for _ in material.sides[split].xrays]
-    return audit_shortcuts(
-        material.films, classifier.predict, held_out=np.array(held_out, dtype=np.bool_), of_data=of_data
-    )

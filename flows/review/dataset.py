@@ -17,11 +17,11 @@ from db.records import DatasetXray
 from db.scoring import labels, xrays
 from flows.home.folders import pseudonym, read_site_key
 from flows.settings import Settings
-from flows.training.reading import decode_paths
 from xray_core.exchange.dataset_folder import DatasetFolder, DatasetItem
 from xray_core.exchange.records import LabelRow
 from xray_core.imaging.records import Preprocessing, Scaling
 from xray_core.processes.decoding import Decoded
+from xray_core.processes.reading import decode_paths
 from xray_core.records import escape_name
 
 # Registering needs no network's input, only proof that the file can be read, and its facts.
@@ -48,7 +48,7 @@ def register_dataset(
     kept_out = Counter(dataset.kept_out)
     found: dict[str, tuple[DatasetItem, DatasetXray]] = {}
     contradictory: set[str] = set()
-    for item in decode_paths(settings, [os.fsencode(one.path) for one in dataset.items], _SMALL):
+    for item in decode_paths(settings.decoder_limits, [os.fsencode(one.path) for one in dataset.items], _SMALL):
         on_progress(1)
         if not isinstance(item, Decoded):
             kept_out[item.refusal.reason.value] += 1

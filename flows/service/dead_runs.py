@@ -1,6 +1,6 @@
 """Flow runs whose process is gone: marked crashed as soon as their worker has died, so that they hold no slot.
 
-`python -m flows.dead_runs TIME_OF_DEATH`, as `xray up` runs it whenever it starts the worker again.
+`python -m flows.service.dead_runs TIME_OF_DEATH`, as `xray up` runs it whenever it starts the worker again.
 """
 
 from __future__ import annotations

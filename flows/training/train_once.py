@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from flows.home.code_revision import read_code_revision
 from flows.settings import Settings
 from flows.training.training import Conclusion, open_training
 from xray_core.networks.fitting import TrainingOptions
@@ -28,12 +29,14 @@ def train_once(
             prepared = training.prepare(material, beside)
             trained = training.fit(material, options, on_epoch)
             # Imported by now, beside the fit.
-            from flows.training.documents import write_documents
-            from flows.training.plots import begin_plots
+            from xray_core.training.documents import write_documents
+            from xray_core.training.plots import begin_plots
 
             judgement = training.judge(material, trained, prepared, options)
             plots = begin_plots(beside, material, trained, prepared, judgement)
             candidate = training.save(material, trained, prepared, judgement, Path(aside))
             decision = training.decide(judgement, candidate)
-            documents = write_documents(material, candidate, options, judgement, decision, plots)
+            documents = write_documents(
+                material, candidate, options, judgement, decision, plots, code_revision=read_code_revision()
+            )
             return training.conclude(claim, candidate, options, judgement, decision, documents)

@@ -17,13 +17,15 @@ from sqlalchemy import Engine
 from db.engine import transaction
 from db.registry import evaluations, models, training_runs
 from db.scoring import labels, xrays
+from flows.home.code_revision import read_code_revision
 from flows.home.folders import check_free_space
 from flows.home.ledger import open_ledger
 from flows.home.process_lock import hold_scanner_lock, is_scanner_alive
 from flows.registry.models import next_version
+from flows.registry.test_side import collect_champion_evidence
 from flows.settings import Settings
 from flows.training.due import read_policy
-from flows.training.material import Material, read_material
+from flows.training.material import read_material
 from flows.training.remedies import sign_training
 from xray_core.errors import RefusedInput
 from xray_core.models.folder import hash_manifest
@@ -36,20 +38,21 @@ from xray_core.processes.fork_server import start_fork_server
 from xray_core.processes.memory import keep_freed_memory
 from xray_core.processes.second_process import SecondProcess
 from xray_core.records import Split, Verdict
+from xray_core.training.material import Material
 from xray_core.training.split import digest_label_set
 
 if TYPE_CHECKING:
-    from flows.training.before_the_fit import Preparation
-    from flows.training.candidate import Candidate
-    from flows.training.judgement import Judgement
     from xray_core.promotion.gate import PromotionDecision
+    from xray_core.training.before_the_fit import Preparation
+    from xray_core.training.candidate import Candidate
+    from xray_core.training.judgement import Judgement
 
 # scikit-learn, scipy and matplotlib take a second to import: beside the fit, and not before.
 _AFTER_THE_FIT = (
-    "flows.training.candidate",
-    "flows.training.documents",
-    "flows.training.judgement",
-    "flows.training.plots",
+    "xray_core.training.candidate",
+    "xray_core.training.documents",
+    "xray_core.training.judgement",
+    "xray_core.training.plots",
 )
 
 # Longer than any training on the machines this is made for; a claim is renewed every epoch.
@@ -161,31 +164,40 @@ class Training:
 
     def prepare(self, material: Material, beside: SecondProcess) -> Preparation:
         """Have done beside the fit what needs no network; and import, in a thread, what comes after it."""
-        from flows.training.before_the_fit import prepare
+        from xray_core.training.before_the_fit import prepare
 
         threading.Thread(target=_load_what_follows, daemon=True).start()
         return prepare(material, beside)
 
     def judge(self, material: Material, trained: Trained, prepared: Preparation, options: TrainingOptions) -> Judgement:
         """Give the candidate its name, lock its thresholds on validation, judge it and the champion on test, audit."""
-        from flows.training.judgement import judge
+        from xray_core.training.judgement import judge
 
+        champion = collect_champion_evidence(self._settings, self._engine, material.sides[Split.TEST])
         version = next_version(self._settings, self._engine, options.architecture.value)
-        return judge(self._settings, self._engine, version, material, trained, prepared)
+        return judge(
+            version,
+            material,
+            trained,
+            prepared,
+            champion,
+            target_sensitivity=self._settings.target_sensitivity,
+            prevalence=self._settings.prevalence,
+        )
 
     def save(
         self, material: Material, trained: Trained, prepared: Preparation, judgement: Judgement, folder: Path
     ) -> Candidate:
         """Save model, twin and history into an empty folder; the twin is checked on every held-out X-ray."""
-        from flows.training.candidate import save_aside
+        from xray_core.training.candidate import save_aside
 
         return save_aside(judgement.evidence.version, trained, material, prepared.reference.result(), folder)
 
     def decide(self, judgement: Judgement, candidate: Candidate) -> PromotionDecision:
         """Ask the gate."""
-        from flows.training.judgement import decide
+        from xray_core.training.judgement import decide
 
-        return decide(self._settings, judgement, candidate)
+        return decide(read_policy(self._settings), judgement, candidate)
 
     def conclude(
         self,
@@ -200,7 +212,7 @@ class Training:
 
         A kill between the two leaves a folder that nobody scores with; the training is then given out again.
         """
-        from flows.training.candidate import publish_candidate
+        from xray_core.training.candidate import publish_candidate
 
         manifest = publish_candidate(
             self._settings.models_dir,
@@ -208,6 +220,7 @@ class Training:
             options,
             judgement.operating_point,
             label_set_sha256=claim.label_set_sha256,
+            code_revision=read_code_revision(),
             documents=documents,
         )
         actor, now = f"gate ({claim.trigger})", datetime.now(UTC)

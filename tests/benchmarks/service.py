@@ -54,16 +54,16 @@ def train_on_files(
     import numpy as np
     from sklearn.metrics import roc_auc_score
 
-    from flows.training.reading import decode_paths
     from xray_core.networks.fitting import TrainingOptions, train_network
     from xray_core.processes.decoding import Decoded
+    from xray_core.processes.reading import decode_paths
 
     options = TrainingOptions(epochs=epochs, seed=seed)
     files = [*train, *held_out]
     started = time.perf_counter()
     decoded = {
         item.key: item.grey
-        for item in decode_paths(Settings(), [path.encode() for path, _ in files], options.preprocessing)
+        for item in decode_paths(Settings().decoder_limits, [path.encode() for path, _ in files], options.preprocessing)
         if isinstance(item, Decoded)
     }
     images = np.stack([decoded[place] for place in range(len(files))])

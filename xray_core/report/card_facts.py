@@ -70,7 +70,8 @@ class CardCount:
 class CardEvaluation:
     """How the model did on one set of X-rays that it was not trained on.
 
-    `figures` are named as in `xray_core.figures.Figures`; `prevalence` is what PPV, NPV and net benefit are for.
+    `figures` are named as in `xray_core.evaluation.figures.Figures`; `prevalence` is what PPV, NPV and net benefit
+    are for.
     `covid_outcomes` and `normal_outcomes` count X-rays called positive, refer, negative.
     """
 

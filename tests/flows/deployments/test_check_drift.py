@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.prefect, pytest.mark.timeout(300)]
 _CALL = """
 import json
 from prefect.client.orchestration import get_client
-from flows.check_drift import check_drift
+from flows.deployments.check_drift import check_drift
 state = check_drift(return_state=True)
 with get_client(sync_client=True) as client:
     pages = client._client.post("/artifacts/filter", json={}).json()

@@ -13,8 +13,8 @@ pytestmark = [pytest.mark.prefect, pytest.mark.timeout(300)]
 _CALL = """
 import json
 from prefect.client.orchestration import get_client
-from flows.export_results import export_results
-from flows.score_incoming import score_incoming
+from flows.deployments.export_results import export_results
+from flows.deployments.score_incoming import score_incoming
 states = [flow(return_state=True) for flow in (score_incoming, export_results)]
 with get_client(sync_client=True) as client:
     pages = client._client.post("/artifacts/filter", json={}).json()

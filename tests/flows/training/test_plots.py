@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from flows.training.plots import find_thresholds
 from xray_core.evaluation.evaluation import evaluate
 from xray_core.models.records import OperatingPoint
+from xray_core.training.plots import find_thresholds
 
 
 def test_the_thresholds_on_the_roc_plot_are_the_shares_of_the_confusion_counts() -> None:

@@ -12,8 +12,6 @@ from db.engine import open_engine
 from flows.registry.models import promote_by_hand
 from flows.registry.registered import open_registered
 from flows.settings import Settings
-from flows.training.candidate import Candidate
-from flows.training.judgement import Judgement
 from flows.training.material import read_material
 from flows.training.train_once import train_once
 from flows.training.training import Training, open_training
@@ -27,6 +25,8 @@ from xray_core.models.recalibration import Recalibration, fit_recalibration
 from xray_core.networks.fitting import TrainingOptions, train_network
 from xray_core.promotion.gate import PromotionDecision
 from xray_core.records import Split
+from xray_core.training.candidate import Candidate
+from xray_core.training.judgement import Judgement
 
 
 def test_model_json_holds_the_recalibration_and_what_it_was_chosen_on(trained: Settings) -> None:

@@ -258,7 +258,7 @@ import itertools, json, os, shutil, signal, sys, time
 from datetime import UTC, datetime
 from pathlib import Path
 import numpy as np
-from xray_core.model_folder import read_manifest, write_model_folder
+from xray_core.models.folder import read_manifest, write_model_folder
 models_dir, template, delays = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
 old = read_manifest(template)
 parts = {name: getattr(old, name) for name in (

@@ -271,7 +271,7 @@ _PROGRAM = """
     with open(sys.argv[2], "a") as told:
         told.write(__name__ + "\\n")
     from tests.faulty_readers import read_or_fail
-    from xray_core.decoding import DecodeRequest, open_decoder
+    from xray_core.processes.decoding import DecodeRequest, open_decoder
     from xray_core.records import Preprocessing, Scaling
     if __name__ == "__main__":
         path = Path(sys.argv[1])

@@ -10,7 +10,7 @@ import pytest
 
 PROGRAM = """
 import ctypes, resource, sys
-from xray_core.freed_memory import keep_freed_memory
+from xray_core.processes.memory import keep_freed_memory
 if sys.argv[1] == "keep":
     keep_freed_memory()
 library = ctypes.CDLL(None)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from flows.training.candidate import Candidate
-from flows.training.card import gather_card_facts
-from flows.training.judgement import Judgement
-from flows.training.material import Material
 from xray_core.networks.fitting import TrainingOptions
 from xray_core.processes.second_process import Errand
 from xray_core.promotion.gate import PromotionDecision
 from xray_core.report.card import write_card
+from xray_core.training.candidate import Candidate
+from xray_core.training.card import gather_card_facts
+from xray_core.training.judgement import Judgement
+from xray_core.training.material import Material
 
 
 def write_documents(
@@ -19,10 +19,14 @@ def write_documents(
     judgement: Judgement,
     decision: PromotionDecision,
     plots: dict[str, Errand[bytes]],
+    *,
+    code_revision: str,
 ) -> dict[str, bytes]:
     """Every document by its file name, the plots among them."""
     drawn = {name: plots[name].result() for name in reversed(plots)}
-    markdown, page = write_card(gather_card_facts(material, candidate, options, judgement, decision, drawn))
+    markdown, page = write_card(
+        gather_card_facts(material, candidate, options, judgement, decision, drawn, code_revision=code_revision)
+    )
     figures = {
         "evaluation.json": judgement.candidate.to_json(),
         "audit.json": judgement.audit.to_json(),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,9 +11,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.settings import CHECKOUT
-from flows.training.drift_reference import write_drift_reference
-from flows.training.material import Material
 from xray_core.imaging.network_input import fit_pixels
 from xray_core.imaging.records import Preprocessing
 from xray_core.models.chest_reference import REFERENCE_FILE, ChestReference, dump_reference
@@ -26,6 +22,8 @@ from xray_core.networks.fitting import Trained, TrainingOptions, write_history
 from xray_core.networks.keras_classifier import KerasClassifier, export_checked, layer_table, save_keras
 from xray_core.records import Label, Split
 from xray_core.synthetic.xrays import draw_xray
+from xray_core.training.drift_reference import write_drift_reference
+from xray_core.training.material import Material
 
 _PROBE_XRAYS = 8
 
@@ -85,6 +83,7 @@ def publish_candidate(
     operating_point: OperatingPoint,
     *,
     label_set_sha256: str,
+    code_revision: str,
     documents: dict[str, bytes],
 ) -> ModelManifest:
     """Put the candidate's immutable folder in place, whole, with its documents (plots, card, figures) by file name."""
@@ -103,7 +102,7 @@ def publish_candidate(
         operating_point=operating_point,
         label_set_sha256=label_set_sha256,
         created_at=datetime.now(UTC),
-        code_revision=code_revision(),
+        code_revision=code_revision,
         seed=options.seed,
         training=describe_options(options) | describe_recalibration(candidate.recalibration),
         probe=candidate.probe,
@@ -146,12 +145,3 @@ def describe_recalibration(recalibration: Recalibration) -> dict[str, str | int 
         "recalibration_xrays": recalibration.xrays,
         "recalibration_chosen_on": Split.VALIDATION.value,
     }
-
-
-def code_revision() -> str:
-    """The commit that this code is, with `+changes` where files differ from it; `unknown` outside a checkout."""
-    asked = ["git", "-C", str(CHECKOUT), "describe", "--always", "--abbrev=40", "--match=", "--dirty=+changes"]
-    try:
-        return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"

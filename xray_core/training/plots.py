@@ -7,9 +7,6 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.training.before_the_fit import Preparation
-from flows.training.judgement import Judgement
-from flows.training.material import Material, Side
 from xray_core.evaluation.evaluation import Evaluation
 from xray_core.evaluation.shortcut_audit import CONFOUNDED_FROM, SUSPECT_FROM, ShortcutAudit
 from xray_core.evaluation.slices import TOO_FEW_XRAYS
@@ -22,6 +19,9 @@ from xray_core.records import Split
 from xray_core.report import curves
 from xray_core.report.forest import ForestLine, plot_comparison, plot_shortcut_audit, plot_slices
 from xray_core.report.image_sheets import plot_heat_sheet
+from xray_core.training.before_the_fit import Preparation
+from xray_core.training.judgement import Judgement
+from xray_core.training.material import Material, Side
 
 Figure = Call[bytes]
 

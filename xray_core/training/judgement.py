@@ -2,26 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Engine
 
-from flows.registry.test_side import audit_material, collect_champion_evidence, evaluate_evidence
-from flows.settings import Settings
-from flows.training.before_the_fit import Preparation
-from flows.training.candidate import Candidate
-from flows.training.due import read_policy
-from flows.training.material import Material
-from xray_core.evaluation.evaluation import Evaluation
-from xray_core.evaluation.shortcut_audit import ShortcutAudit
+from xray_core.evaluation.evaluation import Evaluation, evaluate
+from xray_core.evaluation.shortcut_audit import Finding, ShortcutAudit, audit_shortcuts
 from xray_core.models.operating_point import choose_operating_point
 from xray_core.models.records import OperatingPoint
+from xray_core.models.scoring import Classifier
 from xray_core.networks.fitting import Trained
 from xray_core.networks.last_layer import predict_log_odds
 from xray_core.promotion.gate import GateEvidence, PromotionDecision, decide_promotion
+from xray_core.promotion.policy import RetrainingPolicy
 from xray_core.records import Split
+from xray_core.training.before_the_fit import Preparation
+from xray_core.training.candidate import Candidate
+from xray_core.training.material import Material
+
+
+def evaluate_evidence(evidence: GateEvidence, *, prevalence: float) -> Evaluation:
+    """The figures of a model on the test X-rays, at the prevalence that is assumed where it is used."""
+    return evaluate(
+        evidence.probabilities,
+        evidence.is_covid,
+        evidence.patients,
+        evidence.operating_point,
+        prevalence=prevalence,
+        slices=evidence.slices,
+    )
+
+
+def audit_material(
+    material: Material, classifier: Classifier, of_data: Sequence[Finding] | None = None
+) -> ShortcutAudit:
+    """The shortcut audit of a model on all its labelled X-rays; `of_data` is what `probe_data` found in them."""
+    held_out = [split is not Split.TRAIN for split in Split for _ in material.sides[split].xrays]
+    return audit_shortcuts(
+        material.films, classifier.predict, held_out=np.array(held_out, dtype=np.bool_), of_data=of_data
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +72,14 @@ class Judgement:
 
 
 def judge(
-    settings: Settings, engine: Engine, version: str, material: Material, trained: Trained, prepared: Preparation
+    version: str,
+    material: Material,
+    trained: Trained,
+    prepared: Preparation,
+    champion: GateEvidence | None,
+    *,
+    target_sensitivity: float,
+    prevalence: float,
 ) -> Judgement:
     """Lock the thresholds on validation, then look at candidate and champion on test, and audit."""
     validation, test = material.sides[Split.VALIDATION], material.sides[Split.TEST]
@@ -59,7 +87,7 @@ def judge(
     point = choose_operating_point(
         classifier.predict(validation.images).astype(np.float64),
         validation.is_covid,
-        target_sensitivity=settings.target_sensitivity,
+        target_sensitivity=target_sensitivity,
     )
     audit = audit_material(material, classifier, prepared.findings.result())
     scores = classifier.predict(test.images)
@@ -73,19 +101,18 @@ def judge(
         slices=test.slices,
         audit=audit.verdict,
     )
-    champion = collect_champion_evidence(settings, engine, test)
     return Judgement(
         evidence=evidence,
         scores=scores,
         uncalibrated=trained.recalibration.undo(predict_log_odds(classifier, test.images)),
-        candidate=evaluate_evidence(settings, evidence),
+        candidate=evaluate_evidence(evidence, prevalence=prevalence),
         champion_evidence=champion,
-        champion=None if champion is None else evaluate_evidence(settings, champion),
+        champion=None if champion is None else evaluate_evidence(champion, prevalence=prevalence),
         audit=audit,
     )
 
 
-def decide(settings: Settings, judgement: Judgement, candidate: Candidate) -> PromotionDecision:
+def decide(policy: RetrainingPolicy, judgement: Judgement, candidate: Candidate) -> PromotionDecision:
     """What the gate says of the candidate as it was saved."""
     evidence = replace(judgement.evidence, reproduces_probe=candidate.reproduces_probe)
-    return decide_promotion(evidence, judgement.champion_evidence, read_policy(settings))
+    return decide_promotion(evidence, judgement.champion_evidence, policy)

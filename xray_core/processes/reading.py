@@ -6,19 +6,18 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from flows.settings import Settings
 from xray_core.imaging.records import Preprocessing
 from xray_core.processes.decoding import Decoded, DecodeRequest, Undecoded, open_decoder
+from xray_core.processes.records import DecoderLimits
 from xray_core.records import LabelledXray, unescape_name
 
 Advance = Callable[[int], None]
-
 
 _NICE = 5  # Keras is imported, or films are scored, beside what is decoded here
 
 
 def read_xrays(
-    settings: Settings,
+    limits: DecoderLimits,
     xrays: Sequence[LabelledXray],
     preprocessing: Preprocessing,
     *,
@@ -30,7 +29,7 @@ def read_xrays(
     """
     decoded: dict[str, Decoded] = {}
     unreadable: Counter[str] = Counter()
-    for item in decode_paths(settings, [unescape_name(xray.path) for xray in xrays], preprocessing):
+    for item in decode_paths(limits, [unescape_name(xray.path) for xray in xrays], preprocessing):
         on_progress(1)
         if not isinstance(item, Decoded):
             unreadable[item.refusal.reason.value] += 1
@@ -42,15 +41,15 @@ def read_xrays(
 
 
 def decode_paths(
-    settings: Settings, paths: Iterable[bytes], preprocessing: Preprocessing
+    limits: DecoderLimits, paths: Iterable[bytes], preprocessing: Preprocessing
 ) -> Iterator[Decoded | Undecoded]:
     """Decode files in isolated processes; each answer's key is the file's place in `paths`."""
     requests = (DecodeRequest(place, path, *_size_and_time(path)) for place, path in enumerate(paths))
     with open_decoder(
         preprocessing,
-        workers=settings.workers,
-        timeout_seconds=settings.decode_seconds,
-        memory_bytes=settings.decode_mib * 2**20,
+        workers=limits.workers,
+        timeout_seconds=limits.seconds,
+        memory_bytes=limits.mib * 2**20,
         niceness=_NICE,
     ) as decoder:
         yield from decoder.decode(requests)

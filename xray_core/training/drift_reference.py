@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.training.material import Material
 from xray_core.evaluation.drift import summarise_greys
 from xray_core.imaging.records import ImageFacts
 from xray_core.models.chest_reference import ChestReference
 from xray_core.models.scoring import Classifier
 from xray_core.records import Split
+from xray_core.training.material import Material
 
 DRIFT_FILE = "drift_reference.json"
 

@@ -9,9 +9,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
 from datetime import UTC, datetime
 
-from flows.training.candidate import Candidate, code_revision, describe_options
-from flows.training.judgement import Judgement
-from flows.training.material import Material, Side
 from xray_core.evaluation.bootstrap import make_cohort
 from xray_core.evaluation.evaluation import ConfusionRow, Evaluation
 from xray_core.evaluation.figures import judge_calibration
@@ -37,6 +34,9 @@ from xray_core.report.card_facts import (
     CardSource,
     CardTrait,
 )
+from xray_core.training.candidate import Candidate, describe_options
+from xray_core.training.judgement import Judgement
+from xray_core.training.material import Material, Side
 
 _PICTURES = {
     "first_xrays.png": (CardPart.DATA, "The first training X-rays of each class, as the network gets them"),
@@ -64,6 +64,8 @@ def gather_card_facts(
     judgement: Judgement,
     decision: PromotionDecision,
     plots: Mapping[str, bytes],
+    *,
+    code_revision: str,
 ) -> CardFacts:
     """Everything that the card of a candidate says; `plots` are PNGs by file name."""
     reference = _read_reference(candidate)
@@ -72,7 +74,7 @@ def gather_card_facts(
         version=candidate.version,
         architecture=options.architecture.value,
         created_at=datetime.now(UTC),
-        code_revision=code_revision(),
+        code_revision=code_revision,
         proven=decision.proven,
         preprocessing=material.preprocessing,
         sources=tuple(_count_sources(material.sides.values())),
@@ -92,7 +94,7 @@ def gather_card_facts(
         odd_in_test=None if reference is None else _count_odd(reference, material.sides[Split.TEST]),
         largest_twin_difference=candidate.parity,
         hashes=tuple(_hash_all(material, candidate)),
-        commands=_name_commands(options),
+        commands=_name_commands(options, code_revision),
         pictures=tuple(
             CardPicture(part, name, caption, plots[name])
             for name, (part, caption) in _PICTURES.items()
@@ -206,7 +208,7 @@ def _hash_all(material: Material, candidate: Candidate) -> Iterator[tuple[str, s
     yield "label set", material.plan.label_set_sha256
 
 
-def _name_commands(options: TrainingOptions) -> tuple[str, ...]:
+def _name_commands(options: TrainingOptions, code_revision: str) -> tuple[str, ...]:
     """How to train the same network on the same labels; where they lie is nobody else's business."""
     train = [
         "xray train DATASET",
@@ -219,6 +221,6 @@ def _name_commands(options: TrainingOptions) -> tuple[str, ...]:
         *(["--remedy erase-border"] if options.erase_border else []),
         f"--seed {options.seed}",
     ]
-    revision, changes, _ = code_revision().partition("+changes")
+    revision, changes, _ = code_revision.partition("+changes")
     missing = ["# the code had changes that this commit does not hold: another model may come of it"] if changes else []
     return (f"git checkout {revision}", *missing, " \\\n    ".join(train), "xray verify")

@@ -8,12 +8,12 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.training.material import Material, Side
 from xray_core.evaluation.shortcut_audit import Finding, probe_data
 from xray_core.imaging.records import Flag
 from xray_core.models.chest_reference import ChestReference, learn_reference
 from xray_core.processes.second_process import Errand, SecondProcess
 from xray_core.records import Split
+from xray_core.training.material import Material, Side
 
 _SHOWN = 6
 

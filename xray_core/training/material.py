@@ -1,0 +1,116 @@
+"""What a training learns from and is judged on: labelled X-rays, decoded once, on their sides of the frozen split."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xray_core.errors import InvalidDataset
+from xray_core.evaluation.shortcut_probes import Films
+from xray_core.imaging.records import ImageFacts, Preprocessing
+from xray_core.processes.decoding import Decoded
+from xray_core.processes.reading import Advance, read_xrays
+from xray_core.processes.records import DecoderLimits
+from xray_core.records import Label, LabelledXray, Split
+from xray_core.training.near_duplicates import find_near_duplicates
+from xray_core.training.split import TrainingSet, plan_training_set
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """The X-rays of one side: grey levels (n, height, width) uint8 beside what is known of each."""
+
+    images: NDArray[np.uint8]
+    xrays: tuple[LabelledXray, ...]
+    facts: tuple[ImageFacts, ...]
+
+    @property
+    def is_covid(self) -> NDArray[np.bool_]:
+        """The truth, (n,)."""
+        return np.array([xray.label is Label.COVID for xray in self.xrays], dtype=np.bool_)
+
+    @property
+    def groups(self) -> list[str]:
+        """Whose each X-ray is, (n,)."""
+        return [xray.group for xray in self.xrays]
+
+    @property
+    def slices(self) -> dict[str, list[str]]:
+        """What the figures are broken down by: one word per X-ray."""
+        from xray_core.evaluation.slices import name_slices
+
+        return name_slices(self.xrays)
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """All sides, the plan behind them, and how many X-rays could not be read any more, by reason."""
+
+    plan: TrainingSet
+    sides: dict[Split, Side]
+    unreadable: dict[str, int]
+    preprocessing: Preprocessing
+
+    @property
+    def films(self) -> Films:
+        """All of them for the shortcut audit, side by side in the order of the split."""
+        sides = [self.sides[split] for split in Split]
+        return Films(
+            greys=np.concatenate([side.images for side in sides]),
+            facts=tuple(facts for side in sides for facts in side.facts),
+            is_covid=np.concatenate([side.is_covid for side in sides]),
+            groups=np.array([group for side in sides for group in side.groups], dtype=np.str_),
+            sources=np.array([xray.source or "" for side in sides for xray in side.xrays], dtype=np.str_),
+        )
+
+
+def gather_material(
+    limits: DecoderLimits,
+    labelled: Sequence[LabelledXray],
+    frozen: dict[str, Split],
+    key: bytes,
+    preprocessing: Preprocessing,
+    *,
+    used_before: frozenset[str],
+    on_progress: Advance = lambda _: None,
+) -> Material:
+    """Decode every labelled X-ray once and put it on its patient's side.
+
+    Near-duplicates are searched among all of them, so that no picture stands on two sides. Raises InvalidDataset
+    when a side lacks a class: nothing could be learned or judged then.
+    """
+    trainable = [xray for xray in labelled if xray.label.is_trainable]
+    decoded, unreadable = read_xrays(limits, trainable, preprocessing, on_progress=on_progress)
+    readable = [xray for xray in trainable if xray.sha256 in decoded]
+    pairs = find_near_duplicates(
+        [xray.dhash for xray in readable], lambda place: decoded[readable[place].sha256].grey
+    ).pairs
+    plan = plan_training_set(
+        readable,
+        frozen,
+        key,
+        duplicates=[(readable[one].sha256, readable[other].sha256) for one, other in pairs],
+        used_before=used_before,
+    )
+    plan = replace(plan, not_trainable=len(labelled) - len(trainable))
+    chosen = {Split.TRAIN: plan.train, Split.VALIDATION: plan.validation, Split.TEST: plan.test}
+    sides = {split: _stack(xrays, decoded, preprocessing) for split, xrays in chosen.items()}
+    for split, side in sides.items():
+        if side.is_covid.all() or not side.is_covid.any():
+            raise InvalidDataset(
+                f"the {split.value} side has {int(side.is_covid.sum())} covid X-rays of {len(side.xrays)}; "
+                "every side needs both classes: more patients are needed"
+            )
+    return Material(plan, sides, unreadable, preprocessing)
+
+
+def _stack(xrays: Sequence[LabelledXray], decoded: dict[str, Decoded], preprocessing: Preprocessing) -> Side:
+    empty = np.empty((0, preprocessing.height, preprocessing.width), dtype=np.uint8)
+    return Side(
+        images=np.stack([decoded[xray.sha256].grey for xray in xrays]) if xrays else empty,
+        xrays=tuple(xrays),
+        facts=tuple(decoded[xray.sha256].facts for xray in xrays),
+    )
