@@ -15,6 +15,8 @@ from flows.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
+SETTINGS = (ROOT / "docs" / "settings.md").read_text()
+TOUR = (ROOT / "docs" / "tour.md").read_text()
 
 
 @pytest.mark.parametrize("name", sorted(Settings.model_fields))
@@ -22,14 +24,14 @@ def test_every_setting_stands_in_the_table_with_its_meaning(name: str) -> None:
     field = Settings.model_fields[name]
 
     assert field.description
-    assert f"| `XRAY_{name.upper()}` |" in README
-    assert field.description in README
+    assert f"| `XRAY_{name.upper()}` |" in SETTINGS
+    assert field.description in SETTINGS
 
 
 def test_every_command_of_the_first_level_is_mentioned() -> None:
     names = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
 
-    missing = {name for name in names if f"xray {name}" not in README}
+    missing = {name for name in names if f"xray {name}" not in README + TOUR}
 
     assert missing == set()
     assert labels_app.registered_commands
@@ -44,18 +46,35 @@ def test_every_make_target_that_is_told_exists() -> None:
     assert {target for target in told if not re.search(rf"^{target}\s", listed, re.MULTILINE)} <= {"help"}
 
 
-def test_every_file_of_the_tree_exists_and_every_module_is_in_it() -> None:
+def test_every_room_has_its_line_in_the_tree_and_no_other_has_one() -> None:
     tree = README.split("## Where things are", 1)[1].split("```")[1]
-    told = set(re.findall(r"[a-z_0-9]+\.py", tree))
+    told = set(re.findall(r"^ *([a-z_]+)/", tree, re.MULTILINE))
     there = {
         path.name
         for package in ("xray_core", "db", "flows")
-        for path in (ROOT / package).glob("*.py")
-        if not path.name.startswith("__")
+        for path in [ROOT / package, *(ROOT / package).iterdir()]
+        if path.is_dir() and any(path.glob("*.py"))
     }
 
-    assert told == there
+    assert told == there | {"tests", "docs"}
 
 
-def test_every_file_says_that_it_is_for_research() -> None:
+@pytest.mark.parametrize(
+    "page", sorted(path.relative_to(ROOT) for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+)
+def test_every_page_links_only_to_what_is_there(page: Path) -> None:
+    text = (ROOT / page).read_text()
+    targets = {link.split("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in link}
+
+    assert {target for target in targets if target and not (ROOT / page.parent / target).exists()} == set()
+
+
+@pytest.mark.parametrize("page", ["docs/architecture.md", "docs/glossary.md", "CONTRIBUTING.md"])
+def test_every_path_that_a_page_names_is_there(page: str) -> None:
+    named = set(re.findall(r"`((?:flows|db|xray_core|tests|docs)/[a-z_/.0-9]*)`", (ROOT / page).read_text()))
+
+    assert {path for path in named if not (ROOT / path).exists()} <= {"flows/registry/verdicts.py", "tests/architecture"}
+
+
+def test_readme_says_that_it_is_for_research() -> None:
     assert "not for diagnosis" in README

@@ -30,7 +30,7 @@ from tests.flows.service.test_service import ask, free_port, running, wait_until
 
 pytestmark = [pytest.mark.prefect, pytest.mark.slow, pytest.mark.timeout(900)]
 
-# What README promises: the next scan starts within two minutes of any death.
+# What docs/promises.md says: the next scan starts within two minutes of any death.
 RECOVERY_SECONDS = 120
 # For the one test that a scan must outlast.
 INTERVAL_SECONDS = 2
