@@ -73,7 +73,10 @@ def test_every_page_links_only_to_what_is_there(page: Path) -> None:
 def test_every_path_that_a_page_names_is_there(page: str) -> None:
     named = set(re.findall(r"`((?:flows|db|xray_core|tests|docs)/[a-z_/.0-9]*)`", (ROOT / page).read_text()))
 
-    assert {path for path in named if not (ROOT / path).exists()} <= {"flows/registry/verdicts.py", "tests/architecture"}
+    assert {path for path in named if not (ROOT / path).exists()} <= {
+        "flows/registry/verdicts.py",
+        "tests/architecture",
+    }
 
 
 def test_readme_says_that_it_is_for_research() -> None:
