@@ -26,7 +26,7 @@ from flows.training.remedies import read_champion_remedies
 from flows.training.training import Claim, Conclusion, Training, open_training
 from xray_core.networks.fitting import Trained, TrainingOptions
 from xray_core.networks.records import Architecture, EpochRecord, Optimizer
-from xray_core.processes.second_process import Errand, SecondProcess, open_second_process
+from xray_core.processes.helper_process import BackgroundCall, HelperProcess, open_helper_process
 from xray_core.records import RESEARCH_USE
 from xray_core.training.material import Material
 
@@ -89,7 +89,7 @@ def retrain(
             return Completed(message="these labels were trained on before, or are now", name="NothingToDo")
         with training.released_on_failure(claim), ExitStack() as stack:
             material = gather_xrays(training, claim, options)
-            beside = stack.enter_context(open_second_process())
+            beside = stack.enter_context(open_helper_process())
             prepared = training.prepare(material, beside)
             trained = fit_network(training, material, options)
             judgement = judge_candidate(training, material, trained, prepared, options)
@@ -127,8 +127,8 @@ def judge_candidate(
 
 
 def begin_plots(
-    beside: SecondProcess, material: Material, trained: Trained, prepared: Preparation, judgement: Judgement
-) -> dict[str, Errand[bytes]]:
+    beside: HelperProcess, material: Material, trained: Trained, prepared: Preparation, judgement: Judgement
+) -> dict[str, BackgroundCall[bytes]]:
     """Have the plots drawn while the model is saved."""
     from xray_core.training import plots
 
@@ -159,7 +159,7 @@ def write_card(
     options: TrainingOptions,
     judgement: Judgement,
     decision: PromotionDecision,
-    plots: dict[str, Errand[bytes]],
+    plots: dict[str, BackgroundCall[bytes]],
 ) -> dict[str, bytes]:
     """The model card with its plots."""
     from xray_core.training.documents import write_documents

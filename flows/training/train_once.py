@@ -12,7 +12,7 @@ from flows.settings import Settings
 from flows.training.training import Conclusion, open_training
 from xray_core.networks.fitting import TrainingOptions
 from xray_core.networks.records import EpochRecord
-from xray_core.processes.second_process import open_second_process
+from xray_core.processes.helper_process import open_helper_process
 
 
 def train_once(
@@ -25,7 +25,7 @@ def train_once(
             return None
         with training.released_on_failure(claim), ExitStack() as stack:
             material = training.gather(claim, options)
-            beside = stack.enter_context(open_second_process())
+            beside = stack.enter_context(open_helper_process())
             prepared = training.prepare(material, beside)
             trained = training.fit(material, options, on_epoch)
             # Imported by now, beside the fit.

@@ -35,8 +35,8 @@ from xray_core.networks.last_layer import fold_recalibration, predict_log_odds
 from xray_core.networks.quiet_keras import finish_loading, load_beside
 from xray_core.networks.records import EpochRecord
 from xray_core.processes.fork_server import start_fork_server
+from xray_core.processes.helper_process import HelperProcess
 from xray_core.processes.memory import keep_freed_memory
-from xray_core.processes.second_process import SecondProcess
 from xray_core.records import Split, Verdict
 from xray_core.training.material import Material
 from xray_core.training.split import digest_label_set
@@ -162,7 +162,7 @@ class Training:
         fold_recalibration(trained.classifier, recalibration)
         return replace(trained, recalibration=recalibration)
 
-    def prepare(self, material: Material, beside: SecondProcess) -> Preparation:
+    def prepare(self, material: Material, beside: HelperProcess) -> Preparation:
         """Have done beside the fit what needs no network; and import, in a thread, what comes after it."""
         from xray_core.training.before_the_fit import prepare
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from xray_core.evaluation.shortcut_audit import Finding, probe_data
 from xray_core.imaging.records import Flag
 from xray_core.models.chest_reference import ChestReference, learn_reference
-from xray_core.processes.second_process import Errand, SecondProcess
+from xray_core.processes.helper_process import BackgroundCall, HelperProcess
 from xray_core.records import Split
 from xray_core.training.material import Material, Side
 
@@ -22,13 +22,13 @@ _SHOWN = 6
 class Preparation:
     """What a chest film is (None of too few), what tells the class without the lungs, and a picture of the films."""
 
-    reference: Errand[ChestReference | None]
-    findings: Errand[tuple[Finding, ...]]
-    first_xrays: Errand[bytes]
+    reference: BackgroundCall[ChestReference | None]
+    findings: BackgroundCall[tuple[Finding, ...]]
+    first_xrays: BackgroundCall[bytes]
 
 
-def prepare(material: Material, beside: SecondProcess) -> Preparation:
-    """Give the second process what needs no network."""
+def prepare(material: Material, beside: HelperProcess) -> Preparation:
+    """Give the helper process what needs no network."""
     train = material.sides[Split.TRAIN]
     return Preparation(
         reference=beside.begin(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from xray_core.networks.fitting import TrainingOptions
-from xray_core.processes.second_process import Errand
+from xray_core.processes.helper_process import BackgroundCall
 from xray_core.promotion.gate import PromotionDecision
 from xray_core.report.card import write_card
 from xray_core.training.candidate import Candidate
@@ -18,7 +18,7 @@ def write_documents(
     options: TrainingOptions,
     judgement: Judgement,
     decision: PromotionDecision,
-    plots: dict[str, Errand[bytes]],
+    plots: dict[str, BackgroundCall[bytes]],
     *,
     code_revision: str,
 ) -> dict[str, bytes]:

@@ -14,7 +14,7 @@ from xray_core.models.records import OperatingPoint
 from xray_core.networks.fitting import Trained
 from xray_core.networks.heat_maps import grad_cam
 from xray_core.networks.keras_classifier import KerasClassifier
-from xray_core.processes.second_process import Call, Errand, SecondProcess
+from xray_core.processes.helper_process import BackgroundCall, Call, HelperProcess
 from xray_core.records import Split
 from xray_core.report import curves
 from xray_core.report.forest import ForestLine, plot_comparison, plot_shortcut_audit, plot_slices
@@ -32,9 +32,9 @@ _COMPARED = ("auroc", "auprc", "sensitivity", "specificity", "accuracy", "brier"
 
 
 def begin_plots(
-    beside: SecondProcess, material: Material, trained: Trained, prepared: Preparation, judgement: Judgement
-) -> dict[str, Errand[bytes]]:
-    """Have every plot drawn as PNG by the second process, and do not wait."""
+    beside: HelperProcess, material: Material, trained: Trained, prepared: Preparation, judgement: Judgement
+) -> dict[str, BackgroundCall[bytes]]:
+    """Have every plot drawn as PNG by the helper process, and do not wait."""
     planned = plan_plots(material, trained, judgement)
     return {"first_xrays.png": prepared.first_xrays} | {name: beside.begin(plot) for name, plot in planned.items()}
 

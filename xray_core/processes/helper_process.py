@@ -22,8 +22,8 @@ Call = Callable[[], T]  # a functools.partial of a module's function: it is foun
 
 
 @dataclass(frozen=True, slots=True)
-class Errand(Generic[T]):
-    """A call that was given to the second process."""
+class BackgroundCall(Generic[T]):
+    """A call that was given to the helper process."""
 
     call: Call[T]
     done: Future[T]
@@ -31,7 +31,7 @@ class Errand(Generic[T]):
     def result(self) -> T:
         """What the call gives, or raises. Where the process has not come to it yet, or died at it, it is made here.
 
-        So nobody waits idly, or for ever. Of several errands ask for the last one first: the process is busy with
+        So nobody waits idly, or for ever. Of several calls ask for the last one first: the process is busy with
         the first ones.
         """
         if not (self.done.running() or self.done.done()):
@@ -43,23 +43,23 @@ class Errand(Generic[T]):
             return self.call()
 
 
-class SecondProcess:
+class HelperProcess:
     """The lifetime of the process: calls are made one after another, in the order in which they were given."""
 
     def __init__(self, pool: ProcessPool) -> None:
         self._pool = pool
 
-    def begin(self, call: Call[T]) -> Errand[T]:
+    def begin(self, call: Call[T]) -> BackgroundCall[T]:
         """Give the process a call, and do not wait."""
-        return Errand(call, self._pool.schedule(call))
+        return BackgroundCall(call, self._pool.schedule(call))
 
 
 @contextmanager
-def open_second_process() -> Iterator[SecondProcess]:
+def open_helper_process() -> Iterator[HelperProcess]:
     """The process starts with the first call and is gone at the end of the block, whatever it was doing."""
     pool = ProcessPool(max_workers=1, initializer=os.nice, initargs=[_NICE], context=DecoderContext())
     try:
-        yield SecondProcess(pool)
+        yield HelperProcess(pool)
     finally:
         pool.stop()
         pool.join()

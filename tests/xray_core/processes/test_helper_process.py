@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from xray_core.errors import InvalidDataset
-from xray_core.processes.second_process import open_second_process
+from xray_core.processes.helper_process import open_helper_process
 from xray_core.training.split import digest_label_set
 
 
@@ -32,7 +32,7 @@ def refuse() -> None:
 
 
 def test_calls_are_made_elsewhere_in_their_order_and_give_way_to_the_fit() -> None:
-    with open_second_process() as beside:
+    with open_helper_process() as beside:
         first = beside.begin(tell_niceness_and_process)
         second = beside.begin(partial(np.arange, 3))
         wait([first.done, second.done])
@@ -46,18 +46,18 @@ def test_calls_are_made_elsewhere_in_their_order_and_give_way_to_the_fit() -> No
 
 
 def test_what_a_dying_process_leaves_undone_is_done_here_and_said(caplog: pytest.LogCaptureFixture) -> None:
-    with open_second_process() as beside:
-        errands = [beside.begin(partial(die_away_from, os.getpid())), beside.begin(partial(digest_label_set, []))]
-        wait([errands[0].done])
+    with open_helper_process() as beside:
+        calls = [beside.begin(partial(die_away_from, os.getpid())), beside.begin(partial(digest_label_set, []))]
+        wait([calls[0].done])
 
-        assert errands[0].result() == "done here"
-        assert errands[1].result() == digest_label_set([])
+        assert calls[0].result() == "done here"
+        assert calls[1].result() == digest_label_set([])
 
     assert caplog.messages == ["the process beside the training died; its work is done once more, here"]
 
 
 def test_what_is_still_in_line_is_done_here() -> None:
-    with open_second_process() as beside:
+    with open_helper_process() as beside:
         done = beside.begin(os.getpid)
         wait([done.done])
         beside.begin(partial(time.sleep, 60))
@@ -68,19 +68,19 @@ def test_what_is_still_in_line_is_done_here() -> None:
 
 
 def test_a_refusal_travels_back_as_itself() -> None:
-    with open_second_process() as beside:
-        errand = beside.begin(refuse)
-        wait([errand.done])
+    with open_helper_process() as beside:
+        call = beside.begin(refuse)
+        wait([call.done])
 
         with pytest.raises(InvalidDataset, match="two classes"):
-            errand.result()
+            call.result()
 
 
 def test_the_end_of_the_block_waits_for_nothing_that_was_begun() -> None:
     began = time.monotonic()
-    with open_second_process() as beside:
-        errand = beside.begin(partial(time.sleep, 60))
-        while not errand.done.running():
+    with open_helper_process() as beside:
+        call = beside.begin(partial(time.sleep, 60))
+        while not call.done.running():
             time.sleep(0.01)
 
     assert time.monotonic() - began < 30
