@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.terminal import Json, prepare, print_json
+from flows.cli.terminal import Json, open_home, print_json
 from flows.settings import Settings
 from xray_core.records import RESEARCH_USE, Interval
 
@@ -43,7 +43,7 @@ def audit(
     from flows.cli.terminal import show_progress
     from flows.evaluation.audit import audit_model
 
-    settings = prepare()
+    settings = open_home()
     if remedies is not None:
         _try_remedies(settings, remedies, patients, epochs, as_json)
         return
@@ -75,7 +75,7 @@ def evaluate(
     from flows.cli.terminal import show_progress
     from flows.evaluation.external_set import evaluate_external
 
-    settings = prepare()
+    settings = open_home()
     with show_progress("evaluating", unit="X-rays") as advance:
         found = evaluate_external(settings, dataset, name, patients=patients, version=version, on_progress=advance)
     evaluation = found.evaluation
@@ -115,7 +115,7 @@ def compare(
     from flows.evaluation.compare import compare_models
     from xray_core.evaluation.flip_report import write_flips_csv
 
-    settings = prepare()
+    settings = open_home()
     with show_progress("comparing", unit="X-rays") as advance:
         report = compare_models(settings, version_a, version_b, on_progress=advance)
     if out is not None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.terminal import Json, prepare, print_json
+from flows.cli.terminal import Json, open_home, print_json
 from xray_core.errors import RefusedInput
 
 labels_app = typer.Typer(help="Import labels and see how far the next retraining is.", no_args_is_help=True)
@@ -29,7 +29,7 @@ def import_(
 
     if not source.exists():
         raise RefusedInput(f"{source}: there is no such file or folder; expected a labels CSV or a folder per class")
-    done = import_labels_from(prepare(), source, mapping=_read_mapping(mapping or []))
+    done = import_labels_from(open_home(), source, mapping=_read_mapping(mapping or []))
     if as_json:
         print_json({"rows": done.rows, "new": done.new, "labels": done.by_label})
         return
@@ -46,7 +46,7 @@ def status(as_json: Json = False) -> None:
     """
     from flows.training.due import read_due
 
-    due = read_due(prepare())
+    due = read_due(open_home())
     if as_json:
         print_json({"due": due.due, "new_labels": due.new_labels, "reason": due.reason})
     else:

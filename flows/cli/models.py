@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from db.records import ChampionTerm
-from flows.cli.terminal import Json, prepare, print_json
+from flows.cli.terminal import Json, open_home, print_json
 from xray_core.errors import RefusedInput
 from xray_core.imaging.records import Scaling
 from xray_core.records import Label, Verdict
@@ -28,7 +28,7 @@ def list_(as_json: Json = False) -> None:
     """
     from flows.registry.models import list_models
 
-    found = list_models(prepare())
+    found = list_models(open_home())
     if as_json:
         print_json({"models": [asdict(model) for model in found]})
         return
@@ -46,7 +46,7 @@ def show(version: _Version, as_json: Json = False) -> None:
     """
     from flows.registry.models import describe_model
 
-    described = describe_model(prepare(), version)
+    described = describe_model(open_home(), version)
     if as_json:
         print_json(described)
         return
@@ -80,7 +80,7 @@ def import_(
     from flows.cli.terminal import show_progress
     from flows.registry.foreign_import import import_model
 
-    settings, label, scale = prepare(), _choose_class(positive_output), _choose_scaling(scaling)
+    settings, label, scale = open_home(), _choose_class(positive_output), _choose_scaling(scaling)
     with show_progress("learning what its chest films look like", unit="X-rays") as advance:
         imported = import_model(
             settings,
@@ -116,7 +116,7 @@ def promote(
     from flows.evaluation.promotion import promote_through_gate
     from flows.registry.models import promote_by_hand
 
-    settings = prepare()
+    settings = open_home()
     if not override:
         decision = promote_through_gate(settings, version, reason)
         marks = {True: "passed", False: "FAILED", None: "cannot be told"}
@@ -138,7 +138,7 @@ def rollback(reason: _Reason = "rolled back by hand") -> None:
     """
     from flows.registry.models import roll_back
 
-    typer.echo(f"{roll_back(prepare(), reason)} is champion again; the next scan scores with it")
+    typer.echo(f"{roll_back(open_home(), reason)} is champion again; the next scan scores with it")
 
 
 @models_app.command()
@@ -149,7 +149,7 @@ def history(as_json: Json = False) -> None:
     """
     from flows.registry.models import read_history
 
-    terms = read_history(prepare())
+    terms = read_history(open_home())
     if as_json:
         print_json({"terms": [asdict(term) for term in terms]})
         return

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.terminal import Json, fail, prepare, print_json
+from flows.cli.terminal import Json, fail, open_home, print_json
 from flows.settings import read_settings
 
 
@@ -21,7 +21,7 @@ def status(as_json: Json = False) -> None:
     """
     from flows.operations.status import read_status
 
-    found = read_status(prepare())
+    found = read_status(open_home())
     if as_json:
         print_json(found.as_json())
     else:
@@ -40,7 +40,7 @@ def verify() -> None:
     """
     from flows.operations.verification import find_breach
 
-    breach, checked = find_breach(prepare())
+    breach, checked = find_breach(open_home())
     for line in checked:
         typer.echo(f"ok  {line}")
     if breach:
@@ -56,7 +56,7 @@ def backup(target: Annotated[Path, typer.Argument(help="a new folder to write")]
     """
     from flows.home.backup import back_up
 
-    typer.echo(f"{back_up(prepare(), target)} files in {target}; it holds the site key: keep it as safe as the home")
+    typer.echo(f"{back_up(open_home(), target)} files in {target}; it holds the site key: keep it as safe as the home")
 
 
 def restore(source: Annotated[Path, typer.Argument(help="a folder that `xray backup` wrote")]) -> None:
@@ -110,7 +110,7 @@ def up(
     from flows.service.child import Address
     from flows.service.service import run_service
 
-    run_service(prepare(), Address(host, port), say=typer.echo)
+    run_service(open_home(), Address(host, port), say=typer.echo)
 
 
 def demo(

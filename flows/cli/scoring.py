@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from flows.cli.terminal import Json, prepare, print_json
+from flows.cli.terminal import Json, open_home, print_json
 from flows.home.termination import stopping_on_sigterm, unbroken
 from flows.settings import Settings
 from xray_core.records import RESEARCH_USE
@@ -27,7 +27,7 @@ def scan(as_json: Json = False) -> None:
 
     with stopping_on_sigterm():
         with unbroken():
-            settings = prepare()
+            settings = open_home()
         with open_scan(settings) as one_scan, show_progress("scoring", unit="X-rays") as advance:
             for files in one_scan.find_batches():
                 one_scan.score(files, on_progress=advance)
@@ -64,7 +64,7 @@ def export(
     """
     from flows.review.exports import as_utc, write_export
 
-    settings = prepare()
+    settings = open_home()
     _print_export(settings, write_export(settings, out=out, since=as_utc(since)), as_json)
 
 
@@ -81,7 +81,7 @@ def worklist(
     """
     from flows.review.exports import write_worklist
 
-    settings = prepare()
+    settings = open_home()
     _print_export(settings, write_worklist(settings, out=out, limit=limit), as_json)
 
 
@@ -92,7 +92,7 @@ def why(path: Annotated[Path, typer.Argument(help="a file in the incoming folder
     """
     from flows.operations.file_story import explain
 
-    for line in explain(prepare(), path):
+    for line in explain(open_home(), path):
         typer.echo(line)
 
 

@@ -17,7 +17,7 @@ from flows.settings import Settings, read_settings
 Json = Annotated[bool, typer.Option("--json", help="print JSON for a program to read")]
 
 
-def prepare() -> Settings:
+def open_home() -> Settings:
     """Settings read, home and database there and up to date: the first line of every command."""
     from flows.home.ledger import prepare_ledger
 
