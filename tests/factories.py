@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from xray_core.exchange.records import LabelRow, ResultLine
+from xray_core.exchange.records import LabelLine, ResultLine
 from xray_core.records import FileFormat, FileState, Label, Outcome, ReasonCode
 from xray_core.synthetic.xrays import draw_xray, save_xray
 
@@ -69,6 +69,6 @@ def rejected_line(file: str = "broken.png", reason: ReasonCode = ReasonCode.CORR
     return ResultLine(file, None, None, None, None, None, None, FileState.REJECTED, reason, None, None, None)
 
 
-def label_row(filename: str = "a.png", label: Label = Label.COVID, *, line: int = 2) -> LabelRow:
+def label_row(filename: str = "a.png", label: Label = Label.COVID, *, line: int = 2) -> LabelLine:
     """A row of a labels CSV that names a file and nothing else."""
-    return LabelRow(line, filename, None, label, None, None)
+    return LabelLine(line, filename, None, label, None, None)

@@ -15,13 +15,13 @@ from db.bulk import pieces
 from db.records import LabelTally
 from db.scoring import tables, xrays
 from db.scoring.tables import IncomingFileRow, XrayRow
-from xray_core.exchange.records import LabelRow
+from xray_core.exchange.records import LabelLine
 from xray_core.records import Label, LabelledXray, escape_name, name_content_group
 
 _TRAINABLE = tuple(label for label in Label if label.is_trainable)
 
 
-def match_labels(session: Session, rows: Sequence[LabelRow]) -> tuple[list[tuple[LabelRow, int]], list[str]]:
+def match_labels(session: Session, rows: Sequence[LabelLine]) -> tuple[list[tuple[LabelLine, int]], list[str]]:
     """Find the X-ray of each row: by SHA-256, else by a file name that only one known X-ray ever had.
 
     Returns the rows with their X-ray's id, and the problems, one sentence each: an unknown content, a name that
@@ -29,9 +29,9 @@ def match_labels(session: Session, rows: Sequence[LabelRow]) -> tuple[list[tuple
     """
     by_content = xrays.read_ids(session, [row.xray_sha256 for row in rows if row.xray_sha256])
     by_name = _find_named(session, [row.filename for row in rows if not row.xray_sha256])
-    matched: list[tuple[LabelRow, int]] = []
+    matched: list[tuple[LabelLine, int]] = []
     problems: list[str] = []
-    said: dict[tuple[int, str | None], LabelRow] = {}
+    said: dict[tuple[int, str | None], LabelLine] = {}
     for row in rows:
         found = _content_of(row, by_content) if row.xray_sha256 else by_name.get(row.filename, set())
         problem = _judge_match(row, found)
@@ -48,7 +48,7 @@ def match_labels(session: Session, rows: Sequence[LabelRow]) -> tuple[list[tuple
 
 def add_labels(
     session: Session,
-    matched: Sequence[tuple[LabelRow, int]],
+    matched: Sequence[tuple[LabelLine, int]],
     *,
     source: Literal["csv", "folder", "dataset"],
     import_sha256: str,
@@ -193,11 +193,11 @@ def _iter_names(session: Session, wanted: Sequence[str]) -> list[tuple[str, int]
     return names
 
 
-def _content_of(row: LabelRow, by_content: dict[str, int]) -> set[int]:
+def _content_of(row: LabelLine, by_content: dict[str, int]) -> set[int]:
     return {by_content[row.xray_sha256]} if row.xray_sha256 in by_content else set()
 
 
-def _judge_match(row: LabelRow, found: set[int]) -> str | None:
+def _judge_match(row: LabelLine, found: set[int]) -> str | None:
     """What is wrong with what was found for a row, or None."""
     if len(found) == 1:
         return None

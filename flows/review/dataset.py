@@ -18,7 +18,7 @@ from db.scoring import labels, xrays
 from flows.home.folders import pseudonym, read_site_key
 from flows.settings import Settings
 from xray_core.exchange.dataset_folder import DatasetFolder, DatasetItem
-from xray_core.exchange.records import LabelRow
+from xray_core.exchange.records import LabelLine
 from xray_core.imaging.records import Preprocessing, Scaling
 from xray_core.processes.decoding import Decoded
 from xray_core.processes.reading import decode_paths
@@ -99,8 +99,8 @@ def _describe(given: DatasetItem, item: Decoded, key: bytes) -> DatasetXray:
     )
 
 
-def _to_label_row(given: DatasetItem, sha256: str) -> LabelRow:
-    return LabelRow(
+def _to_label_row(given: DatasetItem, sha256: str) -> LabelLine:
+    return LabelLine(
         line=0, filename=given.path.name, xray_sha256=sha256, label=given.label, labelled_by=None, labelled_at=None
     )
 

@@ -20,7 +20,7 @@ from flows.settings import Settings
 from xray_core.errors import InvalidLabelsCsv
 from xray_core.exchange.labels_csv import read_labels_csv
 from xray_core.exchange.labels_folder import read_labels_folder
-from xray_core.exchange.records import LabelRow
+from xray_core.exchange.records import LabelLine
 from xray_core.imaging.folder import is_ignored
 
 _DONE, _REFUSED = "done", "refused"
@@ -86,7 +86,7 @@ def take_in(settings: Settings, path: Path, number: int) -> DroppedFile:
     return DroppedFile(number, imported, {})
 
 
-def _add_rows(engine: Engine, rows: list[LabelRow], source: Path) -> LabelImport:
+def _add_rows(engine: Engine, rows: list[LabelLine], source: Path) -> LabelImport:
     digest = _digest(source, rows)
     with transaction(engine) as session:
         matched, problems = labels.match_labels(session, rows)
@@ -112,7 +112,7 @@ def _add_rows(engine: Engine, rows: list[LabelRow], source: Path) -> LabelImport
     return LabelImport(rows=len(rows), new=new, by_label=dict(counts))
 
 
-def _digest(source: Path, rows: list[LabelRow]) -> str:
+def _digest(source: Path, rows: list[LabelLine]) -> str:
     content = source.read_bytes() if source.is_file() else repr(rows).encode()
     return hashlib.sha256(content).hexdigest()
 

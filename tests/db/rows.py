@@ -14,7 +14,7 @@ from db.engine import transaction
 from db.records import ClaimedFile, ModelRecord, ReadFile, RefusedFile, ScoredFile
 from db.registry import models
 from db.scoring import claims, decisions, labels
-from xray_core.exchange.records import LabelRow
+from xray_core.exchange.records import LabelLine
 from xray_core.imaging.records import FileSeen, ImageFacts, Preprocessing, ScaleRule, Scaling
 from xray_core.models.records import ModelManifest, OperatingPoint, OutputMeaning
 from xray_core.records import FileFormat, Label, Outcome, ReasonCode, Refusal
@@ -148,11 +148,11 @@ def score_files(
 
 def label_row(
     name: str = "", label: Label = Label.COVID, *, line: int = 2, content: str | None = None, reader: str | None = "r1"
-) -> LabelRow:
-    return LabelRow(line, name, sha256_of(content) if content else None, label, reader, None)
+) -> LabelLine:
+    return LabelLine(line, name, sha256_of(content) if content else None, label, reader, None)
 
 
-def import_labels(engine: Engine, *rows: LabelRow) -> int:
+def import_labels(engine: Engine, *rows: LabelLine) -> int:
     with transaction(engine) as session:
         matched, problems = labels.match_labels(session, rows)
         assert problems == []

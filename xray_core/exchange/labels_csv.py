@@ -15,7 +15,7 @@ from typing import Final
 
 from xray_core.errors import InvalidLabelsCsv, RefusedInput
 from xray_core.exchange.formula_guard import unguard_text
-from xray_core.exchange.records import LabelRow
+from xray_core.exchange.records import LabelLine
 from xray_core.records import Label, LabelProblem, escape_name
 from xray_core.records import LabelProblemCode as Code
 
@@ -49,7 +49,7 @@ _OTHER_FILES: Final = {
 }
 
 
-def read_labels_csv(path: Path, *, mapping: Mapping[str, str], label_column: str = "label") -> list[LabelRow]:
+def read_labels_csv(path: Path, *, mapping: Mapping[str, str], label_column: str = "label") -> list[LabelLine]:
     """Read `filename,label[,labelled_by,labelled_at]` or a results CSV whose label column was filled in.
 
     Any order of columns and more of them; comma, semicolon or tab; with or without a byte order mark; label words in
@@ -61,10 +61,10 @@ def read_labels_csv(path: Path, *, mapping: Mapping[str, str], label_column: str
     words = read_mapping(mapping)
     lines, problems = _split_rows(_read_text(path))
     header = _read_header(path.name, lines, normal(label_column))
-    rows: list[LabelRow] = []
+    rows: list[LabelLine] = []
     for line, cells in lines[1:]:
         row = _read_row(line, cells, header, words)
-        if isinstance(row, LabelRow):
+        if isinstance(row, LabelLine):
             rows.append(row)
         elif row is not None:
             problems.append(row)
@@ -149,7 +149,7 @@ def _read_header(source: str, lines: Sequence[tuple[int, list[str]]], label_colu
 
 def _read_row(
     line: int, cells: Sequence[str], header: _Header, words: Mapping[str, Label]
-) -> LabelRow | LabelProblem | None:
+) -> LabelLine | LabelProblem | None:
     """The row, or what is wrong with it, or None where there is no label yet."""
     # Excel leaves empty cells at the end of a row out.
     row = {name: cells[place] if place < len(cells) else "" for name, place in header.places.items()}
@@ -166,7 +166,7 @@ def _read_row(
         reader, time = _read_reader(row.get("labelled_by", "")), _read_time(row.get("labelled_at", ""))
     except _BadCell as bad:
         return LabelProblem(line, bad.code, f"{bad.received} for {name!r}" if name else bad.received, bad.accepted)
-    return LabelRow(line, name, sha256, label, reader, time)
+    return LabelLine(line, name, sha256, label, reader, time)
 
 
 def _read_label(cell: str, words: Mapping[str, Label]) -> Label:
@@ -215,11 +215,11 @@ class _BadCell(Exception):
 
 
 def accept_all(
-    source: str, rows: Iterable[LabelRow], problems: Sequence[LabelProblem], nothing: str, *, numbered: bool
-) -> list[LabelRow]:
+    source: str, rows: Iterable[LabelLine], problems: Sequence[LabelProblem], nothing: str, *, numbered: bool
+) -> list[LabelLine]:
     """The rows, each once; raises InvalidLabelsCsv where there is any problem, or no row at all."""
-    said: dict[tuple[str, str | None], LabelRow] = {}
-    kept: dict[tuple[object, ...], LabelRow] = {}
+    said: dict[tuple[str, str | None], LabelLine] = {}
+    kept: dict[tuple[object, ...], LabelLine] = {}
     found: list[LabelProblem] = list(problems)
     for row in rows:
         first = said.setdefault((row.xray_sha256 or row.filename, row.labelled_by), row)

@@ -8,13 +8,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from xray_core.exchange.labels_csv import accept_all, name_words, normal, quote, read_mapping
-from xray_core.exchange.records import LabelRow
+from xray_core.exchange.records import LabelLine
 from xray_core.imaging.folder import is_ignored
 from xray_core.records import Label, LabelProblem, escape_name
 from xray_core.records import LabelProblemCode as Code
 
 
-def read_labels_folder(path: Path, *, mapping: Mapping[str, str]) -> list[LabelRow]:
+def read_labels_folder(path: Path, *, mapping: Mapping[str, str]) -> list[LabelLine]:
     """Read a folder per class (`covid/`, `normal/`): each file is a label for the X-ray with its very content.
 
     Sub-folders count as their class; files beside the class folders do not count, nor do dot-files and what intake
@@ -22,7 +22,7 @@ def read_labels_folder(path: Path, *, mapping: Mapping[str, str]) -> list[LabelR
     label, for what is no regular file, or when there is no file; RefusedInput for the mapping; OSError.
     """
     words = read_mapping(mapping)
-    rows: list[LabelRow] = []
+    rows: list[LabelLine] = []
     problems: list[LabelProblem] = []
     for folder in sorted(child for child in path.iterdir() if child.is_dir() and not child.name.startswith(".")):
         label = words.get(normal(folder.name))
@@ -35,7 +35,7 @@ def read_labels_folder(path: Path, *, mapping: Mapping[str, str]) -> list[LabelR
                 problems.append(LabelProblem(None, Code.NOT_REGULAR_FILE, received, "a copy of the X-ray"))
             else:
                 name = escape_name(os.fsencode(file.name))
-                rows.append(LabelRow(len(rows) + 1, name, _hash(file), label, None, None))
+                rows.append(LabelLine(len(rows) + 1, name, _hash(file), label, None, None))
     return accept_all(path.name, rows, problems, "no X-ray in a folder per class", numbered=False)
 
 

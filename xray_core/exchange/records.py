@@ -27,7 +27,7 @@ class ResultLine:
 
 
 @dataclass(frozen=True, slots=True)
-class LabelRow:
+class LabelLine:
     """One accepted row of a labels CSV or one file of a folder per class."""
 
     line: int

@@ -23,7 +23,7 @@ from tests.db.rows import (
     scored_file,
     sha256_of,
 )
-from xray_core.exchange.records import LabelRow
+from xray_core.exchange.records import LabelLine
 from xray_core.records import Label
 
 
@@ -33,7 +33,7 @@ def scored(engine: Engine) -> Engine:
     return engine
 
 
-def problems_with(engine: Engine, *rows: LabelRow) -> list[str]:
+def problems_with(engine: Engine, *rows: LabelLine) -> list[str]:
     with snapshot(engine) as session:
         matched, problems = labels.match_labels(session, rows)
     assert len(matched) + len(problems) == len(rows)

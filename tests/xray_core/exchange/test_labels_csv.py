@@ -14,13 +14,13 @@ from tests.factories import NOW, rejected_line, result_line, write_xray
 from xray_core.errors import InvalidLabelsCsv, RefusedInput
 from xray_core.exchange.labels_csv import read_labels_csv
 from xray_core.exchange.labels_folder import read_labels_folder
-from xray_core.exchange.records import LabelRow
+from xray_core.exchange.records import LabelLine
 from xray_core.exchange.results_csv import write_results_csv
 from xray_core.records import Label, LabelProblem, escape_name, unescape_name
 from xray_core.records import LabelProblemCode as Code
 
 
-def read(tmp_path: Path, content: str | bytes, **mapping: str) -> list[LabelRow]:
+def read(tmp_path: Path, content: str | bytes, **mapping: str) -> list[LabelLine]:
     path = tmp_path / "labels.csv"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     return read_labels_csv(path, mapping=mapping)
@@ -42,8 +42,8 @@ def test_a_name_and_a_label_are_enough(tmp_path: Path) -> None:
     rows = read(tmp_path, "filename,label\na.png,covid\nb.png,normal\n")
 
     assert rows == [
-        LabelRow(2, "a.png", None, Label.COVID, None, None),
-        LabelRow(3, "b.png", None, Label.NORMAL, None, None),
+        LabelLine(2, "a.png", None, Label.COVID, None, None),
+        LabelLine(3, "b.png", None, Label.NORMAL, None, None),
     ]
 
 
@@ -67,7 +67,7 @@ def test_a_results_csv_that_was_filled_in_reads_back(tmp_path: Path) -> None:
 
     rows = read_labels_csv(path, mapping={})
 
-    assert rows == [LabelRow(3, "b.png", "b" * 64, Label.COVID, "r1", None)]
+    assert rows == [LabelLine(3, "b.png", "b" * 64, Label.COVID, "r1", None)]
 
 
 def test_an_export_that_has_labels_comes_back_unchanged(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_an_export_that_has_labels_comes_back_unchanged(tmp_path: Path) -> None:
 
     path = write_results_csv(tmp_path / "results.csv", [line], notes={}).path
 
-    assert read_labels_csv(path, mapping={}) == [LabelRow(2, "a.png", "a" * 64, Label.UNSURE, "=r1", at)]
+    assert read_labels_csv(path, mapping={}) == [LabelLine(2, "a.png", "a" * 64, Label.UNSURE, "=r1", at)]
 
 
 def test_without_file_names_the_content_is_what_matches(tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_without_file_names_the_content_is_what_matches(tmp_path: Path) -> None:
 
     path = write_results_csv(tmp_path / "results.csv", [line], with_file_names=False, notes={}).path
 
-    assert read_labels_csv(path, mapping={}) == [LabelRow(2, "a" * 16, "a" * 64, Label.COVID, None, None)]
+    assert read_labels_csv(path, mapping={}) == [LabelLine(2, "a" * 16, "a" * 64, Label.COVID, None, None)]
 
 
 @pytest.mark.parametrize(
