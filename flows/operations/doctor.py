@@ -25,14 +25,14 @@ _DISTRIBUTION = "xray-scoring"
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class HealthCheck:
     """One thing that was looked at; `fix` says what to do, or is None when all is well."""
 
     what: str
     fix: str | None = None
 
 
-def examine(settings: Settings, *, mounts: Path = Path("/proc/mounts")) -> list[Finding]:
+def examine(settings: Settings, *, mounts: Path = Path("/proc/mounts")) -> list[HealthCheck]:
     """Look at everything; changes nothing, and works where there is no home yet.
 
     `mounts` is the system's list of mounted file systems; where there is none, nobody tells of network shares.
@@ -48,15 +48,15 @@ def examine(settings: Settings, *, mounts: Path = Path("/proc/mounts")) -> list[
     ]
 
 
-def _check_python() -> Iterator[Finding]:
+def _check_python() -> Iterator[HealthCheck]:
     found = ".".join(map(str, sys.version_info[:3]))
     fits = (3, 11) <= sys.version_info[:2] < (3, 14)
-    yield Finding(
+    yield HealthCheck(
         f"Python {found}", None if fits else "use Python 3.11, 3.12 or 3.13: make clean install PYTHON=python3.12"
     )
 
 
-def _check_pins() -> Iterator[Finding]:
+def _check_pins() -> Iterator[HealthCheck]:
     """Every dependency that is declared, at a version that was tested: a drift breaks Prefect's scheduler silently."""
     for line in requires(_DISTRIBUTION) or []:
         wanted = Requirement(line)
@@ -65,28 +65,28 @@ def _check_pins() -> Iterator[Finding]:
         try:
             found = version(wanted.name)
         except PackageNotFoundError:
-            yield Finding(f"{wanted.name} is missing", "make install")
+            yield HealthCheck(f"{wanted.name} is missing", "make install")
             continue
         if not wanted.specifier.contains(found, prereleases=True):
-            yield Finding(f"{wanted.name} {found}, tested with {wanted.specifier}", "make clean install")
-    yield Finding(f"dependencies of {_DISTRIBUTION} {version(_DISTRIBUTION)} were looked at")
+            yield HealthCheck(f"{wanted.name} {found}, tested with {wanted.specifier}", "make clean install")
+    yield HealthCheck(f"dependencies of {_DISTRIBUTION} {version(_DISTRIBUTION)} were looked at")
 
 
-def _check_environment() -> Iterator[Finding]:
+def _check_environment() -> Iterator[HealthCheck]:
     if os.environ.get("PYTHONDONTWRITEBYTECODE"):
-        yield Finding(
+        yield HealthCheck(
             "PYTHONDONTWRITEBYTECODE is set: every scheduled run starts two to three times slower",
             "unset PYTHONDONTWRITEBYTECODE",
         )
     if os.environ.get("PREFECT_SERVER_ANALYTICS_ENABLED", "").lower() in ("1", "true"):
-        yield Finding("Prefect's analytics are switched on", "unset PREFECT_SERVER_ANALYTICS_ENABLED")
+        yield HealthCheck("Prefect's analytics are switched on", "unset PREFECT_SERVER_ANALYTICS_ENABLED")
     if os.environ.get("DO_NOT_TRACK", "1").lower() in ("0", "false", ""):
-        yield Finding("DO_NOT_TRACK is off: Prefect's client may tell others of its use", "unset DO_NOT_TRACK")
+        yield HealthCheck("DO_NOT_TRACK is off: Prefect's client may tell others of its use", "unset DO_NOT_TRACK")
 
 
-def _check_home(settings: Settings) -> Iterator[Finding]:
+def _check_home(settings: Settings) -> Iterator[HealthCheck]:
     if not settings.home.is_dir():
-        yield Finding(f"no home yet at {settings.home}; the first command makes it")
+        yield HealthCheck(f"no home yet at {settings.home}; the first command makes it")
         return
     folders = (settings.home, settings.incoming_dir, settings.labels_dir, settings.exports_dir, settings.models_dir)
     private = [(folder, 0o700) for folder in (*folders, settings.home / "run", settings.home / "prefect")]
@@ -95,36 +95,36 @@ def _check_home(settings: Settings) -> Iterator[Finding]:
         if path.exists():
             yield _check_mode(path, allowed)
     if not (settings.home / "site.key").exists():
-        yield Finding("the site key is missing", "restore site.key from a backup: patients' pseudonyms hang on it")
+        yield HealthCheck("the site key is missing", "restore site.key from a backup: patients' pseudonyms hang on it")
 
 
-def _check_mode(path: Path, allowed: int) -> Finding:
+def _check_mode(path: Path, allowed: int) -> HealthCheck:
     mode = stat.S_IMODE(path.stat().st_mode)
     what = f"{path} has mode {mode:o}"
-    return Finding(what, f"chmod {allowed:o} {path}" if mode & ~allowed else None)
+    return HealthCheck(what, f"chmod {allowed:o} {path}" if mode & ~allowed else None)
 
 
-def _check_files(settings: Settings) -> Iterator[Finding]:
+def _check_files(settings: Settings) -> Iterator[HealthCheck]:
     """What lies in our folders, but for the X-rays: their modes are the senders' business."""
     folders = (settings.labels_dir, settings.exports_dir, settings.models_dir)
     for folder in (*folders, settings.home / "run", settings.home / "prefect"):
         files = (path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
         open_to_others = sum(bool(path.stat().st_mode & 0o077) for path in files)
         if open_to_others:
-            yield Finding(f"{open_to_others} files below {folder} can be read by others", f"chmod -R go= {folder}")
+            yield HealthCheck(f"{open_to_others} files below {folder} can be read by others", f"chmod -R go= {folder}")
 
 
-def _check_disk(settings: Settings, mounts: Path) -> Iterator[Finding]:
+def _check_disk(settings: Settings, mounts: Path) -> Iterator[HealthCheck]:
     place = settings.home if settings.home.exists() else settings.home.parent
     if not place.exists():
         return
     free = shutil.disk_usage(place).free // 2**20
     fix = f"free some space: intake pauses below {settings.min_free_mib} MiB" if free < settings.min_free_mib else None
-    yield Finding(f"{free} MiB free on the disk of the home", fix)
+    yield HealthCheck(f"{free} MiB free on the disk of the home", fix)
     kind = _file_system(place, mounts)
     remote = kind in ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs")
     if remote and settings.url.startswith("sqlite"):
-        yield Finding(
+        yield HealthCheck(
             f"the home is on {kind}: SQLite's locks cannot be trusted there",
             "move XRAY_HOME to a local disk, or use PostgreSQL by XRAY_DATABASE_URL",
         )
@@ -143,19 +143,19 @@ def _unescape_octal(text: str) -> str:
     return re.sub(r"\\(\d{3})", lambda match: chr(int(match[1], 8)), text)
 
 
-def _check_database(settings: Settings) -> Iterator[Finding]:
+def _check_database(settings: Settings) -> Iterator[HealthCheck]:
     shown = make_url(settings.url).render_as_string(hide_password=True)
     if settings.database_url is None and not (settings.home / "xray.db").exists():
-        yield Finding(f"no database yet at {shown}; the first command makes it")
+        yield HealthCheck(f"no database yet at {shown}; the first command makes it")
         return
     engine = open_engine(settings.url)
     try:
         check_schema(engine)
-        yield Finding(f"database {shown} (SQLite {sqlite3.sqlite_version})")
+        yield HealthCheck(f"database {shown} (SQLite {sqlite3.sqlite_version})")
     except SchemaOutOfDate as error:
         what, _, fix = str(error).rpartition(": ")
-        yield Finding(what, fix)
+        yield HealthCheck(what, fix)
     except OperationalError as error:
-        yield Finding(f"database {shown} does not answer: {type(error.orig).__name__}", "start it, or mend its URL")
+        yield HealthCheck(f"database {shown} does not answer: {type(error.orig).__name__}", "start it, or mend its URL")
     finally:
         engine.dispose()
