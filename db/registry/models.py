@@ -83,7 +83,7 @@ def add_model(
     return _to_record(row)
 
 
-def judge_model(
+def record_audit(
     session: Session, version: str, *, proven: bool, audit_verdict: AuditVerdict | None, actor: str, now: datetime
 ) -> ModelRecord:
     """Store what was found out about a model after it was registered."""

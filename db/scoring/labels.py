@@ -34,7 +34,7 @@ def match_labels(session: Session, rows: Sequence[LabelLine]) -> tuple[list[tupl
     said: dict[tuple[int, str | None], LabelLine] = {}
     for row in rows:
         found = _content_of(row, by_content) if row.xray_sha256 else by_name.get(row.filename, set())
-        problem = _judge_match(row, found)
+        problem = _refuse_match(row, found)
         if problem is None:
             (xray_id,) = found
             earlier = said.setdefault((xray_id, row.labelled_by), row)
@@ -197,7 +197,7 @@ def _content_of(row: LabelLine, by_content: dict[str, int]) -> set[int]:
     return {by_content[row.xray_sha256]} if row.xray_sha256 in by_content else set()
 
 
-def _judge_match(row: LabelLine, found: set[int]) -> str | None:
+def _refuse_match(row: LabelLine, found: set[int]) -> str | None:
     """What is wrong with what was found for a row, or None."""
     if len(found) == 1:
         return None

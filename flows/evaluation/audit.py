@@ -42,7 +42,7 @@ def audit_model(
                 figures=json.loads(audit.to_json()),
                 now=now,
             )
-            judged = models.judge_model(
+            judged = models.record_audit(
                 session,
                 model.version,
                 proven=model.proven,

@@ -69,7 +69,7 @@ def promote_through_gate(
                 now=now,
             )
             if decision.verdict is Verdict.PROMOTE:
-                models.judge_model(
+                models.record_audit(
                     session, version, proven=decision.proven, audit_verdict=audit_verdict, actor=_ACTOR, now=now
                 )
                 models.promote(

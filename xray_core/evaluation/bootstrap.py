@@ -1,4 +1,4 @@
-"""Resampling by patient: cohorts, weights, and figures with their intervals."""
+"""Resampling by patient: cohorts, weights, and statistics of every resample."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ Floats = NDArray[np.float64]
 Weights = NDArray[np.float32]
 
 
-# A figure takes patient weights (resamples, patients) and gives one value for each resample, NaN where it has none.
-Figure = Callable[[Weights], Floats]
+# A statistic takes patient weights (resamples, patients) and gives one value for each resample, NaN where it has none.
+Statistic = Callable[[Weights], Floats]
 
 
 _CELLS_AT_A_TIME = 1_000_000  # weights held at once: memory stays flat whatever the number of resamples
@@ -75,16 +75,16 @@ def resample_patients(cohort: Cohort, *, resamples: int, seed: int) -> Iterator[
         yield weights
 
 
-def resample_figures(
-    figures: Mapping[str, Figure], cohort: Cohort, *, resamples: int, seed: int
+def resample_statistics(
+    statistics: Mapping[str, Statistic], cohort: Cohort, *, resamples: int, seed: int
 ) -> dict[str, tuple[float, Floats]]:
-    """Each figure on the cohort itself, then on every resample (resamples,)."""
+    """Each statistic of the cohort itself, then on every resample (resamples,)."""
     whole = np.ones((1, cohort.patients), dtype=np.float32)
-    chunks: dict[str, list[Floats]] = {name: [] for name in figures}
+    chunks: dict[str, list[Floats]] = {name: [] for name in statistics}
     for weights in resample_patients(cohort, resamples=resamples, seed=seed):
-        for name, figure in figures.items():
-            chunks[name].append(figure(weights))
-    return {name: (float(figure(whole)[0]), np.concatenate(chunks[name])) for name, figure in figures.items()}
+        for name, statistic in statistics.items():
+            chunks[name].append(statistic(weights))
+    return {name: (float(statistic(whole)[0]), np.concatenate(chunks[name])) for name, statistic in statistics.items()}
 
 
 def _draw_counts(rng: np.random.Generator, resamples: int, patients: int) -> Weights:

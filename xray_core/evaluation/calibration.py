@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from xray_core.evaluation.bootstrap import Cohort, Figure, Floats, Weights
+from xray_core.evaluation.bootstrap import Cohort, Floats, Statistic, Weights
 from xray_core.evaluation.statistics import sum_by_patient
 
 _EDGE = 1e-6  # a score of exactly 0 or 1 has no log-odds
@@ -25,7 +25,7 @@ class CalibrationBin:
     xrays: int
 
 
-def calibration_slope(cohort: Cohort) -> Figure:
+def calibration_slope(cohort: Cohort) -> Statistic:
     """Slope of the truth on the log-odds of the score: 1 is right, below 1 the scores are too extreme (overfitted).
 
     Cox, Biometrika 1958;45:562-565. NaN where the scores separate the classes completely: no slope exists then.
@@ -33,14 +33,14 @@ def calibration_slope(cohort: Cohort) -> Figure:
     odds, truth = _log_odds(cohort), cohort.is_covid.astype(np.float64)
     start = _fit_line(np.ones((1, len(truth))), odds, truth, np.zeros((1, 2)), steps=50)[0]
 
-    def figure(weights: Weights) -> Floats:
+    def statistic(weights: Weights) -> Floats:
         drawn = np.take(weights, cohort.patient_of, axis=1).astype(np.float64)
         return _fit_line(drawn, odds, truth, np.tile(start, (len(drawn), 1)), steps=5)[:, 1]
 
-    return figure
+    return statistic
 
 
-def calibration_intercept(cohort: Cohort) -> Figure:
+def calibration_intercept(cohort: Cohort) -> Statistic:
     """How far the log-odds are off on average (slope held at 1): above 0 the scores are too low, below 0 too high.
 
     Calibration in the large; Van Calster et al., BMC Medicine 2019;17:230. NaN with one class.
@@ -48,14 +48,14 @@ def calibration_intercept(cohort: Cohort) -> Figure:
     odds, truth = _log_odds(cohort), cohort.is_covid.astype(np.float64)
     start = _fit_intercept(np.ones((1, len(truth))), odds, truth, np.zeros(1), steps=50)[0]
 
-    def figure(weights: Weights) -> Floats:
+    def statistic(weights: Weights) -> Floats:
         drawn = np.take(weights, cohort.patient_of, axis=1).astype(np.float64)
         return _fit_intercept(drawn, odds, truth, np.full(len(drawn), start), steps=5)
 
-    return figure
+    return statistic
 
 
-def expected_calibration_error(cohort: Cohort) -> Figure:
+def expected_calibration_error(cohort: Cohort) -> Statistic:
     """Mean distance between score and share of covid over ten equally wide bins (Naeini et al., AAAI 2015).
 
     It cannot be negative, so in a small set it is above zero even for a perfectly calibrated model.
@@ -66,11 +66,11 @@ def expected_calibration_error(cohort: Cohort) -> Figure:
     )
     xrays = sum_by_patient(cohort, np.ones(len(bins)))
 
-    def figure(weights: Weights) -> Floats:
+    def statistic(weights: Weights) -> Floats:
         errors: Floats = np.abs(weights @ gaps.T).sum(axis=1) / (weights @ xrays)
         return errors
 
-    return figure
+    return statistic
 
 
 def calibration_curve(cohort: Cohort) -> tuple[CalibrationBin, ...]:

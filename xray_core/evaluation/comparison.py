@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 from xray_core.evaluation import statistics
-from xray_core.evaluation.bootstrap import Cohort, Figure, Floats, resample_figures
+from xray_core.evaluation.bootstrap import Cohort, Floats, Statistic, resample_statistics
 from xray_core.evaluation.intervals import effective_number, wilson
 from xray_core.evaluation.slices import TOO_FEW_PATIENTS, TOO_FEW_XRAYS, take_cohort
 from xray_core.models.records import OperatingPoint
@@ -47,7 +47,7 @@ def compare_auroc(candidate: Cohort, champion: Cohort, *, alpha: float, resample
     and 100 patients a class: 0.48, 0.87 and 0.99 where the scores correlate 0.8; 0.95, 1.00 and 1.00 where 0.95.
     """
     patients = min(candidate.count_patients(candidate.is_covid), candidate.count_patients(~candidate.is_covid))
-    return compare_figures(
+    return compare_statistics(
         statistics.auroc(candidate),
         statistics.auroc(champion),
         candidate,
@@ -58,14 +58,13 @@ def compare_auroc(candidate: Cohort, champion: Cohort, *, alpha: float, resample
     )
 
 
-def compare_figures(
-    candidate: Figure, champion: Figure, cohort: Cohort, *, patients: int, alpha: float, resamples: int, seed: int
+def compare_statistics(
+    candidate: Statistic, champion: Statistic, cohort: Cohort, *, patients: int, alpha: float, resamples: int, seed: int
 ) -> Difference:
-    """The difference of two figures in 0..1 of one cohort, known as well as `patients` allow. See `compare_auroc`."""
-    resampled = resample_figures({"candidate": candidate, "champion": champion}, cohort, resamples=resamples, seed=seed)
-    ours, theirs = (
-        _describe(*resampled[name], patients=patients, xrays=len(cohort.is_covid)) for name in ("candidate", "champion")
-    )
+    """The difference of two statistics in 0..1 of one cohort, as well known as `patients` allow (`compare_auroc`)."""
+    both = {"candidate": candidate, "champion": champion}
+    resampled = resample_statistics(both, cohort, resamples=resamples, seed=seed)
+    ours, theirs = (_describe(*resampled[name], patients=patients, xrays=len(cohort.is_covid)) for name in both)
     value = ours.value - theirs.value
     error = _standard_error(ours.resampled - theirs.resampled, patients)
     t = float(stdtrit(max(1, patients - 1), 1 - alpha))
@@ -119,7 +118,7 @@ def _compare_slice(
     ours, theirs = parts
     if min(ours.count_patients(ours.is_covid), ours.count_patients(~ours.is_covid)) >= TOO_FEW_PATIENTS:
         return compare_auroc(ours, theirs, alpha=alpha, resamples=resamples, seed=seed)
-    return compare_figures(
+    return compare_statistics(
         _not_wrong(ours, points[0]),
         _not_wrong(theirs, points[1]),
         ours,
@@ -130,7 +129,7 @@ def _compare_slice(
     )
 
 
-def _not_wrong(part: Cohort, point: OperatingPoint) -> Figure:
+def _not_wrong(part: Cohort, point: OperatingPoint) -> Statistic:
     is_kept = np.where(part.is_covid, part.probabilities >= point.lower, part.probabilities < point.upper)
     return statistics.share(part, is_kept, np.ones(len(part.is_covid), dtype=np.bool_))
 

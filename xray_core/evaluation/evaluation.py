@@ -13,8 +13,8 @@ from sklearn.metrics import precision_recall_curve, roc_curve
 from xray_core.evaluation import statistics
 from xray_core.evaluation.bootstrap import Cohort, Floats, make_cohort
 from xray_core.evaluation.calibration import CalibrationBin, calibration_curve
-from xray_core.evaluation.figures import Figures, judge_figures
-from xray_core.evaluation.slices import SliceFigures, judge_slices
+from xray_core.evaluation.figures import Figures, measure_figures
+from xray_core.evaluation.slices import SliceFigures, measure_slices
 from xray_core.models.records import OperatingPoint
 from xray_core.records import Outcome
 
@@ -123,14 +123,14 @@ def evaluate(
         covid=ClassCount(int(cohort.is_covid.sum()), cohort.count_patients(cohort.is_covid)),
         normal=ClassCount(int((~cohort.is_covid).sum()), cohort.count_patients(~cohort.is_covid)),
         patients=cohort.patients,
-        figures=judge_figures(cohort, operating_point, prevalence, resamples=resamples, seed=seed),
+        figures=measure_figures(cohort, operating_point, prevalence, resamples=resamples, seed=seed),
         confusion_covid=_confusion(cohort.probabilities[cohort.is_covid], operating_point),
         confusion_normal=_confusion(cohort.probabilities[~cohort.is_covid], operating_point),
         roc=_roc(cohort),
         pr=_pr(cohort),
         calibration=calibration_curve(cohort),
         decision=_decision(cohort, prevalence),
-        slices=judge_slices(cohort, slices or {}, operating_point, resamples=resamples, seed=seed),
+        slices=measure_slices(cohort, slices or {}, operating_point, resamples=resamples, seed=seed),
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xray_core.evaluation import calibration, statistics
-from xray_core.evaluation.bootstrap import Cohort, Figure, Floats, resample_figures
+from xray_core.evaluation.bootstrap import Cohort, Floats, Statistic, resample_statistics
 from xray_core.evaluation.intervals import (
     area_interval,
     difference_interval,
@@ -61,13 +61,13 @@ class _Share:
     chosen: NDArray[np.bool_]
 
 
-def judge_figures(cohort: Cohort, point: OperatingPoint, prevalence: float, *, resamples: int, seed: int) -> Figures:
+def measure_figures(cohort: Cohort, point: OperatingPoint, prevalence: float, *, resamples: int, seed: int) -> Figures:
     """Every figure of the cohort at its operating point, PPV, NPV and net benefit at a prevalence in 0..1.
 
     Net benefit (see `metrics.net_benefit`) is at the threshold `upper`.
     """
     shares = _name_shares(cohort, point)
-    resampled = resample_figures(_name_figures(cohort, point, shares), cohort, resamples=resamples, seed=seed)
+    resampled = resample_statistics(_name_statistics(cohort, point, shares), cohort, resamples=resamples, seed=seed)
     intervals = {name: _share_interval(cohort, shares[name], resampled.get(name)) for name in shares}
     areas = {name: _area_interval(cohort, resampled.get(name)) for name in ("auroc", "auprc", "f1")}
     return Figures(
@@ -84,10 +84,10 @@ def judge_figures(cohort: Cohort, point: OperatingPoint, prevalence: float, *, r
     )
 
 
-def judge_calibration(cohort: Cohort, *, resamples: int, seed: int) -> dict[str, Interval | None]:
+def measure_calibration(cohort: Cohort, *, resamples: int, seed: int) -> dict[str, Interval | None]:
     """The figures of calibration alone, by name: they need no operating point."""
-    figures = _name_calibration(cohort)
-    resampled = resample_figures(figures, cohort, resamples=resamples, seed=seed)
+    measured = _name_calibration(cohort)
+    resampled = resample_statistics(measured, cohort, resamples=resamples, seed=seed)
     return _calibration_intervals(cohort, resampled)
 
 
@@ -108,33 +108,33 @@ def _name_shares(cohort: Cohort, point: OperatingPoint) -> dict[str, _Share]:
     }
 
 
-def _name_figures(cohort: Cohort, point: OperatingPoint, shares: Mapping[str, _Share]) -> dict[str, Figure]:
-    figures: dict[str, Figure] = {
+def _name_statistics(cohort: Cohort, point: OperatingPoint, shares: Mapping[str, _Share]) -> dict[str, Statistic]:
+    measured: dict[str, Statistic] = {
         name: statistics.share(cohort, part.chosen, part.among) for name, part in shares.items()
     }
-    figures |= {
+    measured |= {
         "auroc": statistics.auroc(cohort),
         "auprc": statistics.average_precision(cohort),
         "f1": statistics.f1(cohort, cohort.probabilities >= point.upper),
         **_name_calibration(cohort),
     }
-    return _leave_out_comparisons(figures, cohort)
+    return _leave_out_comparisons(measured, cohort)
 
 
-def _name_calibration(cohort: Cohort) -> dict[str, Figure]:
-    figures = {
+def _name_calibration(cohort: Cohort) -> dict[str, Statistic]:
+    measured = {
         "brier": statistics.brier(cohort),
         "calibration_slope": calibration.calibration_slope(cohort),
         "calibration_intercept": calibration.calibration_intercept(cohort),
         "calibration_error": calibration.expected_calibration_error(cohort),
     }
-    return _leave_out_comparisons(figures, cohort)
+    return _leave_out_comparisons(measured, cohort)
 
 
-def _leave_out_comparisons(figures: dict[str, Figure], cohort: Cohort) -> dict[str, Figure]:
+def _leave_out_comparisons(measured: dict[str, Statistic], cohort: Cohort) -> dict[str, Statistic]:
     if cohort.is_covid.all() or not cohort.is_covid.any():  # what compares the classes says nothing of one
-        return {name: figure for name, figure in figures.items() if name not in _OF_BOTH_CLASSES}
-    return figures
+        return {name: statistic for name, statistic in measured.items() if name not in _OF_BOTH_CLASSES}
+    return measured
 
 
 def _share_interval(cohort: Cohort, part: _Share, resampled: tuple[float, Floats] | None) -> Interval | None:

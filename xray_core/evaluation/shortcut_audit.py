@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from xray_core.evaluation import statistics
-from xray_core.evaluation.bootstrap import Cohort, make_cohort, resample_figures
+from xray_core.evaluation.bootstrap import Cohort, make_cohort, resample_statistics
 from xray_core.evaluation.intervals import area_interval
 from xray_core.evaluation.shortcut_probes import (
     Films,
@@ -130,26 +130,26 @@ _SEVERITY = [AuditVerdict.CLEAN, AuditVerdict.SUSPECT, AuditVerdict.CONFOUNDED]
 def _probe_properties(films: Films, seed: int) -> list[Finding]:
     """What a small model can tell from each thing that is no lung, and from the lungs for comparison."""
     found = [
-        _judge(
+        _describe(
             "file properties",
             _measure(films, describe_files(films.facts), seed),
             "size, shape and format of the file, without any picture, tell the class with AUC {auc}",
             "classes come in different files, so they come from different places",
         ),
-        _judge(
+        _describe(
             "brightness",
             _measure(films, measure_brightness(films.greys), seed),
             "the mean brightness of the picture and of its border tells the class with AUC {auc}",
             "exposure or processing may differ between the classes",
             worst=AuditVerdict.SUSPECT,
         ),
-        _judge(
+        _describe(
             "border",
             _measure(films, cut_out(films.greys, border=True), seed, linear=True),
             "the outer 15 % of the picture, without the lungs, predicts the label with AUC {auc}",
             "a model may learn where films come from",
         ),
-        _judge(
+        _describe(
             "centre",
             _measure(films, cut_out(films.greys, border=False), seed, linear=True),
             "the centre of the picture alone, where the lungs are, predicts the label with AUC {auc}",
@@ -160,7 +160,7 @@ def _probe_properties(films: Films, seed: int) -> list[Finding]:
     if len(np.unique(films.sources)) > 1:
         codes = (films.sources[:, np.newaxis] == np.unique(films.sources)[np.newaxis]).astype(np.float64)
         found.append(
-            _judge(
+            _describe(
                 "source",
                 _measure(films, codes, seed),
                 "the source of a film alone, without looking at it, tells the class with AUC {auc}",
@@ -182,7 +182,7 @@ def _probe_sources(films: Films, seed: int) -> list[Finding]:
             continue
         told = Films(part.greys, part.facts, is_largest, part.groups, part.sources)
         found.append(
-            _judge(
+            _describe(
                 f"source within {name}",
                 _measure(told, cut_out(part.greys, border=None), seed, linear=True),
                 f"among {name} X-rays alone, the picture tells the source of a film with AUC {{auc}}",
@@ -198,7 +198,7 @@ def _probe_model(films: Films, predict: Predict, seed: int) -> list[Finding]:
     if _count_patients(films) < FEWEST_PATIENTS:
         return []
     blind = score(films, predict, paint_centre(films.greys))
-    found = _judge(
+    found = _describe(
         "model without lungs",
         _interval_of(blind, seed),
         "with the lungs painted over, the model's own score still goes with the label, AUC {auc}",
@@ -211,8 +211,8 @@ def _probe_model(films: Films, predict: Predict, seed: int) -> list[Finding]:
 def _probe_corners(films: Films, predict: Predict, seed: int) -> Finding:
     whole, masked = score(films, predict, films.greys), score(films, predict, paint_corners(films.greys))
     before, after = statistics.auroc(whole), statistics.auroc(masked)
-    figures = {"after": after, "loss": lambda weights: before(weights) - after(weights)}
-    resampled = resample_figures(figures, whole, resamples=_RESAMPLES, seed=seed)
+    measured = {"after": after, "loss": lambda weights: before(weights) - after(weights)}
+    resampled = resample_statistics(measured, whole, resamples=_RESAMPLES, seed=seed)
     loss, sure = resampled["loss"][0], float(np.quantile(resampled["loss"][1], 0.025))
     changed = float(np.abs(whole.probabilities - masked.probabilities).mean())
     verdict = _SEVERITY[sum(sure >= edge for edge in _CORNER_LOSS)]
@@ -233,7 +233,7 @@ def _measure(films: Films, features: NDArray[np.float64], seed: int, *, linear: 
 
 
 def _interval_of(cohort: Cohort, seed: int) -> Interval:
-    resampled = resample_figures({"auc": statistics.auroc(cohort)}, cohort, resamples=_RESAMPLES, seed=seed)["auc"]
+    resampled = resample_statistics({"auc": statistics.auroc(cohort)}, cohort, resamples=_RESAMPLES, seed=seed)["auc"]
     auc = area_interval(*resampled, patients=_fewest(cohort), xrays=len(cohort.is_covid))
     assert auc is not None, "both classes are there"
     return auc
@@ -248,7 +248,7 @@ def _fewest(cohort: Cohort) -> int:
     return min(cohort.count_patients(cohort.is_covid), cohort.count_patients(~cohort.is_covid))
 
 
-def _judge(
+def _describe(
     name: str,
     auc: Interval,
     finding: str,

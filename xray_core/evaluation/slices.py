@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xray_core.evaluation import statistics
-from xray_core.evaluation.bootstrap import Cohort, Figure, Floats, resample_figures
+from xray_core.evaluation.bootstrap import Cohort, Floats, Statistic, resample_statistics
 from xray_core.evaluation.intervals import area_interval, share_interval
 from xray_core.models.records import OperatingPoint
 from xray_core.records import Interval, LabelledXray
@@ -60,7 +60,7 @@ def name_size(width: int, height: int) -> str:
     return "over 2048 pixels"
 
 
-def judge_slices(
+def measure_slices(
     cohort: Cohort,
     slices: Mapping[str, Sequence[str]],
     operating_point: OperatingPoint,
@@ -69,15 +69,15 @@ def judge_slices(
     seed: int,
 ) -> tuple[SliceFigures, ...]:
     """Figures of every value of every slice, in order of name and value. Raises ValueError on unequal lengths."""
-    judged: list[SliceFigures] = []
+    measured: list[SliceFigures] = []
     for name, values in sorted(slices.items()):
         if len(values) != len(cohort.is_covid):
             raise ValueError(f"slice {name!r}: received {len(values)} values for {len(cohort.is_covid)} X-rays")
         written = np.asarray(values, dtype=np.str_)
         for value in sorted(set(values)):
             part = take_cohort(cohort, written == value)
-            judged.append(_judge_slice(name, value, part, operating_point, resamples=resamples, seed=seed))
-    return tuple(judged)
+            measured.append(_measure_slice(name, value, part, operating_point, resamples=resamples, seed=seed))
+    return tuple(measured)
 
 
 def take_cohort(cohort: Cohort, chosen: NDArray[np.bool_]) -> Cohort:
@@ -88,12 +88,12 @@ def take_cohort(cohort: Cohort, chosen: NDArray[np.bool_]) -> Cohort:
     return Cohort(cohort.probabilities[chosen], cohort.is_covid[chosen], patient_of.astype(np.intp), has_covid)
 
 
-def _judge_slice(
+def _measure_slice(
     name: str, value: str, part: Cohort, point: OperatingPoint, *, resamples: int, seed: int
 ) -> SliceFigures:
     remark = _remark(part)
-    figures = {} if remark == "too few" else _figures(part, point)
-    resampled = resample_figures(figures, part, resamples=resamples, seed=seed)
+    measured = {} if remark == "too few" else _name_statistics(part, point)
+    resampled = resample_statistics(measured, part, resamples=resamples, seed=seed)
     everyone = np.ones(len(part.is_covid), dtype=np.bool_)
     return SliceFigures(
         name=name,
@@ -119,16 +119,16 @@ def _remark(part: Cohort) -> str:
     return "too few of one class" if fewest < TOO_FEW_PATIENTS else ""
 
 
-def _figures(part: Cohort, point: OperatingPoint) -> dict[str, Figure]:
+def _name_statistics(part: Cohort, point: OperatingPoint) -> dict[str, Statistic]:
     scores, everyone = part.probabilities, np.ones(len(part.is_covid), dtype=np.bool_)
-    figures = {
+    measured = {
         "sensitivity": statistics.share(part, scores >= point.lower, part.is_covid),
         "specificity": statistics.share(part, scores < point.upper, ~part.is_covid),
         "refer_share": statistics.share(part, (scores >= point.lower) & (scores < point.upper), everyone),
     }
     if not _remark(part):
-        figures["auroc"] = statistics.auroc(part)
-    return figures
+        measured["auroc"] = statistics.auroc(part)
+    return measured
 
 
 def _interval(

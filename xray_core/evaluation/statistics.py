@@ -1,14 +1,14 @@
-"""Figures of a classifier as functions of patient weights, so that one pass over the resamples gives every interval."""
+"""Statistics of a classifier: functions of patient weights, so that one pass over the resamples serves all."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from xray_core.evaluation.bootstrap import Cohort, Figure, Floats, Weights
+from xray_core.evaluation.bootstrap import Cohort, Floats, Statistic, Weights
 
 
-def auroc(cohort: Cohort) -> Figure:
+def auroc(cohort: Cohort) -> Statistic:
     """The chance that a covid X-ray scores higher than a normal one, ties counting half; NaN with one class.
 
     It says how well the model ranks and nothing about a threshold. Weighted Mann-Whitney form (Hanley & McNeil,
@@ -19,17 +19,17 @@ def auroc(cohort: Cohort) -> Figure:
     columns = cohort.patient_of[order]
     below, through = first[truth], last[truth] + 1
 
-    def figure(weights: Weights) -> Floats:
+    def statistic(weights: Weights) -> Floats:
         drawn = np.take(weights, columns, axis=1)
         normal = _running_sum(np.where(truth, np.float32(0), drawn))
         covid = drawn[:, truth]
         wins = (covid * (normal[:, below] + normal[:, through]) / 2).sum(axis=1, dtype=np.float64)
         return _divide(wins, covid.sum(axis=1, dtype=np.float64) * normal[:, -1])
 
-    return figure
+    return statistic
 
 
-def average_precision(cohort: Cohort) -> Figure:
+def average_precision(cohort: Cohort) -> Statistic:
     """Area under the precision-recall curve as average precision, as scikit-learn's `average_precision_score`.
 
     It depends on the share of covid among these X-rays: read it against that share, not against 0.5.
@@ -39,7 +39,7 @@ def average_precision(cohort: Cohort) -> Figure:
     columns = cohort.patient_of[order]
     starts = np.unique(first)
 
-    def figure(weights: Weights) -> Floats:
+    def statistic(weights: Weights) -> Floats:
         drawn = np.take(weights, columns, axis=1)
         covid = _running_sum(np.where(truth, drawn, np.float32(0))).astype(np.float64)
         every = _running_sum(drawn).astype(np.float64)
@@ -48,42 +48,42 @@ def average_precision(cohort: Cohort) -> Figure:
         gained = hits - np.append(hits[:, 1:], np.zeros((len(hits), 1)), axis=1)
         return _divide((gained * np.nan_to_num(precision)).sum(axis=1), covid[:, -1])
 
-    return figure
+    return statistic
 
 
-def share(cohort: Cohort, chosen: NDArray[np.bool_], among: NDArray[np.bool_]) -> Figure:
+def share(cohort: Cohort, chosen: NDArray[np.bool_], among: NDArray[np.bool_]) -> Statistic:
     """How many of the X-rays `among` (n,) bool are `chosen` (n,) bool, as a share 0..1."""
     return mean(cohort, chosen.astype(np.float64), among)
 
 
-def mean(cohort: Cohort, values: Floats, among: NDArray[np.bool_]) -> Figure:
+def mean(cohort: Cohort, values: Floats, among: NDArray[np.bool_]) -> Statistic:
     """The mean of `values` (n,) over the X-rays `among` (n,) bool."""
     sums = sum_by_patient(cohort, np.where(among, values, 0.0))
     counts = sum_by_patient(cohort, among.astype(np.float64))
 
-    def figure(weights: Weights) -> Floats:
+    def statistic(weights: Weights) -> Floats:
         return _divide(weights @ sums, weights @ counts)
 
-    return figure
+    return statistic
 
 
-def f1(cohort: Cohort, is_positive: NDArray[np.bool_]) -> Figure:
+def f1(cohort: Cohort, is_positive: NDArray[np.bool_]) -> Statistic:
     """Harmonic mean of precision and of the share of covid X-rays that are called positive."""
     hits = sum_by_patient(cohort, (is_positive & cohort.is_covid).astype(np.float64))
     called = sum_by_patient(cohort, is_positive.astype(np.float64) + cohort.is_covid)
 
-    def figure(weights: Weights) -> Floats:
+    def statistic(weights: Weights) -> Floats:
         return _divide(2 * (weights @ hits), weights @ called)
 
-    return figure
+    return statistic
 
 
-def brier(cohort: Cohort) -> Figure:
+def brier(cohort: Cohort) -> Statistic:
     """Mean squared distance of P(covid) from the truth: 0 is perfect, 0.25 is what 0.5 for everybody gets."""
     return mean(cohort, (cohort.probabilities - cohort.is_covid) ** 2, np.ones(len(cohort.is_covid), dtype=np.bool_))
 
 
-def net_benefit(cohort: Cohort, threshold: float, prevalence: float) -> Figure:
+def net_benefit(cohort: Cohort, threshold: float, prevalence: float) -> Statistic:
     """Covid found, less false alarms weighed by the odds of the threshold, for each X-ray read, at a stated prevalence.
 
     NB = prevalence x sensitivity - (1 - prevalence) x (1 - specificity) x threshold / (1 - threshold). Vickers & Elkin,
@@ -92,10 +92,10 @@ def net_benefit(cohort: Cohort, threshold: float, prevalence: float) -> Figure:
     flagged = cohort.probabilities >= threshold
     hits, alarms = share(cohort, flagged, cohort.is_covid), share(cohort, flagged, ~cohort.is_covid)
 
-    def figure(weights: Weights) -> Floats:
+    def statistic(weights: Weights) -> Floats:
         return prevalence * hits(weights) - (1 - prevalence) * alarms(weights) * threshold / (1 - threshold)
 
-    return figure
+    return statistic
 
 
 def sum_by_patient(cohort: Cohort, values: Floats) -> Floats:

@@ -133,7 +133,7 @@ def _read_metadata(path: Path) -> DatasetFolder:
     kept_out: Counter[str] = Counter()
     items: dict[Path, DatasetItem] = {}
     for line, row in _read_rows(path / _METADATA, _METADATA_COLUMNS):
-        reason, label = _judge_row(row)
+        reason, label = _read_row(row)
         file = _locate(path, row) if label else None
         if label is None or file is None:
             kept_out[reason or "the file is not there"] += 1
@@ -144,7 +144,7 @@ def _read_metadata(path: Path) -> DatasetFolder:
     return DatasetFolder(tuple(items.values()), dict(kept_out))
 
 
-def _judge_row(row: Mapping[str, str]) -> tuple[str, Label | None]:
+def _read_row(row: Mapping[str, str]) -> tuple[str, Label | None]:
     """Why a metadata row is kept out, or its label."""
     modality, view, finding = row.get("modality", "X-ray"), row["view"], row["finding"].casefold()
     if modality.casefold() not in ("x-ray", "xray", "") or view.startswith(("Axial", "Coronal")):

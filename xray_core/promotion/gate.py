@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from xray_core.evaluation import statistics
-from xray_core.evaluation.bootstrap import Cohort, Figure, make_cohort, resample_figures
+from xray_core.evaluation.bootstrap import Cohort, Statistic, make_cohort, resample_statistics
 from xray_core.evaluation.comparison import compare_auroc, compare_slices
 from xray_core.evaluation.intervals import share_interval
 from xray_core.models.records import OperatingPoint
@@ -129,8 +129,8 @@ def _check_patients(ours: Cohort, test: GateTest) -> Check:
 
 
 def _check_sensitivity(ours: Cohort, candidate: GateEvidence, test: GateTest, seed: int) -> Check:
-    figure = statistics.share(ours, ours.probabilities >= candidate.operating_point.lower, ours.is_covid)
-    found = _share_with_interval(figure, ours, test, seed)
+    statistic = statistics.share(ours, ours.probabilities >= candidate.operating_point.lower, ours.is_covid)
+    found = _share_with_interval(statistic, ours, test, seed)
     passed: bool | None = None
     if found.low >= test.sensitivity_floor:
         passed = True
@@ -140,8 +140,8 @@ def _check_sensitivity(ours: Cohort, candidate: GateEvidence, test: GateTest, se
     return Check("sensitivity", passed, words if passed is not None else f"{words}: the interval is too wide to tell")
 
 
-def _share_with_interval(figure: Figure, ours: Cohort, test: GateTest, seed: int) -> Interval:
-    resampled = resample_figures({"share": figure}, ours, resamples=test.resamples, seed=seed)["share"]
+def _share_with_interval(statistic: Statistic, ours: Cohort, test: GateTest, seed: int) -> Interval:
+    resampled = resample_statistics({"share": statistic}, ours, resamples=test.resamples, seed=seed)["share"]
     patients, xrays = ours.count_patients(ours.is_covid), int(ours.is_covid.sum())
     found = share_interval(*resampled, patients=patients, xrays=xrays)
     assert found is not None, "there are covid patients: the check before asked"

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from xray_core.evaluation.bootstrap import make_cohort
 from xray_core.evaluation.evaluation import ConfusionRow, Evaluation
-from xray_core.evaluation.figures import judge_calibration
+from xray_core.evaluation.figures import measure_calibration
 from xray_core.evaluation.slices import UNKNOWN, name_slices
 from xray_core.models.chest_reference import REFERENCE_FILE, ChestReference, read_reference
 from xray_core.models.folder import hash_file
@@ -181,7 +181,7 @@ def _describe_recalibration(material: Material, candidate: Candidate, judgement:
     """The line, and what calibration on the test side was without it."""
     line, test = candidate.recalibration, material.sides[Split.TEST]
     cohort = make_cohort(judgement.uncalibrated, test.is_covid.tolist(), test.groups)
-    before = judge_calibration(cohort, resamples=judgement.candidate.resamples, seed=judgement.candidate.seed)
+    before = measure_calibration(cohort, resamples=judgement.candidate.resamples, seed=judgement.candidate.seed)
     return CardRecalibration(line.intercept, line.slope, line.xrays, before)
 
 

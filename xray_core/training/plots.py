@@ -23,7 +23,7 @@ from xray_core.training.before_the_fit import Preparation
 from xray_core.training.judgement import Judgement
 from xray_core.training.material import Material, Side
 
-Figure = Call[bytes]
+Plot = Call[bytes]
 
 # Stays in the model's folder: heat maps of single patients are for whoever studies the model, not for a run's page.
 NOT_IN_THE_UI = frozenset({"attention.png"})
@@ -39,10 +39,10 @@ def begin_plots(
     return {"first_xrays.png": prepared.first_xrays} | {name: beside.begin(plot) for name, plot in planned.items()}
 
 
-def plan_plots(material: Material, trained: Trained, judgement: Judgement) -> dict[str, Figure]:
+def plan_plots(material: Material, trained: Trained, judgement: Judgement) -> dict[str, Plot]:
     """Every plot that needs the network, as a call; candidate beside champion only where there is a champion."""
     test = material.sides[Split.TEST]
-    planned: dict[str, Figure] = {
+    planned: dict[str, Plot] = {
         "learning.png": _plan_learning(trained, material),
         **_plan_evaluation(judgement.candidate),
         "scores.png": _plan_scores(judgement.scores, test.is_covid, judgement.operating_point, judgement.candidate),
@@ -80,7 +80,7 @@ def count_test(evaluation: Evaluation) -> str:
     return f"test: {evaluation.covid.xrays} covid, {evaluation.normal.xrays} normal X-rays"
 
 
-def _plan_learning(trained: Trained, material: Material) -> Figure:
+def _plan_learning(trained: Trained, material: Material) -> Plot:
     history = trained.history
     train, validation = material.sides[Split.TRAIN], material.sides[Split.VALIDATION]
     return partial(
@@ -93,7 +93,7 @@ def _plan_learning(trained: Trained, material: Material) -> Figure:
     )
 
 
-def _plan_evaluation(evaluation: Evaluation) -> dict[str, Figure]:
+def _plan_evaluation(evaluation: Evaluation) -> dict[str, Plot]:
     figures, n = evaluation.figures, count_test(evaluation)
     judged = [one for one in evaluation.slices if one.xrays >= TOO_FEW_XRAYS]
     xrays = evaluation.covid.xrays + evaluation.normal.xrays
@@ -165,7 +165,7 @@ def find_thresholds(evaluation: Evaluation) -> list[tuple[float, float]]:
 
 def _plan_scores(
     scores: NDArray[np.float32], is_covid: NDArray[np.bool_], point: OperatingPoint, evaluation: Evaluation
-) -> Figure:
+) -> Plot:
     return partial(
         curves.plot_scores,
         scores[is_covid].tolist(),
@@ -176,7 +176,7 @@ def _plan_scores(
     )
 
 
-def _plan_attention(test: Side, classifier: KerasClassifier, scores: NDArray[np.float32]) -> Figure:
+def _plan_attention(test: Side, classifier: KerasClassifier, scores: NDArray[np.float32]) -> Plot:
     """The first test X-rays of each class above what speaks for covid in them."""
     places = np.concatenate([np.flatnonzero(test.is_covid)[:_HEATED], np.flatnonzero(~test.is_covid)[:_HEATED]])
     return partial(

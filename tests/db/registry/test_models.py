@@ -127,7 +127,7 @@ def test_the_same_files_register_once_and_others_under_that_version_never(two_mo
 
 def test_what_was_found_out_later_is_stored(two_models: Engine) -> None:
     with transaction(two_models) as session:
-        judged = models.judge_model(
+        judged = models.record_audit(
             session, "m1", proven=True, audit_verdict=AuditVerdict.CONFOUNDED, actor="audit", now=NOW
         )
 

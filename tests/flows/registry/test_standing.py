@@ -22,7 +22,7 @@ from xray_core.records import AuditVerdict
 def judge(settings: Settings, verdict: AuditVerdict, *, proven: bool = False) -> None:
     engine = open_engine(settings.url)
     with transaction(engine) as session:
-        models.judge_model(
+        models.record_audit(
             session,
             champion(settings).version,
             proven=proven,

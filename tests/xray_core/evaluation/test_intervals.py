@@ -7,8 +7,8 @@ import pytest
 
 from tests.xray_core.cohorts import simulate_cohort
 from xray_core.evaluation import statistics
-from xray_core.evaluation.bootstrap import make_cohort, resample_figures, resample_patients
-from xray_core.evaluation.figures import judge_figures
+from xray_core.evaluation.bootstrap import make_cohort, resample_patients, resample_statistics
+from xray_core.evaluation.figures import measure_figures
 from xray_core.evaluation.intervals import (
     area_interval,
     clopper_pearson,
@@ -69,7 +69,7 @@ def test_many_x_rays_of_few_patients_are_worth_little() -> None:
     patients = np.repeat(np.arange(20), 10).astype(str).tolist()
     cohort = make_cohort(np.full(200, 0.5), [True] * 200, patients)
     figures = {"share": statistics.share(cohort, right, cohort.is_covid)}
-    resampled = resample_figures(figures, cohort, resamples=1000, seed=1)["share"]
+    resampled = resample_statistics(figures, cohort, resamples=1000, seed=1)["share"]
 
     assert effective_number(*resampled, patients=20, xrays=200) == pytest.approx(20, rel=0.2)
 
@@ -164,7 +164,7 @@ def count_covered(cohorts: int, patients: int, auroc: float, seed: int) -> tuple
             "area": statistics.auroc(cohort),
             "share": statistics.share(cohort, cohort.probabilities >= 0.5, cohort.is_covid),
         }
-        resampled = resample_figures(figures, cohort, resamples=300, seed=int(rng.integers(2**31)))
+        resampled = resample_statistics(figures, cohort, resamples=300, seed=int(rng.integers(2**31)))
         area = area_interval(*resampled["area"], patients=patients, xrays=len(cohort.is_covid))
         share = share_interval(*resampled["share"], patients=patients, xrays=int(cohort.is_covid.sum()))
         assert area is not None
@@ -203,11 +203,11 @@ POINT = OperatingPoint(0.4, 0.7, 0.95, None, None, 1, 1, None)
 def share_covered(cohorts: int, patients: int, auroc: float, seed: int) -> dict[str, float]:
     """How often each figure's interval holds the truth, over simulated cohorts where it can be told."""
     rng = np.random.default_rng(seed)
-    many = judge_figures(simulate_cohort(rng, patients=30_000, auroc=auroc), POINT, 0.1, resamples=2, seed=0)
+    many = measure_figures(simulate_cohort(rng, patients=30_000, auroc=auroc), POINT, 0.1, resamples=2, seed=0)
     held: dict[str, list[bool]] = {name: [] for name in JUDGED}
     for _ in range(cohorts):
         cohort = simulate_cohort(rng, patients=patients, auroc=auroc)
-        found = judge_figures(cohort, POINT, 0.1, resamples=300, seed=int(rng.integers(2**31)))
+        found = measure_figures(cohort, POINT, 0.1, resamples=300, seed=int(rng.integers(2**31)))
         for name in JUDGED:
             interval, truth = getattr(found, name), getattr(many, name)
             if interval is not None:

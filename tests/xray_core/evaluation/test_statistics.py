@@ -1,4 +1,4 @@
-"""Weighted figures: equal to scikit-learn's, for every resample at once."""
+"""Weighted statistics: equal to scikit-learn's, for every resample at once."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from sklearn.metrics import average_precision_score, brier_score_loss, f1_score,
 
 from tests.xray_core.cohorts import simulate_cohort
 from xray_core.evaluation import calibration, statistics
-from xray_core.evaluation.bootstrap import Cohort, Figure, make_cohort, resample_patients
+from xray_core.evaluation.bootstrap import Cohort, Statistic, make_cohort, resample_patients
 
 Oracle = Callable[[Cohort, NDArray[np.float32]], float]
 
-AGAINST_SCIKIT_LEARN: dict[str, tuple[Callable[[Cohort], Figure], Oracle]] = {
+AGAINST_SCIKIT_LEARN: dict[str, tuple[Callable[[Cohort], Statistic], Oracle]] = {
     "auroc": (statistics.auroc, lambda c, w: roc_auc_score(c.is_covid, c.probabilities, sample_weight=w)),
     "auprc": (
         statistics.average_precision,
@@ -44,14 +44,14 @@ def log_odds(cohort: Cohort) -> NDArray[np.float64]:
 
 @pytest.mark.parametrize("name", AGAINST_SCIKIT_LEARN)
 def test_every_resample_agrees_with_scikit_learn(name: str) -> None:
-    make_figure, oracle = AGAINST_SCIKIT_LEARN[name]
+    make_statistic, oracle = AGAINST_SCIKIT_LEARN[name]
     rng = np.random.default_rng(1)
     cohort = simulate_cohort(rng, patients=25, auroc=0.8)
     scores = cohort.probabilities.clip(0.01, 0.99).round(2)  # with ties
     cohort = make_cohort(scores, cohort.is_covid.tolist(), cohort.patient_of.astype(str).tolist())
     weights = next(resample_patients(cohort, resamples=12, seed=3))
 
-    values = make_figure(cohort)(weights)
+    values = make_statistic(cohort)(weights)
 
     expected = [oracle(cohort, row[cohort.patient_of]) for row in weights]
     assert values == pytest.approx(expected, abs=1e-5)
