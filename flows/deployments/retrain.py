@@ -28,11 +28,11 @@ from xray_core.networks.fitting import Trained, TrainingOptions
 from xray_core.networks.records import Architecture, EpochRecord, Optimizer
 from xray_core.processes.helper_process import BackgroundCall, HelperProcess, open_helper_process
 from xray_core.records import RESEARCH_USE
-from xray_core.training.material import Material
+from xray_core.training.images import TrainingImages
 
 if TYPE_CHECKING:
     from xray_core.promotion.gate import PromotionDecision
-    from xray_core.training.before_the_fit import Preparation
+    from xray_core.training.before_the_fit import Groundwork
     from xray_core.training.candidate import Candidate
     from xray_core.training.judgement import Judgement
 
@@ -88,15 +88,15 @@ def retrain(
         if claim is None:
             return Completed(message="these labels were trained on before, or are now", name="NothingToDo")
         with training.released_on_failure(claim), ExitStack() as stack:
-            material = gather_xrays(training, claim, options)
+            images = gather_xrays(training, claim, options)
             beside = stack.enter_context(open_helper_process())
-            prepared = training.prepare(material, beside)
-            trained = fit_network(training, material, options)
-            judgement = judge_candidate(training, material, trained, prepared, options)
-            plots = begin_plots(beside, material, trained, prepared, judgement)
-            candidate = save_model(training, material, trained, prepared, judgement, Path(aside))
+            groundwork = training.begin_groundwork(images, beside)
+            trained = fit_network(training, images, options)
+            judgement = judge_candidate(training, images, trained, groundwork, options)
+            plots = begin_plots(beside, images, trained, groundwork, judgement)
+            candidate = save_model(training, images, trained, groundwork, judgement, Path(aside))
             decision = ask_gate(training, judgement, candidate)
-            documents = write_card(material, candidate, options, judgement, decision, plots)
+            documents = write_card(images, candidate, options, judgement, decision, plots)
             conclusion = conclude(training, claim, candidate, options, judgement, decision, documents)
     publish_verdict(conclusion, judgement, decision)
     publish_plots(documents)
@@ -104,43 +104,48 @@ def retrain(
 
 
 @task(name="gather-xrays", cache_policy=NO_CACHE, persist_result=False)
-def gather_xrays(training: Training, claim: Claim, options: TrainingOptions) -> Material:
+def gather_xrays(training: Training, claim: Claim, options: TrainingOptions) -> TrainingImages:
     """Decode every labelled X-ray once and put it on its patient's side of the frozen split."""
-    material = training.gather(claim, options)
-    for count in material.plan.counts:
+    images = training.gather(claim, options)
+    for count in images.plan.counts:
         get_run_logger().info("%s, %s: %d X-rays of %d patients", count.split, count.label, count.xrays, count.patients)
-    return material
+    return images
 
 
 @task(name="fit-network", cache_policy=NO_CACHE, persist_result=False)
-def fit_network(training: Training, material: Material, options: TrainingOptions) -> Trained:
+def fit_network(training: Training, images: TrainingImages, options: TrainingOptions) -> Trained:
     """Train a new network; the progress bar moves with every epoch."""
-    return training.fit(material, options, _show_epochs(options.epochs))
+    return training.fit(images, options, _show_epochs(options.epochs))
 
 
 @task(name="judge-candidate", cache_policy=NO_CACHE, persist_result=False)
 def judge_candidate(
-    training: Training, material: Material, trained: Trained, prepared: Preparation, options: TrainingOptions
+    training: Training, images: TrainingImages, trained: Trained, groundwork: Groundwork, options: TrainingOptions
 ) -> Judgement:
     """Candidate and champion on the same frozen test X-rays, and the shortcut audit."""
-    return training.judge(material, trained, prepared, options)
+    return training.judge(images, trained, groundwork, options)
 
 
 def begin_plots(
-    beside: HelperProcess, material: Material, trained: Trained, prepared: Preparation, judgement: Judgement
+    beside: HelperProcess, images: TrainingImages, trained: Trained, groundwork: Groundwork, judgement: Judgement
 ) -> dict[str, BackgroundCall[bytes]]:
     """Have the plots drawn while the model is saved."""
     from xray_core.training import plots
 
-    return plots.begin_plots(beside, material, trained, prepared, judgement)
+    return plots.begin_plots(beside, images, trained, groundwork, judgement)
 
 
 @task(name="save-model", cache_policy=NO_CACHE, persist_result=False)
 def save_model(
-    training: Training, material: Material, trained: Trained, prepared: Preparation, judgement: Judgement, aside: Path
+    training: Training,
+    images: TrainingImages,
+    trained: Trained,
+    groundwork: Groundwork,
+    judgement: Judgement,
+    aside: Path,
 ) -> Candidate:
     """Save model and twin aside; the twin must say what Keras says, and load in a fresh process."""
-    return training.save(material, trained, prepared, judgement, aside)
+    return training.save(images, trained, groundwork, judgement, aside)
 
 
 @task(name="ask-gate", cache_policy=NO_CACHE, persist_result=False)
@@ -154,7 +159,7 @@ def ask_gate(training: Training, judgement: Judgement, candidate: Candidate) -> 
 
 @task(name="write-card", cache_policy=NO_CACHE, persist_result=False)
 def write_card(
-    material: Material,
+    images: TrainingImages,
     candidate: Candidate,
     options: TrainingOptions,
     judgement: Judgement,
@@ -164,7 +169,7 @@ def write_card(
     """The model card with its plots."""
     from xray_core.training.documents import write_documents
 
-    return write_documents(material, candidate, options, judgement, decision, plots, code_revision=read_code_revision())
+    return write_documents(images, candidate, options, judgement, decision, plots, code_revision=read_code_revision())
 
 
 @task(name="conclude", cache_policy=NO_CACHE, persist_result=False)

@@ -13,9 +13,9 @@ from flows.home.ledger import open_ledger
 from flows.registry.models import find_model
 from flows.registry.registered import open_registered
 from flows.settings import Settings
-from flows.training.material import read_material
+from flows.training.images import read_training_images
 from xray_core.evaluation.shortcut_audit import ShortcutAudit
-from xray_core.training.judgement import audit_material
+from xray_core.training.judgement import audit_images
 
 AUDIT_SET = "shortcut audit"
 
@@ -30,15 +30,15 @@ def audit_model(
     model = find_model(settings, version)
     opened = open_registered(settings, model)
     with open_ledger(settings) as engine:
-        material = read_material(settings, engine, opened.manifest.preprocessing, on_progress)
-        audit = audit_material(material, opened.classifier)
+        images = read_training_images(settings, engine, opened.manifest.preprocessing, on_progress)
+        audit = audit_images(images, opened.classifier)
         with transaction(engine) as session:
             now = datetime.now(UTC)
             evaluations.add_evaluation(
                 session,
                 model_id=model.model_id,
                 set_name=AUDIT_SET,
-                label_set_sha256=material.plan.label_set_sha256,
+                label_set_sha256=images.plan.label_set_sha256,
                 figures=json.loads(audit.to_json()),
                 now=now,
             )

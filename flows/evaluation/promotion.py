@@ -18,14 +18,14 @@ from flows.registry.registered import open_registered, verify_registered
 from flows.registry.test_side import collect_champion_evidence, collect_evidence
 from flows.settings import Settings
 from flows.training.due import read_policy
-from flows.training.material import read_material
+from flows.training.images import read_training_images
 from xray_core.errors import RefusedInput
 from xray_core.models.folder import ONNX_FILE
 from xray_core.models.fresh_load import reproduces_in_fresh_process
 from xray_core.models.open_model import OpenModel, read_probe
 from xray_core.promotion.gate import PromotionDecision, decide_promotion
 from xray_core.records import Split, Verdict
-from xray_core.training.judgement import audit_material, evaluate_evidence
+from xray_core.training.judgement import audit_images, evaluate_evidence
 
 _ACTOR = "operator (through the gate)"
 
@@ -44,9 +44,9 @@ def promote_through_gate(
     verify_registered(settings, model)
     opened = open_registered(settings, model)
     with open_ledger(settings) as engine:
-        material = read_material(settings, engine, opened.manifest.preprocessing, on_progress)
-        test = material.sides[Split.TEST]
-        audit_verdict = model.audit_verdict or audit_material(material, opened.classifier).verdict
+        images = read_training_images(settings, engine, opened.manifest.preprocessing, on_progress)
+        test = images.sides[Split.TEST]
+        audit_verdict = model.audit_verdict or audit_images(images, opened.classifier).verdict
         evidence = replace(
             collect_evidence(settings, opened, test),
             reproduces_probe=_loads_elsewhere(settings, opened),
@@ -64,7 +64,7 @@ def promote_through_gate(
                 session,
                 model_id=model.model_id,
                 set_name=Split.TEST.value,
-                label_set_sha256=material.plan.label_set_sha256,
+                label_set_sha256=images.plan.label_set_sha256,
                 figures=evaluation,
                 now=now,
             )

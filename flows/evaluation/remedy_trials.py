@@ -22,8 +22,8 @@ from xray_core.exchange.dataset_folder import read_dataset_folder
 from xray_core.models.operating_point import choose_operating_point
 from xray_core.networks.fitting import TrainingOptions, train_network
 from xray_core.records import Interval, LabelledXray, Split
-from xray_core.training.judgement import audit_material
-from xray_core.training.material import gather_material
+from xray_core.training.images import gather_images
+from xray_core.training.judgement import audit_images
 
 NONE = "none"
 _PROBES = ("file properties", "brightness", "border", "centre", "model without lungs", "corners masked")
@@ -78,16 +78,16 @@ def _register(
 
 
 def _try(trial: Settings, labelled: list[LabelledXray], word: str, options: TrainingOptions) -> RemedyTrial:
-    material = gather_material(
+    images = gather_images(
         trial.decoder_limits, labelled, {}, read_site_key(trial), options.preprocessing, used_before=frozenset()
     )
-    train, validation, test = (material.sides[split] for split in (Split.TRAIN, Split.VALIDATION, Split.TEST))
+    train, validation, test = (images.sides[split] for split in (Split.TRAIN, Split.VALIDATION, Split.TEST))
     trained = train_network(
         train.images,
         train.is_covid,
         validation.images,
         validation.is_covid,
-        material.preprocessing,
+        images.preprocessing,
         options,
         lambda _: None,
     )
@@ -99,7 +99,7 @@ def _try(trial: Settings, labelled: list[LabelledXray], word: str, options: Trai
     )
     scores = classifier.predict(test.images).astype(np.float64)
     evaluation = evaluate(scores, test.is_covid.tolist(), test.groups, point, prevalence=trial.prevalence)
-    return RemedyTrial(word, evaluation.figures.auroc, audit_material(material, classifier))
+    return RemedyTrial(word, evaluation.figures.auroc, audit_images(images, classifier))
 
 
 def _row(trial: RemedyTrial) -> str:

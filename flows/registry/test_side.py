@@ -12,7 +12,7 @@ from flows.settings import Settings
 from xray_core.errors import InvalidDataset
 from xray_core.models.open_model import OpenModel
 from xray_core.promotion.gate import GateEvidence
-from xray_core.training.material import Side
+from xray_core.training.images import Side
 
 
 def collect_evidence(settings: Settings, opened: OpenModel, test: Side) -> GateEvidence:

@@ -24,19 +24,19 @@ def train_once(
         if claim is None:
             return None
         with training.released_on_failure(claim), ExitStack() as stack:
-            material = training.gather(claim, options)
+            images = training.gather(claim, options)
             beside = stack.enter_context(open_helper_process())
-            prepared = training.prepare(material, beside)
-            trained = training.fit(material, options, on_epoch)
+            groundwork = training.begin_groundwork(images, beside)
+            trained = training.fit(images, options, on_epoch)
             # Imported by now, beside the fit.
             from xray_core.training.documents import write_documents
             from xray_core.training.plots import begin_plots
 
-            judgement = training.judge(material, trained, prepared, options)
-            plots = begin_plots(beside, material, trained, prepared, judgement)
-            candidate = training.save(material, trained, prepared, judgement, Path(aside))
+            judgement = training.judge(images, trained, groundwork, options)
+            plots = begin_plots(beside, images, trained, groundwork, judgement)
+            candidate = training.save(images, trained, groundwork, judgement, Path(aside))
             decision = training.decide(judgement, candidate)
             documents = write_documents(
-                material, candidate, options, judgement, decision, plots, code_revision=read_code_revision()
+                images, candidate, options, judgement, decision, plots, code_revision=read_code_revision()
             )
             return training.conclude(claim, candidate, options, judgement, decision, documents)

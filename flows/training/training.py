@@ -25,7 +25,7 @@ from flows.registry.models import next_version
 from flows.registry.test_side import collect_champion_evidence
 from flows.settings import Settings
 from flows.training.due import read_policy
-from flows.training.material import read_material
+from flows.training.images import read_training_images
 from flows.training.remedies import sign_training
 from xray_core.errors import RefusedInput
 from xray_core.models.folder import hash_manifest
@@ -38,12 +38,12 @@ from xray_core.processes.fork_server import start_fork_server
 from xray_core.processes.helper_process import HelperProcess
 from xray_core.processes.memory import keep_freed_memory
 from xray_core.records import Split, Verdict
-from xray_core.training.material import Material
+from xray_core.training.images import TrainingImages
 from xray_core.training.split import digest_label_set
 
 if TYPE_CHECKING:
     from xray_core.promotion.gate import PromotionDecision
-    from xray_core.training.before_the_fit import Preparation
+    from xray_core.training.before_the_fit import Groundwork
     from xray_core.training.candidate import Candidate
     from xray_core.training.judgement import Judgement
 
@@ -132,28 +132,28 @@ class Training:
 
     def gather(
         self, claim: Claim, options: TrainingOptions, on_progress: Callable[[int], None] = lambda _: None
-    ) -> Material:
+    ) -> TrainingImages:
         """Decode the labelled X-rays, split them by patient, and freeze the sides of patients that are new."""
         start_fork_server()
         load_beside()  # Keras is imported while the decoders work
-        material = read_material(self._settings, self._engine, options.preprocessing, on_progress)
+        images = read_training_images(self._settings, self._engine, options.preprocessing, on_progress)
         with transaction(self._engine) as session:
-            xrays.freeze_splits(session, material.plan.new_groups, now=datetime.now(UTC))
+            xrays.freeze_splits(session, images.plan.new_groups, now=datetime.now(UTC))
             training_runs.renew(
                 session, claim.run_id, scanner=self._trainer, now=datetime.now(UTC), lease_seconds=_LEASE_SECONDS
             )
         finish_loading()  # or the fit would seem a second longer than it is
-        return material
+        return images
 
-    def fit(self, material: Material, options: TrainingOptions, on_epoch: Callable[[EpochRecord], None]) -> Trained:
+    def fit(self, images: TrainingImages, options: TrainingOptions, on_epoch: Callable[[EpochRecord], None]) -> Trained:
         """Train on the training side alone, then recalibrate on the validation side, whose curve the history holds."""
-        train, validation = material.sides[Split.TRAIN], material.sides[Split.VALIDATION]
+        train, validation = images.sides[Split.TRAIN], images.sides[Split.VALIDATION]
         trained = train_network(
             train.images,
             train.is_covid,
             validation.images,
             validation.is_covid,
-            material.preprocessing,
+            images.preprocessing,
             options,
             on_epoch,
         )
@@ -162,36 +162,38 @@ class Training:
         fold_recalibration(trained.classifier, recalibration)
         return replace(trained, recalibration=recalibration)
 
-    def prepare(self, material: Material, beside: HelperProcess) -> Preparation:
+    def begin_groundwork(self, images: TrainingImages, beside: HelperProcess) -> Groundwork:
         """Have done beside the fit what needs no network; and import, in a thread, what comes after it."""
-        from xray_core.training.before_the_fit import prepare
+        from xray_core.training.before_the_fit import begin_groundwork
 
         threading.Thread(target=_load_what_follows, daemon=True).start()
-        return prepare(material, beside)
+        return begin_groundwork(images, beside)
 
-    def judge(self, material: Material, trained: Trained, prepared: Preparation, options: TrainingOptions) -> Judgement:
+    def judge(
+        self, images: TrainingImages, trained: Trained, groundwork: Groundwork, options: TrainingOptions
+    ) -> Judgement:
         """Give the candidate its name, lock its thresholds on validation, judge it and the champion on test, audit."""
         from xray_core.training.judgement import judge
 
-        champion = collect_champion_evidence(self._settings, self._engine, material.sides[Split.TEST])
+        champion = collect_champion_evidence(self._settings, self._engine, images.sides[Split.TEST])
         version = next_version(self._settings, self._engine, options.architecture.value)
         return judge(
             version,
-            material,
+            images,
             trained,
-            prepared,
+            groundwork,
             champion,
             target_sensitivity=self._settings.target_sensitivity,
             prevalence=self._settings.prevalence,
         )
 
     def save(
-        self, material: Material, trained: Trained, prepared: Preparation, judgement: Judgement, folder: Path
+        self, images: TrainingImages, trained: Trained, groundwork: Groundwork, judgement: Judgement, folder: Path
     ) -> Candidate:
         """Save model, twin and history into an empty folder; the twin is checked on every held-out X-ray."""
         from xray_core.training.candidate import save_aside
 
-        return save_aside(judgement.evidence.version, trained, material, prepared.reference.result(), folder)
+        return save_aside(judgement.evidence.version, trained, images, groundwork.reference.result(), folder)
 
     def decide(self, judgement: Judgement, candidate: Candidate) -> PromotionDecision:
         """Ask the gate."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from xray_core.evaluation import statistics
 from xray_core.evaluation.bootstrap import Cohort, make_cohort, resample_statistics
 from xray_core.evaluation.intervals import area_interval
 from xray_core.evaluation.shortcut_probes import (
-    Films,
+    AuditImages,
     Predict,
     choose,
     cut_out,
@@ -23,7 +23,6 @@ from xray_core.evaluation.shortcut_probes import (
     paint_corners,
     predict_by_patient,
     score,
-    take_films,
 )
 from xray_core.records import AuditVerdict, Interval
 
@@ -82,7 +81,7 @@ _ADAPTER = TypeAdapter(ShortcutAudit)
 
 
 def audit_shortcuts(
-    films: Films,
+    images: AuditImages,
     predict: Predict,
     *,
     held_out: NDArray[np.bool_] | None = None,
@@ -96,120 +95,120 @@ def audit_shortcuts(
     that `held_out` (n,) says which X-rays it was not trained on.
     DeGrave et al., Nature Machine Intelligence 2021;3:610-619; Maguolo & Nanni, Information Fusion 2021;76:1-7.
     """
-    unseen = np.ones(len(films.greys), dtype=np.bool_) if held_out is None else held_out
-    fewest = _count_patients(films)
+    unseen = np.ones(len(images.greys), dtype=np.bool_) if held_out is None else held_out
+    fewest = _count_patients(images)
     if fewest < FEWEST_PATIENTS:
         sentence = (
             f"Too few patients to audit for shortcuts: {fewest} in the smaller class, {FEWEST_PATIENTS} are needed. "
             "Nothing is known of what this model has learned from."
         )
-        return ShortcutAudit((), AuditVerdict.SUSPECT, sentence, len(films.greys), len(np.unique(films.groups)))
+        return ShortcutAudit((), AuditVerdict.SUSPECT, sentence, len(images.greys), images.patients)
     findings = (
-        *(probe_data(films, seed=seed) if of_data is None else of_data),
-        *_probe_model(take_films(films, unseen), predict, seed),
+        *(probe_data(images, seed=seed) if of_data is None else of_data),
+        *_probe_model(images.take(unseen), predict, seed),
     )
     verdict = max((finding.verdict for finding in findings), key=_SEVERITY.index)
-    return ShortcutAudit(findings, verdict, _sum_up(findings, verdict), len(films.greys), len(np.unique(films.groups)))
+    return ShortcutAudit(findings, verdict, _sum_up(findings, verdict), len(images.greys), images.patients)
 
 
-def probe_data(films: Films, *, seed: int = 0) -> tuple[Finding, ...]:
+def probe_data(images: AuditImages, *, seed: int = 0) -> tuple[Finding, ...]:
     """What small models can tell of the class from what is no lung; nothing (empty) of too few patients.
 
     They are cross-validated by patient and given file properties, brightness, the outer 15 % of the picture, the
     source, and for comparison the centre; at most 3,000 X-rays. No network is needed for it.
     """
-    if _count_patients(films) < FEWEST_PATIENTS:
+    if _count_patients(images) < FEWEST_PATIENTS:
         return ()
-    chosen = take_films(films, choose(films, _MOST_XRAYS, seed))
+    chosen = images.take(choose(images, _MOST_XRAYS, seed))
     return (*_probe_properties(chosen, seed), *_probe_sources(chosen, seed))
 
 
 _SEVERITY = [AuditVerdict.CLEAN, AuditVerdict.SUSPECT, AuditVerdict.CONFOUNDED]
 
 
-def _probe_properties(films: Films, seed: int) -> list[Finding]:
+def _probe_properties(images: AuditImages, seed: int) -> list[Finding]:
     """What a small model can tell from each thing that is no lung, and from the lungs for comparison."""
-    found = [
+    findings = [
         _describe(
             "file properties",
-            _measure(films, describe_files(films.facts), seed),
+            _measure(images, describe_files(images.facts), seed),
             "size, shape and format of the file, without any picture, tell the class with AUC {auc}",
             "classes come in different files, so they come from different places",
         ),
         _describe(
             "brightness",
-            _measure(films, measure_brightness(films.greys), seed),
+            _measure(images, measure_brightness(images.greys), seed),
             "the mean brightness of the picture and of its border tells the class with AUC {auc}",
             "exposure or processing may differ between the classes",
             worst=AuditVerdict.SUSPECT,
         ),
         _describe(
             "border",
-            _measure(films, cut_out(films.greys, border=True), seed, linear=True),
+            _measure(images, cut_out(images.greys, border=True), seed, linear=True),
             "the outer 15 % of the picture, without the lungs, predicts the label with AUC {auc}",
             "a model may learn where films come from",
         ),
         _describe(
             "centre",
-            _measure(films, cut_out(films.greys, border=False), seed, linear=True),
+            _measure(images, cut_out(images.greys, border=False), seed, linear=True),
             "the centre of the picture alone, where the lungs are, predicts the label with AUC {auc}",
             "",
             worst=AuditVerdict.CLEAN,
         ),
     ]
-    if len(np.unique(films.sources)) > 1:
-        codes = (films.sources[:, np.newaxis] == np.unique(films.sources)[np.newaxis]).astype(np.float64)
-        found.append(
+    if len(np.unique(images.sources)) > 1:
+        codes = (images.sources[:, np.newaxis] == np.unique(images.sources)[np.newaxis]).astype(np.float64)
+        findings.append(
             _describe(
                 "source",
-                _measure(films, codes, seed),
+                _measure(images, codes, seed),
                 "the source of a film alone, without looking at it, tells the class with AUC {auc}",
                 "the classes come from different sources, and nobody can tell disease from source in these data",
             )
         )
-    return found
+    return findings
 
 
-def _probe_sources(films: Films, seed: int) -> list[Finding]:
+def _probe_sources(images: AuditImages, seed: int) -> list[Finding]:
     """Can the largest source of a class be told from the others of that class by the picture?"""
-    found: list[Finding] = []
-    for name, within in (("covid", films.is_covid), ("normal", ~films.is_covid)):
-        part = take_films(films, within)
+    findings: list[Finding] = []
+    for name, within in (("covid", images.is_covid), ("normal", ~images.is_covid)):
+        part = images.take(within)
         names, counts = np.unique(part.sources, return_counts=True)
         is_largest = part.sources == names[counts.argmax()]
-        sides = [len(np.unique(part.groups[is_largest == one])) for one in (True, False)]
+        sides = [len(np.unique(part.groups[is_largest == side])) for side in (True, False)]
         if min(sides) < FEWEST_PATIENTS:
             continue
-        told = Films(part.greys, part.facts, is_largest, part.groups, part.sources)
-        found.append(
+        by_source = replace(part, is_covid=is_largest)
+        findings.append(
             _describe(
                 f"source within {name}",
-                _measure(told, cut_out(part.greys, border=None), seed, linear=True),
+                _measure(by_source, cut_out(part.greys, border=None), seed, linear=True),
                 f"among {name} X-rays alone, the picture tells the source of a film with AUC {{auc}}",
                 "films carry the mark of their source, which a model can learn instead of disease",
                 worst=AuditVerdict.SUSPECT,
             )
         )
-    return found
+    return findings
 
 
-def _probe_model(films: Films, predict: Predict, seed: int) -> list[Finding]:
+def _probe_model(images: AuditImages, predict: Predict, seed: int) -> list[Finding]:
     """What the model itself says when the lungs, or the corners, are painted over."""
-    if _count_patients(films) < FEWEST_PATIENTS:
+    if _count_patients(images) < FEWEST_PATIENTS:
         return []
-    blind = score(films, predict, paint_centre(films.greys))
-    found = _describe(
+    blind = score(images, predict, paint_centre(images.greys))
+    blind_finding = _describe(
         "model without lungs",
         _interval_of(blind, seed),
         "with the lungs painted over, the model's own score still goes with the label, AUC {auc}",
         "it does not need the lungs for its answer",
         may_rank_backwards=True,
     )
-    return [found, _probe_corners(films, predict, seed)]
+    return [blind_finding, _probe_corners(images, predict, seed)]
 
 
-def _probe_corners(films: Films, predict: Predict, seed: int) -> Finding:
-    whole, masked = score(films, predict, films.greys), score(films, predict, paint_corners(films.greys))
+def _probe_corners(images: AuditImages, predict: Predict, seed: int) -> Finding:
+    whole, masked = score(images, predict, images.greys), score(images, predict, paint_corners(images.greys))
     before, after = statistics.auroc(whole), statistics.auroc(masked)
     measured = {"after": after, "loss": lambda weights: before(weights) - after(weights)}
     resampled = resample_statistics(measured, whole, resamples=_RESAMPLES, seed=seed)
@@ -227,9 +226,9 @@ def _probe_corners(films: Films, predict: Predict, seed: int) -> Finding:
     return Finding("corners masked", auc, f"{sentence[:1].upper()}{sentence[1:]}.", verdict)
 
 
-def _measure(films: Films, features: NDArray[np.float64], seed: int, *, linear: bool = False) -> Interval:
-    scores = predict_by_patient(features, films.is_covid, films.groups, linear=linear, seed=seed)
-    return _interval_of(make_cohort(scores, films.is_covid.tolist(), films.groups.tolist()), seed)
+def _measure(images: AuditImages, features: NDArray[np.float64], seed: int, *, linear: bool = False) -> Interval:
+    scores = predict_by_patient(features, images.is_covid, images.groups, linear=linear, seed=seed)
+    return _interval_of(make_cohort(scores, images.is_covid.tolist(), images.groups.tolist()), seed)
 
 
 def _interval_of(cohort: Cohort, seed: int) -> Interval:
@@ -239,9 +238,9 @@ def _interval_of(cohort: Cohort, seed: int) -> Interval:
     return auc
 
 
-def _count_patients(films: Films) -> int:
+def _count_patients(images: AuditImages) -> int:
     """Of the smaller class."""
-    return min(len(np.unique(films.groups[films.is_covid == one])) for one in (True, False))
+    return min(len(np.unique(images.groups[images.is_covid == truth])) for truth in (True, False))
 
 
 def _fewest(cohort: Cohort) -> int:
@@ -258,8 +257,8 @@ def _describe(
     may_rank_backwards: bool = False,
 ) -> Finding:
     """A trained model that ranks backwards tells the class as well; a cross-validated probe below 0.5 knows nothing."""
-    told = max(auc.low, 1 - auc.high) if may_rank_backwards else auc.low
-    verdict = _SEVERITY[min(_SEVERITY.index(worst), (told >= SUSPECT_FROM) + (told >= CONFOUNDED_FROM))]
+    bound = max(auc.low, 1 - auc.high) if may_rank_backwards else auc.low
+    verdict = _SEVERITY[min(_SEVERITY.index(worst), (bound >= SUSPECT_FROM) + (bound >= CONFOUNDED_FROM))]
     sentence = finding.format(auc=_write(auc))
     if verdict is not AuditVerdict.CLEAN:
         sentence += f": {meaning}"

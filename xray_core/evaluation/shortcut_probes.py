@@ -27,7 +27,7 @@ Features = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Films:
+class AuditImages:
     """Fitted X-rays (n, height, width) uint8 with one entry each of what is known of them; an unknown source is ""."""
 
     greys: NDArray[np.uint8]
@@ -36,11 +36,15 @@ class Films:
     groups: NDArray[np.str_]
     sources: NDArray[np.str_]
 
+    @property
+    def patients(self) -> int:
+        """How many people they show."""
+        return len(np.unique(self.groups))
 
-def take_films(films: Films, chosen: NDArray[np.bool_]) -> Films:
-    """The chosen films (n,) bool."""
-    facts = tuple(fact for fact, is_chosen in zip(films.facts, chosen, strict=True) if is_chosen)
-    return Films(films.greys[chosen], facts, films.is_covid[chosen], films.groups[chosen], films.sources[chosen])
+    def take(self, chosen: NDArray[np.bool_]) -> AuditImages:
+        """The chosen ones (n,) bool."""
+        facts = tuple(fact for fact, is_chosen in zip(self.facts, chosen, strict=True) if is_chosen)
+        return AuditImages(self.greys[chosen], facts, self.is_covid[chosen], self.groups[chosen], self.sources[chosen])
 
 
 def describe_files(facts: Sequence[ImageFacts]) -> Features:
@@ -110,9 +114,9 @@ def _is_border() -> NDArray[np.bool_]:
 Predict = Callable[[NDArray[np.uint8]], NDArray[np.floating]]
 
 
-def score(films: Films, predict: Predict, greys: NDArray[np.uint8]) -> Cohort:
+def score(images: AuditImages, predict: Predict, greys: NDArray[np.uint8]) -> Cohort:
     scores = np.concatenate([predict(greys[start : start + 64]) for start in range(0, len(greys), 64)])
-    return make_cohort(scores.astype(np.float64), films.is_covid.tolist(), films.groups.tolist())
+    return make_cohort(scores.astype(np.float64), images.is_covid.tolist(), images.groups.tolist())
 
 
 def paint_centre(greys: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -143,9 +147,9 @@ def _margins(greys: NDArray[np.uint8]) -> tuple[int, int]:
     return max(1, round(0.15 * greys.shape[1])), max(1, round(0.15 * greys.shape[2]))
 
 
-def choose(films: Films, most: int, seed: int) -> NDArray[np.bool_]:
+def choose(images: AuditImages, most: int, seed: int) -> NDArray[np.bool_]:
     """Patients by chance until there are `most` X-rays."""
-    patients = np.random.default_rng(seed).permutation(np.unique(films.groups))
-    places = np.argsort(patients)[np.searchsorted(np.sort(patients), films.groups)]
+    patients = np.random.default_rng(seed).permutation(np.unique(images.groups))
+    places = np.argsort(patients)[np.searchsorted(np.sort(patients), images.groups)]
     chosen: NDArray[np.bool_] = places <= np.sort(places)[min(most, len(places)) - 1]
     return chosen

@@ -13,13 +13,13 @@ from xray_core.imaging.records import Flag
 from xray_core.models.chest_reference import ChestReference, learn_reference
 from xray_core.processes.helper_process import BackgroundCall, HelperProcess
 from xray_core.records import Split
-from xray_core.training.material import Material, Side
+from xray_core.training.images import Side, TrainingImages
 
 _SHOWN = 6
 
 
 @dataclass(frozen=True, slots=True)
-class Preparation:
+class Groundwork:
     """What a chest film is (None of too few), what tells the class without the lungs, and a picture of the films."""
 
     reference: BackgroundCall[ChestReference | None]
@@ -27,14 +27,14 @@ class Preparation:
     first_xrays: BackgroundCall[bytes]
 
 
-def prepare(material: Material, beside: HelperProcess) -> Preparation:
+def begin_groundwork(images: TrainingImages, beside: HelperProcess) -> Groundwork:
     """Give the helper process what needs no network."""
-    train = material.sides[Split.TRAIN]
-    return Preparation(
+    train = images.sides[Split.TRAIN]
+    return Groundwork(
         reference=beside.begin(
-            partial(learn_reference, train.images, train.groups, material.sides[Split.VALIDATION].images)
+            partial(learn_reference, train.images, train.groups, images.sides[Split.VALIDATION].images)
         ),
-        findings=beside.begin(partial(probe_data, material.films)),
+        findings=beside.begin(partial(probe_data, images.for_audit)),
         first_xrays=beside.begin(partial(draw_first, *_choose_first(train))),
     )
 

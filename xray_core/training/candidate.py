@@ -23,7 +23,7 @@ from xray_core.networks.keras_classifier import KerasClassifier, export_checked,
 from xray_core.records import Label, Split
 from xray_core.synthetic.xrays import draw_xray
 from xray_core.training.drift_reference import write_drift_reference
-from xray_core.training.material import Material
+from xray_core.training.images import TrainingImages
 
 _PROBE_XRAYS = 8
 
@@ -43,15 +43,15 @@ class Candidate:
 
 
 def save_aside(
-    version: str, trained: Trained, material: Material, reference: ChestReference | None, folder: Path
+    version: str, trained: Trained, images: TrainingImages, reference: ChestReference | None, folder: Path
 ) -> Candidate:
     """Save model, twin, history and both references into `folder`, while the twin is loaded in a fresh process.
 
     Raises IncompatibleModel when the twin differs from Keras by more than 1e-5 on a held-out X-ray.
     """
-    classifier, preprocessing = trained.classifier, material.preprocessing
+    classifier, preprocessing = trained.classifier, images.preprocessing
     save_keras(classifier.model, folder / "model.keras")
-    held_out = np.concatenate([material.sides[split].images for split in (Split.VALIDATION, Split.TEST)])
+    held_out = np.concatenate([images.sides[split].images for split in (Split.VALIDATION, Split.TEST)])
     twin = folder / "model.onnx"
     parity = export_checked(classifier, twin, held_out)
     probe = draw_probe(preprocessing)
@@ -62,7 +62,7 @@ def save_aside(
         write_history(folder / "history.csv", trained.history)
         if reference is not None:
             (folder / REFERENCE_FILE).write_bytes(dump_reference(reference))
-        write_drift_reference(folder, material, classifier, reference)
+        write_drift_reference(folder, images, classifier, reference)
         layers = layer_table(classifier.model)
     return Candidate(
         version=version,

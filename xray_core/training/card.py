@@ -35,8 +35,8 @@ from xray_core.report.card_facts import (
     CardTrait,
 )
 from xray_core.training.candidate import Candidate, describe_options
+from xray_core.training.images import Side, TrainingImages
 from xray_core.training.judgement import Judgement
-from xray_core.training.material import Material, Side
 
 _PICTURES = {
     "first_xrays.png": (CardPart.DATA, "The first training X-rays of each class, as the network gets them"),
@@ -58,7 +58,7 @@ _PICTURES = {
 
 
 def gather_card_facts(
-    material: Material,
+    images: TrainingImages,
     candidate: Candidate,
     options: TrainingOptions,
     judgement: Judgement,
@@ -76,24 +76,24 @@ def gather_card_facts(
         created_at=datetime.now(UTC),
         code_revision=code_revision,
         proven=decision.proven,
-        preprocessing=material.preprocessing,
-        sources=tuple(_count_sources(material.sides.values())),
-        traits=tuple(_count_traits(material.sides.values())),
-        counts=tuple(CardCount(one.split, one.label, one.xrays, one.patients) for one in material.plan.counts),
-        split_notes=tuple(_note_split(material)),
+        preprocessing=images.preprocessing,
+        sources=tuple(_count_sources(images.sides.values())),
+        traits=tuple(_count_traits(images.sides.values())),
+        counts=tuple(CardCount(one.split, one.label, one.xrays, one.patients) for one in images.plan.counts),
+        split_notes=tuple(_note_split(images)),
         training=describe_options(options) | _describe_making(),
         layers=candidate.layers,
         operating_point=judgement.operating_point,
-        recalibration=_describe_recalibration(material, candidate, judgement),
+        recalibration=_describe_recalibration(images, candidate, judgement),
         test=_describe_evaluation("Test X-rays", judgement.candidate),
         champion=_describe_champion(judgement),
         slices=tuple(_describe_slices(judgement.candidate)),
         audit=_describe_audit(judgement),
         promotion=CardPromotion(decision.verdict, decision.reason, judgement.champion_version, checks),
         odd_limit=None if reference is None else float(reference.limit),
-        odd_in_test=None if reference is None else _count_odd(reference, material.sides[Split.TEST]),
+        odd_in_test=None if reference is None else _count_odd(reference, images.sides[Split.TEST]),
         largest_twin_difference=candidate.parity,
-        hashes=tuple(_hash_all(material, candidate)),
+        hashes=tuple(_hash_all(images, candidate)),
         commands=_name_commands(options, code_revision),
         pictures=tuple(
             CardPicture(part, name, caption, plots[name])
@@ -137,9 +137,9 @@ def _describe_making() -> dict[str, str | int | float | bool | None]:
     }
 
 
-def _note_split(material: Material) -> Iterator[str]:
+def _note_split(images: TrainingImages) -> Iterator[str]:
     """Who was left out and why; nothing is left out without a word."""
-    plan = material.plan
+    plan = images.plan
     if plan.without_patient:
         yield (
             f"Of {plan.without_patient} X-rays the patient is unknown; they were split by content, so X-rays of one "
@@ -149,7 +149,7 @@ def _note_split(material: Material) -> Iterator[str]:
         yield "The patient of every X-ray is known; the split is by patient."
     for reason, number in sorted(Counter(one.reason for one in plan.left_out).items()):
         yield f"Left out: {number} (X-rays): {reason}."
-    for code, number in sorted(material.unreadable.items()):
+    for code, number in sorted(images.unreadable.items()):
         yield f"Could not be read any more: {number} (X-rays), {code}."
     if plan.not_trainable:
         yield f"Kept and never trained on: {plan.not_trainable} X-rays labelled unsure or exclude."
@@ -177,9 +177,9 @@ def _describe_evaluation(name: str, evaluation: Evaluation) -> CardEvaluation:
     )
 
 
-def _describe_recalibration(material: Material, candidate: Candidate, judgement: Judgement) -> CardRecalibration:
+def _describe_recalibration(images: TrainingImages, candidate: Candidate, judgement: Judgement) -> CardRecalibration:
     """The line, and what calibration on the test side was without it."""
-    line, test = candidate.recalibration, material.sides[Split.TEST]
+    line, test = candidate.recalibration, images.sides[Split.TEST]
     cohort = make_cohort(judgement.uncalibrated, test.is_covid.tolist(), test.groups)
     before = measure_calibration(cohort, resamples=judgement.candidate.resamples, seed=judgement.candidate.seed)
     return CardRecalibration(line.intercept, line.slope, line.xrays, before)
@@ -202,10 +202,10 @@ def _describe_audit(judgement: Judgement) -> CardAudit:
     return CardAudit(audit.verdict, audit.sentence, findings)
 
 
-def _hash_all(material: Material, candidate: Candidate) -> Iterator[tuple[str, str]]:
+def _hash_all(images: TrainingImages, candidate: Candidate) -> Iterator[tuple[str, str]]:
     for name in ("model.keras", "model.onnx"):
         yield name, hash_file(candidate.folder / name)
-    yield "label set", material.plan.label_set_sha256
+    yield "label set", images.plan.label_set_sha256
 
 
 def _name_commands(options: TrainingOptions, code_revision: str) -> tuple[str, ...]:

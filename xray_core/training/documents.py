@@ -8,12 +8,12 @@ from xray_core.promotion.gate import PromotionDecision
 from xray_core.report.card import write_card
 from xray_core.training.candidate import Candidate
 from xray_core.training.card import gather_card_facts
+from xray_core.training.images import TrainingImages
 from xray_core.training.judgement import Judgement
-from xray_core.training.material import Material
 
 
 def write_documents(
-    material: Material,
+    images: TrainingImages,
     candidate: Candidate,
     options: TrainingOptions,
     judgement: Judgement,
@@ -25,7 +25,7 @@ def write_documents(
     """Every document by its file name, the plots among them."""
     drawn = {name: plots[name].result() for name in reversed(plots)}
     markdown, page = write_card(
-        gather_card_facts(material, candidate, options, judgement, decision, drawn, code_revision=code_revision)
+        gather_card_facts(images, candidate, options, judgement, decision, drawn, code_revision=code_revision)
     )
     figures = {
         "evaluation.json": judgement.candidate.to_json(),

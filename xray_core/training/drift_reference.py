@@ -15,7 +15,7 @@ from xray_core.imaging.records import ImageFacts
 from xray_core.models.chest_reference import ChestReference
 from xray_core.models.scoring import Classifier
 from xray_core.records import Split
-from xray_core.training.material import Material
+from xray_core.training.images import TrainingImages
 
 DRIFT_FILE = "drift_reference.json"
 
@@ -24,24 +24,24 @@ Figures = dict[str, list[float] | list[str]]
 
 
 def write_drift_reference(
-    folder: Path, material: Material, classifier: Classifier, reference: ChestReference | None
+    folder: Path, images: TrainingImages, classifier: Classifier, reference: ChestReference | None
 ) -> None:
     """Write what the model's own X-rays look like, one of each patient: numbers alone, nobody can be told from them.
 
     Scores and distances are those of the held-out sides: on what a network has learned it is surer than elsewhere.
     """
-    everything = [_one_per_group(material, split) for split in Split]
-    held_out = [_one_per_group(material, split) for split in (Split.VALIDATION, Split.TEST)]
-    greys = np.concatenate([material.sides[split].images[places] for split, places in everything])
-    facts = [material.sides[split].facts[place] for split, places in everything for place in places]
-    unseen = np.concatenate([material.sides[split].images[places] for split, places in held_out])
+    everything = [_one_per_group(images, split) for split in Split]
+    held_out = [_one_per_group(images, split) for split in (Split.VALIDATION, Split.TEST)]
+    greys = np.concatenate([images.sides[split].images[places] for split, places in everything])
+    facts = [images.sides[split].facts[place] for split, places in everything for place in places]
+    unseen = np.concatenate([images.sides[split].images[places] for split, places in held_out])
     distances = [oddity.distance for oddity in reference.find_oddities(unseen)] if reference else []
     figures = describe_xrays(greys, facts, probabilities=classifier.predict(unseen).tolist(), distances=distances)
     (folder / DRIFT_FILE).write_bytes(dump_figures(figures))
 
 
-def _one_per_group(material: Material, split: Split) -> tuple[Split, list[int]]:
-    return split, list({group: place for place, group in enumerate(material.sides[split].groups)}.values())
+def _one_per_group(images: TrainingImages, split: Split) -> tuple[Split, list[int]]:
+    return split, list({group: place for place, group in enumerate(images.sides[split].groups)}.values())
 
 
 def describe_xrays(

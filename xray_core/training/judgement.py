@@ -18,9 +18,9 @@ from xray_core.networks.last_layer import predict_log_odds
 from xray_core.promotion.gate import GateEvidence, PromotionDecision, decide_promotion
 from xray_core.promotion.policy import RetrainingPolicy
 from xray_core.records import Split
-from xray_core.training.before_the_fit import Preparation
+from xray_core.training.before_the_fit import Groundwork
 from xray_core.training.candidate import Candidate
-from xray_core.training.material import Material
+from xray_core.training.images import TrainingImages
 
 
 def evaluate_evidence(evidence: GateEvidence, *, prevalence: float) -> Evaluation:
@@ -35,13 +35,13 @@ def evaluate_evidence(evidence: GateEvidence, *, prevalence: float) -> Evaluatio
     )
 
 
-def audit_material(
-    material: Material, classifier: Classifier, of_data: Sequence[Finding] | None = None
+def audit_images(
+    images: TrainingImages, classifier: Classifier, of_data: Sequence[Finding] | None = None
 ) -> ShortcutAudit:
     """The shortcut audit of a model on all its labelled X-rays; `of_data` is what `probe_data` found in them."""
-    held_out = [split is not Split.TRAIN for split in Split for _ in material.sides[split].xrays]
+    held_out = [split is not Split.TRAIN for split in Split for _ in images.sides[split].xrays]
     return audit_shortcuts(
-        material.films, classifier.predict, held_out=np.array(held_out, dtype=np.bool_), of_data=of_data
+        images.for_audit, classifier.predict, held_out=np.array(held_out, dtype=np.bool_), of_data=of_data
     )
 
 
@@ -73,23 +73,23 @@ class Judgement:
 
 def judge(
     version: str,
-    material: Material,
+    images: TrainingImages,
     trained: Trained,
-    prepared: Preparation,
+    groundwork: Groundwork,
     champion: GateEvidence | None,
     *,
     target_sensitivity: float,
     prevalence: float,
 ) -> Judgement:
     """Lock the thresholds on validation, then look at candidate and champion on test, and audit."""
-    validation, test = material.sides[Split.VALIDATION], material.sides[Split.TEST]
+    validation, test = images.sides[Split.VALIDATION], images.sides[Split.TEST]
     classifier = trained.classifier
     point = choose_operating_point(
         classifier.predict(validation.images).astype(np.float64),
         validation.is_covid,
         target_sensitivity=target_sensitivity,
     )
-    audit = audit_material(material, classifier, prepared.findings.result())
+    audit = audit_images(images, classifier, groundwork.findings.result())
     scores = classifier.predict(test.images)
     evidence = GateEvidence(
         version=version,

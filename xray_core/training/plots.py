@@ -19,9 +19,9 @@ from xray_core.records import Split
 from xray_core.report import curves
 from xray_core.report.forest import ForestLine, plot_comparison, plot_shortcut_audit, plot_slices
 from xray_core.report.image_sheets import plot_heat_sheet
-from xray_core.training.before_the_fit import Preparation
+from xray_core.training.before_the_fit import Groundwork
+from xray_core.training.images import Side, TrainingImages
 from xray_core.training.judgement import Judgement
-from xray_core.training.material import Material, Side
 
 Plot = Call[bytes]
 
@@ -32,18 +32,18 @@ _COMPARED = ("auroc", "auprc", "sensitivity", "specificity", "accuracy", "brier"
 
 
 def begin_plots(
-    beside: HelperProcess, material: Material, trained: Trained, prepared: Preparation, judgement: Judgement
+    beside: HelperProcess, images: TrainingImages, trained: Trained, groundwork: Groundwork, judgement: Judgement
 ) -> dict[str, BackgroundCall[bytes]]:
     """Have every plot drawn as PNG by the helper process, and do not wait."""
-    planned = plan_plots(material, trained, judgement)
-    return {"first_xrays.png": prepared.first_xrays} | {name: beside.begin(plot) for name, plot in planned.items()}
+    planned = plan_plots(images, trained, judgement)
+    return {"first_xrays.png": groundwork.first_xrays} | {name: beside.begin(plot) for name, plot in planned.items()}
 
 
-def plan_plots(material: Material, trained: Trained, judgement: Judgement) -> dict[str, Plot]:
+def plan_plots(images: TrainingImages, trained: Trained, judgement: Judgement) -> dict[str, Plot]:
     """Every plot that needs the network, as a call; candidate beside champion only where there is a champion."""
-    test = material.sides[Split.TEST]
+    test = images.sides[Split.TEST]
     planned: dict[str, Plot] = {
-        "learning.png": _plan_learning(trained, material),
+        "learning.png": _plan_learning(trained, images),
         **_plan_evaluation(judgement.candidate),
         "scores.png": _plan_scores(judgement.scores, test.is_covid, judgement.operating_point, judgement.candidate),
         "audit.png": partial(draw_audit, judgement.audit),
@@ -80,9 +80,9 @@ def count_test(evaluation: Evaluation) -> str:
     return f"test: {evaluation.covid.xrays} covid, {evaluation.normal.xrays} normal X-rays"
 
 
-def _plan_learning(trained: Trained, material: Material) -> Plot:
+def _plan_learning(trained: Trained, images: TrainingImages) -> Plot:
     history = trained.history
-    train, validation = material.sides[Split.TRAIN], material.sides[Split.VALIDATION]
+    train, validation = images.sides[Split.TRAIN], images.sides[Split.VALIDATION]
     return partial(
         curves.plot_learning_curves,
         train_accuracy=[epoch.train.accuracy for epoch in history],

@@ -56,9 +56,9 @@ def test_an_external_set_is_never_trained_on_whoever_labels_it_later(trained: Se
     with open_training(trained) as training:
         claim = training.claim(trigger="by hand")
         assert claim is not None
-        material = training.gather(claim, TrainingOptions(input_size=SIZE))
+        images = training.gather(claim, TrainingOptions(input_size=SIZE))
 
-    assert sum(len(side.xrays) for side in material.sides.values()) == 120
+    assert sum(len(side.xrays) for side in images.sides.values()) == 120
 
 
 @pytest.mark.parametrize("name", ["", "test", "drift"])

@@ -12,7 +12,7 @@ from db.engine import open_engine
 from flows.registry.models import promote_by_hand
 from flows.registry.registered import open_registered
 from flows.settings import Settings
-from flows.training.material import read_material
+from flows.training.images import read_training_images
 from flows.training.train_once import train_once
 from flows.training.training import Training, open_training
 from tests.flows.evidence_home import SIZE, Rival, champion
@@ -55,9 +55,9 @@ def test_line_and_thresholds_are_those_of_the_validation_side_and_what_scores_is
 ) -> None:
     engine = open_engine(trained.url)
     opened = open_registered(trained, champion(trained))
-    material = read_material(trained, engine, opened.manifest.preprocessing, lambda _: None)
+    images = read_training_images(trained, engine, opened.manifest.preprocessing, lambda _: None)
     engine.dispose()
-    train, validation = material.sides[Split.TRAIN], material.sides[Split.VALIDATION]
+    train, validation = images.sides[Split.TRAIN], images.sides[Split.VALIDATION]
     line = read_line(trained)
 
     scores = opened.classifier.predict(validation.images).astype(np.float64)
@@ -76,7 +76,7 @@ def test_line_and_thresholds_are_those_of_the_validation_side_and_what_scores_is
         train.is_covid,
         validation.images,
         validation.is_covid,
-        material.preprocessing,
+        images.preprocessing,
         TrainingOptions(epochs=1, input_size=SIZE),
         lambda _: None,
     )

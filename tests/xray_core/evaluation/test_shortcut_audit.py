@@ -13,7 +13,7 @@ from PIL import Image
 from sklearn.linear_model import LogisticRegression
 
 from xray_core.evaluation.shortcut_audit import ShortcutAudit, audit_shortcuts
-from xray_core.evaluation.shortcut_probes import Films
+from xray_core.evaluation.shortcut_probes import AuditImages
 from xray_core.imaging.network_input import fit_pixels
 from xray_core.imaging.records import ImageFacts, Preprocessing, ScaleRule, Scaling
 from xray_core.records import AuditVerdict, FileFormat, Label
@@ -25,7 +25,7 @@ SIZE = Preprocessing(150, 150, 3, Scaling.UNIT)
 Greys = NDArray[np.uint8]
 
 
-def draw_films(*, seed: int, count: int = 160, marked: bool = False) -> Films:
+def draw_films(*, seed: int, count: int = 160, marked: bool = False) -> AuditImages:
     """Two films of each patient from the one generator; with `marked` the covid ones carry a letter."""
     rng = np.random.default_rng(seed)
     greys, facts, truth, groups = [], [], [], []
@@ -41,7 +41,7 @@ def draw_films(*, seed: int, count: int = 160, marked: bool = False) -> Films:
         truth.append(is_covid)
         groups.append(f"patient {place // 2}")
     nobody = np.array([""] * count, dtype=np.str_)
-    return Films(np.stack(greys), tuple(facts), np.array(truth), np.array(groups, dtype=np.str_), nobody)
+    return AuditImages(np.stack(greys), tuple(facts), np.array(truth), np.array(groups, dtype=np.str_), nobody)
 
 
 def fit_model(greys: Greys, is_covid: NDArray[np.bool_]) -> Callable[[Greys], NDArray[np.float64]]:
@@ -59,7 +59,7 @@ def read_corner(films: Greys) -> NDArray[np.float64]:
     return np.sort(films[:, :22, :22].reshape(len(films), -1), axis=1)[:, -30:].mean(axis=1) / 255
 
 
-def audit(films: Films, predict: Callable[[Greys], NDArray[np.float64]] | None = None) -> ShortcutAudit:
+def audit(films: AuditImages, predict: Callable[[Greys], NDArray[np.float64]] | None = None) -> ShortcutAudit:
     unseen = np.arange(len(films.greys)) // 2 % 4 >= 2
     predict = predict or fit_model(films.greys[~unseen], films.is_covid[~unseen])
     return audit_shortcuts(films, predict, held_out=unseen)
@@ -92,7 +92,7 @@ def test_classes_in_files_of_another_size_are_confounded_whatever_the_pictures_s
         for fact, is_covid in zip(films.facts, films.is_covid, strict=True)
     )
 
-    found = audit(Films(films.greys, facts, films.is_covid, films.groups, films.sources))
+    found = audit(AuditImages(films.greys, facts, films.is_covid, films.groups, films.sources))
 
     assert found.verdict is AuditVerdict.CONFOUNDED
     assert found.sentence.startswith("Size, shape and format of the file, without any picture, tell the class")
@@ -102,7 +102,7 @@ def test_classes_from_different_sources_are_confounded() -> None:
     films = draw_films(seed=3)
     sources = np.where(films.is_covid, "hospital A", "hospital B")
 
-    found = audit(Films(films.greys, films.facts, films.is_covid, films.groups, sources))
+    found = audit(AuditImages(films.greys, films.facts, films.is_covid, films.groups, sources))
 
     assert found.verdict is AuditVerdict.CONFOUNDED
     assert "nobody can tell disease from source" in found.sentence
@@ -114,7 +114,7 @@ def test_a_source_that_marks_its_films_is_told_within_one_class() -> None:
     greys = films.greys.copy()
     greys[is_a, :12, :40] = 255
 
-    found = audit(Films(greys, films.facts, films.is_covid, films.groups, np.where(is_a, "A", "B")))
+    found = audit(AuditImages(greys, films.facts, films.is_covid, films.groups, np.where(is_a, "A", "B")))
 
     verdicts = {finding.name: finding.verdict for finding in found.findings}
     assert verdicts["source within covid"] is AuditVerdict.SUSPECT
@@ -152,7 +152,7 @@ def test_the_public_covid_against_normal_mix_is_confounded() -> None:
     groups = np.array([rows[name]["patient_id"] for name in names])
     sources = np.array([rows[name]["source"] for name in names])
 
-    found = audit(Films(np.stack(greys), tuple(facts), np.array(truth), groups, sources))
+    found = audit(AuditImages(np.stack(greys), tuple(facts), np.array(truth), groups, sources))
 
     border = next(finding for finding in found.findings if finding.name == "border")
     assert found.verdict is AuditVerdict.CONFOUNDED

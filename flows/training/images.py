@@ -12,18 +12,18 @@ from db.scoring import labels, xrays
 from flows.home.folders import read_site_key
 from flows.settings import Settings
 from xray_core.imaging.records import Preprocessing
-from xray_core.training.material import Material, gather_material
+from xray_core.training.images import TrainingImages, gather_images
 
 
-def read_material(
+def read_training_images(
     settings: Settings, engine: Engine, preprocessing: Preprocessing, on_progress: Callable[[int], None]
-) -> Material:
+) -> TrainingImages:
     """The labelled X-rays of the ledger on their frozen sides, decoded; X-rays of external sets are none of them."""
     with snapshot(engine) as session:
         labelled = labels.latest_labels(session)
         external = evaluations.external_xrays(session)
         frozen = xrays.read_splits(session)
-    return gather_material(
+    return gather_images(
         settings.decoder_limits,
         [xray for xray in labelled if xray.sha256 not in external],
         frozen,

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xray_core.errors import InvalidDataset
-from xray_core.evaluation.shortcut_probes import Films
+from xray_core.evaluation.shortcut_probes import AuditImages
 from xray_core.imaging.records import ImageFacts, Preprocessing
 from xray_core.processes.decoding import Decoded
 from xray_core.processes.reading import Advance, read_xrays
@@ -46,7 +46,7 @@ class Side:
 
 
 @dataclass(frozen=True, slots=True)
-class Material:
+class TrainingImages:
     """All sides, the plan behind them, and how many X-rays could not be read any more, by reason."""
 
     plan: TrainingSet
@@ -55,10 +55,10 @@ class Material:
     preprocessing: Preprocessing
 
     @property
-    def films(self) -> Films:
+    def for_audit(self) -> AuditImages:
         """All of them for the shortcut audit, side by side in the order of the split."""
         sides = [self.sides[split] for split in Split]
-        return Films(
+        return AuditImages(
             greys=np.concatenate([side.images for side in sides]),
             facts=tuple(facts for side in sides for facts in side.facts),
             is_covid=np.concatenate([side.is_covid for side in sides]),
@@ -67,7 +67,7 @@ class Material:
         )
 
 
-def gather_material(
+def gather_images(
     limits: DecoderLimits,
     labelled: Sequence[LabelledXray],
     frozen: dict[str, Split],
@@ -76,7 +76,7 @@ def gather_material(
     *,
     used_before: frozenset[str],
     on_progress: Advance = lambda _: None,
-) -> Material:
+) -> TrainingImages:
     """Decode every labelled X-ray once and put it on its patient's side.
 
     Near-duplicates are searched among all of them, so that no picture stands on two sides. Raises InvalidDataset
@@ -104,7 +104,7 @@ def gather_material(
                 f"the {split.value} side has {int(side.is_covid.sum())} covid X-rays of {len(side.xrays)}; "
                 "every side needs both classes: more patients are needed"
             )
-    return Material(plan, sides, unreadable, preprocessing)
+    return TrainingImages(plan, sides, unreadable, preprocessing)
 
 
 def _stack(xrays: Sequence[LabelledXray], decoded: dict[str, Decoded], preprocessing: Preprocessing) -> Side:
