@@ -62,6 +62,19 @@ def film(height: int = 256, width: int = 256) -> NDArray[np.uint8]:
     return np.clip(60 + 120 * (1 - abs(columns - 0.5)) + 30 * rows - 120 * lungs + noise, 0, 255).astype(np.uint8)
 
 
+def label_map(*levels: int, side: int = 256) -> NDArray[np.uint8]:
+    """A picture of these grey levels alone: the first around two lungs, the others in them and in a few small boxes."""
+    rows, columns = np.mgrid[0 : 1 : side * 1j, 0 : 1 : side * 1j]
+    picture = np.full((side, side), levels[0], dtype=np.uint8)
+    for number, middle in enumerate((0.3, 0.7)):
+        inside = ((columns - middle) / 0.13) ** 2 + ((rows - 0.45) / 0.3) ** 2 < 1
+        picture[inside] = levels[1:][number % (len(levels) - 1)]
+    for number, level in enumerate(levels[3:]):
+        top, left = (number % 4 + 0.5) / 5, (number // 4 + 0.5) / 5
+        picture[(abs(rows - top) < 0.07) & (abs(columns - left) < 0.07)] = level
+    return picture
+
+
 def encode(pixels: NDArray[np.generic] | Image.Image, kind: str, **options: object) -> bytes:
     """A picture as bytes in one of Pillow's formats."""
     image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
@@ -383,7 +396,12 @@ def _useless_pictures() -> list[HostileFile]:
     photo = np.stack([film(), np.roll(film(), 60, axis=1), 255 - film()], axis=-1)
     page = np.full((256, 256), 250, dtype=np.uint8)
     page[20:22, 20:60] = 0
+    few = ReasonCode.FEW_GREY_LEVELS
     return [
+        _file("mask.png", lambda: encode(label_map(0, 255), "PNG"), few),
+        _file("mask.jpg", lambda: encode(label_map(0, 255), "JPEG"), few),
+        _file("mask-16bit.png", lambda: encode(label_map(0, 1).astype(np.uint16), "PNG"), few),
+        _file("label-map.png", lambda: encode(label_map(*range(8)), "PNG"), few),
         _file("colour-noise.png", lambda: encode(noise, "PNG"), ReasonCode.NOT_GREYSCALE),
         _file("photo.jpg", lambda: encode(photo, "JPEG"), ReasonCode.NOT_GREYSCALE),
         _file("coloured-palette.png", lambda: encode(Image.fromarray(photo).quantize(), "PNG"), _COLOURED),

@@ -110,6 +110,7 @@ class ReasonCode(StrEnum):
     DECODER_CRASHED = "DECODER_CRASHED"
     RESOURCE_LIMIT = "RESOURCE_LIMIT"
     NON_FINITE_SCORE = "NON_FINITE_SCORE"
+    FEW_GREY_LEVELS = "FEW_GREY_LEVELS"  # a mask, a map of labels: never a film
 
     @property
     def may_become_whole(self) -> bool:

@@ -1,7 +1,7 @@
 """An upgrade of a home with data: refused until a person asks for it, and whole whenever it is killed.
 
-Only one revision has shipped, so the next version of the service is made here: a copy of the packages with a
-second revision that does what migrations do: it rebuilds a full table, adds a column, fills a new table.
+The next version of the service is made here: a copy of the packages with one more revision that does what
+migrations do: it rebuilds a full table, adds a column, fills a new table.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from tests.db.test_concurrency import wait_for_a_line
 from tests.faults.scanners import ROOT, assert_all_scored_once, drop_many
 from tests.flows.scoring.test_scan import scan
 
-NEXT = "0002"
-SECOND_REVISION = f'''
-"""A second revision that takes its time."""
+NEXT = f"{int(HEAD) + 1:04d}"
+NEXT_REVISION = f'''
+"""A revision that takes its time."""
 
 import os
 import time
@@ -64,14 +64,14 @@ Run = Callable[..., subprocess.Popen[str]]
 
 @pytest.fixture
 def next_version(tmp_path: Path) -> Run:
-    """Starts a command of the next version; what its second revision says goes into `said.txt`."""
+    """Starts a command of the next version; what its own revision says goes into `said.txt`."""
     checkout = tmp_path / "next"
     for package in ("db", "flows", "xray_core"):
         shutil.copytree(ROOT / package, checkout / package, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "retraining-policy.toml", checkout)
     schema = checkout / "db" / "schema.py"
     schema.write_text(schema.read_text().replace(f'HEAD = "{HEAD}"', f'HEAD = "{NEXT}"'))
-    (checkout / "db/migrations/versions" / f"{NEXT}_second.py").write_text(SECOND_REVISION)
+    (checkout / "db/migrations/versions" / f"{NEXT}_next.py").write_text(NEXT_REVISION)
     environment = os.environ | {"PYTHONPATH": str(checkout), "XRAY_TEST_SAID": str(tmp_path / "said.txt")}
 
     def run(*arguments: str) -> subprocess.Popen[str]:
@@ -140,7 +140,7 @@ def test_an_upgrade_is_refused_until_it_is_asked_for_and_whole_whenever_it_is_ki
 
 
 def kill_migrations(settings: Settings, next_version: Run, said: Path, old: tuple[str, dict[str, int]]) -> int:
-    """SIGKILL at random moments of the second revision until one is through or ten were stopped; how many were."""
+    """SIGKILL at random moments of the next revision until one is through or ten were stopped; how many were."""
     chance = random.Random(12)
     for number in range(10):
         said.write_text("")

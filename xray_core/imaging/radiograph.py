@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from xray_core.errors import UnreadableXray
+from xray_core.imaging.grey_levels import check_grey_levels
 from xray_core.imaging.jpeg import JPEG_SIGNATURE
 from xray_core.imaging.limits import ImageLimits
 from xray_core.imaging.png import PNG_SIGNATURE
@@ -24,8 +25,6 @@ _ENDINGS = {
 }
 _FOREIGN_ENDINGS = {".gif", ".bmp", ".tif", ".tiff", ".webp", ".jp2", ".pdf", ".txt"}
 
-# The grey levels between the 1st and the 99th percentile of a film span 100 at least; of a blank page, none.
-_LEAST_CONTRAST = 16
 _THUMBNAIL_SIDE = 64
 
 
@@ -63,7 +62,7 @@ def read_radiograph(
         image, facts, patient_id = _decode(content, draft_size, limits)
     image = _reduce(image, draft_size)
     thumbnail = _shrink(image)
-    _check_contrast(thumbnail)
+    check_grey_levels(image, thumbnail)
     return Radiograph(
         np.asarray(image), _with_flags(facts, thumbnail, name_ending.lower()), _hash_differences(thumbnail), patient_id
     )
@@ -96,15 +95,6 @@ def _reduce(image: Image.Image, draft_size: tuple[int, int] | None) -> Image.Ima
 def _shrink(image: Image.Image) -> Image.Image:
     """A small copy, its shorter side 64 to 127 pixels, for what needs no detail."""
     return image.reduce(max(1, min(image.size) // _THUMBNAIL_SIDE))
-
-
-def _check_contrast(thumbnail: Image.Image) -> None:
-    shares = np.cumsum(thumbnail.histogram()) / (thumbnail.width * thumbnail.height)
-    low, high = np.searchsorted(shares, (0.01, 0.99))
-    if high - low < _LEAST_CONTRAST:
-        raise UnreadableXray(
-            ReasonCode.NO_CONTRAST, f"its grey levels span {high - low}; expected at least {_LEAST_CONTRAST}"
-        )
 
 
 def _with_flags(facts: ImageFacts, thumbnail: Image.Image, ending: str) -> ImageFacts:
