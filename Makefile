@@ -40,6 +40,7 @@ check: $(STAMP) ## ruff, mypy --strict and import-linter only
 	$(BIN)/lint-imports
 
 test: check ## the one check: ruff, mypy --strict, import-linter and pytest
+	@.ci/chromium
 	$(BIN)/pytest
 
 test-slow: $(STAMP) ## the tests that take minutes: every network, 20,000 mutations, coverage simulations

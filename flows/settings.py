@@ -55,6 +55,7 @@ class Settings(BaseSettings):
         0.95, description="what the lower threshold is for"
     )
     file_names_in_exports: bool = Field(True, description="whether the CSV names files; off: pseudonyms only")
+    public_host: str | None = Field(None, description="host name under which a proxy shows the page; default: none")
     shadow: bool = Field(False, description="let the newest candidate score live X-rays too, marked and never exported")
 
     @field_validator("home", "incoming", "archive_dir", "retraining_policy")

@@ -7,8 +7,8 @@ import hmac
 import os
 import secrets
 import shutil
-from pathlib import Path
 
+from flows.home.secret_file import create_secret
 from flows.settings import Settings
 from xray_core.errors import LowDisk
 
@@ -26,7 +26,7 @@ def open_home(settings: Settings) -> None:
     for folder in folders:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     (settings.home / "run").mkdir(mode=0o700, exist_ok=True)
-    _create_site_key(settings.home / "site.key")
+    create_secret(settings.home / "site.key", secrets.token_hex(32))
 
 
 def read_site_key(settings: Settings) -> bytes:
@@ -47,21 +47,3 @@ def check_free_space(settings: Settings) -> None:
             f"{free_mib} MiB free on the disk of {settings.home}; intake pauses below {settings.min_free_mib} MiB "
             "(XRAY_MIN_FREE_MIB): free some space, nothing was lost"
         )
-
-
-def _create_site_key(path: Path) -> None:
-    """Written aside and linked into place: two processes that start together agree on one key."""
-    if path.exists():
-        return
-    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(secrets.token_hex(32) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    try:
-        os.link(aside, path)
-    except FileExistsError:
-        pass
-    finally:
-        aside.unlink()

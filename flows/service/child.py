@@ -7,18 +7,20 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from flows.home.api_login import BY_HAND, read_api_login
 from flows.settings import CHECKOUT, Settings
 
 PREFECT = str(Path(sys.executable).with_name("prefect"))
-
-
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _STOP_SECONDS = 30
+# Of a person's own environment: the first makes runs start slowly, the second goes before every password.
+_LEFT_OUT = ("PYTHONDONTWRITEBYTECODE", "PREFECT_API_KEY")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,7 @@ class Address:
     @property
     def url(self) -> str:
         """The page for people."""
-        return f"http://{self.host}:{self.port}"
+        return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
 
     @property
     def api(self) -> str:
@@ -40,22 +42,41 @@ class Address:
 
 
 def child_environment(settings: Settings, address: Address) -> dict[str, str]:
-    """The environment of everything that the service starts: our settings, Prefect's home, no telemetry."""
+    """The environment of everything that the service starts: our settings, Prefect's home and login, no telemetry."""
     given = settings.model_dump(mode="json", exclude_defaults=True) | {"home": str(settings.home)}
-    environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+    environment = without_proxy_for(address.host, os.environ)
     environment |= {
         f"XRAY_{name.upper()}": value if isinstance(value, str) else json.dumps(value)
         for name, value in given.items()
         if value is not None
     }
-    return environment | {
+    return environment | dict.fromkeys(BY_HAND, read_api_login(settings)) | _prefect_settings(settings, address)
+
+
+def _prefect_settings(settings: Settings, address: Address) -> dict[str, str]:
+    return {
         "PREFECT_HOME": str(settings.home / "prefect"),
         "PREFECT_API_URL": address.api,
         "PREFECT_SERVER_API_HOST": address.host,
-        "PREFECT_SERVER_API_PORT": str(address.port),  # without it the page asks port 4200 for its data
+        "PREFECT_SERVER_API_PORT": str(address.port),
+        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": address.url,
+        "PREFECT_SERVER_UI_API_URL": "/api",  # of the page's own origin, under whatever name it was opened
+        "PREFECT_SERVER_UI_STATIC_DIRECTORY": str(settings.home / "prefect" / "page"),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
     }
+
+
+def without_proxy_for(host: str, environment: Mapping[str, str]) -> dict[str, str]:
+    """A copy of an environment in which nothing to this machine goes through a proxy; pure.
+
+    Both spellings are set: libraries differ in which one they read first.
+    """
+    given = environment.get("NO_PROXY") or environment.get("no_proxy") or ""
+    past = [name.strip() for name in given.split(",") if name.strip()]
+    past += [name for name in (*LOOPBACK, host) if name not in past]
+    kept = {key: value for key, value in environment.items() if key not in _LEFT_OUT}
+    return kept | dict.fromkeys(("NO_PROXY", "no_proxy"), ",".join(past))
 
 
 class Child:

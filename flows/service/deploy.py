@@ -6,6 +6,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
@@ -17,6 +18,11 @@ from flows.service.dead_runs import bury_dead_runs
 from flows.service.service import POOL
 from flows.settings import CHECKOUT
 
+# A run starts this Python on a deployment's own code and nothing else: whoever may start runs may not say what runs.
+_JOB_TEMPLATE: dict[str, Any] = {
+    "job_configuration": {"stream_output": True},
+    "variables": {"type": "object", "properties": {}, "additionalProperties": False},
+}
 _ZOMBIES = "xray: a run whose process died is marked crashed"
 
 
@@ -31,7 +37,9 @@ def deploy() -> None:
 
 def _create_pool() -> None:
     with get_client(sync_client=True) as client:
-        client.create_work_pool(WorkPoolCreate(name=POOL, type="process"), overwrite=True)
+        client.create_work_pool(
+            WorkPoolCreate(name=POOL, type="process", base_job_template=_JOB_TEMPLATE), overwrite=True
+        )
 
 
 def _watch_for_zombies() -> None:

@@ -14,8 +14,10 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from urllib.parse import quote
 
-from flows.service.child import PREFECT, Address, Child, child_environment
+from flows.home.api_login import LOGIN_FILE, login_by_hand, read_api_login
+from flows.service.child import LOOPBACK, PREFECT, Address, Child, child_environment
 from flows.settings import CHECKOUT, Settings
 from xray_core.errors import PersonNeeded, RefusedInput
 
@@ -25,13 +27,13 @@ POOL = "xray-pool"
 WORKER = "xray-worker"
 
 
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
-
-
 _START_SECONDS = 180
 
 
 _RESTART_PAUSE_SECONDS = 5
+
+
+_NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def run_service(settings: Settings, address: Address, *, say: Callable[[str], None]) -> None:
@@ -44,7 +46,7 @@ def run_service(settings: Settings, address: Address, *, say: Callable[[str], No
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     with running_service(settings, address, say=say, stop=stop) as children:
-        say(f"worker is up; runs and pictures: {address.url}  (Ctrl-C stops everything)")
+        say(f"worker is up (Ctrl-C stops everything); runs and pictures: {_invite(settings, address)}")
         _supervise(children, stop, say)
     say("stopped")
 
@@ -68,17 +70,26 @@ def running_service(
 
 
 def refuse_open_address(address: Address) -> None:
-    """Raise RefusedInput when others on the network could reach an API that asks for no password."""
-    if address.host not in _LOOPBACK and not os.environ.get("PREFECT_SERVER_API_AUTH_STRING"):
+    """Raise RefusedInput when others on the network could reach an API whose password nobody chose for that."""
+    if address.host not in LOOPBACK and login_by_hand(os.environ) is None:
         raise RefusedInput(
-            f"--host {address.host} would open the API to the network without a password. Set "
-            "PREFECT_SERVER_API_AUTH_STRING=user:password (and PREFECT_API_AUTH_STRING for the worker), "
+            f"--host {address.host} would open the API to the network, where passwords travel in the clear. Set "
+            "PREFECT_SERVER_API_AUTH_STRING=user:password to say that you mean it (better: behind a proxy with TLS), "
             "or keep the default 127.0.0.1"
         )
 
 
+def _invite(settings: Settings, address: Address) -> str:
+    """Where to go and how to get in. The login itself is shown to a person at a terminal, never to a log."""
+    if sys.stdout.isatty():
+        return f"{address.url}/enter#{quote(read_api_login(settings))}"
+    if login_by_hand(os.environ) is not None:
+        return f"{address.url} (log in with your own user:password)"
+    return f"{address.url} (log in with the line in {settings.home / LOGIN_FILE})"
+
+
 def _server(settings: Settings, address: Address) -> Child:
-    command = [PREFECT, "server", "start", "--host", address.host, "--port", str(address.port)]
+    command = [sys.executable, "-m", "flows.service.server", address.host, str(address.port)]
     return Child("server", command, settings, address)
 
 
@@ -125,7 +136,7 @@ def _wait_until_healthy(server: Child, address: Address, stop: threading.Event) 
 def is_healthy(address: Address) -> bool:
     """Whether the server answers."""
     try:
-        with urllib.request.urlopen(f"{address.api}/health", timeout=5) as answer:  # noqa: S310  # always http
+        with _NO_PROXY.open(f"{address.api}/health", timeout=5) as answer:
             return bool(answer.status == 200)
     except (urllib.error.URLError, ConnectionError, TimeoutError):
         return False

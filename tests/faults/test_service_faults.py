@@ -59,7 +59,7 @@ def children_of(process: subprocess.Popen[bytes]) -> dict[str, psutil.Process]:
     found: dict[str, psutil.Process] = {}
     for child in filter(is_alive, psutil.Process(process.pid).children()):
         words = " ".join(child.cmdline())
-        for name, mark in (("server", "server start"), ("worker", "worker start")):
+        for name, mark in (("server", "flows.service.server"), ("worker", "worker start")):
             if mark in words:
                 found[name] = child
     return found
@@ -75,9 +75,9 @@ def is_alive(process: psutil.Process) -> bool:
     return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
 
 
-def running_runs(address: Address) -> set[str]:
+def running_runs(settings: Settings, address: Address) -> set[str]:
     body = {"flow_runs": {"state": {"type": {"any_": ["RUNNING"]}}}}
-    return {run["id"] for run in ask(address, "/flow_runs/filter", body)}
+    return {run["id"] for run in ask(settings, address, "/flow_runs/filter", body)}
 
 
 def put_to_work(settings: Settings, up: subprocess.Popen[bytes], count: int, *, seed: int) -> psutil.Process:
@@ -98,14 +98,14 @@ def is_scoring(process: psutil.Process) -> bool:
 def test_a_scan_whose_server_is_killed_finishes_or_is_done_again(service: Service) -> None:
     settings, address = service.settings, service.address
     put_to_work(settings, service.up, 1500, seed=4)
-    stuck = running_runs(address)
+    stuck = running_runs(settings, address)
 
     killed_at = kill(children_of(service.up)["server"])
     at_work = count_results(settings)
     wait_until(lambda: count_files(settings) == count_results(settings), seconds=RECOVERY_SECONDS)
     scored_after = time.monotonic() - killed_at
     wait_until(lambda: is_healthy(address), seconds=RECOVERY_SECONDS)
-    wait_until(lambda: not stuck & running_runs(address), seconds=RECOVERY_SECONDS)
+    wait_until(lambda: not stuck & running_runs(settings, address), seconds=RECOVERY_SECONDS)
 
     print(f"server killed at work: all scored after {scored_after:.0f} s")
     print(f"server killed at work: left Running after {time.monotonic() - killed_at:.0f} s")
@@ -130,12 +130,12 @@ def test_scanning_goes_on_within_two_minutes_of_a_kill(service: Service, killed:
 def test_a_run_whose_process_and_worker_were_killed_does_not_stay_running(service: Service) -> None:
     settings, address = service.settings, service.address
     put_to_work(settings, service.up, 1500, seed=1)
-    stuck = running_runs(address)
+    stuck = running_runs(settings, address)
     worker = children_of(service.up)["worker"]
 
     killed_at = kill(worker, *worker.children(recursive=True))
     at_work = count_results(settings)
-    wait_until(lambda: not stuck & running_runs(address), seconds=RECOVERY_SECONDS)
+    wait_until(lambda: not stuck & running_runs(settings, address), seconds=RECOVERY_SECONDS)
     left_after = time.monotonic() - killed_at
     wait_until(lambda: count_results(settings) > at_work, seconds=RECOVERY_SECONDS - left_after)
 
@@ -148,7 +148,7 @@ def test_a_run_whose_process_and_worker_were_killed_does_not_stay_running(servic
 def test_a_run_that_is_told_to_end_does_so_and_the_next_one_finishes(service: Service) -> None:
     settings, address = service.settings, service.address
     run = put_to_work(settings, service.up, 1500, seed=2)
-    told = running_runs(address)
+    told = running_runs(settings, address)
 
     run.send_signal(signal.SIGTERM)
     told_at = time.monotonic()
@@ -159,7 +159,7 @@ def test_a_run_that_is_told_to_end_does_so_and_the_next_one_finishes(service: Se
     assert last is not None
     assert last.problem == "Stopped"
     assert find_breach(settings)[0] is None
-    wait_until(lambda: not told & running_runs(address), seconds=30)
+    wait_until(lambda: not told & running_runs(settings, address), seconds=30)
     wait_until(lambda: count_files(settings) == count_results(settings), seconds=RECOVERY_SECONDS)
     assert find_breach(settings)[0] is None
 
@@ -171,12 +171,12 @@ def test_a_scan_longer_than_its_interval_is_never_joined_by_another_and_leaves_n
     try:
         put_to_work(settings, service.up, 1000, seed=3)
         wait_until(lambda: count_files(settings) == count_results(settings), seconds=RECOVERY_SECONDS)
-        wait_until(lambda: not waiting_runs(address)[1:], seconds=10)
+        wait_until(lambda: not waiting_runs(settings, address)[1:], seconds=10)
         time.sleep(4)  # a burst would begin now
     finally:
         reschedule(settings, address, every=60)
 
-    runs = [run for run in scoring_runs(address) if read_time(run, "expected_start_time") > started_at]
+    runs = [run for run in scoring_runs(settings, address) if read_time(run, "expected_start_time") > started_at]
     skipped = [run for run in runs if run["state_name"] == "Cancelled"]
     ran = sorted((run for run in runs if run["start_time"] and run not in skipped), key=lambda run: run["start_time"])
     longest = max(ran, key=lambda run: float(run["total_run_time"]))
@@ -214,15 +214,15 @@ def reschedule(settings: Settings, address: Address, *, every: int) -> None:
     subprocess.run([sys.executable, "-c", code, str(every)], cwd=CHECKOUT, env=environment, check=True)
 
 
-def scoring_runs(address: Address) -> list[dict[str, Any]]:
+def scoring_runs(settings: Settings, address: Address) -> list[dict[str, Any]]:
     body = {"flows": {"name": {"any_": ["score-incoming"]}}, "sort": "EXPECTED_START_TIME_DESC"}
-    return ask(address, "/flow_runs/filter", body)
+    return ask(settings, address, "/flow_runs/filter", body)
 
 
-def waiting_runs(address: Address) -> list[dict[str, Any]]:
+def waiting_runs(settings: Settings, address: Address) -> list[dict[str, Any]]:
     """Those whose time has come and that have not ended or begun."""
     now = datetime.now(UTC)
-    waiting = [run for run in scoring_runs(address) if run["state_type"] in ("SCHEDULED", "PENDING")]
+    waiting = [run for run in scoring_runs(settings, address) if run["state_type"] in ("SCHEDULED", "PENDING")]
     return [run for run in waiting if read_time(run, "expected_start_time") < now]
 
 

@@ -227,7 +227,7 @@ def test_neither_prefects_database_nor_any_log_of_a_served_run_holds_a_name(
 
     with running(settings, address):
         wait_until(lambda: count_results(settings) >= scored, seconds=75)
-        wait_until(lambda: completed_runs(address, "score-incoming"), seconds=75)
+        wait_until(lambda: completed_runs(settings, address, "score-incoming"), seconds=75)
         (settings.labels_dir / f"{NAMED}-good.csv").write_text(f"file,label\n{NAMED}-whole.png,covid\n")
         (settings.labels_dir / f"{NAMED}-bad.csv").write_text(f"file,label\n{NAMED}-never-seen.png,{CANARY}\n")
         wait_until(lambda: len(list(settings.labels_dir.glob("*/*.csv"))) == 2, seconds=90)

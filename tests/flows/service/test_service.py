@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import socket
@@ -61,8 +60,7 @@ def running(settings: Settings, address: Address) -> Iterator[subprocess.Popen[b
         log.unlink()
 
 
-def ask(address: Address, path: str, body: dict[str, Any]) -> list[dict[str, Any]]:
-    environment = {"PREFECT_API_URL": address.api, "PATH": os.environ["PATH"], "HOME": os.environ["HOME"]}
+def ask(settings: Settings, address: Address, path: str, body: dict[str, Any]) -> list[dict[str, Any]]:
     code = (
         "import json, sys, asyncio\n"
         "from prefect.client.orchestration import get_client\n"
@@ -74,7 +72,7 @@ def ask(address: Address, path: str, body: dict[str, Any]) -> list[dict[str, Any
     )
     done = subprocess.run(
         [sys.executable, "-c", code, path, json.dumps(body)],
-        env=environment,
+        env=child_environment(settings, address),
         capture_output=True,
         text=True,
         check=True,
@@ -83,9 +81,9 @@ def ask(address: Address, path: str, body: dict[str, Any]) -> list[dict[str, Any
     return found
 
 
-def completed_runs(address: Address, flow: str) -> list[dict[str, Any]]:
+def completed_runs(settings: Settings, address: Address, flow: str) -> list[dict[str, Any]]:
     body = {"flows": {"name": {"any_": [flow]}}, "flow_runs": {"state": {"type": {"any_": ["COMPLETED"]}}}}
-    return ask(address, "/flow_runs/filter", body)
+    return ask(settings, address, "/flow_runs/filter", body)
 
 
 def test_a_dropped_file_is_scored_by_a_run_that_the_schedule_made_and_survives_the_loss_of_prefects_database(
@@ -101,12 +99,12 @@ def test_a_dropped_file_is_scored_by_a_run_that_the_schedule_made_and_survives_t
         dropped_at = time.monotonic()
         wait_until(lambda: count_results(settings) == 4, seconds=75)
         waited = time.monotonic() - dropped_at
-        runs = completed_runs(address, "score-incoming")
+        runs = completed_runs(settings, address, "score-incoming")
         with urllib.request.urlopen(address.url, timeout=5) as page:
             assert page.status == 200
         with pytest.raises(urllib.error.HTTPError, match="403"):  # what another site's page in a browser would send
             urllib.request.urlopen(f"{address.api}/flow_runs/filter", data=b"{}", timeout=5)
-        tables = ask(address, "/artifacts/filter", {"artifacts": {"key": {"any_": ["scan-outcomes"]}}})
+        tables = ask(settings, address, "/artifacts/filter", {"artifacts": {"key": {"any_": ["scan-outcomes"]}}})
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0
 

@@ -1,0 +1,64 @@
+"""The process of the Prefect server: Prefect's own application behind our gate, and its first page alone.
+
+`python -m flows.service.server HOST PORT`, as `xray up` runs it; Prefect's settings come from the environment.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import prefect
+import uvicorn
+
+from flows.service.child import LOOPBACK
+from flows.service.gate import START_TAG, Gate
+from flows.settings import read_settings
+
+
+def serve(host: str, port: int) -> None:
+    """Serve until SIGINT or SIGTERM."""
+    # The second page calls an outside address before it has read any setting: a bundle that is not there is not served.
+    prefect.__ui_v2_static_path__ = Path(os.devnull) / "not-served"
+    from prefect.server.api.server import create_app
+    from prefect.settings import get_current_settings
+
+    app = create_app(final=True)
+    _prepare_page(get_current_settings().server.ui.static_directory)
+    public = read_settings().public_host
+    names = {*own_names(host), *([public.lower()] if public else [])}
+    api = get_current_settings().server.api
+    uvicorn.run(
+        Gate(app, names, any_address=host not in LOOPBACK),
+        host=host,
+        port=port,
+        timeout_keep_alive=api.keepalive_timeout,
+        ws_ping_interval=api.websocket_ping_interval,
+        ws_ping_timeout=api.websocket_ping_timeout,
+        log_level=get_current_settings().server.logging_level.lower(),
+        server_header=False,
+    )
+
+
+def _prepare_page(folder: str | None) -> None:
+    """Have Prefect's page run our start script first; the folder is this home's own copy of it."""
+    index = Path(folder or os.devnull) / "v1" / "index.html"
+    text = index.read_text() if index.is_file() else ""
+    if text and START_TAG not in text:
+        index.write_text(text.replace("<head>", f"<head>{START_TAG}", 1))
+
+
+def own_names(host: str) -> Iterator[str]:
+    """The names under which this server may be asked: loopback, where it listens, and beyond loopback the machine's."""
+    yield from LOOPBACK
+    yield host.lower()
+    if host not in LOOPBACK:
+        yield socket.gethostname().lower()
+        yield socket.getfqdn().lower()
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1], int(sys.argv[2]))
