@@ -18,19 +18,36 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import ClassVar
 
 from xray_core.records import LabelProblem, LabelProblemCode, ReasonCode
 
 
 class XrayError(Exception):
-    """The root of the tree; catch one of its branches instead."""
+    """The root of the tree; catch one of its branches instead.
+
+    The message is for the person who gave the input, and may name files. Prefect's pages and logs get to see the
+    public sentence alone: the message where it was raised as `public`, since it names no file, folder or person,
+    else what is said of every error of its kind.
+    """
+
+    kind_sentence: ClassVar[str] = "the service stopped at an error of its own"
+
+    def __init__(self, message: str = "", *, public: bool = False) -> None:
+        super().__init__(message)
+        self.is_public = public
+
+    @property
+    def public_sentence(self) -> str:
+        """What happened, for everybody."""
+        return str(self) if self.is_public else self.kind_sentence
 
 
 class UnreadableXray(XrayError):
     """One file cannot be scored. `detail` holds no path and no patient data."""
 
     def __init__(self, reason: ReasonCode, detail: str) -> None:
-        super().__init__(f"{reason}: {detail}")
+        super().__init__(f"{reason}: {detail}", public=True)
         self.reason = reason
         self.detail = detail
 
@@ -38,9 +55,13 @@ class UnreadableXray(XrayError):
 class ClaimLost(XrayError):
     """Another process has taken this work over while this one was thought dead."""
 
+    kind_sentence = "another process has taken this work over"
+
 
 class RefusedInput(XrayError):
     """The user's input cannot be used; the message says what, where, received and expected."""
+
+    kind_sentence = "an input was refused; the same command in a terminal names it"
 
 
 class InvalidLabelsCsv(RefusedInput):
@@ -55,6 +76,14 @@ class InvalidLabelsCsv(RefusedInput):
         self.problems = tuple(problems)
 
     @property
+    def public_sentence(self) -> str:
+        """The problems as counts."""
+        if self.is_public:
+            return str(self)
+        counts = ", ".join(f"{n} {code}" for code, n in self.problem_counts.items())
+        return f"a labels CSV was refused, nothing of it was imported: {counts}"
+
+    @property
     def problem_counts(self) -> dict[str, int]:
         """How many problems of each code; a bare sentence is the ledger's, which knows no such X-ray."""
         codes = (p.code if isinstance(p, LabelProblem) else LabelProblemCode.UNMATCHED for p in self.problems)
@@ -64,26 +93,44 @@ class InvalidLabelsCsv(RefusedInput):
 class InvalidDataset(RefusedInput):
     """A dataset folder that training cannot use."""
 
+    kind_sentence = "these X-rays cannot be trained or judged on; `xray train` in a terminal says which and why"
+
 
 class PersonNeeded(XrayError):
     """The run stops here; the message says what a person must do."""
+
+    kind_sentence = "a person is needed; `xray status` and `xray doctor` say what for"
 
 
 class SchemaOutOfDate(PersonNeeded):
     """The database was made by another version; `xray up` or `xray doctor --migrate` names the revision."""
 
+    kind_sentence = (
+        "the database is not of this version of the service: stop it, `xray backup DIR`, then `xray doctor --migrate`"
+    )
+
 
 class NoChampion(PersonNeeded):
     """There is no champion to score with."""
+
+    kind_sentence = "there is no champion to score with: `xray train DATASET_DIR` or `xray models import` makes one"
 
 
 class IncompatibleModel(PersonNeeded):
     """The model cannot be loaded, exported or trusted."""
 
+    kind_sentence = "a model cannot be loaded, exported or trusted; `xray verify` names it"
+
 
 class ModelAltered(IncompatibleModel):
     """A model file's bytes are not the registered ones."""
 
+    kind_sentence = (
+        "a model's files are not those that were registered: `xray verify` names them, `xray models rollback` leaves it"
+    )
+
 
 class LowDisk(PersonNeeded):
     """Too little free space to write safely; intake pauses before it writes."""
+
+    kind_sentence = "too little free space on the disk; intake pauses until there is more, nothing was lost"

@@ -10,6 +10,7 @@ from prefect.states import Completed
 
 from flows.deployments.retries import is_passing_fault
 from flows.home.ledger import prepare_ledger
+from flows.home.public_errors import without_words
 from flows.operations.drift import check_drift_of_champion
 from flows.registry.standing import read_caution
 from flows.settings import Settings, read_settings
@@ -19,6 +20,7 @@ from xray_core.records import RESEARCH_USE
 
 
 @flow(name="check-drift")
+@without_words
 def check_drift() -> State[None]:
     """Compare recent X-rays and scores with the champion's own; where they have moved, fewer labels retrain."""
     settings = read_settings()
@@ -41,6 +43,7 @@ def check_drift() -> State[None]:
     retry_delay_seconds=5,
     retry_condition_fn=is_passing_fault,
 )
+@without_words
 def compare_recent(settings: Settings) -> Drift:
     """Read the newest X-rays again, score them, compare; the answer goes into the ledger."""
     drift = check_drift_of_champion(settings)

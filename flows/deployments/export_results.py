@@ -12,6 +12,7 @@ from prefect.states import Completed
 
 from flows.deployments.retries import is_passing_fault
 from flows.home.ledger import prepare_ledger
+from flows.home.public_errors import without_words
 from flows.registry.standing import read_caution, read_predictive_values
 from flows.review.exports import as_utc, write_export
 from flows.settings import Settings, read_settings
@@ -20,6 +21,7 @@ from xray_core.records import RESEARCH_USE
 
 
 @flow(name="export-results")
+@without_words
 def export_results(since: datetime | None = None) -> State[None]:
     """Write one row for every file the service ever decided on into a new CSV in exports/.
 
@@ -36,6 +38,7 @@ def export_results(since: datetime | None = None) -> State[None]:
 
 
 @task(name="write-csv", cache_policy=NO_CACHE, persist_result=False, retries=2, retry_condition_fn=is_passing_fault)
+@without_words
 def write_csv(settings: Settings, since: datetime | None) -> ExportSummary:
     """Write the CSV aside and put it in place whole."""
     return write_export(settings, since=since)

@@ -13,6 +13,7 @@ from prefect.states import Completed
 
 from flows.deployments.retries import is_passing_fault
 from flows.home.ledger import prepare_ledger
+from flows.home.public_errors import without_words
 from flows.review.label_import import DroppedFile, count_left_alone, find_dropped, take_in
 from flows.settings import Settings, read_settings
 from flows.training.due import RetrainingDue, read_due
@@ -21,6 +22,7 @@ ENOUGH_LABELS = "xray.labels.enough"
 
 
 @flow(name="import-labels")
+@without_words
 def import_labels() -> State[None]:
     """Import every labels CSV in labels/, all rows of a file or none, and fire the retraining when it is due."""
     settings = read_settings()
@@ -41,6 +43,7 @@ def import_labels() -> State[None]:
     retry_delay_seconds=5,
     retry_condition_fn=is_passing_fault,
 )
+@without_words
 def take_in_file(settings: Settings, path: Path, number: int) -> DroppedFile:
     """Import one file or refuse it whole; its problems are listed beside it in labels/refused/, not here."""
     dropped = take_in(settings, path, number)

@@ -20,6 +20,7 @@ from pydantic import Field
 
 from flows.home.code_revision import read_code_revision
 from flows.home.ledger import prepare_ledger
+from flows.home.public_errors import without_words
 from flows.settings import read_settings
 from flows.training.due import read_due
 from flows.training.remedies import read_champion_remedies
@@ -44,6 +45,7 @@ _Seed = Annotated[int, Field(ge=0)]
 
 
 @flow(name="retrain")
+@without_words
 def retrain(
     trigger: Literal["by hand", "event"] = "by hand",
     architecture: Literal["seed_cnn", "vgg16", "resnet50", "xception"] = "seed_cnn",
@@ -104,6 +106,7 @@ def retrain(
 
 
 @task(name="gather-xrays", cache_policy=NO_CACHE, persist_result=False)
+@without_words
 def gather_xrays(training: Training, claim: Claim, options: TrainingOptions) -> TrainingImages:
     """Decode every labelled X-ray once and put it on its patient's side of the frozen split."""
     images = training.gather(claim, options)
@@ -113,12 +116,14 @@ def gather_xrays(training: Training, claim: Claim, options: TrainingOptions) -> 
 
 
 @task(name="fit-network", cache_policy=NO_CACHE, persist_result=False)
+@without_words
 def fit_network(training: Training, images: TrainingImages, options: TrainingOptions) -> Trained:
     """Train a new network; the progress bar moves with every epoch."""
     return training.fit(images, options, _show_epochs(options.epochs))
 
 
 @task(name="judge-candidate", cache_policy=NO_CACHE, persist_result=False)
+@without_words
 def judge_candidate(
     training: Training, images: TrainingImages, trained: Trained, groundwork: Groundwork, options: TrainingOptions
 ) -> Judgement:
@@ -136,6 +141,7 @@ def begin_plots(
 
 
 @task(name="save-model", cache_policy=NO_CACHE, persist_result=False)
+@without_words
 def save_model(
     training: Training,
     images: TrainingImages,
@@ -149,6 +155,7 @@ def save_model(
 
 
 @task(name="ask-gate", cache_policy=NO_CACHE, persist_result=False)
+@without_words
 def ask_gate(training: Training, judgement: Judgement, candidate: Candidate) -> PromotionDecision:
     """Promote, reject, or too little to tell; every check goes into the log."""
     decision = training.decide(judgement, candidate)
@@ -158,6 +165,7 @@ def ask_gate(training: Training, judgement: Judgement, candidate: Candidate) -> 
 
 
 @task(name="write-card", cache_policy=NO_CACHE, persist_result=False)
+@without_words
 def write_card(
     images: TrainingImages,
     candidate: Candidate,
@@ -173,6 +181,7 @@ def write_card(
 
 
 @task(name="conclude", cache_policy=NO_CACHE, persist_result=False)
+@without_words
 def conclude(
     training: Training,
     claim: Claim,

@@ -6,12 +6,10 @@ from typing import Any
 
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import Task
-from sqlalchemy.exc import OperationalError
+
+from flows.home.public_errors import passes_by_itself
 
 
 def is_passing_fault(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
-    """A busy database or a disk hiccup may pass; a missing champion or an altered model never does."""
-    error = state.result(raise_on_failure=False)
-    if isinstance(error, OperationalError):
-        return "database is locked" in str(error) or error.connection_invalidated
-    return isinstance(error, OSError)
+    """Whether what a task ended with passes by itself."""
+    return passes_by_itself(state.result(raise_on_failure=False))

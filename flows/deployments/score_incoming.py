@@ -15,6 +15,7 @@ from pydantic import Field
 
 from flows.deployments.retries import is_passing_fault
 from flows.home.ledger import prepare_ledger
+from flows.home.public_errors import without_words
 from flows.registry.standing import read_caution
 from flows.scoring.counts import ScanCounts
 from flows.scoring.scan import Scan, open_scan
@@ -27,6 +28,7 @@ _SettleSeconds = Annotated[float | None, Field(ge=0, le=3600)]
 
 
 @flow(name="score-incoming")
+@without_words
 def score_incoming(batch_size: _BatchSize = None, settle_seconds: _SettleSeconds = None) -> State[None]:
     """Score every complete X-ray in incoming/ that has no result yet. Research use only, not for diagnosis.
 
@@ -53,6 +55,7 @@ def score_incoming(batch_size: _BatchSize = None, settle_seconds: _SettleSeconds
     retry_delay_seconds=5,
     retry_condition_fn=is_passing_fault,
 )
+@without_words
 def score_batch(scan: Scan, files: list[FileSeen], number: int) -> None:
     """Score one batch of files; what a retry finds scored already is not scored again."""
     description = f"batch {number}: {len(files)} files"

@@ -54,6 +54,17 @@ def stopping_on_sigterm(*, bound_seconds: float = _BOUND_SECONDS) -> Iterator[No
         os.close(mouth)
 
 
+def find_stop(error: BaseException) -> BaseException | None:
+    """The stop that an error is, or that stands behind it; None for a fault.
+
+    A library that was interrupted may have turned the stop into an error of its own.
+    """
+    behind: BaseException | None = error
+    while behind is not None and isinstance(behind, Exception):
+        behind = behind.__cause__ or behind.__context__
+    return behind
+
+
 @contextmanager
 def unbroken() -> Iterator[None]:
     """Put off a SIGTERM that comes inside the block until its end, whoever waits for it: we, Prefect or nobody.

@@ -106,7 +106,7 @@ def find_model(settings: Settings, version: str | None) -> ModelRecord:
     with open_ledger(settings) as engine, snapshot(engine) as session:
         found = models.find_model(session, version) if version else models.champion(session)
     if found is None and version is None:
-        raise RefusedInput("there is no champion; name a version, `xray models list` shows all of them")
+        raise RefusedInput("there is no champion; name a version, `xray models list` shows all of them", public=True)
     if found is None:
         raise RefusedInput(f"{version}: there is no such model; `xray models list` shows all of them")
     return found

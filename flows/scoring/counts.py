@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from flows.home.termination import find_stop
 from xray_core.records import ReasonCode
 
 if TYPE_CHECKING:
@@ -49,13 +50,5 @@ def find_problem(counts: ScanCounts) -> str | None:
 
 
 def name_problem(error: BaseException) -> str:
-    """What ended a scan, in a word; pure: the fault's name, or `Stopped` where a person or a service manager did.
-
-    A library that was interrupted may have turned the stop into an error of its own: the stop is then behind it.
-    """
-    behind: BaseException | None = error
-    while behind is not None:
-        if not isinstance(behind, Exception):
-            return "Stopped"
-        behind = behind.__cause__ or behind.__context__
-    return type(error).__name__
+    """What ended a scan, in a word; pure: the fault's name, or `Stopped` where a person or a service manager did."""
+    return "Stopped" if find_stop(error) is not None else type(error).__name__

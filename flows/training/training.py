@@ -21,6 +21,7 @@ from flows.home.code_revision import read_code_revision
 from flows.home.folders import check_free_space
 from flows.home.ledger import open_ledger
 from flows.home.process_lock import hold_scanner_lock, is_scanner_alive
+from flows.home.public_errors import say_publicly
 from flows.registry.models import next_version
 from flows.registry.test_side import collect_champion_evidence
 from flows.settings import Settings
@@ -108,8 +109,13 @@ class Training:
     ) -> Claim | None:
         """Claim the labels as they are now, or None where a training of just these labels was claimed before.
 
-        Other remedies (of `options`) make another training of the same labels.
+        Other remedies (of `options`) make another training of the same labels. Raises RefusedInput before anything
+        is claimed when `options` name weights that are no file.
         """
+        if options is not None and options.weights is not None:
+            from xray_core.networks.architectures import check_weights_file
+
+            check_weights_file(options.architecture, options.weights)
         with transaction(self._engine) as session:
             labelled = labels.trainable_labels(session)
             digest = digest_label_set(labelled)
@@ -229,7 +235,9 @@ class Training:
         with transaction(self._engine) as session:
             champion = models.champion(session)
             if (champion.version if champion else None) != judgement.champion_version:
-                raise RefusedInput("another model became champion while the candidate was judged: train again")
+                raise RefusedInput(
+                    "another model became champion while the candidate was judged: train again", public=True
+                )
             model = models.add_model(
                 session,
                 manifest,
@@ -277,6 +285,6 @@ class Training:
         except BaseException as error:
             with transaction(self._engine) as session:
                 training_runs.fail_training(
-                    session, claim.run_id, scanner=self._trainer, reason=type(error).__name__, now=datetime.now(UTC)
+                    session, claim.run_id, scanner=self._trainer, reason=say_publicly(error), now=datetime.now(UTC)
                 )
             raise

@@ -54,7 +54,7 @@ def build_network(
     Raises RefusedInput when the weights cannot be used.
     """
     if weights is not None:
-        _check_weights_file(architecture, weights)
+        check_weights_file(architecture, weights)
     preprocessing = default_preprocessing(architecture)
     height, width = input_size or (preprocessing.height, preprocessing.width)
     keras.utils.set_random_seed(seed)
@@ -105,14 +105,15 @@ def _build_on_base(
     return keras.Model(base.input, probability, name=architecture.value)
 
 
-def _check_weights_file(architecture: Architecture, weights: Path) -> None:
+def check_weights_file(architecture: Architecture, weights: Path) -> None:
     """Refuse what is no local weights file; Keras would take some of these words as an order to download."""
     if weights.is_file() and weights.name.endswith(".weights.h5"):
         return
     received = "no such file" if not weights.is_file() else "not named *.weights.h5"
     raise RefusedInput(
         f"weights {weights}: {received}; nothing is ever downloaded. Give a local FILE.weights.h5 of"
-        f" {architecture.value}{_how_to_make(architecture)}, or none to start from random weights."
+        f" {architecture.value}{_how_to_make(architecture)}, or none to start from random weights.",
+        public=True,
     )
 
 
@@ -133,5 +134,5 @@ def _load_weights(network: keras.Model, architecture: Architecture, weights: Pat
             network.load_weights(weights)
     except (ValueError, OSError, KeyError, UserWarning) as error:
         raise RefusedInput(
-            f"weights {weights}: these are not weights of {architecture.value}{_how_to_make(architecture)}"
+            f"weights {weights}: these are not weights of {architecture.value}{_how_to_make(architecture)}", public=True
         ) from error

@@ -115,7 +115,8 @@ def train_network(
         if not (np.isfinite(train.loss) and has_finite_weights(model)):
             raise IncompatibleModel(
                 f"training diverged: the loss or the weights of epoch {epoch} of {options.epochs} are no numbers"
-                f" ({options.optimizer.value}, learning rate {options.rate:g}); try a smaller learning rate"
+                f" ({options.optimizer.value}, learning rate {options.rate:g}); try a smaller learning rate",
+                public=True,
             )
         held_out = _measure(classifier.predict(held_out_images), held_out_is_covid)
         history.append(EpochRecord(epoch=epoch, train=train, held_out=held_out))
@@ -139,7 +140,9 @@ def _weigh_classes(is_covid: NDArray[np.bool_], *, balance: bool) -> tuple[float
     covid = int(is_covid.sum())
     normal = len(is_covid) - covid
     if not covid or not normal:
-        raise InvalidDataset(f"training needs X-rays of both classes; received {covid} covid and {normal} normal")
+        raise InvalidDataset(
+            f"training needs X-rays of both classes; received {covid} covid and {normal} normal", public=True
+        )
     return (len(is_covid) / (2 * normal), len(is_covid) / (2 * covid)) if balance else (1.0, 1.0)
 
 

@@ -102,7 +102,8 @@ def gather_images(
         if side.is_covid.all() or not side.is_covid.any():
             raise InvalidDataset(
                 f"the {split.value} side has {int(side.is_covid.sum())} covid X-rays of {len(side.xrays)}; "
-                "every side needs both classes: more patients are needed"
+                "every side needs both classes: more patients are needed",
+                public=True,
             )
     return TrainingImages(plan, sides, unreadable, preprocessing)
 
