@@ -49,6 +49,16 @@ class Split(StrEnum):
     TEST = "test"
 
 
+@dataclass(frozen=True, slots=True)
+class SideCount:
+    """How many X-rays and patients of one class stand on one side of the split."""
+
+    split: Split
+    label: Label
+    xrays: int
+    patients: int
+
+
 class Verdict(StrEnum):
     """What the gate says of a candidate."""
 

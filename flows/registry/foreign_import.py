@@ -24,8 +24,7 @@ from xray_core.models.folder import KERAS_FILE, ONNX_FILE, hash_file, hash_manif
 from xray_core.models.records import ModelManifest, OperatingPoint
 from xray_core.networks.foreign_model import ForeignModel, import_keras
 from xray_core.records import Label
-from xray_core.report.card import write_card
-from xray_core.report.card_facts import CardFacts
+from xray_core.report.card import CardFacts, write_card
 from xray_core.synthetic.xrays import draw_xray
 from xray_core.training.candidate import draw_probe
 

@@ -6,11 +6,9 @@ import os
 import platform
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import fields
 from datetime import UTC, datetime
 
 from xray_core.evaluation.bootstrap import make_cohort
-from xray_core.evaluation.evaluation import ConfusionRow, Evaluation
 from xray_core.evaluation.figures import measure_calibration
 from xray_core.evaluation.slices import UNKNOWN, name_slices
 from xray_core.models.chest_reference import REFERENCE_FILE, ChestReference, read_reference
@@ -18,43 +16,11 @@ from xray_core.models.folder import hash_file
 from xray_core.networks.fitting import TrainingOptions
 from xray_core.networks.quiet_keras import keras, tf
 from xray_core.promotion.gate import PromotionDecision
-from xray_core.records import Label, Split
-from xray_core.report.card_facts import (
-    CardAudit,
-    CardCheck,
-    CardCount,
-    CardEvaluation,
-    CardFacts,
-    CardFinding,
-    CardPart,
-    CardPicture,
-    CardPromotion,
-    CardRecalibration,
-    CardSlice,
-    CardSource,
-    CardTrait,
-)
+from xray_core.records import Interval, Label, Split
+from xray_core.report.card import CardFacts, Trait
 from xray_core.training.candidate import Candidate, describe_options
 from xray_core.training.images import Side, TrainingImages
 from xray_core.training.judgement import Judgement
-
-_PICTURES = {
-    "first_xrays.png": (CardPart.DATA, "The first training X-rays of each class, as the network gets them"),
-    "learning.png": (CardPart.TRAINING, "Accuracy and loss by epoch, on training and on held-out X-rays"),
-    "roc.png": (CardPart.PERFORMANCE, "ROC curve: sensitivity against false alarms at every threshold"),
-    "precision_recall.png": (CardPart.PERFORMANCE, "Precision against recall at every threshold"),
-    "confusion.png": (CardPart.PERFORMANCE, "What the X-rays of each class were called at the operating point"),
-    "scores.png": (CardPart.OPERATING_POINT, "Scores of each class, with the thresholds"),
-    "decision.png": (
-        CardPart.OPERATING_POINT,
-        "Net benefit of the model against calling everybody, or nobody, positive",
-    ),
-    "calibration.png": (CardPart.CALIBRATION, "Mean score against the share of covid"),
-    "slices.png": (CardPart.SLICES, "AUROC of each slice with its 95 % interval"),
-    "audit.png": (CardPart.AUDIT, "What tells the class without the lungs, with 95 % intervals"),
-    "comparison.png": (CardPart.PROMOTION, "Candidate and champion on the same test X-rays"),
-    "attention.png": (CardPart.EXPLANATION, "Grad-CAM: what spoke for covid in test X-rays of each class"),
-}
 
 
 def gather_card_facts(
@@ -69,7 +35,6 @@ def gather_card_facts(
 ) -> CardFacts:
     """Everything that the card of a candidate says; `plots` are PNGs by file name."""
     reference = _read_reference(candidate)
-    checks = tuple(CardCheck(check.name, check.passed, check.words) for check in decision.checks)
     return CardFacts(
         version=candidate.version,
         architecture=options.architecture.value,
@@ -79,27 +44,24 @@ def gather_card_facts(
         preprocessing=images.preprocessing,
         sources=tuple(_count_sources(images.sides.values())),
         traits=tuple(_count_traits(images.sides.values())),
-        counts=tuple(CardCount(one.split, one.label, one.xrays, one.patients) for one in images.plan.counts),
+        counts=images.plan.counts,
         split_notes=tuple(_note_split(images)),
         training=describe_options(options) | _describe_making(),
         layers=candidate.layers,
         operating_point=judgement.operating_point,
-        recalibration=_describe_recalibration(images, candidate, judgement),
-        test=_describe_evaluation("Test X-rays", judgement.candidate),
-        champion=_describe_champion(judgement),
-        slices=tuple(_describe_slices(judgement.candidate)),
-        audit=_describe_audit(judgement),
-        promotion=CardPromotion(decision.verdict, decision.reason, judgement.champion_version, checks),
+        recalibration=candidate.recalibration,
+        before_recalibration=_measure_uncalibrated(images, judgement),
+        test=judgement.candidate,
+        champion=judgement.champion,
+        champion_version=judgement.champion_version,
+        audit=judgement.audit,
+        decision=decision,
         odd_limit=None if reference is None else float(reference.limit),
         odd_in_test=None if reference is None else _count_odd(reference, images.sides[Split.TEST]),
         largest_twin_difference=candidate.parity,
         hashes=tuple(_hash_all(images, candidate)),
         commands=_name_commands(options, code_revision),
-        pictures=tuple(
-            CardPicture(part, name, caption, plots[name])
-            for name, (part, caption) in _PICTURES.items()
-            if name in plots
-        ),
+        plots=plots,
     )
 
 
@@ -112,19 +74,19 @@ def _count_odd(reference: ChestReference, side: Side) -> int:
     return sum(oddity.reason is not None for oddity in reference.find_oddities(side.images))
 
 
-def _count_sources(sides: Iterable[Side]) -> Iterator[CardSource]:
+def _count_sources(sides: Iterable[Side]) -> Iterator[Trait]:
     counted = Counter((xray.source or UNKNOWN, xray.label) for side in sides for xray in side.xrays)
     for name in sorted({name for name, _ in counted}):
-        yield CardSource(name, counted[name, Label.COVID], counted[name, Label.NORMAL])
+        yield Trait(name, counted[name, Label.COVID], counted[name, Label.NORMAL])
 
 
-def _count_traits(sides: Iterable[Side]) -> Iterator[CardTrait]:
+def _count_traits(sides: Iterable[Side]) -> Iterator[Trait]:
     """Views, sex, age groups, formats and sizes by class; the sources have a table of their own."""
     xrays = [xray for side in sides for xray in side.xrays]
     for name, values in name_slices(xrays).items():
         counted = Counter(zip(values, (xray.label for xray in xrays), strict=True))
         for value in sorted(set(values)) if name != "source" else ():
-            yield CardTrait(name, value, counted[value, Label.COVID], counted[value, Label.NORMAL])
+            yield Trait(f"{name}: {value}", counted[value, Label.COVID], counted[value, Label.NORMAL])
 
 
 def _describe_making() -> dict[str, str | int | float | bool | None]:
@@ -155,51 +117,11 @@ def _note_split(images: TrainingImages) -> Iterator[str]:
         yield f"Kept and never trained on: {plan.not_trainable} X-rays labelled unsure or exclude."
 
 
-def _describe_champion(judgement: Judgement) -> CardEvaluation | None:
-    if judgement.champion is None or judgement.champion_version is None:
-        return None
-    return _describe_evaluation(f"The champion then, {judgement.champion_version}, on the same", judgement.champion)
-
-
-def _describe_evaluation(name: str, evaluation: Evaluation) -> CardEvaluation:
-    figures = evaluation.figures
-    return CardEvaluation(
-        name=name,
-        covid_xrays=evaluation.covid.xrays,
-        normal_xrays=evaluation.normal.xrays,
-        covid_patients=evaluation.covid.patients,
-        normal_patients=evaluation.normal.patients,
-        prevalence=evaluation.prevalence,
-        resamples=evaluation.resamples,
-        figures={one.name: getattr(figures, one.name) for one in fields(figures)},
-        covid_outcomes=_count_outcomes(evaluation.confusion_covid),
-        normal_outcomes=_count_outcomes(evaluation.confusion_normal),
-    )
-
-
-def _describe_recalibration(images: TrainingImages, candidate: Candidate, judgement: Judgement) -> CardRecalibration:
-    """The line, and what calibration on the test side was without it."""
-    line, test = candidate.recalibration, images.sides[Split.TEST]
+def _measure_uncalibrated(images: TrainingImages, judgement: Judgement) -> dict[str, Interval | None]:
+    """What calibration on the test side was without the recalibration."""
+    test = images.sides[Split.TEST]
     cohort = make_cohort(judgement.uncalibrated, test.is_covid.tolist(), test.groups)
-    before = measure_calibration(cohort, resamples=judgement.candidate.resamples, seed=judgement.candidate.seed)
-    return CardRecalibration(line.intercept, line.slope, line.xrays, before)
-
-
-def _count_outcomes(row: ConfusionRow) -> tuple[int, int, int]:
-    return row.positive, row.refer, row.negative
-
-
-def _describe_slices(evaluation: Evaluation) -> Iterator[CardSlice]:
-    for one in evaluation.slices:
-        yield CardSlice(
-            one.name, one.value, one.xrays, one.patients, one.auroc, one.sensitivity, one.specificity, one.remark
-        )
-
-
-def _describe_audit(judgement: Judgement) -> CardAudit:
-    audit = judgement.audit
-    findings = tuple(CardFinding(one.name, one.auc, one.sentence, one.verdict) for one in audit.findings)
-    return CardAudit(audit.verdict, audit.sentence, findings)
+    return measure_calibration(cohort, resamples=judgement.candidate.resamples, seed=judgement.candidate.seed)
 
 
 def _hash_all(images: TrainingImages, candidate: Candidate) -> Iterator[tuple[str, str]]:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from xray_core.records import Label, LabelledXray, Split, name_content_group
+from xray_core.records import Label, LabelledXray, SideCount, Split, name_content_group
 
 _SIDES = 2**64
 _PROTECTED = {Split.TRAIN: 0, Split.VALIDATION: 1, Split.TEST: 2}
@@ -19,16 +19,6 @@ class LeftOut:
 
     xray: LabelledXray
     reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class SideCount:
-    """How many X-rays and patients of one class stand on one side."""
-
-    split: Split
-    label: Label
-    xrays: int
-    patients: int
 
 
 @dataclass(frozen=True, slots=True)

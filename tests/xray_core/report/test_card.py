@@ -1,31 +1,28 @@
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
+import zipfile
 from dataclasses import replace
 from datetime import UTC, datetime
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
+from xray_core.evaluation.evaluation import ClassCount, ConfusionRow, Evaluation
+from xray_core.evaluation.figures import Figures
+from xray_core.evaluation.shortcut_audit import Finding, ShortcutAudit
+from xray_core.evaluation.slices import SliceFigures
 from xray_core.imaging.records import Preprocessing, Scaling
+from xray_core.models.recalibration import Recalibration
 from xray_core.models.records import OperatingPoint
-from xray_core.records import RESEARCH_USE, AuditVerdict, Interval, Label, Split, Verdict
-from xray_core.report.card import write_card
-from xray_core.report.card_checklist import QUESTIONS
-from xray_core.report.card_facts import (
-    CardAudit,
-    CardCount,
-    CardEvaluation,
-    CardFacts,
-    CardFinding,
-    CardPart,
-    CardPicture,
-    CardPromotion,
-    CardRecalibration,
-    CardSlice,
-    CardSource,
-    CardTrait,
-)
+from xray_core.promotion.gate import PromotionDecision
+from xray_core.records import RESEARCH_USE, AuditVerdict, Interval, Label, SideCount, Split, Verdict
+from xray_core.report.card import CardFacts, Trait, read_questions, write_card
 from xray_core.report.curves import plot_roc
+from xray_core.report.markdown import TEMPLATES
 
 BARE = CardFacts(
     version="20260501-a1",
@@ -34,73 +31,96 @@ BARE = CardFacts(
     code_revision="b72e93c",
     proven=False,
 )
-EVALUATION = CardEvaluation(
-    name="Test X-rays",
-    covid_xrays=22,
-    normal_xrays=20,
-    covid_patients=14,
-    normal_patients=13,
+POINT = OperatingPoint(0.31, 0.62, 0.95, 0.95, 0.71, 25, 22, Split.VALIDATION)
+
+
+def make_slice(name: str, value: str, xrays: int, patients: int, *, judged: bool) -> SliceFigures:
+    auroc, specificity = (Interval(0.9, 0.8, 0.95), Interval(0.7, 0.5, 0.8)) if judged else (None, None)
+    remark = "" if judged else "too few"
+    return SliceFigures(
+        name, value, xrays, xrays // 2, xrays - xrays // 2, patients, auroc, auroc, specificity, None, remark
+    )
+
+
+EVALUATION = Evaluation(
+    operating_point=POINT,
     prevalence=0.1,
     resamples=2000,
-    figures={
-        "auroc": Interval(0.912, 0.85, 0.96),
-        "auprc": Interval(0.9, 0.8, 0.95),
-        "sensitivity": Interval(0.95, 0.82, 0.99),
-        "specificity": Interval(0.71, 0.5, 0.86),
-        "refer_share": Interval(0.15, 0.08, 0.25),
-        "ppv": Interval(0.31, 0.2, 0.5),
-        "npv": None,
-        "accuracy": Interval(0.86, 0.75, 0.93),
-        "brier": Interval(0.12, 0.08, 0.17),
-        "calibration_slope": Interval(0.8, 0.5, 1.2),
-        "calibration_intercept": Interval(0.1, -0.3, 0.5),
-        "calibration_error": Interval(0.07, 0.04, 0.12),
-        "net_benefit": Interval(0.05, 0.02, 0.08),
-    },
-    covid_outcomes=(17, 4, 1),
-    normal_outcomes=(4, 3, 13),
+    seed=0,
+    covid=ClassCount(22, 14),
+    normal=ClassCount(20, 13),
+    patients=27,
+    figures=Figures(
+        auroc=Interval(0.912, 0.85, 0.96),
+        auprc=Interval(0.9, 0.8, 0.95),
+        sensitivity=Interval(0.95, 0.82, 0.99),
+        specificity=Interval(0.71, 0.5, 0.86),
+        refer_share=Interval(0.15, 0.08, 0.25),
+        ppv=Interval(0.31, 0.2, 0.5),
+        npv=None,
+        accuracy=Interval(0.86, 0.75, 0.93),
+        precision=Interval(0.8, 0.7, 0.9),
+        f1=Interval(0.8, 0.7, 0.9),
+        brier=Interval(0.12, 0.08, 0.17),
+        calibration_slope=Interval(0.8, 0.5, 1.2),
+        calibration_intercept=Interval(0.1, -0.3, 0.5),
+        calibration_error=Interval(0.07, 0.04, 0.12),
+        net_benefit=Interval(0.05, 0.02, 0.08),
+    ),
+    confusion_covid=ConfusionRow(17, 4, 1),
+    confusion_normal=ConfusionRow(4, 3, 13),
+    roc=(),
+    pr=(),
+    calibration=(),
+    decision=(),
+    slices=(make_slice("view", "AP", 30, 22, judged=True), make_slice("view", "PA", 12, 9, judged=False)),
 )
 FULL = replace(
     BARE,
     preprocessing=Preprocessing(150, 150, 3, Scaling.UNIT, ("lung-crop",)),
-    sources=(CardSource("ieee8023", 100, 0, "journals and case reports"), CardSource("NIH", 0, 100)),
-    traits=(CardTrait("view", "PA", 76, 0), CardTrait("view", "unknown", 0, 100)),
-    counts=tuple(CardCount(split, label, 60, 40) for split in Split for label in (Label.COVID, Label.NORMAL)),
+    sources=(Trait("ieee8023", 100, 0, "journals and case reports"), Trait("NIH", 0, 100)),
+    traits=(Trait("view: PA", 76, 0), Trait("view: unknown", 0, 100)),
+    counts=tuple(SideCount(split, label, 60, 40) for split in Split for label in (Label.COVID, Label.NORMAL)),
     split_notes=("12 X-rays of unknown patients were split by content.",),
     training={"epochs": 15, "learning_rate": 0.001, "horizontal_flip": True, "weights": None},
     layers=(("conv2d", "Conv2D", "148 x 148 x 32", 896), ("dense", "Dense", "1", 65)),
-    operating_point=OperatingPoint(0.31, 0.62, 0.95, 0.95, 0.71, 25, 22, Split.VALIDATION),
-    recalibration=CardRecalibration(
-        0.12, 0.61, 47, {"calibration_slope": Interval(0.456, 0.3, 0.7), "brier": Interval(0.2, 0.1, 0.3)}
-    ),
+    operating_point=POINT,
+    recalibration=Recalibration(0.12, 0.61, 47),
+    before_recalibration={
+        "brier": Interval(0.2, 0.1, 0.3),
+        "calibration_slope": Interval(0.456, 0.3, 0.7),
+        "calibration_intercept": None,
+        "calibration_error": None,
+    },
     test=EVALUATION,
-    external=(replace(EVALUATION, name="siteB"),),
-    slices=(
-        CardSlice("view", "AP", 30, 22, Interval(0.9, 0.8, 0.95), Interval(0.9, 0.8, 0.95), Interval(0.7, 0.5, 0.8)),
-        CardSlice("view", "PA", 12, 9, None, None, None, "too few"),
-    ),
-    audit=CardAudit(
-        AuditVerdict.CONFOUNDED,
-        "This model may have learned where films come from.",
+    external=(("siteB", EVALUATION),),
+    audit=ShortcutAudit(
         (
-            CardFinding(
+            Finding(
                 "border",
                 Interval(0.92, 0.88, 0.95),
                 "The outer 15 % of the picture, without the lungs, predicts the label with AUC 0.92 (0.88-0.95).",
                 AuditVerdict.CONFOUNDED,
             ),
         ),
+        AuditVerdict.CONFOUNDED,
+        "This model may have learned where films come from.",
+        42,
+        27,
     ),
-    promotion=CardPromotion(Verdict.PROMOTE, "AUROC 0.91 against 0.90: not worse by more than 0.02", "20260401-a0"),
+    champion_version="20260401-a0",
+    decision=PromotionDecision(Verdict.PROMOTE, "AUROC 0.91 against 0.90: not worse by more than 0.02", False, ()),
     largest_twin_difference=9e-7,
     limits=("Trained on 120 X-rays only.",),
     hashes=(("model.keras", "a" * 64), ("label set", "b" * 64)),
     commands=("git checkout b72e93c", "xray train DATASET --seed 0"),
-    pictures=(
-        CardPicture(CardPart.PERFORMANCE, "roc.png", "ROC curve", plot_roc([(0, 0), (1, 1)], auroc=None, n="1")),
-    ),
+    plots={"roc.png": plot_roc([(0, 0), (1, 1)], auroc=None, n="1")},
     answers={"ethics": "Approved by the board of X."},
 )
+
+
+def make_audit(verdict: AuditVerdict, sentence: str = "s", *findings: Finding) -> ShortcutAudit:
+    return ShortcutAudit(findings, verdict, sentence, 42, 27)
 
 
 class Page(HTMLParser):
@@ -164,7 +184,7 @@ def test_what_is_missing_is_called_unknown() -> None:
     ):
         assert words in markdown
         assert words in page
-    assert all(f"{question} | unknown |" in markdown for question in QUESTIONS.values())
+    assert all(f"{question} | unknown |" in markdown for question in read_questions().values())
 
 
 @pytest.mark.parametrize(
@@ -172,8 +192,8 @@ def test_what_is_missing_is_called_unknown() -> None:
     [
         (BARE, ["Not audited for shortcuts", "Unproven", "Not evaluated here"]),
         (FULL, ["CONFOUNDED: do not believe these scores", "Unproven"]),
-        (replace(FULL, proven=True, audit=CardAudit(AuditVerdict.SUSPECT, "s", ())), ["Suspect of a shortcut"]),
-        (replace(FULL, proven=True, audit=CardAudit(AuditVerdict.CLEAN, "s", ())), []),
+        (replace(FULL, proven=True, audit=make_audit(AuditVerdict.SUSPECT)), ["Suspect of a shortcut"]),
+        (replace(FULL, proven=True, audit=make_audit(AuditVerdict.CLEAN)), []),
     ],
 )
 def test_what_forbids_belief_stands_in_boxes_before_everything_else(facts: CardFacts, titles: list[str]) -> None:
@@ -208,7 +228,7 @@ def test_the_page_is_whole_in_itself() -> None:
 def test_markdown_names_the_pictures_beside_it() -> None:
     markdown, _ = write_card(FULL)
 
-    assert "![ROC curve](roc.png)" in markdown
+    assert "![ROC curve: sensitivity against false alarms at every threshold](roc.png)" in markdown
 
 
 def test_no_text_becomes_markup() -> None:
@@ -216,10 +236,11 @@ def test_no_text_becomes_markup() -> None:
     facts = replace(
         FULL,
         version=evil,
-        sources=(CardSource(evil, 1, 1, evil),),
+        sources=(Trait(evil, 1, 1, evil),),
         training={evil: evil},
-        audit=CardAudit(AuditVerdict.SUSPECT, evil, (CardFinding(evil, None, evil, AuditVerdict.CLEAN),)),
-        promotion=CardPromotion(Verdict.REJECT, evil, evil),
+        audit=make_audit(AuditVerdict.SUSPECT, evil, Finding(evil, Interval(0.5, 0.4, 0.6), evil, AuditVerdict.CLEAN)),
+        champion_version=evil,
+        decision=PromotionDecision(Verdict.REJECT, evil, False, ()),
         commands=("```", evil),
         answers={"ethics": evil},
     )
@@ -305,13 +326,34 @@ def test_whether_other_pictures_are_referred_is_a_fact_of_the_model(limit: float
 
 
 def test_small_slices_of_one_collection_name_it_once() -> None:
-    places = tuple(
-        CardSlice("source", f"archive A ({place})", 3, 2, None, None, None, "too few") for place in ("x.org", "y.org")
-    )
+    places = (make_slice("source", f"archive A ({place})", 3, 2, judged=False) for place in ("x.org", "y.org"))
+    slices = (*places, make_slice("source", "B", 4, 2, judged=False))
 
-    markdown, _ = write_card(
-        replace(FULL, slices=(*places, CardSlice("source", "B", 4, 2, None, None, None, "too few")))
-    )
+    markdown, _ = write_card(replace(FULL, test=replace(EVALUATION, slices=slices)))
 
     assert "* source: too few: archive A: x.org (3), y.org (3); B (4)" in markdown
     assert "No slice has 20 X-rays" in markdown
+
+
+def test_a_wheel_carries_the_templates(tmp_path: Path) -> None:
+    root = Path(__file__).parents[3]
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(root / name, tmp_path)
+    shutil.copytree(root / "xray_core", tmp_path / "xray_core", ignore=shutil.ignore_patterns("__pycache__"))
+
+    build = "import setuptools.build_meta as build; build.build_wheel('wheels')"
+    subprocess.run([sys.executable, "-c", build], cwd=tmp_path, check=True, capture_output=True)
+
+    (wheel,) = (tmp_path / "wheels").glob("*.whl")
+    there = {path.relative_to(root).as_posix() for path in TEMPLATES.iterdir()}
+    assert len(there) == 4
+    assert there <= set(zipfile.ZipFile(wheel).namelist())
+
+
+@pytest.mark.parametrize("module", ["flows.scoring.scan", "flows.cli.app", "xray_core.models.open_model"])
+def test_who_scores_never_opens_the_template_engine(module: str) -> None:
+    look = f"import sys, {module}; print([name for name in ('jinja2', 'markdown_it') if name in sys.modules])"
+
+    seen = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True).stdout
+
+    assert seen.strip() == "[]"

@@ -1,0 +1,80 @@
+"""Markdown as one self-contained HTML page: pictures inside, no script, no link out, fit for printing."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+from markupsafe import Markup
+
+from xray_core.report.markdown import TEMPLATES
+
+# A figure with its interval stays on one line.
+_FIGURE = re.compile(r"-?[\d.]+ \(-?[\d.]+ to -?[\d.]+\)")
+_NO_WAY_OUT = ["link", "autolink", "reference", "html_block", "html_inline"]
+
+
+class _Section(NamedTuple):
+    title: str
+    body: Markup
+
+
+def render_page(markdown: str, pictures: Mapping[str, bytes]) -> str:
+    """The Markdown of a card as HTML; `pictures` are PNGs by the names that it uses, and no other is shown."""
+    parser = MarkdownIt("commonmark", {"html": False, "xhtmlOut": False}).enable("table").disable(_NO_WAY_OUT)
+    tokens = parser.parse(markdown)
+    _mark_tables(tokens)
+    _embed_pictures(tokens, pictures)
+    parts = [
+        _Section(title, Markup(parser.renderer.render(part, parser.options, {})))  # noqa: S704
+        for title, part in _split(tokens)
+    ]
+    environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined)
+    style = Markup((TEMPLATES / "page.css").read_text(encoding="utf-8"))  # noqa: S704 our own file
+    opening, *sections, footer = parts
+    return environment.get_template("page.html.j2").render(
+        title=opening.title, opening=opening.body, sections=sections, footer=footer.body, style=style
+    )
+
+
+def _split(tokens: Sequence[Token]) -> Iterator[tuple[str, list[Token]]]:
+    """The opening, each section and what stands under the line, with their titles as plain text."""
+    starts = [place for place, token in enumerate(tokens) if token.type == "heading_open" and token.tag == "h2"]
+    line = next(place for place, token in enumerate(tokens) if token.type == "hr")
+    for start, end in pairwise([0, *starts, line]):
+        title = "".join(child.content for child in tokens[start + 1].children or [])
+        yield title, list(tokens[start:end])
+    yield "", list(tokens[line + 1 :])
+
+
+def _mark_tables(tokens: Sequence[Token]) -> None:
+    """The first cell of a row names it; header cells name their column."""
+    column = 0
+    for place, token in enumerate(tokens):
+        if token.type == "tr_open":
+            column = 0
+        elif token.type == "th_open":
+            token.attrSet("scope", "col")
+        elif token.type == "td_open":
+            if not column:
+                token.tag = tokens[place + 2].tag = "th"
+                token.attrSet("scope", "row")
+            elif _FIGURE.fullmatch(tokens[place + 1].content):
+                token.attrSet("class", "figure")
+            column += 1
+
+
+def _embed_pictures(tokens: Sequence[Token], pictures: Mapping[str, bytes]) -> None:
+    """A picture that is not ours stays a word."""
+    for token in (child for parent in tokens for child in parent.children or [] if child.type == "image"):
+        png = pictures.get(str(token.attrs["src"]))
+        if png is None:
+            token.type = "text"
+        else:
+            token.attrs["src"] = f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"
