@@ -67,13 +67,19 @@ class RefusedInput(XrayError):
 class InvalidLabelsCsv(RefusedInput):
     """A labels CSV with at least one bad row: none of it was imported.
 
-    The message lists every problem and may hold file names; `problem_counts`, by code, holds none.
+    The message lists what to mend, a line for each kind of problem, and may hold file names; however many rows are
+    bad, it stays short enough to read. `problem_counts`, by code, holds no name.
     """
 
     def __init__(self, source: str, problems: Sequence[LabelProblem | str]) -> None:
         heading = f"{source}: refused, nothing was imported; {len(problems)} to mend:"
-        super().__init__("\n".join((heading, *map(str, problems))))
         self.problems = tuple(problems)
+        lines = _list_problems(problems)
+        left = [
+            f"and more of these kinds: {', '.join(f'{code} {n}' for code, n in self.problem_counts.items())} in all"
+        ]
+        shown = lines if len(lines) <= _MOST_LINES else lines[:_MOST_LINES] + left
+        super().__init__("\n".join((heading, *shown)))
 
     @property
     def public_sentence(self) -> str:
@@ -88,6 +94,37 @@ class InvalidLabelsCsv(RefusedInput):
         """How many problems of each code; a bare sentence is the ledger's, which knows no such X-ray."""
         codes = (p.code if isinstance(p, LabelProblem) else LabelProblemCode.UNMATCHED for p in self.problems)
         return dict(sorted(Counter(code.value for code in codes).items()))
+
+
+# What a person reads before mending the file; the codes and counts say the rest.
+_MOST_LINES = 50
+_MOST_EXAMPLES = 10
+
+
+def _list_problems(problems: Sequence[LabelProblem | str]) -> list[str]:
+    """A line for each problem; rows that differ in nothing but their line and file share one."""
+    alike: dict[object, list[LabelProblem]] = {}
+    listed: dict[object, str] = {}
+    for problem in problems:
+        if isinstance(problem, str):
+            listed.setdefault(problem, problem)
+            continue
+        kind = (problem.code, problem.received, problem.accepted)
+        alike.setdefault(kind, []).append(problem)
+        listed.setdefault(kind, "")
+    return [text or _say_alike(alike[kind]) for kind, text in listed.items()]
+
+
+def _say_alike(problems: Sequence[LabelProblem]) -> str:
+    if len(problems) == 1:
+        return str(problems[0])
+    shown = problems[:_MOST_EXAMPLES]
+    more = f" and {len(problems) - len(shown)} more" if len(problems) > len(shown) else ""
+    lines = ", ".join(str(problem.line) for problem in shown if problem.line is not None)
+    names = ", ".join(repr(problem.name) for problem in shown if problem.name)
+    where = f"lines {lines}{more}: " if lines else f"{len(problems)} times: "
+    what = f"received {problems[0].received}" + (f" for {names}{more}" if names else "")
+    return f"{where}{what}; expected {problems[0].accepted}"
 
 
 class InvalidDataset(RefusedInput):

@@ -165,25 +165,29 @@ class LabelProblemCode(StrEnum):
     BAD_SHA256 = "BAD_SHA256"
     BAD_TIME = "BAD_TIME"
     BAD_READER = "BAD_READER"
+    COLUMNS_DISAGREE = "COLUMNS_DISAGREE"
     CONTRADICTION = "CONTRADICTION"
+    UNREADABLE = "UNREADABLE"
     UNMATCHED = "UNMATCHED"  # no X-ray here is the one that is meant, or several are
 
 
 @dataclass(frozen=True, slots=True)
 class LabelProblem:
-    """One thing to mend before labels can be imported; `line` is None where the whole file is meant.
+    """One thing to mend before a CSV can be imported; `line` is None where the whole file is meant.
 
-    `received` may hold a file name: it goes to the reviewer, not into a log.
+    `received` may hold a file name, and `name` is one: they go to the reviewer, not into a log.
     """
 
     line: int | None
     code: LabelProblemCode
     received: str
     accepted: str
+    name: str | None = None
 
     def __str__(self) -> str:
         where = "" if self.line is None else f"line {self.line}: "
-        return f"{where}received {self.received}; expected {self.accepted}"
+        what = f"{self.received} for {self.name!r}" if self.name else self.received
+        return f"{where}received {what}; expected {self.accepted}"
 
 
 @dataclass(frozen=True, slots=True)

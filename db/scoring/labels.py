@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Literal
 
@@ -160,6 +160,19 @@ def _read_latest_by_reader(
 
 def _is_later(given: datetime | None, stored: datetime | None) -> bool:
     return given is not None and (stored is None or given > stored)
+
+
+def iter_film_names(session: Session) -> Iterator[str]:
+    """Every escaped name that a known X-ray's file ever had, in the incoming folder or where it was last read."""
+    for column in (IncomingFileRow.name, XrayRow.path):
+        is_film = IncomingFileRow.xray_id.is_not(None) if column is IncomingFileRow.name else XrayRow.id.is_not(None)
+        names = session.scalars(select(column).where(is_film), execution_options={"yield_per": 5000})
+        yield from (name.rpartition("/")[2] for name in names)
+
+
+def find_known_names(session: Session, filenames: Sequence[str]) -> set[str]:
+    """Those of the names in a CSV, escaped or not, that are the very name of some X-ray's file."""
+    return set(_find_named(session, filenames))
 
 
 def _find_named(session: Session, filenames: Sequence[str]) -> dict[str, set[int]]:

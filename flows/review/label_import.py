@@ -16,14 +16,20 @@ from db import audit
 from db.engine import transaction
 from db.scoring import labels
 from flows.home.ledger import open_ledger
+from flows.review.label_names import resolve_names
 from flows.settings import Settings
 from xray_core.errors import InvalidLabelsCsv
+from xray_core.exchange.atomic_file import write_whole
+from xray_core.exchange.label_rows import ReadLabels
 from xray_core.exchange.labels_csv import read_labels_csv
 from xray_core.exchange.labels_folder import read_labels_folder
 from xray_core.exchange.records import LabelLine
 from xray_core.imaging.folder import is_ignored
+from xray_core.records import LabelProblem, LabelProblemCode, escape_name
 
 _DONE, _REFUSED = "done", "refused"
+_PROBLEMS = ".problems.txt"
+_LONGEST_NAME = 255  # bytes
 _PUT_AWAY = frozenset({_DONE, _REFUSED})
 
 
@@ -48,9 +54,9 @@ class DroppedFile:
 def import_labels_from(settings: Settings, source: Path, *, mapping: dict[str, str]) -> LabelImport:
     """Import a labels CSV or a folder per class; raises InvalidLabelsCsv listing every bad row, changing nothing."""
     words = {word: label.value for word, label in settings.class_names.items()} | mapping
-    rows = read_labels_folder(source, mapping=words) if source.is_dir() else read_labels_csv(source, mapping=words)
+    read = _read(source, words)
     with open_ledger(settings) as engine:
-        return _add_rows(engine, rows, source)
+        return _add_rows(engine, read, source)
 
 
 def find_dropped(settings: Settings) -> list[Path]:
@@ -80,18 +86,29 @@ def take_in(settings: Settings, path: Path, number: int) -> DroppedFile:
         imported = import_labels_from(settings, path, mapping={})
     except InvalidLabelsCsv as refusal:
         target = _put_away(path, settings.labels_dir / _REFUSED)
-        target.with_name(target.name + ".problems.txt").write_text(f"{refusal}\n")
+        words = f"{refusal}\n".encode(errors="backslashreplace")
+        write_whole(target.with_name(f"{target.name}{_PROBLEMS}"), words)
         return DroppedFile(number, None, refusal.problem_counts)
     _put_away(path, settings.labels_dir / _DONE)
     return DroppedFile(number, imported, {})
 
 
-def _add_rows(engine: Engine, rows: list[LabelLine], source: Path) -> LabelImport:
-    digest = _digest(source, rows)
+def _read(source: Path, words: dict[str, str]) -> ReadLabels:
+    """What stands in a CSV or a folder; one that cannot be read is refused like one that makes no sense."""
+    try:
+        return read_labels_folder(source, mapping=words) if source.is_dir() else read_labels_csv(source, mapping=words)
+    except OSError as error:
+        received = f"a file that cannot be read ({error.strerror})"
+        problem = LabelProblem(None, LabelProblemCode.UNREADABLE, received, "one that the service may read")
+        return ReadLabels(escape_name(os.fsencode(source.name)), (), (problem,))
+
+
+def _add_rows(engine: Engine, read: ReadLabels, source: Path) -> LabelImport:
     with transaction(engine) as session:
-        matched, problems = labels.match_labels(session, rows)
-        if problems:
-            raise InvalidLabelsCsv(source.name, tuple(problems))
+        named, doubtful = resolve_names(session, read.rows)
+        matched, unmatched = labels.match_labels(session, named)
+        rows = read.accept(doubtful + unmatched)
+        digest = _digest(source, rows)
         new = labels.add_labels(
             session,
             matched,
@@ -118,7 +135,10 @@ def _digest(source: Path, rows: list[LabelLine]) -> str:
 
 
 def _put_away(path: Path, folder: Path) -> Path:
+    """Move a file below a name with the time before it, cut where the file system takes no longer one."""
     folder.mkdir(mode=0o700, exist_ok=True)
-    target = folder / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}-{path.name}"
+    time = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}-"
+    kept = os.fsencode(path.name)[-(_LONGEST_NAME - len(time) - len(_PROBLEMS)) :]
+    target = folder / f"{time}{os.fsdecode(kept)}"
     path.rename(target)
     return target

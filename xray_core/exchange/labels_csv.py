@@ -1,179 +1,159 @@
-"""Labels as reviewers send them back: a CSV or a folder per class, all rows or none."""
+"""Labels as reviewers and labelling tools send them back in a CSV."""
 
 from __future__ import annotations
 
-import codecs
-import csv
-import io
-import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from xray_core.errors import InvalidLabelsCsv, RefusedInput
+from xray_core.exchange.csv_table import CsvRow, CsvTable, normal_column, normal_text, read_csv_table, read_number
 from xray_core.exchange.formula_guard import unguard_text
+from xray_core.exchange.label_rows import A_LABELS_CSV, ReadLabels, gather_rows, name_words, read_mapping
 from xray_core.exchange.records import LabelLine
-from xray_core.records import Label, LabelProblem, escape_name
+from xray_core.records import Label, LabelProblem
 from xray_core.records import LabelProblemCode as Code
 
-_LARGEST_CSV = 256 * 2**20
-
-
 _LONGEST_READER = 200
-
-
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
-
-_NAME_COLUMNS = ("filename", "file")
-
-
-_DELIMITERS = (",", ";", "\t")  # Excel writes semicolons where the comma is the decimal sign
-
-
-_A_LABELS_CSV = "a CSV with the columns filename,label, or a results CSV with its label column filled in"
-
-
-_A_FOLDER = "a folder named after each label (covid, normal) with X-rays in it"
-
-
-_OTHER_FILES: Final = {
-    b"PK\x03\x04": "an Excel workbook (.xlsx) or another zip archive",
-    b"\xd0\xcf\x11\xe0": "an old Excel workbook (.xls)",
-    b"\xff\xfe": "text in UTF-16, which Excel calls Unicode text",
-    b"\xfe\xff": "text in UTF-16, which Excel calls Unicode text",
-    b"%PDF": "a PDF",
+# What the columns are called here, then in what labelling tools export (Label Studio, CVAT, Roboflow, VIA).
+_COLUMNS: Final = {
+    "filename": (
+        *("filename", "file", "file_name", "image", "image_name", "image_path", "image_file", "img", "path"),
+        "file_path",
+    ),
+    "label": ("label", "choice", "class", "class_name", "label_name", "classification", "category", "diagnosis"),
+    "xray_sha256": ("xray_sha256",),
+    "labelled_by": ("labelled_by", "labeled_by", "annotated_by", "annotator", "reader"),
+    "labelled_at": ("labelled_at", "labeled_at", "annotated_at"),
 }
+# Where none of those is there.
+_ELSE: Final = {"filename": ("external_id", "image_id"), "labelled_at": ("updated_at",)}
+_KNOWN = frozenset(name for aliases in (_COLUMNS, _ELSE) for names in aliases.values() for name in names)
+_YES = frozenset({"true", "yes", "x"})
 
 
-def read_labels_csv(path: Path, *, mapping: Mapping[str, str], label_column: str = "label") -> list[LabelLine]:
-    """Read `filename,label[,labelled_by,labelled_at]` or a results CSV whose label column was filled in.
+def read_labels_csv(path: Path, *, mapping: Mapping[str, str], label_column: str = "label") -> ReadLabels:
+    """Read `filename,label[,labelled_by,labelled_at]`, a results CSV whose label column was filled in, or an export of
+    a labelling tool: its columns are known by their names, or there is a column for each class with a 1 in one.
 
-    Any order of columns and more of them; comma, semicolon or tab; with or without a byte order mark; label words in
-    any case and spacing. Rows without a label are passed over: nobody has looked at them yet. The same row
-    twice counts once. `mapping` turns a reader's word into a label's, as `pneumonia` into `normal`. A time without a
-    zone is meant as UTC. Raises InvalidLabelsCsv with every problem: its line, what was received, what is expected;
+    Any order of columns and more of them; whatever `read_csv_table` reads; label words in any case and spacing. Rows
+    without a label are passed over: nobody has looked at them yet. The same row twice counts once. Columns that
+    mean the same must agree. `mapping` turns a reader's word into a label's, as `pneumonia` into `normal`. A time
+    without a zone is meant as UTC. What is wrong comes back with the rows, every kind of it in one pass. Raises
     RefusedInput for a mapping that cannot be meant; OSError.
     """
     words = read_mapping(mapping)
-    lines, problems = _split_rows(_read_text(path))
-    header = _read_header(path.name, lines, normal(label_column))
+    table = read_csv_table(path, known=_KNOWN | set(map(normal_column, (*words, label_column))))
+    if not table.header.cells:
+        return ReadLabels(table.source, (), table.problems)
+    header, problem = _read_header(table, normal_column(label_column), words)
+    if header is None or problem is not None:
+        return ReadLabels(table.source, (), (*table.problems, *([problem] if problem else [])))
     rows: list[LabelLine] = []
-    for line, cells in lines[1:]:
-        row = _read_row(line, cells, header, words)
+    problems = list(table.problems)
+    for line in table.rows:
+        row = _read_row(line, header, words)
         if isinstance(row, LabelLine):
             rows.append(row)
         elif row is not None:
             problems.append(row)
-    return accept_all(path.name, rows, problems, "no label in any row", numbered=True)
+    return gather_rows(table.source, rows, problems, "no label in any row", numbered=True)
 
 
-def read_mapping(mapping: Mapping[str, str]) -> dict[str, Label]:
-    """Every accepted word, in lower case, with its label.
+@dataclass(frozen=True, slots=True)
+class _Header:
+    """Where the columns of each meaning stand, or the classes' own columns, and how many columns there are."""
 
-    Raises RefusedInput for a target that is no label, and for a label's own word that would mean another one.
-    """
-    words = {label.value: label for label in Label}
-    for word, target in mapping.items():
-        label, own = words.get(normal(target)), normal(word)
-        if label is None or label.value != normal(target):
-            raise RefusedInput(f"map {word}={target}: received {target!r}; expected one of {', '.join(Label)}")
-        if not own or (own in set(Label) and own != label.value):
-            raise RefusedInput(f"map {word}={target}: received the word {word!r}; expected one that is no label itself")
-        words[own] = label
-    return words
+    places: Mapping[str, tuple[int, ...]]
+    classes: Mapping[int, Label]
+    columns: int
 
 
-def _read_text(path: Path) -> str:
-    if (size := path.stat().st_size) > _LARGEST_CSV:
-        received, accepted = f"{size} bytes", f"at most {_LARGEST_CSV >> 20} MiB"
-        raise InvalidLabelsCsv(path.name, [LabelProblem(None, Code.TOO_LARGE, received, accepted)])
-    content = path.read_bytes()
-    for start, what in _OTHER_FILES.items():
-        if content.startswith(start):
-            problem = LabelProblem(None, Code.NOT_A_CSV, what, "CSV: in Excel, save as 'CSV UTF-8 (comma delimited)'")
-            raise InvalidLabelsCsv(path.name, [problem])
-    if not content.removeprefix(codecs.BOM_UTF8).strip():
-        raise InvalidLabelsCsv(path.name, [LabelProblem(None, Code.NO_LABELS, "an empty file", _A_LABELS_CSV)])
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise InvalidLabelsCsv(path.name, list(_find_other_encoding(content))) from None
+def _read_header(
+    table: CsvTable, label_column: str, words: Mapping[str, Label]
+) -> tuple[_Header | None, LabelProblem | None]:
+    """Where each column stands, or what is wrong with the header."""
+    names = table.columns
+    received = f"the columns {', '.join(map(repr, table.header.cells[:12])) or 'none'}"
+    accepted = _COLUMNS | {"label": _COLUMNS["label"] if label_column == "label" else (label_column,)}
+    places = {
+        meaning: tuple(names.index(alias) for alias in aliases if alias in names)
+        for meaning, aliases in accepted.items()
+    }
+    for meaning, aliases in _ELSE.items():
+        places[meaning] = places[meaning] or tuple(names.index(alias) for alias in aliases if alias in names)
+    if any(names.count(names[place]) > 1 for known in places.values() for place in known):
+        return None, LabelProblem(table.header.line, Code.REPEATED_COLUMN, received, "each column once")
+    classes = {place: words[word] for place, name in enumerate(names) if (word := name.replace("_", " ")) in words}
+    has_label = bool(places["label"]) or len(classes) > 1
+    if not has_label or not (places["filename"] or places["xray_sha256"]):
+        return None, LabelProblem(table.header.line, Code.MISSING_COLUMN, received, A_LABELS_CSV)
+    return _Header(places, {} if places["label"] else classes, len(names)), None
 
 
-def _find_other_encoding(content: bytes) -> Iterator[LabelProblem]:
-    for number, line in enumerate(content.splitlines(), start=1):
-        try:
-            line.decode("utf-8")
-        except UnicodeDecodeError as error:
-            received = f"the byte 0x{line[error.start]:02X} in column {error.start + 1}, which is not UTF-8"
-            yield LabelProblem(number, Code.NOT_UTF8, received, "UTF-8: in Excel, save as 'CSV UTF-8'")
-
-
-def _split_rows(text: str) -> tuple[list[tuple[int, list[str]]], list[LabelProblem]]:
-    """Rows that are not blank with the line they begin on (a quoted cell may span lines), and where the CSV breaks."""
-    first = text.partition("\n")[0]
-    told = re.fullmatch(r"sep=(.)\r?", first, re.IGNORECASE)  # Excel's own way to say so
-    delimiter = told[1] if told else max(_DELIMITERS, key=first.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    rows: list[tuple[int, list[str]]] = []
-    line = 1
-    try:
-        for cells in reader:
-            if any(cell.strip() for cell in cells) and not (told and line == 1):
-                rows.append((line, cells))
-            line = reader.line_num + 1
-    except csv.Error as error:
-        received = f"a row that cannot be read as CSV ({error})"
-        return rows, [LabelProblem(line, Code.MALFORMED_CSV, received, "cells in quotes only whole, quotes doubled")]
-    return rows, []
-
-
-def _read_header(source: str, lines: Sequence[tuple[int, list[str]]], label_column: str) -> _Header:
-    """Where each column stands; the label column is called `label` from here on."""
-    line, cells = lines[0] if lines else (1, [])
-    names = [normal(cell) for cell in cells]
-    received = f"the columns {', '.join(map(repr, cells[:12])) or 'none'}"
-    if label_column not in names or not any(name in names for name in (*_NAME_COLUMNS, "xray_sha256")):
-        raise InvalidLabelsCsv(source, [LabelProblem(line, Code.MISSING_COLUMN, received, _A_LABELS_CSV)])
-    known = (label_column, *_NAME_COLUMNS, "xray_sha256", "labelled_by", "labelled_at")
-    if any(names.count(name) > 1 for name in known):
-        raise InvalidLabelsCsv(source, [LabelProblem(line, Code.REPEATED_COLUMN, received, "each column once")])
-    columns = {name: names.index(name) for name in known if name in names}
-    columns["label"] = columns[label_column]
-    return _Header(columns, len(names))
-
-
-def _read_row(
-    line: int, cells: Sequence[str], header: _Header, words: Mapping[str, Label]
-) -> LabelLine | LabelProblem | None:
+def _read_row(line: CsvRow, header: _Header, words: Mapping[str, Label]) -> LabelLine | LabelProblem | None:
     """The row, or what is wrong with it, or None where there is no label yet."""
-    # Excel leaves empty cells at the end of a row out.
-    row = {name: cells[place] if place < len(cells) else "" for name, place in header.places.items()}
-    name = unguard_text(next((row[column] for column in _NAME_COLUMNS if row.get(column)), ""))
+    cells = line.cells + ("",) * (header.columns - len(line.cells))  # Excel leaves empty cells at a row's end out
+    row = {meaning: [cells[place] for place in places] for meaning, places in header.places.items()}
+    name = next((unguard_text(cell) for cell in row["filename"] if cell), "")
     try:
         if any(cell.strip() for cell in cells[header.columns :]):
             raise _BadCell(Code.TOO_MANY_CELLS, f"{len(cells)} cells", f"{header.columns}; put cells in quotes")
-        if not row["label"].strip():
+        label = _read_class(cells, header) if header.classes else _read_label(row["label"], words)
+        if label is None:
             return None
-        label = _read_label(row["label"], words)
-        sha256 = _read_sha256(row.get("xray_sha256", ""))
+        _agree("file names", {_base_name(unguard_text(cell)) for cell in row["filename"] if cell.strip()})
+        _agree("readers", {cell.strip() for cell in row["labelled_by"] if cell.strip()})
+        _agree("times", {str(_read_time(cell)) for cell in row["labelled_at"] if cell.strip()})
+        sha256 = _read_sha256("".join(row["xray_sha256"]))
         if "\0" in name or not (name or sha256):
-            raise _BadCell(Code.NO_FILE, f"label {row['label']!r} without a file", "a file name or an xray_sha256")
-        reader, time = _read_reader(row.get("labelled_by", "")), _read_time(row.get("labelled_at", ""))
+            raise _BadCell(Code.NO_FILE, f"label {label.value!r} without a file", "a file name or an xray_sha256")
+        reader = _read_reader(_first(row["labelled_by"]))
+        time = _read_time(_first(row["labelled_at"]))
     except _BadCell as bad:
-        return LabelProblem(line, bad.code, f"{bad.received} for {name!r}" if name else bad.received, bad.accepted)
-    return LabelLine(line, name, sha256, label, reader, time)
+        return LabelProblem(line.line, bad.code, bad.received, bad.accepted, name or None)
+    return LabelLine(line.line, name, sha256, label, reader, time)
 
 
-def _read_label(cell: str, words: Mapping[str, Label]) -> Label:
-    label = words.get(normal(unguard_text(cell)))
-    if label is None:
-        raise _BadCell(Code.UNKNOWN_LABEL, f"label {cell.strip()!r}", name_words(words))
-    return label
+def _first(cells: Sequence[str]) -> str:
+    return next((cell for cell in cells if cell.strip()), "")
+
+
+def _agree(what: str, values: set[str]) -> None:
+    """Two columns of one meaning say one thing; neither wins over the other."""
+    if len(values) > 1:
+        raise _BadCell(Code.COLUMNS_DISAGREE, f"the {what} {', '.join(map(repr, sorted(values)))}", "one of them")
+
+
+def _base_name(name: str) -> str:
+    return name.replace("\\", "/").rpartition("/")[2].strip()
+
+
+def _read_label(cells: Sequence[str], words: Mapping[str, Label]) -> Label | None:
+    """The label of a row; a second column counts as a label where it holds a label's word."""
+    given = [unguard_text(cell) for cell in cells if cell.strip()]
+    if not given:
+        return None
+    known = {words[normal_text(cell)] for cell in given if normal_text(cell) in words}
+    if cells[0].strip() and normal_text(given[0]) not in words:
+        raise _BadCell(Code.UNKNOWN_LABEL, f"label {given[0].strip()!r}", name_words(words))
+    _agree("labels", {label.value for label in known})
+    return min(known, default=None)
+
+
+def _read_class(cells: Sequence[str], header: _Header) -> Label | None:
+    """The class whose own column says 1, yes, true or x."""
+    marked = {
+        label
+        for place, label in header.classes.items()
+        if (read_number(cells[place]) or 0) > 0 or normal_text(cells[place]) in _YES
+    }
+    _agree("labels", {label.value for label in marked})
+    return min(marked, default=None)
 
 
 def _read_sha256(cell: str) -> str | None:
@@ -200,50 +180,7 @@ def _read_time(cell: str) -> datetime | None:
         raise _BadCell(Code.BAD_TIME, f"labelled_at {text[:40]!r}", "a time as 2026-05-01T09:30:00Z, or none") from None
 
 
-@dataclass(frozen=True, slots=True)
-class _Header:
-    """Where the known columns stand, and how many columns there are."""
-
-    places: Mapping[str, int]
-    columns: int
-
-
 class _BadCell(Exception):
     def __init__(self, code: Code, received: str, accepted: str) -> None:
         super().__init__(code, received, accepted)
         self.code, self.received, self.accepted = code, received, accepted
-
-
-def accept_all(
-    source: str, rows: Iterable[LabelLine], problems: Sequence[LabelProblem], nothing: str, *, numbered: bool
-) -> list[LabelLine]:
-    """The rows, each once; raises InvalidLabelsCsv where there is any problem, or no row at all."""
-    said: dict[tuple[str, str | None], LabelLine] = {}
-    kept: dict[tuple[object, ...], LabelLine] = {}
-    found: list[LabelProblem] = list(problems)
-    for row in rows:
-        first = said.setdefault((row.xray_sha256 or row.filename, row.labelled_by), row)
-        if first.label is not row.label:
-            earlier = f"{first.label} for {first.filename!r}" + (f" in line {first.line}" if numbered else "")
-            received = f"{row.label} for {row.filename!r}, but {earlier}"
-            line = row.line if numbered else None
-            found.append(LabelProblem(line, Code.CONTRADICTION, received, "one label of one reader for one X-ray"))
-        kept.setdefault((row.filename, row.xray_sha256, row.label, row.labelled_by, row.labelled_at), row)
-    if not kept and not found:
-        found.append(LabelProblem(None, Code.NO_LABELS, nothing, _A_LABELS_CSV if numbered else _A_FOLDER))
-    if found:
-        found.sort(key=lambda problem: problem.line or 0)
-        raise InvalidLabelsCsv(source, found)
-    return list(kept.values())
-
-
-def name_words(words: Mapping[str, Label]) -> str:
-    return f"{', '.join(sorted(words))}; or say what it means: --map WORD=normal"
-
-
-def quote(path: Path) -> str:
-    return repr(escape_name(os.fsencode(path.name)))
-
-
-def normal(word: str) -> str:
-    return " ".join(word.split()).casefold()

@@ -7,25 +7,26 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from xray_core.exchange.labels_csv import accept_all, name_words, normal, quote, read_mapping
+from xray_core.exchange.csv_table import normal_text
+from xray_core.exchange.label_rows import ReadLabels, gather_rows, name_words, quote, read_mapping
 from xray_core.exchange.records import LabelLine
 from xray_core.imaging.folder import is_ignored
 from xray_core.records import Label, LabelProblem, escape_name
 from xray_core.records import LabelProblemCode as Code
 
 
-def read_labels_folder(path: Path, *, mapping: Mapping[str, str]) -> list[LabelLine]:
+def read_labels_folder(path: Path, *, mapping: Mapping[str, str]) -> ReadLabels:
     """Read a folder per class (`covid/`, `normal/`): each file is a label for the X-ray with its very content.
 
     Sub-folders count as their class; files beside the class folders do not count, nor do dot-files and what intake
-    ignores. `line` is the file's place in the order of paths. Raises InvalidLabelsCsv when a folder's name is no
-    label, for what is no regular file, or when there is no file; RefusedInput for the mapping; OSError.
+    ignores. `line` is the file's place in the order of paths. Problems are a folder whose name is no label, what is
+    no regular file, and no file at all. Raises RefusedInput for the mapping; OSError.
     """
     words = read_mapping(mapping)
     rows: list[LabelLine] = []
     problems: list[LabelProblem] = []
     for folder in sorted(child for child in path.iterdir() if child.is_dir() and not child.name.startswith(".")):
-        label = words.get(normal(folder.name))
+        label = words.get(normal_text(folder.name))
         if label is None or folder.is_symlink():
             problems.append(_refuse_folder(folder, words))
             continue
@@ -36,7 +37,9 @@ def read_labels_folder(path: Path, *, mapping: Mapping[str, str]) -> list[LabelL
             else:
                 name = escape_name(os.fsencode(file.name))
                 rows.append(LabelLine(len(rows) + 1, name, _hash(file), label, None, None))
-    return accept_all(path.name, rows, problems, "no X-ray in a folder per class", numbered=False)
+    return gather_rows(
+        escape_name(os.fsencode(path.name)), rows, problems, "no X-ray in a folder per class", numbered=False
+    )
 
 
 def _refuse_folder(folder: Path, words: Mapping[str, Label]) -> LabelProblem:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
+from unicodedata import normalize
 
 import pytest
 
@@ -141,10 +143,70 @@ def test_a_refused_file_lies_beside_the_list_of_its_problems(scored: Settings) -
     dropped = take_in(scored, path, 1)
 
     assert dropped.imported is None
-    assert dropped.problems == {"UNKNOWN_LABEL": 1}
+    assert dropped.problems == {"UNKNOWN_LABEL": 1, "UNMATCHED": 1}
     refused = sorted((scored.labels_dir / "refused").iterdir())
     assert [one.name.endswith((".csv", ".problems.txt")) for one in refused] == [True, True]
     assert "line 2" in refused[1].read_text()
+    assert "line 3: stranger.png is no file" in refused[1].read_text()
+
+
+def test_a_refused_file_whose_name_is_no_text_is_put_away_with_its_problems(scored: Settings) -> None:
+    longest = b"\xff" * 251 + b".csv"
+    for name in (b"ZZ\xfcCANARY.csv", longest):
+        Path(os.fsdecode(os.path.join(os.fsencode(scored.labels_dir), name))).write_text("filename,label\na.png,flu\n")
+
+    dropped = [take_in(scored, path, number) for number, path in enumerate(find_dropped(scored))]
+
+    assert [one.problems for one in dropped] == [{"UNKNOWN_LABEL": 1}] * 2
+    told = [path.read_text() for path in (scored.labels_dir / "refused").iterdir() if path.name.endswith(".txt")]
+    assert len(told) == 2
+    assert all("line 2: received label 'flu'" in text for text in told)
+    assert find_dropped(scored) == []
+
+
+def test_a_file_that_cannot_be_read_is_refused_like_one_that_makes_no_sense(
+    scored: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_csv(scored.labels_dir, "xray-0-000.png,covid")
+    read_bytes = Path.read_bytes
+
+    def deny(self: Path) -> bytes:
+        if self == path:
+            raise PermissionError(13, "Permission denied", str(self))
+        return read_bytes(self)
+
+    monkeypatch.setattr(Path, "read_bytes", deny)
+
+    dropped = take_in(scored, path, 1)
+
+    assert dropped.problems == {"UNREADABLE": 1}
+
+
+def test_a_name_is_found_in_the_form_that_a_mac_or_a_spreadsheet_gave_it(scored: Settings, tmp_path: Path) -> None:
+    (scored.incoming_dir / "xray-0-000.png").rename(scored.incoming_dir / normalize("NFD", "Müller-1.png"))
+    (scored.incoming_dir / "xray-0-001.png").rename(scored.incoming_dir / "COVID-7.png")
+    scan(scored)
+    path = write_csv(tmp_path, f"{normalize('NFC', 'Müller-1.png')},covid", "films/covid-7,normal")
+
+    done = import_labels_from(scored, path, mapping={})
+
+    assert done.new == 2
+    lines = read_lines(scored)
+    assert lines[normalize("NFD", "Müller-1.png")].label is Label.COVID
+    assert lines["COVID-7.png"].label is Label.NORMAL
+
+
+def test_a_number_that_may_have_lost_its_zeros_is_not_guessed(scored: Settings, tmp_path: Path) -> None:
+    (scored.incoming_dir / "xray-0-000.png").rename(scored.incoming_dir / "00012345")
+    (scored.incoming_dir / "xray-0-001.png").rename(scored.incoming_dir / "12345")
+    scan(scored)
+
+    with pytest.raises(InvalidLabelsCsv, match="line 2: 12345 may once have been 00012345") as refused:
+        import_labels_from(scored, write_csv(tmp_path, "12345,covid", "02. Jan,normal"), mapping={})
+    assert "line 3: 02. Jan looks like a name that a spreadsheet rewrote" in str(refused.value)
+
+    whole = write_csv(tmp_path, "12345,covid", "00012345,normal", name="whole.csv")
+    assert import_labels_from(scored, whole, mapping={}).new == 2
 
 
 def test_only_settled_regular_files_are_found(scored: Settings, tmp_path: Path) -> None:
