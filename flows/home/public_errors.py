@@ -95,12 +95,16 @@ def _find_code(error: BaseException) -> str | None:
 
 
 def _find_place(error: BaseException) -> str | None:
-    """The innermost line of our own code."""
-    frames = reversed(traceback.extract_tb(error.__traceback__))
-    ours = (frame for frame in frames if _is_ours(Path(frame.filename)))
-    last = next(ours, None)
-    return f"{Path(last.filename).relative_to(CHECKOUT)}:{last.lineno} in {last.name}" if last else None
+    """The innermost line of our own code, else of a library's."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != __file__]
+    ours = [frame for frame in frames if _is_ours(Path(frame.filename))]
+    if not frames:
+        return None
+    last = (ours or frames)[-1]
+    path = Path(last.filename)
+    short = path.relative_to(CHECKOUT) if ours else Path(*path.parts[-2:])
+    return f"{short}:{last.lineno} in {last.name}"
 
 
 def _is_ours(path: Path) -> bool:
-    return path.is_relative_to(CHECKOUT) and not path.is_relative_to(sys.prefix) and path != Path(__file__)
+    return path.is_relative_to(CHECKOUT) and not path.is_relative_to(sys.prefix)

@@ -14,6 +14,7 @@ from datetime import datetime
 from pathlib import Path
 
 from flows.home.api_login import BY_HAND, read_api_login
+from flows.service.log_file import open_log
 from flows.settings import CHECKOUT, Settings
 
 PREFECT = str(Path(sys.executable).with_name("prefect"))
@@ -114,7 +115,7 @@ class Child:
 
     def _spawn(self, command: list[str]) -> subprocess.Popen[bytes]:
         bound = [sys.executable, "-m", "xray_core.processes.lifeline", str(os.getpid())]
-        with self.log.open("ab") as log:
+        with open_log(self.log) as log:
             return subprocess.Popen(
                 bound + command,
                 cwd=CHECKOUT,

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 import prefect
 import uvicorn
 
+from flows.home.public_errors import say_publicly
 from flows.service.child import LOOPBACK
 from flows.service.gate import START_TAG, Gate
 from flows.settings import read_settings
@@ -27,6 +29,8 @@ def serve(host: str, port: int) -> None:
     from prefect.settings import get_current_settings
 
     app = create_app(final=True)
+    for handler in _all_handlers():
+        handler.addFilter(shorten_error)
     _prepare_page(get_current_settings().server.ui.static_directory)
     public = read_settings().public_host
     names = {*own_names(host), *([public.lower()] if public else [])}
@@ -49,6 +53,21 @@ def _prepare_page(folder: str | None) -> None:
     text = index.read_text() if index.is_file() else ""
     if text and START_TAG not in text:
         index.write_text(text.replace("<head>", f"<head>{START_TAG}", 1))
+
+
+def shorten_error(record: logging.LogRecord) -> bool:
+    """One line instead of a traceback: a busy database logs dozens an hour, with the statement and its values."""
+    error = record.exc_info[1] if record.exc_info else None
+    if error is not None:
+        record.msg, record.args = f"{record.getMessage()} ({say_publicly(error)})", ()
+    record.exc_info = record.exc_text = record.stack_info = None
+    return True
+
+
+def _all_handlers() -> set[logging.Handler]:
+    """Every handler that a logger of this process has so far: Prefect and uvicorn set up their own."""
+    loggers = [logging.getLogger(), *map(logging.getLogger, logging.root.manager.loggerDict)]
+    return {handler for logger in loggers for handler in logger.handlers}
 
 
 def own_names(host: str) -> Iterator[str]:

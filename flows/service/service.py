@@ -18,6 +18,7 @@ from urllib.parse import quote
 
 from flows.home.api_login import LOGIN_FILE, login_by_hand, read_api_login
 from flows.service.child import LOOPBACK, PREFECT, Address, Child, child_environment
+from flows.service.log_file import bound_log, open_log
 from flows.settings import CHECKOUT, Settings
 from xray_core.errors import PersonNeeded, RefusedInput
 
@@ -102,6 +103,7 @@ def _supervise(children: list[Child], stop: threading.Event, say: Callable[[str]
     """Until the stop: whatever died is started again, after a pause and with a word."""
     while not stop.wait(1):
         for child in children:
+            bound_log(child.log)
             if child.exit_code is not None:
                 died_at = datetime.now(UTC)
                 say(f"the {child.name} ended with exit code {child.exit_code}; starting it again (log: {child.log})")
@@ -145,7 +147,8 @@ def is_healthy(address: Address) -> bool:
 def _deploy(settings: Settings, address: Address) -> None:
     """Create the pool, the deployments of prefect.yaml and the zombie automation, in one child process."""
     log = settings.home / "run" / "deploy.log"
-    with log.open("ab") as output:
+    bound_log(log)
+    with open_log(log) as output:
         result = subprocess.run(
             [sys.executable, "-m", "flows.service.deploy"],
             cwd=CHECKOUT,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -34,10 +35,10 @@ LEASE_SECONDS = 5.0
 
 
 @contextmanager
-def scanner_elsewhere() -> Iterator[subprocess.Popen[bytes]]:
-    """A scan on another host as far as anyone can tell: its lock stands under a name that is not this machine's."""
+def scanner_named_otherwise(**variables: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A scan under another host name."""
     command = ["unshare", "--uts", "sh", "-c", 'hostname elsewhere && exec "$@"', "sh", sys.executable]
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "XRAY_BATCH_SIZE": "4"}
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "XRAY_BATCH_SIZE": "4"} | variables
     scanner = subprocess.Popen(
         [*command, "-m", "flows", "scan"], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
@@ -46,6 +47,17 @@ def scanner_elsewhere() -> Iterator[subprocess.Popen[bytes]]:
     finally:
         scanner.kill()
         scanner.wait()
+
+
+@contextmanager
+def scanner_elsewhere(settings: Settings) -> Iterator[subprocess.Popen[bytes]]:
+    """A scan on another host as far as anyone can tell: another name, and a home of its own on the same ledger."""
+    home = settings.home.with_name("home-elsewhere")
+    shutil.copytree(settings.home, home, ignore=shutil.ignore_patterns("run", "incoming", "xray.db*"))
+    with scanner_named_otherwise(
+        XRAY_HOME=str(home), XRAY_DATABASE_URL=settings.url, XRAY_INCOMING=str(settings.incoming_dir)
+    ) as scanner:
+        yield scanner
 
 
 @pytest.fixture
@@ -76,7 +88,7 @@ def test_a_claim_of_another_host_is_respected_until_its_lease_ends_and_then_take
 ) -> None:
     monkeypatch.setenv("XRAY_LEASE_SECONDS", str(LEASE_SECONDS))
     drop_many(settings.incoming_dir, 400)
-    with scanner_elsewhere() as scanner:
+    with scanner_elsewhere(settings) as scanner:
         wait_until(lambda: held_elsewhere(settings), seconds=30)
         claimed_at = time.monotonic()  # or a little before
         scanner.kill()
@@ -96,12 +108,27 @@ def test_a_claim_of_another_host_is_respected_until_its_lease_ends_and_then_take
 
 
 @pytest.mark.usefixtures("_other_hosts")
+def test_what_a_killed_scan_held_is_taken_over_at_once_though_the_host_has_another_name_now(settings: Settings) -> None:
+    drop_many(settings.incoming_dir, 400)
+    with scanner_named_otherwise() as scanner:  # as a container that is killed, and starts again under a new name
+        wait_until(lambda: held_elsewhere(settings), seconds=60)
+        scanner.kill()
+        scanner.wait()
+    assert held_elsewhere(settings)
+
+    scan(settings)
+
+    assert set(read_states(settings).values()) == {FileState.SCORED}
+    assert_all_scored_once(settings)
+
+
+@pytest.mark.usefixtures("_other_hosts")
 def test_a_scanner_that_slept_past_its_lease_writes_nothing_over_what_another_did(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XRAY_LEASE_SECONDS", "1")
     drop_many(settings.incoming_dir, 300)
-    with scanner_elsewhere() as sleeper:
+    with scanner_elsewhere(settings) as sleeper:
         wait_until(lambda: held_elsewhere(settings), seconds=30)
         sleeper.send_signal(signal.SIGSTOP)
         wait_until(lambda: held_elsewhere(settings), seconds=5)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -71,7 +73,7 @@ def test_a_lock_is_alive_while_its_process_holds_it(tmp_path: Path) -> None:
 
     assert alive
     assert not is_scanner_alive(tmp_path, scanner)
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.glob("*.lock")) == []
 
 
 def test_the_lock_of_a_killed_process_is_dead_at_once(tmp_path: Path) -> None:
@@ -92,3 +94,54 @@ def test_the_lock_of_a_killed_process_is_dead_at_once(tmp_path: Path) -> None:
 
 def test_a_scanner_on_another_host_cannot_be_asked_so_its_lease_decides(tmp_path: Path) -> None:
     assert is_scanner_alive(tmp_path, "some-other-host.0123456789abcdef")
+
+
+def leave_dead_lock(run_dir: Path) -> str:
+    """The name of a scanner that was killed."""
+    code = (
+        "import os; from pathlib import Path; from flows.home.process_lock import hold_scanner_lock\n"
+        f"with hold_scanner_lock(Path({str(run_dir)!r})) as scanner: print(scanner, flush=True); os._exit(9)"
+    )
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False).stdout.strip()
+
+
+def test_a_killed_process_is_dead_whatever_the_host_is_called_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scanner = leave_dead_lock(tmp_path)
+    monkeypatch.setattr("socket.gethostname", lambda: "another-container")
+
+    assert [is_scanner_alive(tmp_path, scanner) for _ in range(3)] == [False] * 3
+
+
+def test_a_living_process_is_alive_whatever_the_host_is_called_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with hold_scanner_lock(tmp_path) as scanner:
+        monkeypatch.setattr("socket.gethostname", lambda: "another-container")
+
+        assert is_scanner_alive(tmp_path, scanner)
+    assert not is_scanner_alive(tmp_path, scanner)
+
+
+def test_two_homes_of_one_host_are_not_taken_for_each_other(tmp_path: Path) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    here.mkdir()
+    leave_dead_lock(here)
+    shutil.copytree(here, there)  # as a home that was copied with its run folder
+
+    with hold_scanner_lock(there) as scanner:
+        assert is_scanner_alive(here, scanner)
+    assert is_scanner_alive(here, scanner)  # it cannot be asked there: its lease decides
+    assert not is_scanner_alive(there, scanner)
+
+
+def test_locks_of_the_long_dead_are_removed_and_those_of_the_living_never(tmp_path: Path) -> None:
+    leave_dead_lock(tmp_path)
+    with hold_scanner_lock(tmp_path) as living:
+        for path in tmp_path.glob("*.lock"):
+            os.utime(path, (0, 0))
+        with hold_scanner_lock(tmp_path) as younger:
+            left = {path.name for path in tmp_path.glob("*.lock")}
+
+    assert left == {f"{living}.lock", f"{younger}.lock"}
