@@ -16,16 +16,16 @@ from sqlalchemy.orm import Session
 from db.bulk import pieces
 from db.columns import UtcTime
 from db.records import ClaimedFile
-from db.scoring.decisions import DECIDED, UNDECIDED
+from db.scoring.decisions import DECIDED, UNDECIDED, past
 from db.scoring.tables import IncomingFileRow
-from xray_core.imaging.records import FileSeen
+from xray_core.imaging.records import LONGEST_RETRY, FileSeen
 from xray_core.records import FileState, escape_name
 
 # In words, not as parameters: only so does SQLite see that its partial index holds all that is asked.
 _KNOWN = text(
     "SELECT signature FROM incoming_files WHERE superseded_at IS NULL AND state <> 'new' "
-    "AND (retry_at IS NULL OR retry_at > :now) ORDER BY signature"
-).bindparams(bindparam("now", type_=UtcTime))
+    "AND (retry_at IS NULL OR (retry_at > :now AND retry_at <= :latest)) ORDER BY signature"
+).bindparams(bindparam("now", type_=UtcTime), bindparam("latest", type_=UtcTime))
 
 
 def decided_signatures(session: Session, now: datetime) -> array[int]:
@@ -34,7 +34,9 @@ def decided_signatures(session: Session, now: datetime) -> array[int]:
     Read from an index alone, row by row: 8 bytes of memory per known file.
     """
     known = array("q")
-    with session.connection().execute(_KNOWN, {"now": now}, execution_options={"stream_results": True}) as rows:
+    with session.connection().execute(
+        _KNOWN, {"now": now, "latest": now + LONGEST_RETRY}, execution_options={"stream_results": True}
+    ) as rows:
         for part in _read_parts(rows):
             known.extend(chain.from_iterable(part))
     return known
@@ -66,9 +68,9 @@ def claim_files(
         elif _is_held(row, scanner, now, alive):
             continue
         elif (row.size, row.mtime_ns) == (seen.size, seen.mtime_ns):
-            if row.state not in DECIDED and (row.retry_at is None or row.retry_at <= now):
+            if row.state not in DECIDED and not _must_wait(row.retry_at, now):
                 plan.taken.append(row.id)
-                plan.claimed.append(ClaimedFile(row.id, seen, row.deferred_since, row.tries))
+                plan.claimed.append(ClaimedFile(row.id, seen, past(row.deferred_since, now), row.tries))
         elif row.state in DECIDED:
             plan.replaced.append(row.id)
             plan.added.append(_describe(seen, signature) | {"name": name, "first_seen_at": now})
@@ -142,6 +144,11 @@ class _Current(NamedTuple):
     tries: int
     claimed_by: str | None
     claimed_until: datetime | None
+
+
+def _must_wait(retry_at: datetime | None, now: datetime) -> bool:
+    """Whether a deferred file is not due yet. One later than any pause was put there by a clock that was wrong."""
+    return retry_at is not None and now < retry_at <= now + LONGEST_RETRY
 
 
 def _is_held(row: _Current, scanner: str, now: datetime, is_alive: Callable[[str], bool]) -> bool:

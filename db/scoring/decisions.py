@@ -150,6 +150,11 @@ class _Held(NamedTuple):
     tries: int
 
 
+def past(time: datetime | None, now: datetime) -> datetime | None:
+    """A time that has been; None for one that a wrong clock put into the future."""
+    return time if time is not None and time <= now else None
+
+
 def _mark_scored(session: Session, files: Sequence[ScoredFile], xray_ids: dict[str, int], now: datetime) -> None:
     scored = UNDECIDED | _NO_CLAIM | {"state": FileState.SCORED, "decided_at": now}
     session.execute(
@@ -173,7 +178,7 @@ def _refusal(file: RefusedFile, held: _Held, now: datetime) -> dict[str, Any]:
         "reason_detail": file.refusal.detail,
         "refused_sha256": file.sha256,
         "decided_at": now,
-        "deferred_since": (held.deferred_since or now) if deferred else held.deferred_since,
+        "deferred_since": (past(held.deferred_since, now) or now) if deferred else held.deferred_since,
         "retry_at": file.retry_at,
         "tries": held.tries + 1,
         **_NO_CLAIM,

@@ -17,6 +17,9 @@ from flows.registry.standing import say_blind_spot, say_standing
 from flows.settings import Settings
 from xray_core.records import RESEARCH_USE
 
+# Two machines' clocks may differ by so much; beyond it a time in the future is a wrong clock's.
+_CLOCK_SLACK = timedelta(minutes=2)
+
 # The schedule of score-incoming in prefect.yaml; three missed ones are an alarm.
 SCAN_INTERVAL = timedelta(seconds=60)
 
@@ -89,6 +92,12 @@ def find_alarms(
     alarms: list[str] = []
     if champion is None:
         alarms.append("there is no champion: `xray train DATASET_DIR` or `xray models import` makes one")
+    ahead = [scan.finished_at for scan in (last, good) if scan and scan.finished_at > now + _CLOCK_SLACK]
+    if ahead:
+        alarms.append(
+            f"a scan is dated {max(ahead):%Y-%m-%d %H:%M:%S} UTC, in the future: the clock is or was wrong, and until "
+            "a scan with the right time nobody would notice that the service stands still; set it, then `xray scan`"
+        )
     late = last is not None and (good is None or now - good.finished_at > 3 * SCAN_INTERVAL)
     if late and last is not None:
         since = f"at {good.finished_at:%Y-%m-%d %H:%M:%S} UTC" if good else "never"

@@ -47,6 +47,20 @@ def test_status_ends_with_1_when_the_last_good_scan_is_older_than_three_interval
     assert status().returncode == 0
 
 
+def test_a_scan_that_a_wrong_clock_dated_years_ahead_is_an_alarm_until_one_with_the_right_time(
+    settings: Settings,
+) -> None:
+    scan(settings)
+    turn_back(settings, timedelta(days=-3650))
+
+    ahead = status()
+    scan(settings)
+
+    assert ahead.returncode == 1
+    assert "in the future" in ahead.stdout
+    assert status().returncode == 0
+
+
 def test_scans_that_all_fail_are_an_alarm_with_the_reason(empty_settings: Settings) -> None:
     drop_xrays(empty_settings.incoming_dir, 1)
     with pytest.raises(NoChampion):

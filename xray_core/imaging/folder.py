@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from hashlib import blake2b
 from pathlib import Path
 
-from xray_core.imaging.records import FileSeen
+from xray_core.imaging.records import LONGEST_RETRY, FileSeen
 from xray_core.records import ReasonCode, Refusal
 
 # Names that other programs use while they write, or for themselves: not deliveries, never recorded.
@@ -20,7 +20,6 @@ _IGNORED_ENDINGS = (b".part", b".tmp", b"~", b".sha256", b".crdownload", b".file
 _IGNORED_NAMES = frozenset({b"Thumbs.db", b"desktop.ini", b"DICOMDIR"})
 
 _FIRST_RETRY = timedelta(seconds=30)
-_LONGEST_RETRY = timedelta(hours=2)
 
 
 def find_files(incoming: Path, known: array[int]) -> Iterator[FileSeen]:
@@ -96,7 +95,7 @@ def plan_retry(
         return None
     if deferred_since is not None and now - deferred_since >= timedelta(hours=defer_hours):
         return None
-    return now + min(_FIRST_RETRY * (1 << min(tries, 10)), _LONGEST_RETRY)
+    return now + min(_FIRST_RETRY * (1 << min(tries, 10)), LONGEST_RETRY)
 
 
 def _seen(name: bytes, found: os.stat_result) -> FileSeen:

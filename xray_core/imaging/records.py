@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 
 from xray_core.records import FileFormat
@@ -81,6 +82,10 @@ class ImageFacts:
     view: str | None = None
     sex: str | None = None
     age_group: str | None = None
+
+
+# The longest pause before a file is looked at again; a later time was written by a clock that was wrong.
+LONGEST_RETRY = timedelta(hours=2)
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,6 +72,6 @@ def is_retraining_due(
             f"{counts.covid_patients} covid and {counts.normal_patients} normal patients; {patients} of each wanted",
         )
     rest = timedelta(hours=trigger.cool_down_hours)
-    if history.last_automatic is not None and now < history.last_automatic + rest:
+    if history.last_automatic is not None and history.last_automatic <= now < history.last_automatic + rest:
         return Due(False, f"the last retraining ended less than {trigger.cool_down_hours:g} hours ago")
     return Due(True, have)

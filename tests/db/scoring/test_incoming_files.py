@@ -88,6 +88,24 @@ def test_a_deferred_file_is_known_until_its_next_look(engine: Engine) -> None:
     assert (again.file_id, again.deferred_since, again.tries) == (file.file_id, NOW, 1)
 
 
+def test_a_retry_that_a_wrong_clock_put_years_ahead_is_due_and_its_deferral_begins_anew(engine: Engine) -> None:
+    """A clock ten years fast for one scan, then set right."""
+    wrong = NOW + timedelta(days=3650)
+    (file,) = claim(engine, "a.png", now=wrong)
+    record(
+        engine,
+        refused=[refused_file(file.file_id, ReasonCode.TRUNCATED, retry_at=wrong + timedelta(minutes=1))],
+        now=wrong,
+    )
+
+    assert known(engine, NOW) == []
+    (again,) = claim(engine, "a.png", now=NOW)
+    assert (again.file_id, again.deferred_since) == (file.file_id, None)
+    record(engine, refused=[refused_file(file.file_id, ReasonCode.TRUNCATED, retry_at=LATER)])
+    (third,) = claim(engine, "a.png", now=LATER)
+    assert third.deferred_since == NOW
+
+
 def test_a_second_deferral_counts_and_keeps_the_time_of_the_first(engine: Engine) -> None:
     (file,) = claim(engine, "a.png")
     record(engine, refused=[refused_file(file.file_id, ReasonCode.TRUNCATED, retry_at=LATER)])

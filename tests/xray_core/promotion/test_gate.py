@@ -69,6 +69,12 @@ def test_a_retraining_that_is_not_due_says_why(counts: LabelCounts, history: Tra
     assert reason in due.reason
 
 
+def test_a_training_that_a_wrong_clock_dated_into_the_future_holds_up_nothing() -> None:
+    history = TrainingHistory(last_automatic=NOW + timedelta(days=3650))
+
+    assert is_retraining_due(ENOUGH, POLICY, history, now=NOW).due
+
+
 def test_after_the_cool_down_it_is_due_again() -> None:
     history = TrainingHistory(last_automatic=NOW - timedelta(hours=1))
 
