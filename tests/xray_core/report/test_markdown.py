@@ -5,7 +5,7 @@ import re
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -19,7 +19,9 @@ def render(markdown: str) -> str:
     return MarkdownIt("commonmark").enable("table").render(markdown)
 
 
+@settings(deadline=None)
 @given(_ANY)
+@example("'=")
 def test_any_value_is_itself_in_a_line_a_list_and_a_cell(text: str) -> None:
     template = open_markdown().from_string("{{ text }}\n\n* {{ text }}\n\n| a |\n| --- |\n| {{ text }} |\n")
 
@@ -28,7 +30,7 @@ def test_any_value_is_itself_in_a_line_a_list_and_a_cell(text: str) -> None:
     one_line = " ".join(text.split())
     wanted = "".join("\ufffd" if unicodedata.category(sign) in {"Cc", "Cf", "Cs"} else sign for sign in one_line)
     shown = [html.unescape(word) for word in re.findall(r"<(?:p|li|td)>(.*)</(?:p|li|td)>", page)]
-    assert {word.removeprefix("'") for word in shown} == {wanted.removeprefix("'")}
+    assert set(shown) <= {wanted} or set(shown) == {f"'{wanted}"}
     assert len(shown) == (3 if wanted else 2)  # an empty paragraph is none
     assert set(re.findall(r"<(\w+)", page)) <= {"p", "ul", "li", "table", "thead", "tbody", "tr", "th", "td"}
 
