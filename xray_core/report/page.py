@@ -30,6 +30,7 @@ def render_page(markdown: str, pictures: Mapping[str, bytes]) -> str:
     parser = MarkdownIt("commonmark", {"html": False, "xhtmlOut": False}).enable("table").disable(_NO_WAY_OUT)
     tokens = parser.parse(markdown)
     _mark_tables(tokens)
+    _frame_pictures(tokens)
     _embed_pictures(tokens, pictures)
     parts = [
         _Section(title, Markup(parser.renderer.render(part, parser.options, {})))  # noqa: S704
@@ -54,20 +55,34 @@ def _split(tokens: Sequence[Token]) -> Iterator[tuple[str, list[Token]]]:
 
 
 def _mark_tables(tokens: Sequence[Token]) -> None:
-    """The first cell of a row names it; header cells name their column."""
-    column = 0
+    """The first cell of a row names it; the others carry the name of their column, for narrow screens."""
+    column, names = 0, list[str]()
     for place, token in enumerate(tokens):
-        if token.type == "tr_open":
+        if token.type == "table_open":
+            names = []
+        elif token.type == "tr_open":
             column = 0
         elif token.type == "th_open":
             token.attrSet("scope", "col")
+            names.append("".join(child.content for child in tokens[place + 1].children or []))
         elif token.type == "td_open":
             if not column:
                 token.tag = tokens[place + 2].tag = "th"
                 token.attrSet("scope", "row")
-            elif _FIGURE.fullmatch(tokens[place + 1].content):
-                token.attrSet("class", "figure")
+            else:
+                token.attrSet("data-label", names[column])
+                if _FIGURE.fullmatch(tokens[place + 1].content):
+                    token.attrSet("class", "figure")
             column += 1
+
+
+def _frame_pictures(tokens: list[Token]) -> None:
+    """A paragraph that is a picture and the one after it become a figure with its caption."""
+    for place, token in enumerate(tokens[:-4]):
+        if token.type == "inline" and [child.type for child in token.children or []] == ["image"]:
+            tokens[place - 1].tag = tokens[place + 1].tag = "figure"
+            tokens[place + 2].tag = tokens[place + 4].tag = "figcaption"
+            tokens[place + 1 : place + 5] = [*tokens[place + 2 : place + 5], tokens[place + 1]]
 
 
 def _embed_pictures(tokens: Sequence[Token], pictures: Mapping[str, bytes]) -> None:

@@ -18,7 +18,7 @@ from xray_core.evaluation.slices import SliceFigures
 from xray_core.imaging.records import Preprocessing, Scaling
 from xray_core.models.recalibration import Recalibration
 from xray_core.models.records import OperatingPoint
-from xray_core.promotion.gate import PromotionDecision
+from xray_core.promotion.gate import Check, PromotionDecision
 from xray_core.records import RESEARCH_USE, AuditVerdict, Interval, Label, SideCount, Split, Verdict
 from xray_core.report.card import CardFacts, Trait, read_questions, write_card
 from xray_core.report.curves import plot_roc
@@ -357,3 +357,51 @@ def test_who_scores_never_opens_the_template_engine(module: str) -> None:
     seen = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True).stdout
 
     assert seen.strip() == "[]"
+
+
+def test_the_first_page_says_what_a_clinician_asks_in_a_minute() -> None:
+    markdown, page = write_card(FULL)
+
+    first = markdown.split("## What it is\n")[0]
+    for words in (
+        "**What it is.**",
+        "**Verdict.** Shortcut audit: confounded. It is not worse than the champion before it",
+        "**What it may be used for.**",
+        "**Judged on** 22 covid X-rays of 14 patients and 20 normal X-rays of 13 patients",
+        "| AUROC | 0.91 | 0.85 to 0.96 |",
+        "| Sensitivity | 0.95 | 0.82 to 0.99 |",
+        "| Specificity | 0.71 | 0.50 to 0.86 |",
+        "called 17 positive, left 4 to a reader and missed 1",
+        "raised 4 false alarms",
+        "* No source gave X-rays of both classes",
+        "* Do not use its scores.",
+        "* Have a person read every X-ray",
+    ):
+        assert words in first, words
+    assert "<strong>What to do next.</strong>" in page.split("<nav")[0]
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        (
+            BARE,
+            ["Shortcut audit: not done. The gate has not judged it.", "`xray models audit`", "`xray models evaluate"],
+        ),
+        (replace(FULL, champion_version=None), ["because there was no model before it, not because it beat one"]),
+        (
+            replace(
+                FULL, decision=PromotionDecision(Verdict.REJECT, "r", False, (Check("slices", False, "one fell"),))
+            ),
+            ["It failed the gate and scores nothing.", "* one fell"],
+        ),
+        (
+            replace(FULL, decision=PromotionDecision(Verdict.INSUFFICIENT_EVIDENCE, "r", False, ())),
+            ["There was too little evidence", "* Label more patients"],
+        ),
+    ],
+)
+def test_the_first_page_says_what_became_of_it_and_what_to_do_next(facts: CardFacts, words: list[str]) -> None:
+    first = write_card(facts)[0].split("## What it is\n")[0]
+
+    assert [word for word in words if word not in first] == []
