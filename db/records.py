@@ -7,7 +7,17 @@ from datetime import datetime
 from enum import StrEnum
 
 from xray_core.imaging.records import FileSeen, ImageFacts
-from xray_core.records import AuditVerdict, FileFormat, FileState, Label, Outcome, ReasonCode, Refusal, Verdict
+from xray_core.records import (
+    AuditVerdict,
+    FileFormat,
+    FileState,
+    FilmPath,
+    Label,
+    Outcome,
+    ReasonCode,
+    Refusal,
+    Verdict,
+)
 
 
 class Stage(StrEnum):
@@ -85,7 +95,7 @@ class AuditEntry:
 
 @dataclass(frozen=True, slots=True)
 class DatasetXray:
-    """An X-ray of a training folder: its content, where it lies (escaped absolute path) and whose it is, if known."""
+    """An X-ray of a training folder: its content, its escaped path in the folder, and whose it is, if known."""
 
     sha256: str
     facts: ImageFacts
@@ -123,11 +133,11 @@ class FileHistory:
 
 @dataclass(frozen=True, slots=True)
 class ScoredXray:
-    """An X-ray that was scored: its content, where it was last read (escaped), one of its files' names, its label."""
+    """An X-ray that was scored: its content, where it was last read, one of its files' names, its label."""
 
     xray_id: int
     sha256: str
-    path: str
+    path: FilmPath
     name: str | None
     patient: str | None
     label: Label | None

@@ -11,7 +11,8 @@ XrayError
     ├── NoChampion
     ├── IncompatibleModel   a model that cannot be loaded, exported or trusted
     ├── ModelAltered        a model file that is no longer what was registered
-    └── LowDisk
+    ├── LowDisk
+    └── WrongSiteKey        the key is not there, or is not the one that the ledger hangs on
 """
 
 from __future__ import annotations
@@ -171,3 +172,9 @@ class LowDisk(PersonNeeded):
     """Too little free space to write safely; intake pauses before it writes."""
 
     kind_sentence = "too little free space on the disk; intake pauses until there is more, nothing was lost"
+
+
+class WrongSiteKey(PersonNeeded):
+    """The home's site key is lost, or is not the one that the ledger's patients and sides hang on."""
+
+    kind_sentence = "the site key is lost, or is not the one that this ledger hangs on; `xray status` says what to do"

@@ -83,6 +83,14 @@ class FileFormat(StrEnum):
     DICOM = "dicom"
 
 
+class FolderKind(StrEnum):
+    """What a folder that holds films is to us."""
+
+    INCOMING = "incoming"  # where they arrive
+    ARCHIVE = "archive"  # where scored ones are moved
+    DATASET = "dataset"  # what a training was given
+
+
 class ReasonCode(StrEnum):
     """Why a file was not scored. A closed, documented list: codes are never renamed or reused."""
 
@@ -191,15 +199,25 @@ class LabelProblem:
 
 
 @dataclass(frozen=True, slots=True)
+class FilmPath:
+    """Where a film's bytes were last read: a recorded folder (its id, kind and escaped place) and the path in it."""
+
+    folder_id: int
+    kind: FolderKind
+    place: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
 class LabelledXray:
-    """An X-ray that can be trained on: where its bytes were last seen, its label, whose it is.
+    """An X-ray that can be trained on: where its bytes were last read, its label, whose it is.
 
     `group` is the patient's pseudonym, or `content:<sha256>` where no patient is known.
     """
 
     xray_id: int
     sha256: str
-    path: str
+    path: FilmPath
     label: Label
     group: str
     patient_known: bool

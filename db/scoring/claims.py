@@ -46,6 +46,7 @@ def claim_files(
     session: Session,
     files: Sequence[tuple[FileSeen, int]],
     *,
+    folder_id: int,
     scanner: str,
     now: datetime,
     lease_seconds: float,
@@ -53,27 +54,27 @@ def claim_files(
 ) -> list[ClaimedFile]:
     """Reserve for this scanner what nobody else works on, and return it; each file comes with its signature.
 
-    A name never seen before gets a row. One whose size or mtime changed gets a new row if the old version was
+    A name never seen before gets a row. One whose size or times changed gets a new row if the old version was
     decided (that one is then superseded), else its row starts again. Skipped are files that were decided
     meanwhile, that are deferred until later, or that another living scanner holds.
     """
     offered = {escape_name(seen.name): (seen, signature) for seen, signature in files}
-    known = {row.name: row for row in _read_current(session, list(offered))}
+    known = {row.name: row for row in _read_current(session, folder_id, list(offered))}
     alive = cache(is_alive)  # it is the same answer for all files of one scanner
-    plan = _Plan()
+    plan, new = _Plan(), {"folder_id": folder_id, "first_seen_at": now}
     for name, (seen, signature) in offered.items():
         row = known.get(name)
         if row is None:
-            plan.added.append(_describe(seen, signature) | {"name": name, "first_seen_at": now})
+            plan.added.append(_describe(seen, signature) | new | {"name": name})
         elif _is_held(row, scanner, now, alive):
             continue
-        elif (row.size, row.mtime_ns) == (seen.size, seen.mtime_ns):
+        elif (row.size, row.mtime_ns, row.ctime_ns) == (seen.size, seen.mtime_ns, seen.ctime_ns):
             if row.state not in DECIDED and not _must_wait(row.retry_at, now):
                 plan.taken.append(row.id)
                 plan.claimed.append(ClaimedFile(row.id, seen, past(row.deferred_since, now), row.tries))
         elif row.state in DECIDED:
             plan.replaced.append(row.id)
-            plan.added.append(_describe(seen, signature) | {"name": name, "first_seen_at": now})
+            plan.added.append(_describe(seen, signature) | new | {"name": name})
         else:
             plan.changed.append(_describe(seen, signature) | {"id": row.id})
             plan.claimed.append(ClaimedFile(row.id, seen, None, 0))
@@ -106,7 +107,9 @@ def _apply(session: Session, plan: _Plan, claim: dict[str, Any], now: datetime) 
         session.execute(update(row), [{"id": file_id} | claim for file_id in plan.taken])
     if not plan.added:
         return {}
-    added = session.execute(insert(row).returning(row.name, row.id), [UNDECIDED | new | claim for new in plan.added])
+    added = session.execute(
+        insert(row).returning(row.name, row.id), [UNDECIDED | given | claim for given in plan.added]
+    )
     return dict(added.tuples().all())
 
 
@@ -121,12 +124,24 @@ def _describe(seen: FileSeen, signature: int) -> dict[str, Any]:
     return {"size": seen.size, "mtime_ns": seen.mtime_ns, "ctime_ns": seen.ctime_ns, "signature": signature}
 
 
-def _read_current(session: Session, names: Sequence[str]) -> Iterator[_Current]:
+def _read_current(session: Session, folder_id: int, names: Sequence[str]) -> Iterator[_Current]:
     row = IncomingFileRow
-    columns = (row.id, row.name, row.size, row.mtime_ns, row.state, row.retry_at, row.deferred_since, row.tries)
+    columns = (
+        row.id,
+        row.name,
+        row.size,
+        row.mtime_ns,
+        row.ctime_ns,
+        row.state,
+        row.retry_at,
+        row.deferred_since,
+        row.tries,
+    )
     for part in pieces(names):
         found = session.execute(
-            select(*columns, row.claimed_by, row.claimed_until).where(row.name.in_(part), row.superseded_at.is_(None))
+            select(*columns, row.claimed_by, row.claimed_until).where(
+                row.name.in_(part), row.folder_id == folder_id, row.superseded_at.is_(None)
+            )
         )
         yield from (_Current(*values) for values in found.tuples())
 
@@ -138,6 +153,7 @@ class _Current(NamedTuple):
     name: str
     size: int
     mtime_ns: int
+    ctime_ns: int
     state: FileState
     retry_at: datetime | None
     deferred_since: datetime | None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -14,7 +13,7 @@ from db.bulk import pieces
 from db.records import RefusedFile, ScoredFile
 from db.scoring import results, xrays
 from db.scoring.tables import IncomingFileRow, ResultRow, XrayRow
-from xray_core.records import FileState, ReasonCode, escape_name
+from xray_core.records import FileState, ReasonCode
 
 DECIDED = (FileState.SCORED, FileState.REJECTED)
 
@@ -43,21 +42,20 @@ def record_batch(
     scanner: str,
     model_id: int | None,
     preprocessing_version: str | None,
-    incoming_dir: str,
+    folder_id: int,
     flow_run_id: str | None,
     now: datetime,
 ) -> None:
     """Write what became of claimed files: X-rays, results, states and reasons, and give the claims back.
 
     Only files that this scanner still holds are touched: what another has taken over is the other's to write.
-    A result that exists already stays as it is. `incoming_dir` is unescaped.
+    A result that exists already stays as it is. `folder_id` is the incoming folder's.
     """
     held = _read_held(session, [file.read.file_id for file in scored] + [file.file_id for file in refused], scanner)
     mine = [file for file in scored if file.read.file_id in held]
     if mine:
-        folder = escape_name(os.fsencode(incoming_dir))
         xray_ids = xrays.add_read_xrays(
-            session, [(file.read, f"{folder}/{held[file.read.file_id].name}") for file in mine], now=now
+            session, [(file.read, held[file.read.file_id].name) for file in mine], folder_id=folder_id, now=now
         )
         if model_id is not None and preprocessing_version is not None:
             results.add_results(
@@ -90,11 +88,12 @@ def find_scored(session: Session, sha256s: Sequence[str], model_id: int, preproc
     return found
 
 
-def find_overdue(session: Session, *, before: datetime, limit: int = 1000) -> list[tuple[int, str]]:
+def find_overdue(session: Session, *, folder_id: int, before: datetime, limit: int = 1000) -> list[tuple[int, str]]:
     """Files (id, escaped name) that should have been looked at by then and were not: they may be gone."""
     rows = session.execute(
         select(IncomingFileRow.id, IncomingFileRow.name)
         .where(
+            IncomingFileRow.folder_id == folder_id,
             IncomingFileRow.superseded_at.is_(None),
             IncomingFileRow.state.in_((FileState.NEW, FileState.DEFERRED)),
             func.coalesce(IncomingFileRow.retry_at, IncomingFileRow.first_seen_at) < before,

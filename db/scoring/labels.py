@@ -14,7 +14,8 @@ from sqlalchemy.orm import Session
 from db.bulk import pieces
 from db.records import LabelTally
 from db.scoring import tables, xrays
-from db.scoring.tables import IncomingFileRow, XrayRow
+from db.scoring.folders import to_film_path
+from db.scoring.tables import FolderRow, IncomingFileRow, XrayRow
 from xray_core.exchange.records import LabelLine
 from xray_core.records import Label, LabelledXray, escape_name, name_content_group
 
@@ -91,12 +92,13 @@ def latest_labels(session: Session) -> list[LabelledXray]:
     """Every labelled X-ray with its latest label, those that are never trained on included, by id."""
     latest = _latest().subquery()
     rows = session.execute(
-        select(XrayRow, tables.LabelRow.label)
+        select(XrayRow, FolderRow, tables.LabelRow.label)
+        .join(FolderRow, FolderRow.id == XrayRow.folder_id)
         .join(latest, latest.c.xray_id == XrayRow.id)
         .join(tables.LabelRow, tables.LabelRow.id == latest.c.label_id)
         .order_by(XrayRow.id)
     )
-    return [_to_labelled(xray, label) for xray, label in rows.tuples()]
+    return [_to_labelled(xray, folder, label) for xray, folder, label in rows.tuples()]
 
 
 def count_new_trainable(session: Session, since_label_id: int) -> LabelTally:
@@ -221,11 +223,11 @@ def _refuse_match(row: LabelLine, found: set[int]) -> str | None:
     return f"line {row.line}: {row.filename} fits {len(found)} different X-rays; give xray_sha256"
 
 
-def _to_labelled(xray: XrayRow, label: Label) -> LabelledXray:
+def _to_labelled(xray: XrayRow, folder: FolderRow, label: Label) -> LabelledXray:
     return LabelledXray(
         xray_id=xray.id,
         sha256=xray.sha256,
-        path=xray.path,
+        path=to_film_path(folder, xray.path),
         label=label,
         group=xray.patient or name_content_group(xray.sha256),
         patient_known=xray.patient is not None,

@@ -12,7 +12,8 @@ from sqlalchemy.orm import Session
 from db import audit
 from db.bulk import insert_into
 from db.records import ScoredFile, ScoredXray
-from db.scoring.tables import IncomingFileRow, ResultRow, XrayRow, current_results
+from db.scoring.folders import to_film_path
+from db.scoring.tables import FolderRow, IncomingFileRow, ResultRow, XrayRow, current_results
 from xray_core.exchange.records import ResultLine
 from xray_core.records import FileState, Outcome
 
@@ -153,7 +154,8 @@ def list_scored_xrays(session: Session, *, newest: int | None = None) -> list[Sc
     name = select(func.min(IncomingFileRow.name)).where(IncomingFileRow.xray_id == XrayRow.id).scalar_subquery()
     scored = select(ResultRow.xray_id).where(~ResultRow.shadow).distinct()
     statement = (
-        select(XrayRow, name, current_results.c.label)
+        select(XrayRow, FolderRow, name, current_results.c.label)
+        .join(FolderRow, FolderRow.id == XrayRow.folder_id)
         .join(current_results, current_results.c.xray_id == XrayRow.id)
         .where(XrayRow.id.in_(scored))
         .order_by(XrayRow.id if newest is None else XrayRow.id.desc())
@@ -163,7 +165,7 @@ def list_scored_xrays(session: Session, *, newest: int | None = None) -> list[Sc
         ScoredXray(
             xray_id=row.id,
             sha256=row.sha256,
-            path=row.path,
+            path=to_film_path(folder, row.path),
             name=file,
             patient=row.patient,
             label=label,
@@ -171,7 +173,7 @@ def list_scored_xrays(session: Session, *, newest: int | None = None) -> list[Sc
             width=row.width,
             height=row.height,
         )
-        for row, file, label in session.execute(statement).tuples()
+        for row, folder, file, label in session.execute(statement).tuples()
     ]
 
 

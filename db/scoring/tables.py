@@ -1,4 +1,4 @@
-"""The tables of scoring: X-rays, incoming files, results, labels, splits, scans."""
+"""The tables of scoring: X-rays, incoming files, folders, patients, results, labels, splits, scans."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from db.columns import Base, Id, UtcTime, where, word
 from xray_core.imaging.records import ScaleRule
-from xray_core.records import FileFormat, FileState, Label, Outcome, ReasonCode, Split
+from xray_core.records import FileFormat, FileState, FolderKind, Label, Outcome, ReasonCode, Split
 
 
 class XrayRow(Base):
-    """One image content; `path` (escaped, absolute) is where its bytes were last read."""
+    """One image content; `path` (escaped, relative to its folder) is where its bytes were last read."""
 
     __tablename__ = "xrays"
     __table_args__ = (CheckConstraint("length(sha256) = 64", name="sha256"),)
@@ -46,10 +46,62 @@ class XrayRow(Base):
     dhash: Mapped[str]
     path: Mapped[str]
     first_seen_at: Mapped[datetime]
+    # SQLite adds no column that refers to another table and must have a value; `xray verify` asks for it.
+    folder_id: Mapped[int] = mapped_column(ForeignKey("folders.id"), nullable=True)
+
+
+class FolderRow(Base):
+    """A folder that films lie in.
+
+    `place` (escaped) is empty for the home's own incoming and archive folders, which are where the settings say; a
+    path below the home is relative to it; any other is absolute, or `HOME:/path` in a ledger that homes share.
+    """
+
+    __tablename__ = "folders"
+    __table_args__ = (UniqueConstraint("kind", "place"),)
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    kind: Mapped[FolderKind] = mapped_column(word(FolderKind, "kind"))
+    place: Mapped[str]
+    recorded_at: Mapped[datetime]
+
+
+class SiteKeyRow(Base):
+    """Which site key this ledger's pseudonyms and sides hang on, by a fingerprint that does not give it away."""
+
+    __tablename__ = "site_keys"
+    __table_args__ = (
+        CheckConstraint("id = 1", name="only_one"),
+        CheckConstraint("length(fingerprint) = 64", name="fingerprint"),
+    )
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    fingerprint: Mapped[str] = mapped_column(String(64))
+    recorded_at: Mapped[datetime]
+
+
+class PatientFactRow(Base):
+    """Whose a film is, as somebody said: of a content, or of a file name that has yet to come."""
+
+    __tablename__ = "patient_facts"
+    __table_args__ = (
+        CheckConstraint("(sha256 IS NULL) <> (name IS NULL)", name="of_one_film"),
+        CheckConstraint("source IN ('csv', 'labels', 'dataset', 'delivery')", name="source"),
+        Index("ix_patient_facts_sha256", "sha256"),
+        Index("ix_patient_facts_name", "name"),
+    )
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    sha256: Mapped[str | None] = mapped_column(String(64))
+    name: Mapped[str | None]
+    patient: Mapped[str]
+    source: Mapped[str] = mapped_column(String(32))
+    import_sha256: Mapped[str] = mapped_column(String(64))
+    recorded_at: Mapped[datetime]
 
 
 class IncomingFileRow(Base):
-    """One version (size, mtime) of a file in the incoming folder, and what was decided about it."""
+    """One version (size, mtime, ctime) of a file in an incoming folder, and what was decided about it."""
 
     __tablename__ = "incoming_files"
     __table_args__ = (
@@ -58,7 +110,7 @@ class IncomingFileRow(Base):
         CheckConstraint("state <> 'deferred' OR retry_at IS NOT NULL", name="deferred_has_retry"),
         CheckConstraint("state NOT IN ('scored', 'rejected') OR claimed_by IS NULL", name="decided_is_free"),
         CheckConstraint("(claimed_by IS NULL) = (claimed_until IS NULL)", name="claim_is_whole"),
-        Index("uq_incoming_files_current_name", "name", unique=True, **where("superseded_at IS NULL")),
+        Index("uq_incoming_files_current_name", "name", "folder_id", unique=True, **where("superseded_at IS NULL")),
         Index("ix_incoming_files_old_name", "name", **where("superseded_at IS NOT NULL")),
         # All that a scan must know, in order: it never touches the table itself.
         Index(
@@ -68,6 +120,11 @@ class IncomingFileRow(Base):
             "ix_incoming_files_undecided",
             "retry_at",
             **where("superseded_at IS NULL AND state IN ('new', 'deferred')"),
+        ),
+        Index(
+            "ix_incoming_files_staying",
+            "folder_id",
+            **where("superseded_at IS NULL AND state = 'scored' AND left_at IS NULL"),
         ),
     )
 
@@ -92,6 +149,9 @@ class IncomingFileRow(Base):
     claimed_by: Mapped[str | None]
     claimed_until: Mapped[datetime | None]
     superseded_at: Mapped[datetime | None]
+    # When it was moved to the archive, or found to be gone when that was tried.
+    left_at: Mapped[datetime | None]
+    folder_id: Mapped[int] = mapped_column(ForeignKey("folders.id"))
 
 
 class ResultRow(Base):

@@ -16,34 +16,38 @@ from xray_core.imaging.records import ImageFacts
 from xray_core.records import Split
 
 
-def add_dataset_xrays(session: Session, found: Sequence[DatasetXray], *, now: datetime) -> dict[str, int]:
+def add_dataset_xrays(
+    session: Session, found: Sequence[DatasetXray], *, folder_id: int, now: datetime
+) -> dict[str, int]:
     """Register the X-rays of a training folder; their ids by SHA-256. What is known already is kept, see below."""
     return _add(
         session,
         [
             _describe(xray.sha256, xray.facts, xray.patient, xray.dhash)
-            | {"path": xray.path, "source": xray.source, "first_seen_at": now}
+            | {"folder_id": folder_id, "path": xray.path, "source": xray.source, "first_seen_at": now}
             for xray in found
         ],
     )
 
 
-def add_read_xrays(session: Session, files: Sequence[tuple[ReadFile, str]], *, now: datetime) -> dict[str, int]:
-    """Register the contents of files that were read, each with its escaped absolute path; their ids by SHA-256."""
+def add_read_xrays(
+    session: Session, files: Sequence[tuple[ReadFile, str]], *, folder_id: int, now: datetime
+) -> dict[str, int]:
+    """Register the contents of files that were read, each with its escaped path in the folder; their ids by SHA-256."""
     return _add(
         session,
         [
             _describe(read.sha256, read.facts, read.patient, read.dhash)
-            | {"path": path, "source": None, "first_seen_at": now}
+            | {"folder_id": folder_id, "path": path, "source": None, "first_seen_at": now}
             for read, path in files
         ],
     )
 
 
-def update_paths(session: Session, moved: Sequence[tuple[str, str]]) -> None:
-    """Remember where the bytes of X-rays lie now: pairs of SHA-256 and escaped absolute path."""
+def update_paths(session: Session, moved: Sequence[tuple[str, str]], *, folder_id: int) -> None:
+    """Remember where the bytes of X-rays lie now: pairs of SHA-256 and escaped path in the folder."""
     ids = read_ids(session, [sha256 for sha256, _ in moved])
-    rows = [{"id": ids[sha256], "path": path} for sha256, path in moved if sha256 in ids]
+    rows = [{"id": ids[sha256], "folder_id": folder_id, "path": path} for sha256, path in moved if sha256 in ids]
     if rows:
         session.execute(update(XrayRow), rows)
 
@@ -81,7 +85,9 @@ def _add(session: Session, rows: list[dict[str, Any]]) -> dict[str, int]:
     }
     by_content = {row["sha256"]: row for row in rows}
     session.execute(
-        insert.on_conflict_do_update(index_elements=["sha256"], set_=filled | {"path": given.path}),
+        insert.on_conflict_do_update(
+            index_elements=["sha256"], set_=filled | {"folder_id": given.folder_id, "path": given.path}
+        ),
         list(by_content.values()),
     )
     return read_ids(session, by_content)

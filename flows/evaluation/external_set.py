@@ -15,8 +15,9 @@ import numpy as np
 from db.engine import snapshot, transaction
 from db.registry import evaluations
 from db.scoring import labels, xrays
-from flows.home.folders import pseudonym, read_site_key
+from flows.home.films import make_locator
 from flows.home.ledger import open_ledger
+from flows.home.site_key import pseudonym, read_site_key
 from flows.registry.models import find_model
 from flows.registry.registered import open_registered
 from flows.registry.rescoring import KnownScore, score_known
@@ -29,7 +30,7 @@ from xray_core.imaging.records import Preprocessing
 from xray_core.models.records import OperatingPoint
 from xray_core.processes.decoding import Decoded
 from xray_core.processes.reading import decode_paths, read_xrays
-from xray_core.records import Label, LabelledXray, Outcome, escape_name
+from xray_core.records import FilmPath, FolderKind, Label, LabelledXray, Outcome, escape_name
 from xray_core.training.near_duplicates import find_near_duplicates
 from xray_core.training.split import digest_label_set
 
@@ -124,7 +125,7 @@ def _read_dataset(
         found[item.sha256] = LabelledXray(
             xray_id=0,
             sha256=item.sha256,
-            path=escape_name(os.fsencode(given.path)),
+            path=FilmPath(0, FolderKind.DATASET, "", escape_name(os.fsencode(given.path))),
             label=given.label,
             group=pseudonym(key, patient_id) if patient_id else f"content:{item.sha256}",
             patient_known=bool(patient_id),
@@ -174,7 +175,7 @@ def _find_doubles(
 ) -> set[str]:
     """The found X-rays that show the same picture as a known one."""
     both = [*found, *known]
-    decoded, _ = read_xrays(settings.decoder_limits, both, takes)
+    decoded, _ = read_xrays(settings.decoder_limits, both, takes, locate=make_locator(settings))
     readable = [xray for xray in both if xray.sha256 in decoded]
     pairs = find_near_duplicates([x.dhash for x in readable], lambda place: decoded[readable[place].sha256].grey).pairs
     foreign = _all(found)

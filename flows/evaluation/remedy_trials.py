@@ -11,8 +11,9 @@ import numpy as np
 
 from db.engine import snapshot
 from db.scoring import labels
-from flows.home.folders import read_site_key
+from flows.home.films import make_locator
 from flows.home.ledger import open_ledger, prepare_ledger
+from flows.home.site_key import read_site_key
 from flows.review.dataset import register_dataset
 from flows.settings import Settings
 from flows.training.remedies import REMEDY_WORDS, parse_remedies
@@ -79,7 +80,13 @@ def _register(
 
 def _try(trial: Settings, labelled: list[LabelledXray], word: str, options: TrainingOptions) -> RemedyTrial:
     images = gather_images(
-        trial.decoder_limits, labelled, {}, read_site_key(trial), options.preprocessing, used_before=frozenset()
+        trial.decoder_limits,
+        labelled,
+        {},
+        read_site_key(trial),
+        options.preprocessing,
+        used_before=frozenset(),
+        locate=make_locator(trial),
     )
     train, validation, test = (images.sides[split] for split in (Split.TRAIN, Split.VALIDATION, Split.TEST))
     trained = train_network(

@@ -1,9 +1,7 @@
-"""The data home: its folders, its key and its free space."""
+"""The data home: its folders and its free space."""
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import os
 import secrets
 import shutil
@@ -14,7 +12,7 @@ from xray_core.errors import LowDisk
 
 
 def open_home(settings: Settings) -> None:
-    """Create what is missing of the home: private folders and the site key. Existing folders keep their modes."""
+    """Create what is missing of the home: private folders and its own name. Existing folders keep their modes."""
     os.umask(0o077)
     folders = (
         settings.home,
@@ -26,17 +24,7 @@ def open_home(settings: Settings) -> None:
     for folder in folders:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     (settings.home / "run").mkdir(mode=0o700, exist_ok=True)
-    create_secret(settings.home / "site.key", secrets.token_hex(32))
-
-
-def read_site_key(settings: Settings) -> bytes:
-    """The secret under which patients are pseudonyms and splits are drawn; losing it loses the link between exams."""
-    return bytes.fromhex((settings.home / "site.key").read_text().strip())
-
-
-def pseudonym(key: bytes, patient_id: str) -> str:
-    """A patient's name in this database: 32 hex digits of HMAC-SHA256 under the site key."""
-    return hmac.new(key, b"patient:" + patient_id.strip().encode(), hashlib.sha256).hexdigest()[:32]
+    create_secret(settings.home / "home.id", secrets.token_hex(8))
 
 
 def check_free_space(settings: Settings) -> None:

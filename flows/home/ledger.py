@@ -1,19 +1,29 @@
-"""The results database of a home: made on first use, refused when another version made it."""
+"""The results database of a home: made on first use, refused when another version or another key made it."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 
 from sqlalchemy import Engine, inspect
 
-from db.engine import check_schema, open_engine
+from db.engine import check_schema, open_engine, snapshot, transaction
+from db.scoring import folders, site_key
+from flows.home.films import name_folder
 from flows.home.folders import open_home
+from flows.home.site_key import create_site_key, fingerprint, read_site_key
 from flows.settings import Settings
+from xray_core.errors import WrongSiteKey
+from xray_core.records import FolderKind, escape_name
 
 
 def prepare_ledger(settings: Settings) -> None:
-    """Create home and database where there are none; raise SchemaOutOfDate where a person must decide to migrate."""
+    """Create home and database where there are none; raise SchemaOutOfDate where a person must decide to migrate.
+
+    A site key is made for an empty ledger and for no other. Raises WrongSiteKey where the home's is not the ledger's.
+    """
     open_home(settings)
     engine = open_engine(settings.url)
     try:
@@ -23,16 +33,21 @@ def prepare_ledger(settings: Settings) -> None:
             from db.migrate import migrate
 
             migrate(engine)
+        _settle_site_key(settings, engine)
     finally:
         engine.dispose()
 
 
 @contextmanager
 def open_ledger(settings: Settings) -> Iterator[Engine]:
-    """The results database inside the block. Raises SchemaOutOfDate where it is not of this version."""
+    """The results database inside the block.
+
+    Raises SchemaOutOfDate where it is not of this version, WrongSiteKey where it hangs on another key than the home's.
+    """
     engine = open_engine(settings.url)
     try:
         check_schema(engine)
+        _check_site_key(settings, engine)
         yield engine
     finally:
         engine.dispose()
@@ -45,6 +60,71 @@ def migrate_ledger(settings: Settings) -> None:
     open_home(settings)
     engine = open_engine(settings.url)
     try:
-        migrate(engine)
+        if inspect(engine).has_table("xrays"):
+            _refuse_lost_key(settings, engine)
+        migrate(engine, _describe_home(settings))
+        _settle_site_key(settings, engine)
     finally:
         engine.dispose()
+
+
+def record_folder(settings: Settings, engine: Engine, kind: FolderKind) -> int:
+    """The id under which the ledger knows this home's incoming or archive folder, recorded on first use."""
+    place = name_folder(settings, kind)
+    with snapshot(engine) as session:
+        known = folders.find_folder(session, kind, place)
+    if known is not None:
+        return known
+    with transaction(engine) as session:
+        return folders.add_folder(session, kind, place, now=datetime.now(UTC))
+
+
+def _settle_site_key(settings: Settings, engine: Engine) -> None:
+    """Make the key of an empty ledger, and record the fingerprint of the key that a ledger is first opened with."""
+    with snapshot(engine) as session:
+        known = site_key.read_fingerprint(session)
+    if known is None:
+        _refuse_lost_key(settings, engine)
+        create_site_key(settings)
+        with transaction(engine) as session:
+            site_key.record_fingerprint(session, fingerprint(read_site_key(settings)), now=datetime.now(UTC))
+    _check_site_key(settings, engine)
+
+
+def _refuse_lost_key(settings: Settings, engine: Engine) -> None:
+    with snapshot(engine) as session:
+        if site_key.is_in_use(session) and not (settings.home / "site.key").exists():
+            raise WrongSiteKey(_LOST.format(home=settings.home))
+
+
+def _check_site_key(settings: Settings, engine: Engine) -> None:
+    with snapshot(engine) as session:
+        known = site_key.read_fingerprint(session)
+    if known is None:
+        return
+    if not (settings.home / "site.key").exists():
+        raise WrongSiteKey(_LOST.format(home=settings.home))
+    own = fingerprint(read_site_key(settings))
+    if own != known:
+        raise WrongSiteKey(
+            f"{settings.home / 'site.key'}: its fingerprint is {own[:12]}, the ledger's is {known[:12]}: with another "
+            "key every patient would get another name and side; put the ledger's own key there, from a backup or from "
+            "the home that made this database"
+        )
+
+
+_LOST = (
+    "{home}/site.key is missing, and the ledger's patients and sides hang on it: put it back from a backup, or copy it "
+    "from the home that made this database; a new one is never made for a ledger in use"
+)
+
+
+def _describe_home(settings: Settings) -> dict[str, str | None]:
+    archive = settings.archive_dir
+    return {
+        "home": escape_name(os.fsencode(settings.home)),
+        "incoming": escape_name(os.fsencode(settings.incoming_dir)),
+        "archive": escape_name(os.fsencode(archive)) if archive else None,
+        "incoming_place": name_folder(settings, FolderKind.INCOMING),
+        "archive_place": name_folder(settings, FolderKind.ARCHIVE),
+    }

@@ -8,12 +8,13 @@ from typing import Protocol
 
 import numpy as np
 
+from flows.home.films import make_locator
 from flows.registry.registered import say_outcome
 from flows.settings import Settings
 from xray_core.models.open_model import OpenModel
 from xray_core.processes.decoding import Decoded
 from xray_core.processes.reading import decode_paths
-from xray_core.records import Outcome, unescape_name
+from xray_core.records import FilmPath, Outcome
 
 _BATCH = 64
 
@@ -26,8 +27,8 @@ class Known(Protocol):
         """Of its content."""
 
     @property
-    def path(self) -> str:
-        """Escaped and absolute."""
+    def path(self) -> FilmPath:
+        """Its folder and the path in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +60,8 @@ def _read_batches(
     settings: Settings, model: OpenModel, xrays: Sequence[Known], on_progress: Callable[[int], None]
 ) -> Iterator[list[Decoded]]:
     batch: list[Decoded] = []
-    for item in decode_paths(
-        settings.decoder_limits, [unescape_name(xray.path) for xray in xrays], model.manifest.preprocessing
-    ):
+    paths = list(map(make_locator(settings), (xray.path for xray in xrays)))
+    for item in decode_paths(settings.decoder_limits, paths, model.manifest.preprocessing):
         on_progress(1)
         if isinstance(item, Decoded) and item.sha256 == xrays[item.key].sha256:
             batch.append(item)

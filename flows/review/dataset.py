@@ -14,15 +14,16 @@ from sqlalchemy import Engine
 from db import audit
 from db.engine import transaction
 from db.records import DatasetXray
-from db.scoring import labels, xrays
-from flows.home.folders import pseudonym, read_site_key
+from db.scoring import folders, labels, xrays
+from flows.home.films import name_dataset
+from flows.home.site_key import pseudonym, read_site_key
 from flows.settings import Settings
 from xray_core.exchange.dataset_folder import DatasetFolder, DatasetItem
 from xray_core.exchange.records import LabelLine
 from xray_core.imaging.records import Preprocessing, Scaling
 from xray_core.processes.decoding import Decoded
 from xray_core.processes.reading import decode_paths
-from xray_core.records import escape_name
+from xray_core.records import FolderKind, escape_name
 
 # Registering needs no network's input, only proof that the file can be read, and its facts.
 _SMALL = Preprocessing(height=64, width=64, channels=1, scaling=Scaling.NONE)
@@ -56,13 +57,14 @@ def register_dataset(
         given = dataset.items[item.key]
         if item.sha256 in found and found[item.sha256][0].label is not given.label:
             contradictory.add(item.sha256)
-        found.setdefault(item.sha256, (given, _describe(given, item, key)))
+        found.setdefault(item.sha256, (given, _describe(dataset, given, item, key)))
     for sha256 in contradictory:
         del found[sha256]
         kept_out["the same content under two labels"] += 1
     with transaction(engine) as session:
         now = datetime.now(UTC)
-        ids = xrays.add_dataset_xrays(session, [xray for _, xray in found.values()], now=now)
+        folder_id = folders.add_folder(session, FolderKind.DATASET, name_dataset(settings, dataset.root), now=now)
+        ids = xrays.add_dataset_xrays(session, [xray for _, xray in found.values()], folder_id=folder_id, now=now)
         new = labels.add_labels(
             session,
             [(_to_label_row(given, sha256), ids[sha256]) for sha256, (given, _) in sorted(found.items())],
@@ -82,7 +84,7 @@ def register_dataset(
     return Registration(len(found), new, dict(kept_out))
 
 
-def _describe(given: DatasetItem, item: Decoded, key: bytes) -> DatasetXray:
+def _describe(dataset: DatasetFolder, given: DatasetItem, item: Decoded, key: bytes) -> DatasetXray:
     patient_id = given.patient or item.patient_id
     return DatasetXray(
         sha256=item.sha256,
@@ -93,7 +95,7 @@ def _describe(given: DatasetItem, item: Decoded, key: bytes) -> DatasetXray:
             age_group=given.age_group or item.facts.age_group,
         ),
         dhash=item.dhash,
-        path=escape_name(os.fsencode(given.path)),
+        path=escape_name(os.fsencode(given.path.relative_to(dataset.root))),
         patient=pseudonym(key, patient_id) if patient_id else None,
         source=given.source,
     )

@@ -17,7 +17,7 @@ from db.engine import snapshot, transaction
 from db.records import ClaimedFile, RefusedFile, ScoredFile
 from db.scoring import claims, decisions, scans
 from flows.home.folders import check_free_space
-from flows.home.ledger import open_ledger
+from flows.home.ledger import open_ledger, record_folder
 from flows.home.process_lock import hold_scanner_lock, is_scanner_alive
 from flows.home.termination import unbroken
 from flows.scoring.archive import archive_files
@@ -26,7 +26,7 @@ from flows.scoring.scorer import Tools, open_tools
 from flows.settings import Settings
 from xray_core.imaging.folder import find_files, is_settled, look_again, plan_retry, refuse_by_kind, sign_file
 from xray_core.imaging.records import FileSeen
-from xray_core.records import ReasonCode, Refusal, unescape_name
+from xray_core.records import FolderKind, ReasonCode, Refusal, unescape_name
 
 if TYPE_CHECKING:
     from xray_core.models.scoring import Scored
@@ -56,7 +56,9 @@ def open_scan(settings: Settings, *, flow_run_id: str | None = None) -> Iterator
             engine = stack.enter_context(open_ledger(settings))
         check_free_space(settings)
         scanner = stack.enter_context(hold_scanner_lock(settings.home / "run"))
-        scan = Scan(settings, engine, scanner, flow_run_id, stack)
+        with unbroken():
+            folder_id = record_folder(settings, engine, FolderKind.INCOMING)
+        scan = Scan(settings, engine, folder_id, scanner, flow_run_id=flow_run_id, stack=stack)
         started_at = datetime.now(UTC)
         try:
             yield scan
@@ -70,11 +72,19 @@ class Scan:
     """The lifetime of one scan: an engine, a claim name, and (from the first file on) a classifier and decoders."""
 
     def __init__(
-        self, settings: Settings, engine: Engine, scanner: str, flow_run_id: str | None, stack: ExitStack
+        self,
+        settings: Settings,
+        engine: Engine,
+        folder_id: int,
+        scanner: str,
+        *,
+        flow_run_id: str | None,
+        stack: ExitStack,
     ) -> None:
         self.counts = ScanCounts()
         self._settings = settings
         self._engine = engine
+        self._folder_id = folder_id
         self._scanner = scanner
         self._flow_run_id = flow_run_id
         self._stack = stack
@@ -130,7 +140,7 @@ class Scan:
             )
 
     def _find_settled(self, fresh: list[FileSeen]) -> Iterator[FileSeen]:
-        for seen in find_files(self._settings.incoming_dir, self._read_known()):
+        for seen in find_files(self._settings.incoming_dir, self._folder_id, self._read_known()):
             if is_settled(seen, now_ns=time.time_ns(), settle_seconds=self._settings.settle_seconds):
                 yield seen
             else:
@@ -141,11 +151,14 @@ class Scan:
             return claims.decided_signatures(session, datetime.now(UTC))
 
     def _claim(self, files: list[FileSeen]) -> list[ClaimedFile]:
-        signed = [(seen, sign_file(seen.name, seen.size, seen.mtime_ns)) for seen in files]
+        signed = [
+            (seen, sign_file(self._folder_id, seen.name, seen.size, seen.mtime_ns, seen.ctime_ns)) for seen in files
+        ]
         with unbroken(), transaction(self._engine) as session:
             return claims.claim_files(
                 session,
                 signed,
+                folder_id=self._folder_id,
                 scanner=self._scanner,
                 now=datetime.now(UTC),
                 lease_seconds=self._settings.lease_seconds,
@@ -168,7 +181,7 @@ class Scan:
         """Files that should have been looked at long ago and are not there any more are rejected as GONE."""
         before = datetime.now(UTC) - timedelta(hours=self._settings.defer_hours)
         with unbroken(), snapshot(self._engine) as session:
-            overdue = decisions.find_overdue(session, before=before)
+            overdue = decisions.find_overdue(session, folder_id=self._folder_id, before=before)
         gone = [file_id for file_id, name in overdue if not os.path.lexists(self._path_of(name))]
         if gone:
             with unbroken(), transaction(self._engine) as session:
@@ -233,7 +246,7 @@ class Scan:
                     scanner=self._scanner,
                     model_id=tools.model_id if tools else None,
                     preprocessing_version=tools.opened.manifest.preprocessing.version if tools else None,
-                    incoming_dir=str(self._settings.incoming_dir),
+                    folder_id=self._folder_id,
                     flow_run_id=self._flow_run_id,
                     now=datetime.now(UTC),
                 )

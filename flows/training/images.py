@@ -9,7 +9,8 @@ from sqlalchemy import Engine
 from db.engine import snapshot
 from db.registry import evaluations
 from db.scoring import labels, xrays
-from flows.home.folders import read_site_key
+from flows.home.films import make_locator
+from flows.home.site_key import read_site_key
 from flows.settings import Settings
 from xray_core.imaging.records import Preprocessing
 from xray_core.training.images import TrainingImages, gather_images
@@ -30,5 +31,6 @@ def read_training_images(
         read_site_key(settings),
         preprocessing,
         used_before=frozenset(xray.sha256 for xray in labelled if xray.group in frozen),
+        locate=make_locator(settings),
         on_progress=on_progress,
     )

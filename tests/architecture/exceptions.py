@@ -55,6 +55,7 @@ CALLED_BY_OTHERS: dict[str, str] = {
 DEAD: dict[str, str] = {
     "db/audit.py:read_audit": "step G deletes it",
     "db/registry/training_runs.py:find_training": "step G deletes it",
+    "db/scoring/tables.py:PatientFactRow": "patients have no way in yet",
     "xray_core/evaluation/evaluation.py:from_json": "step F reads it, or step G deletes it",
     "xray_core/evaluation/shortcut_audit.py:from_json": "step F reads it, or step G deletes it",
     "xray_core/exchange/atomic_file.py:remove_asides": "step G gives it a caller",

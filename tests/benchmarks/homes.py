@@ -15,11 +15,11 @@ from sqlalchemy import insert, select
 from db.engine import open_engine, transaction
 from db.registry.tables import ModelRow
 from db.scoring.tables import IncomingFileRow, ResultRow, XrayRow
-from flows.home.ledger import prepare_ledger
+from flows.home.ledger import prepare_ledger, record_folder
 from flows.settings import Settings
 from xray_core.imaging.folder import sign_file
 from xray_core.imaging.records import ScaleRule
-from xray_core.records import FileFormat, FileState, Label, Outcome, ReasonCode
+from xray_core.records import FileFormat, FileState, FolderKind, Label, Outcome, ReasonCode
 
 _ROWS_PER_STATEMENT = 10_000
 
@@ -47,8 +47,9 @@ def add_known_files(settings: Settings, count: int) -> None:
     folder = settings.incoming_dir
     for number in range(count):
         os.close(os.open(folder / f"known-{number:07d}.png", os.O_CREAT | os.O_WRONLY, 0o600))
-    now = datetime.now(UTC)
-    _insert(settings, IncomingFileRow, (_known_row(entry, now) for entry in os.scandir(os.fsencode(folder))))
+    now, known_as = datetime.now(UTC), _record_incoming(settings)
+    rows = (_known_row(entry, known_as, now) for entry in os.scandir(os.fsencode(folder)))
+    _insert(settings, IncomingFileRow, rows)
 
 
 def add_results(settings: Settings, count: int) -> None:
@@ -57,10 +58,17 @@ def add_results(settings: Settings, count: int) -> None:
     with transaction(engine) as session:
         model = session.scalars(select(ModelRow)).one()
     engine.dispose()
-    now = datetime.now(UTC)
-    _insert(settings, XrayRow, (_xray_row(number, now) for number in range(1, count + 1)))
+    now, folder_id = datetime.now(UTC), _record_incoming(settings)
+    _insert(settings, XrayRow, (_xray_row(number, folder_id, now) for number in range(1, count + 1)))
     _insert(settings, ResultRow, (_result_row(number, model, now) for number in range(1, count + 1)))
-    _insert(settings, IncomingFileRow, (_scored_row(number, now) for number in range(1, count + 1)))
+    _insert(settings, IncomingFileRow, (_scored_row(number, folder_id, now) for number in range(1, count + 1)))
+
+
+def _record_incoming(settings: Settings) -> int:
+    engine = open_engine(settings.url)
+    folder_id = record_folder(settings, engine, FolderKind.INCOMING)
+    engine.dispose()
+    return folder_id
 
 
 def _insert(settings: Settings, table: type[Any], rows: Iterator[dict[str, Any]]) -> None:
@@ -71,33 +79,37 @@ def _insert(settings: Settings, table: type[Any], rows: Iterator[dict[str, Any]]
     engine.dispose()
 
 
-def _known_row(entry: os.DirEntry[bytes], now: datetime) -> dict[str, Any]:
+def _known_row(entry: os.DirEntry[bytes], folder_id: int, now: datetime) -> dict[str, Any]:
     found = entry.stat(follow_symlinks=False)
-    return _file_row(entry.name.decode(), found.st_size, found.st_mtime_ns, now) | {
+    times = (found.st_mtime_ns, found.st_ctime_ns)
+    return _file_row(folder_id, entry.name.decode(), found.st_size, times, now) | {
         "state": FileState.REJECTED,
         "reason_code": ReasonCode.EMPTY,
         "reason_detail": "no bytes",
     }
 
 
-def _scored_row(number: int, now: datetime) -> dict[str, Any]:
-    return _file_row(f"xray-{number:07d}.png", 400_000, number, now) | {"state": FileState.SCORED, "xray_id": number}
+def _scored_row(number: int, folder_id: int, now: datetime) -> dict[str, Any]:
+    scored = {"state": FileState.SCORED, "xray_id": number}
+    return _file_row(folder_id, f"xray-{number:07d}.png", 400_000, (number, number), now) | scored
 
 
-def _file_row(name: str, size: int, mtime_ns: int, now: datetime) -> dict[str, Any]:
+def _file_row(folder_id: int, name: str, size: int, times: tuple[int, int], now: datetime) -> dict[str, Any]:
+    mtime_ns, ctime_ns = times
     return {
         "name": name,
         "size": size,
         "mtime_ns": mtime_ns,
-        "ctime_ns": mtime_ns,
-        "signature": sign_file(name.encode(), size, mtime_ns),
+        "ctime_ns": ctime_ns,
+        "signature": sign_file(folder_id, name.encode(), size, mtime_ns, ctime_ns),
+        "folder_id": folder_id,
         "first_seen_at": now,
         "decided_at": now,
         "tries": 1,
     }
 
 
-def _xray_row(number: int, now: datetime) -> dict[str, Any]:
+def _xray_row(number: int, folder_id: int, now: datetime) -> dict[str, Any]:
     sha256 = hashlib.sha256(str(number).encode()).hexdigest()
     return {
         "id": number,
@@ -110,7 +122,8 @@ def _xray_row(number: int, now: datetime) -> dict[str, Any]:
         "scale_rule": ScaleRule.EIGHT_BIT,
         "flags": "",
         "dhash": sha256[:16],
-        "path": f"/incoming/xray-{number:07d}.png",
+        "path": f"xray-{number:07d}.png",
+        "folder_id": folder_id,
         "first_seen_at": now,
     }
 

@@ -13,15 +13,14 @@ from sqlalchemy.orm import Session
 from db.engine import transaction
 from db.records import ClaimedFile, ModelRecord, ReadFile, RefusedFile, ScoredFile
 from db.registry import models
-from db.scoring import claims, decisions, labels
+from db.scoring import claims, decisions, folders, labels
 from xray_core.exchange.records import LabelLine
 from xray_core.imaging.records import FileSeen, ImageFacts, Preprocessing, ScaleRule, Scaling
 from xray_core.models.records import ModelManifest, OperatingPoint, OutputMeaning
-from xray_core.records import FileFormat, Label, Outcome, ReasonCode, Refusal
+from xray_core.records import FileFormat, FolderKind, Label, Outcome, ReasonCode, Refusal
 
 ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
-INCOMING = "/home/incoming"
 PREPROCESSING = Preprocessing(150, 150, 3, Scaling.UNIT)
 
 
@@ -32,6 +31,16 @@ def sha256_of(text: str) -> str:
 def file_seen(name: str | bytes, *, size: int = 100, mtime_ns: int = 1_000) -> FileSeen:
     encoded = name.encode() if isinstance(name, str) else name
     return FileSeen(encoded, size, mtime_ns, mtime_ns, is_regular=True, is_symlink=False)
+
+
+def add_incoming(session: Session) -> int:
+    """The incoming folder of the home that the tests play; its id."""
+    return folders.add_folder(session, FolderKind.INCOMING, "", now=NOW)
+
+
+def add_dataset_folder(session: Session) -> int:
+    """A folder that a training was given; its id."""
+    return folders.add_folder(session, FolderKind.DATASET, "/d", now=NOW)
 
 
 def signed(seen: FileSeen) -> tuple[FileSeen, int]:
@@ -107,6 +116,7 @@ def claim(
         return claims.claim_files(
             session,
             [signed(file) for file in seen],
+            folder_id=add_incoming(session),
             scanner=scanner,
             now=now,
             lease_seconds=600,
@@ -131,7 +141,7 @@ def record(
             scanner=scanner,
             model_id=model.model_id if model else None,
             preprocessing_version=model.preprocessing_version if model else None,
-            incoming_dir=INCOMING,
+            folder_id=add_incoming(session),
             flow_run_id=None,
             now=now,
         )

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
 from db import columns, invariants, schema
 from db.engine import snapshot, transaction
 from db.records import Stage, TrainingState
-from db.scoring import tables, xrays
+from db.scoring import site_key, tables, xrays
 from tests.db.rows import NOW, ROOT, add_champion, add_model, import_labels, label_row, score_files
 from xray_core.imaging.records import ScaleRule
 from xray_core.records import AuditVerdict, FileFormat, FileState, Label, Outcome, ReasonCode, Split, Verdict
@@ -41,9 +41,8 @@ def describe(engine: Engine) -> dict[str, object]:
             "key": found.get_pk_constraint(table)["constrained_columns"],
             "checks": {c["name"]: " ".join(c["sqltext"].split()) for c in found.get_check_constraints(table)},
             "unique": {c["name"]: c["column_names"] for c in found.get_unique_constraints(table)},
-            "references": {
-                f["name"]: (f["constrained_columns"], f["referred_table"]) for f in found.get_foreign_keys(table)
-            },
+            # By their columns: SQLite gives a reference no name that came with ALTER TABLE.
+            "references": {tuple(f["constrained_columns"]): f["referred_table"] for f in found.get_foreign_keys(table)},
             "indexes": {
                 i["name"]: (i["column_names"], i["unique"], str(i.get("dialect_options", {}).get("sqlite_where")))
                 for i in found.get_indexes(table)
@@ -101,8 +100,8 @@ BAD_CHANGES = [
     "UPDATE models SET stage = 'latest'",
     "UPDATE models SET stage = 'champion'",  # two of them
     "INSERT INTO split_members VALUES ('p', 'holdout', '2026-01-01')",
-    "INSERT INTO incoming_files (name, size, mtime_ns, ctime_ns, signature, state, first_seen_at, tries) "
-    "VALUES ('a.png', 1, 1, 1, 1, 'new', '2026-01-01', 0)",  # a second current version
+    "INSERT INTO incoming_files (name, size, mtime_ns, ctime_ns, signature, state, first_seen_at, tries, folder_id) "
+    "VALUES ('a.png', 1, 1, 1, 1, 'new', '2026-01-01', 0, 1)",  # a second current version
 ]
 
 
@@ -145,6 +144,12 @@ CHANGES_OF_HISTORY = [
     "DELETE FROM audit_log",
     "UPDATE split_members SET split = 'train'",
     "DELETE FROM split_members",
+    "UPDATE folders SET place = '/elsewhere'",
+    "DELETE FROM folders",
+    "UPDATE site_keys SET fingerprint = 'f'",
+    "DELETE FROM site_keys",
+    "UPDATE patient_facts SET patient = 'p2'",
+    "DELETE FROM patient_facts",
     "UPDATE models SET keras_sha256 = onnx_sha256",
     "DELETE FROM models",
 ]
@@ -166,6 +171,10 @@ def with_history(engine: Engine) -> Engine:
     import_labels(engine, label_row("a.png"))
     with transaction(engine) as session:
         xrays.freeze_splits(session, {"p": Split.TEST}, now=NOW)
+        site_key.record_fingerprint(session, "f" * 64, now=NOW)
+        session.add(
+            tables.PatientFactRow(sha256="a" * 64, patient="p", source="csv", import_sha256="0" * 64, recorded_at=NOW)
+        )
     return engine
 
 

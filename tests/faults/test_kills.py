@@ -17,8 +17,8 @@ from db.engine import open_engine, snapshot
 from db.records import Stage, TrainingState
 from db.registry import training_runs
 from flows.home.backup import back_up, restore
-from flows.home.folders import read_site_key
 from flows.home.ledger import prepare_ledger
+from flows.home.site_key import read_site_key
 from flows.operations.status import read_status
 from flows.operations.verification import find_breach
 from flows.registry.models import list_models

@@ -35,8 +35,12 @@ class DatasetItem:
 
 @dataclass(frozen=True, slots=True)
 class DatasetFolder:
-    """The X-rays of a dataset in order of path, and how many files were kept out for which reason."""
+    """The X-rays of a dataset in order of path, and how many files were kept out for which reason.
 
+    `root` is the absolute folder that all of them lie below.
+    """
+
+    root: Path
     items: tuple[DatasetItem, ...]
     kept_out: Mapping[str, int]
 
@@ -58,6 +62,7 @@ def read_dataset_folder(
     and `age`; others are ignored. Raises InvalidDataset with what is wrong: no such folder, no known class, a
     class without X-rays (unless `both_classes` is off), a CSV without its columns or that contradicts itself.
     """
+    path = path.absolute()
     if not path.is_dir():
         raise InvalidDataset(f"{path}: not a folder; expected one folder per class ({_name_classes(class_names)})")
     if (path / _METADATA).is_file() and patients_csv is None:
@@ -87,7 +92,7 @@ def _read_class_folders(path: Path, class_names: Mapping[str, Label], patients: 
     if not any(folder.name.casefold() in labels for folder in folders):
         names = ", ".join(repr(folder.name) for folder in folders) or "no folder at all"
         raise InvalidDataset(f"{path}: received {names}; expected one folder per class ({_name_classes(class_names)})")
-    return DatasetFolder(tuple(items), dict(kept_out))
+    return DatasetFolder(path, tuple(items), dict(kept_out))
 
 
 def _find_files(folder: Path, kept_out: Counter[str]) -> Iterator[Path]:
@@ -141,7 +146,7 @@ def _read_metadata(path: Path) -> DatasetFolder:
         item = _item_of(row, file, label, row["patientid"].strip() or None, urlsplit(row.get("url", "")).hostname)
         if items.setdefault(file, item).label is not label:
             raise InvalidDataset(f"{_METADATA}, line {line}: {file.name} is there before as {items[file].label.value}")
-    return DatasetFolder(tuple(items.values()), dict(kept_out))
+    return DatasetFolder(path, tuple(items.values()), dict(kept_out))
 
 
 def _read_row(row: Mapping[str, str]) -> tuple[str, Label | None]:

@@ -22,10 +22,11 @@ _IGNORED_NAMES = frozenset({b"Thumbs.db", b"desktop.ini", b"DICOMDIR"})
 _FIRST_RETRY = timedelta(seconds=30)
 
 
-def find_files(incoming: Path, known: array[int]) -> Iterator[FileSeen]:
+def find_files(incoming: Path, folder_id: int, known: array[int]) -> Iterator[FileSeen]:
     """Walk the incoming folder once and yield what the ledger does not know: new, changed or due again.
 
-    `known` holds the signatures (see `sign_file`) of all decided files in ascending order. Nothing is opened
+    `known` holds the signatures (see `sign_file`) of all decided files in ascending order; `folder_id` is the number
+    under which the ledger knows this folder. Nothing is opened
     and no link is followed; folders are yielded as what they are. Cost: one directory walk and one `stat`,
     one hash and one binary search per file, memory 8 bytes per known file.
     """
@@ -38,7 +39,7 @@ def find_files(incoming: Path, known: array[int]) -> Iterator[FileSeen]:
                 found = entry.stat(follow_symlinks=False)
             except FileNotFoundError:
                 continue  # renamed or taken away since the listing: it was never ours
-            signature = sign_file(name, found.st_size, found.st_mtime_ns)
+            signature = sign_file(folder_id, name, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
             position = bisect_left(known, signature)
             if position == len(known) or known[position] != signature:
                 yield _seen(name, found)
@@ -57,9 +58,13 @@ def is_ignored(name: bytes) -> bool:
     return name.startswith(_IGNORED_PREFIXES) or name.endswith(_IGNORED_ENDINGS) or name in _IGNORED_NAMES
 
 
-def sign_file(name: bytes, size: int, mtime_ns: int) -> int:
-    """A signed 64-bit signature of (name, size, mtime): the ledger's key for "this very file is known"."""
-    digest = blake2b(b"%d/%d/%b" % (size, mtime_ns, name), digest_size=8).digest()
+def sign_file(folder_id: int, name: bytes, size: int, mtime_ns: int, ctime_ns: int) -> int:
+    """A signed 64-bit signature of a file in a recorded folder: the ledger's key for "this very file is known".
+
+    The change time is part of it, which no writer can set: a DVD's files have one name, size and mtime for many
+    patients. A chmod moves it too, and costs a second look.
+    """
+    digest = blake2b(b"%d/%d/%d/%d/%b" % (folder_id, size, mtime_ns, ctime_ns, name), digest_size=8).digest()
     return int.from_bytes(digest, "big", signed=True)
 
 

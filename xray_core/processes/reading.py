@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from xray_core.imaging.records import Preprocessing
 from xray_core.processes.decoding import Decoded, DecodeRequest, Undecoded, open_decoder
 from xray_core.processes.records import DecoderLimits
-from xray_core.records import LabelledXray, unescape_name
+from xray_core.records import FilmPath, LabelledXray
 
 Advance = Callable[[int], None]
+Locate = Callable[[FilmPath], bytes]
 
 _NICE = 5  # Keras is imported, or films are scored, beside what is decoded here
 
@@ -21,15 +22,16 @@ def read_xrays(
     xrays: Sequence[LabelledXray],
     preprocessing: Preprocessing,
     *,
+    locate: Locate,
     on_progress: Advance = lambda _: None,
 ) -> tuple[dict[str, Decoded], dict[str, int]]:
-    """Decode X-rays from where they were last seen, by SHA-256; and how many are not there any more, by reason.
+    """Decode X-rays from where `locate` says that they lie, by SHA-256; and how many are not there, by reason.
 
     A file whose bytes have changed since is `CHANGED`: it is another X-ray now.
     """
     decoded: dict[str, Decoded] = {}
     unreadable: Counter[str] = Counter()
-    for item in decode_paths(limits, [unescape_name(xray.path) for xray in xrays], preprocessing):
+    for item in decode_paths(limits, [locate(xray.path) for xray in xrays], preprocessing):
         on_progress(1)
         if not isinstance(item, Decoded):
             unreadable[item.refusal.reason.value] += 1

@@ -12,7 +12,7 @@ from xray_core.errors import InvalidDataset
 from xray_core.evaluation.shortcut_probes import AuditImages
 from xray_core.imaging.records import ImageFacts, Preprocessing
 from xray_core.processes.decoding import Decoded
-from xray_core.processes.reading import Advance, read_xrays
+from xray_core.processes.reading import Advance, Locate, read_xrays
 from xray_core.processes.records import DecoderLimits
 from xray_core.records import Label, LabelledXray, Split
 from xray_core.training.near_duplicates import find_near_duplicates
@@ -75,6 +75,7 @@ def gather_images(
     preprocessing: Preprocessing,
     *,
     used_before: frozenset[str],
+    locate: Locate,
     on_progress: Advance = lambda _: None,
 ) -> TrainingImages:
     """Decode every labelled X-ray once and put it on its patient's side.
@@ -83,7 +84,7 @@ def gather_images(
     when a side lacks a class: nothing could be learned or judged then.
     """
     trainable = [xray for xray in labelled if xray.label.is_trainable]
-    decoded, unreadable = read_xrays(limits, trainable, preprocessing, on_progress=on_progress)
+    decoded, unreadable = read_xrays(limits, trainable, preprocessing, locate=locate, on_progress=on_progress)
     readable = [xray for xray in trainable if xray.sha256 in decoded]
     pairs = find_near_duplicates(
         [xray.dhash for xray in readable], lambda place: decoded[readable[place].sha256].grey

@@ -12,9 +12,9 @@ from db.records import ClaimedFile
 from db.scoring import claims, decisions, file_history
 from db.scoring.tables import IncomingFileRow, ResultRow, XrayRow
 from tests.db.rows import (
-    INCOMING,
     NOW,
     add_champion,
+    add_incoming,
     claim,
     file_seen,
     record,
@@ -156,7 +156,7 @@ def test_one_content_under_two_names_has_one_xray_and_one_result(engine: Engine)
         )
 
     assert counts == [1, 1]
-    assert path == f"{INCOMING}/third.png"
+    assert path == "third.png"
     assert found == {sha256_of("A")}
     assert states(engine) == {"scored": 3}
 
@@ -197,7 +197,7 @@ def test_a_file_that_went_away_is_closed_and_comes_back_as_new(engine: Engine) -
     tomorrow = NOW + timedelta(days=1)
 
     with transaction(engine) as session:
-        overdue = decisions.find_overdue(session, before=tomorrow)
+        overdue = decisions.find_overdue(session, folder_id=add_incoming(session), before=tomorrow)
         decisions.mark_gone(session, [file_id for file_id, _ in overdue], now=tomorrow)
 
     assert overdue == [(file.file_id, "a.png")]
@@ -218,7 +218,8 @@ def test_reasons_are_counted(engine: Engine) -> None:
 def test_no_signature_is_lost_between_the_parts_that_are_read(engine: Engine) -> None:
     wanted = 10_001
     with transaction(engine) as session:
-        rows = [decided_row(number) for number in range(wanted)]
+        folder = {"folder_id": add_incoming(session)}
+        rows = [decided_row(number) | folder for number in range(wanted)]
         session.connection().execute(IncomingFileRow.__table__.insert(), rows)
 
     found = known(engine, NOW)
@@ -230,7 +231,8 @@ def test_no_signature_is_lost_between_the_parts_that_are_read(engine: Engine) ->
 def test_a_million_known_files_are_read_in_a_second_and_16_mib(engine: Engine) -> None:
     with transaction(engine) as session:
         for start in range(0, 1_000_000, 50_000):
-            rows = [decided_row(number) for number in range(start, start + 50_000)]
+            folder = {"folder_id": add_incoming(session)}
+            rows = [decided_row(number) | folder for number in range(start, start + 50_000)]
             session.connection().execute(IncomingFileRow.__table__.insert(), rows)
 
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

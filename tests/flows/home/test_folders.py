@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from flows.home.folders import check_free_space, open_home, pseudonym, read_site_key
+from flows.home.folders import check_free_space
+from flows.home.ledger import prepare_ledger
 from flows.home.process_lock import hold_scanner_lock, is_scanner_alive
+from flows.home.site_key import pseudonym, read_site_key
 from flows.settings import Settings
 from xray_core.errors import LowDisk
 
@@ -20,7 +22,7 @@ from xray_core.errors import LowDisk
 def test_a_fresh_home_is_for_its_owner_alone(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path / "home")
 
-    open_home(settings)
+    prepare_ledger(settings)
 
     folders = [settings.home, settings.incoming_dir, settings.labels_dir, settings.exports_dir, settings.models_dir]
     assert {stat.S_IMODE(folder.stat().st_mode) for folder in folders} == {0o700}
@@ -29,10 +31,10 @@ def test_a_fresh_home_is_for_its_owner_alone(tmp_path: Path) -> None:
 
 def test_the_site_key_survives_a_second_start(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path / "home")
-    open_home(settings)
+    prepare_ledger(settings)
     first = read_site_key(settings)
 
-    open_home(settings)
+    prepare_ledger(settings)
 
     assert read_site_key(settings) == first
     assert len(first) == 32
@@ -40,9 +42,10 @@ def test_the_site_key_survives_a_second_start(tmp_path: Path) -> None:
 
 def test_processes_that_start_together_agree_on_one_site_key(tmp_path: Path) -> None:
     code = (
-        "from pathlib import Path; from flows.home.folders import open_home, read_site_key\n"
+        "from pathlib import Path; from flows.home.ledger import prepare_ledger\n"
+        "from flows.home.site_key import read_site_key\n"
         "from flows.settings import Settings\n"
-        f"s = Settings(home=Path({str(tmp_path)!r}) / 'home'); open_home(s); print(read_site_key(s).hex())"
+        f"s = Settings(home=Path({str(tmp_path)!r}) / 'home'); prepare_ledger(s); print(read_site_key(s).hex())"
     )
     processes = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) for _ in range(4)]
 

@@ -21,19 +21,19 @@ NOTHING_KNOWN: array[int] = array("q")
 
 
 def names_found(folder: Path, known: array[int] = NOTHING_KNOWN) -> set[bytes]:
-    return {seen.name for seen in find_files(folder, known)}
+    return {seen.name for seen in find_files(folder, 1, known)}
 
 
 def signature(path: Path) -> int:
     stat = path.stat()
-    return sign_file(os.fsencode(path.name), stat.st_size, stat.st_mtime_ns)
+    return sign_file(1, os.fsencode(path.name), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
 
 
 def test_every_delivered_file_is_found_once(tmp_path: Path) -> None:
     for name in ("a.png", "b.JPG", "no-ending"):
         (tmp_path / name).write_bytes(b"x")
 
-    found = list(find_files(tmp_path, NOTHING_KNOWN))
+    found = list(find_files(tmp_path, 1, NOTHING_KNOWN))
 
     assert sorted(seen.name for seen in found) == [b"a.png", b"b.JPG", b"no-ending"]
     assert all(seen.is_regular and seen.size == 1 for seen in found)
@@ -73,7 +73,7 @@ def test_links_pipes_and_folders_are_seen_for_what_they_are_and_never_followed(t
     (tmp_path / "dangling.png").symlink_to("nowhere")
     os.mkfifo(tmp_path / "pipe.png")
 
-    found = {seen.name: refuse_by_kind(seen) for seen in find_files(tmp_path, NOTHING_KNOWN)}
+    found = {seen.name: refuse_by_kind(seen) for seen in find_files(tmp_path, 1, NOTHING_KNOWN)}
 
     assert {name: refusal.reason for name, refusal in found.items() if refusal} == {
         b"target": ReasonCode.NOT_REGULAR_FILE,
@@ -86,13 +86,13 @@ def test_links_pipes_and_folders_are_seen_for_what_they_are_and_never_followed(t
 def test_a_regular_file_is_not_refused_by_its_kind(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"x")
 
-    assert [refuse_by_kind(seen) for seen in find_files(tmp_path, NOTHING_KNOWN)] == [None]
+    assert [refuse_by_kind(seen) for seen in find_files(tmp_path, 1, NOTHING_KNOWN)] == [None]
 
 
 def test_looking_again_sees_a_change_and_a_disappearance(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(b"x")
-    (seen,) = find_files(tmp_path, NOTHING_KNOWN)
+    (seen,) = find_files(tmp_path, 1, NOTHING_KNOWN)
 
     assert look_again(tmp_path, seen) == seen
     path.write_bytes(b"xy")
@@ -106,7 +106,7 @@ def test_an_mtime_of_1970_or_of_the_next_century_does_not_make_a_fresh_file_sett
     path = tmp_path / "a.png"
     path.write_bytes(b"x")
     os.utime(path, (mtime, mtime))
-    (seen,) = find_files(tmp_path, NOTHING_KNOWN)
+    (seen,) = find_files(tmp_path, 1, NOTHING_KNOWN)
     written_ns = seen.ctime_ns
 
     assert not is_settled(seen, now_ns=written_ns + 1_000_000_000, settle_seconds=5)
@@ -119,10 +119,17 @@ def test_a_file_from_the_future_is_not_settled_after_the_clock_went_back() -> No
     assert not is_settled(seen, now_ns=time.time_ns(), settle_seconds=5)
 
 
-def test_the_signature_changes_with_name_size_and_time() -> None:
-    signatures = {sign_file(b"a", 1, 2), sign_file(b"b", 1, 2), sign_file(b"a", 2, 2), sign_file(b"a", 1, 3)}
+def test_the_signature_changes_with_folder_name_size_and_both_times() -> None:
+    signatures = {
+        sign_file(1, b"a", 1, 2, 3),
+        sign_file(2, b"a", 1, 2, 3),
+        sign_file(1, b"b", 1, 2, 3),
+        sign_file(1, b"a", 2, 2, 3),
+        sign_file(1, b"a", 1, 3, 3),
+        sign_file(1, b"a", 1, 2, 4),
+    }
 
-    assert len(signatures) == 4
+    assert len(signatures) == 6
     assert all(-(2**63) <= one < 2**63 for one in signatures)
 
 
