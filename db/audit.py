@@ -15,7 +15,6 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from db.columns import Base, Id
-from db.records import AuditEntry
 
 # What the first entry is chained to.
 _NOTHING = "0" * 64
@@ -66,17 +65,6 @@ def verify_chain(session: Session) -> int | None:
         expected, previous = expected + 1, entry.sha256
         session.expunge(entry)
     return None
-
-
-def read_audit(session: Session, *, subject: str | None = None, limit: int | None = None) -> list[AuditEntry]:
-    """The latest entries, the oldest of them first; all of them, or those about one subject."""
-    statement = select(AuditRow).order_by(AuditRow.position.desc()).limit(limit)
-    if subject is not None:
-        statement = statement.where(AuditRow.subject == subject)
-    rows = reversed(session.scalars(statement).all())
-    return [
-        AuditEntry(row.position, row.at, row.actor, row.action, row.subject, row.detail, row.sha256) for row in rows
-    ]
 
 
 def iter_details(session: Session, action: str) -> Iterator[tuple[int, dict[str, Any]]]:

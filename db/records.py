@@ -81,19 +81,6 @@ class RefusedFile:
 
 
 @dataclass(frozen=True, slots=True)
-class AuditEntry:
-    """One line of the append-only, hash-chained audit log."""
-
-    position: int
-    at: datetime
-    actor: str
-    action: str
-    subject: str
-    detail: str
-    sha256: str
-
-
-@dataclass(frozen=True, slots=True)
 class DatasetXray:
     """An X-ray of a training folder: its content, its escaped path in the folder, and whose it is, if known."""
 

@@ -247,6 +247,11 @@ class Interval:
     low: float
     high: float
 
+    def __format__(self, spec: str) -> str:
+        """The value, its interval in brackets; `spec` is of each number, two decimals without one."""
+        value, low, high = (format(number, spec or ".2f") for number in (self.value, self.low, self.high))
+        return f"{value} ({low}-{high})"
+
 
 def escape_name(name: bytes) -> str:
     """A file name as reversible printable text: control characters, backslashes and stray bytes become \\xNN."""

@@ -97,12 +97,6 @@ def last_finished(session: Session) -> TrainingRun | None:
     return None if row is None else _to_record(*row)
 
 
-def find_training(session: Session, run_id: int) -> TrainingRun | None:
-    """A training by its id."""
-    row = session.execute(_runs().where(TrainingRunRow.id == run_id)).tuples().one_or_none()
-    return None if row is None else _to_record(*row)
-
-
 def list_trainings(session: Session, *, limit: int | None = None) -> list[TrainingRun]:
     """Trainings, the one that started last first."""
     statement = _runs().order_by(TrainingRunRow.started_at.desc(), TrainingRunRow.id.desc()).limit(limit)

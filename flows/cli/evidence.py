@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated
@@ -48,14 +47,14 @@ def audit(
         _try_remedies(settings, remedies, patients, epochs, as_json)
         return
     with show_progress("auditing", unit="X-rays") as advance:
-        model, found = audit_model(settings, version, on_progress=advance)
+        model, audit = audit_model(settings, version, on_progress=advance)
     if as_json:
-        print_json({"version": model.version, **json.loads(found.to_json())})
+        print_json({"version": model.version, **audit.to_dict()})
         return
-    typer.echo(f"{model.version}: {found.verdict.value}, on {found.xrays} X-rays of {found.patients} patients")
-    for finding in found.findings:
+    typer.echo(f"{model.version}: {audit.verdict.value}, on {audit.xrays} X-rays of {audit.patients} patients")
+    for finding in audit.findings:
         typer.echo(f"  {finding.verdict.value:11} {finding.sentence}")
-    typer.echo(found.sentence)
+    typer.echo(audit.sentence)
     typer.echo(RESEARCH_USE)
 
 
@@ -77,25 +76,25 @@ def evaluate(
 
     settings = open_home()
     with show_progress("evaluating", unit="X-rays") as advance:
-        found = evaluate_external(settings, dataset, name, patients=patients, version=version, on_progress=advance)
-    evaluation = found.evaluation
+        external = evaluate_external(settings, dataset, name, patients=patients, version=version, on_progress=advance)
+    evaluation = external.evaluation
     if as_json:
         print_json(
-            {"name": name, "version": found.version, "kept_out": found.kept_out, "unlike_training": found.odd}
-            | {"evaluation": json.loads(evaluation.to_json())}
+            {"name": name, "version": external.version, "kept_out": external.kept_out, "unlike_training": external.odd}
+            | {"evaluation": evaluation.to_dict()}
         )
         return
     typer.echo(
-        f"{found.version} on {name}: {evaluation.covid.xrays} covid X-rays of {evaluation.covid.patients} patients, "
+        f"{external.version} on {name}: {evaluation.covid.xrays} covid X-rays of {evaluation.covid.patients} patients, "
         f"{evaluation.normal.xrays} normal of {evaluation.normal.patients}"
     )
-    for reason, number in sorted(found.kept_out.items()):
+    for reason, number in sorted(external.kept_out.items()):
         typer.echo(f"  kept out: {reason} {number}")
     for field in fields(evaluation.figures):
         typer.echo(f"  {field.name.replace('_', ' '):22} {_write(getattr(evaluation.figures, field.name))}")
     typer.echo(f"  PPV, NPV and net benefit at an assumed prevalence of {evaluation.prevalence:g}")
-    if found.odd:
-        typer.echo(f"  {found.odd} of them it would refer as unlike the chest X-rays that it was trained on")
+    if external.odd:
+        typer.echo(f"  {external.odd} of them it would refer as unlike the chest X-rays that it was trained on")
     typer.echo(RESEARCH_USE)
 
 
@@ -143,15 +142,10 @@ def _try_remedies(settings: Settings, dataset: Path, patients: Path | None, epoc
         if not as_json:
             typer.echo(tabulate([trial])[1] if len(trials) > 1 else "\n".join(tabulate([trial])))
     if as_json:
-        print_json(
-            {
-                trial.remedy: {"auroc": _write(trial.auroc), "audit": json.loads(trial.audit.to_json())}
-                for trial in trials
-            }
-        )
+        print_json({trial.remedy: {"auroc": _write(trial.auroc), "audit": trial.audit.to_dict()} for trial in trials})
         return
     typer.echo("Lower is better for every figure but the held-out AUC and the centre. " + RESEARCH_USE)
 
 
 def _write(figure: Interval | None) -> str:
-    return "cannot be told" if figure is None else f"{figure.value:.3f} ({figure.low:.3f}-{figure.high:.3f})"
+    return "cannot be told" if figure is None else f"{figure:.3f}"

@@ -119,9 +119,8 @@ def promote(
     settings = open_home()
     if not override:
         decision = promote_through_gate(settings, version, reason)
-        marks = {True: "passed", False: "FAILED", None: "cannot be told"}
         for check in decision.checks:
-            typer.echo(f"  {marks[check.passed]:14} {check.words}")
+            typer.echo(f"  {check.mark:14} {check.words}")
         typer.echo(f"{version}: {decision.verdict.value}. {decision.reason}")
         if decision.verdict is not Verdict.PROMOTE:
             raise typer.Exit(1)

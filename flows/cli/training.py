@@ -77,8 +77,8 @@ def train_from_folder(
     """Register the dataset, train on all labels that the ledger has then, and say what came of it."""
     from flows.home.ledger import open_ledger
     from flows.review.dataset import register_dataset
+    from flows.training import training
     from flows.training.remedies import parse_remedies
-    from flows.training.train_once import train_once
     from xray_core.exchange.dataset_folder import read_dataset_folder
     from xray_core.networks.fitting import TrainingOptions
 
@@ -91,12 +91,12 @@ def train_from_folder(
         erase_border=erase_border,
         **rest,
     )
-    found = read_dataset_folder(dataset, settings.class_names, patients)
+    folder = read_dataset_folder(dataset, settings.class_names, patients)
     with (
         open_ledger(settings) as engine,
-        show_progress("reading", unit="X-rays", total=len(found.items)) as advance,
+        show_progress("reading", unit="X-rays", total=len(folder.items)) as advance,
     ):
-        registered = register_dataset(settings, engine, found, on_progress=advance)
+        registered = register_dataset(settings, engine, folder, on_progress=advance)
     typer.echo(f"{registered.xrays} X-rays registered, {registered.new_labels} new labels")
     for reason, number in sorted(registered.kept_out.items()):
         typer.echo(f"  kept out: {reason} {number}")
@@ -111,11 +111,12 @@ def train_from_folder(
                 f"  held out: loss {held_out.loss:.3f}  accuracy {held_out.accuracy:.3f}"
             )
 
-        done = train_once(settings, options, trigger="by hand", on_epoch=show)
-    if done is None:
+        trial = training.train(settings, options, trigger="by hand", watch_epochs=lambda _: show)
+    if trial is None:
         raise RefusedInput(
             "these labels were trained on before, and nothing has changed since; `xray models list` shows the result"
         )
+    done = trial.conclusion
     typer.echo(f"{done.version}: {done.verdict.value}. {done.reason}")
     typer.echo(f"model, plots and MODEL_CARD.md: {settings.models_dir / done.version}")
     typer.echo(RESEARCH_USE)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
-from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated, Literal, cast
+from typing import Annotated, Literal, cast
 from uuid import UUID
 
 from prefect import flow, get_run_logger, task
@@ -18,26 +17,18 @@ from prefect.runtime import flow_run
 from prefect.states import Completed
 from pydantic import Field
 
-from flows.home.code_revision import read_code_revision
 from flows.home.ledger import prepare_ledger
 from flows.home.public_errors import without_words
 from flows.settings import read_settings
 from flows.training.due import read_due
 from flows.training.remedies import read_champion_remedies
-from flows.training.training import Claim, Conclusion, Training, open_training
-from xray_core.networks.fitting import Trained, TrainingOptions
+from flows.training.steps import Workbench, ask_gate, gather_xrays
+from flows.training.training import Step, train
+from xray_core.networks.fitting import TrainingOptions
 from xray_core.networks.records import Architecture, EpochRecord, Optimizer
-from xray_core.processes.helper_process import BackgroundCall, HelperProcess, open_helper_process
 from xray_core.records import RESEARCH_USE
-from xray_core.training.images import TrainingImages
+from xray_core.training.trial import Trial
 
-if TYPE_CHECKING:
-    from xray_core.promotion.gate import PromotionDecision
-    from xray_core.training.before_the_fit import Groundwork
-    from xray_core.training.candidate import Candidate
-    from xray_core.training.judgement import Judgement
-
-_MARKS = {True: "passed", False: "FAILED", None: "cannot be told"}
 _Epochs = Annotated[int, Field(ge=1, le=1000)]
 _BatchSize = Annotated[int, Field(ge=1, le=1024)]
 _LearningRate = Annotated[float | None, Field(gt=0, le=1)]
@@ -85,133 +76,62 @@ def retrain(
         remedies=remedies,
         erase_border=erase_border,
     )
-    with open_training(settings) as training, TemporaryDirectory(prefix="xray-training-") as aside:
-        claim = training.claim(trigger=trigger, flow_run_id=flow_run.id, options=options)
-        if claim is None:
-            return Completed(message="these labels were trained on before, or are now", name="NothingToDo")
-        with training.released_on_failure(claim), ExitStack() as stack:
-            images = gather_xrays(training, claim, options)
-            beside = stack.enter_context(open_helper_process())
-            groundwork = training.begin_groundwork(images, beside)
-            trained = fit_network(training, images, options)
-            judgement = judge_candidate(training, images, trained, groundwork, options)
-            plots = begin_plots(beside, images, trained, groundwork, judgement)
-            candidate = save_model(training, images, trained, groundwork, judgement, Path(aside))
-            decision = ask_gate(training, judgement, candidate)
-            documents = write_card(images, candidate, options, judgement, decision, plots)
-            conclusion = conclude(training, claim, candidate, options, judgement, decision, documents)
-    publish_verdict(conclusion, judgement, decision)
-    publish_plots(documents)
-    return Completed(message=f"{conclusion.version}: {conclusion.verdict}. {conclusion.reason}")
+    trial = train(
+        settings, options, trigger=trigger, flow_run_id=flow_run.id, watch_epochs=show_epochs, take=take_as_task
+    )
+    if trial is None:
+        return Completed(message="these labels were trained on before, or are now", name="NothingToDo")
+    publish_verdict(trial)
+    publish_plots(trial)
+    done = trial.conclusion
+    return Completed(message=f"{done.version}: {done.verdict}. {done.reason}")
 
 
-@task(name="gather-xrays", cache_policy=NO_CACHE, persist_result=False)
-@without_words
-def gather_xrays(training: Training, claim: Claim, options: TrainingOptions) -> TrainingImages:
-    """Decode every labelled X-ray once and put it on its patient's side of the frozen split."""
-    images = training.gather(claim, options)
-    for count in images.plan.counts:
-        get_run_logger().info("%s, %s: %d X-rays of %d patients", count.split, count.label, count.xrays, count.patients)
-    return images
+def take_as_task(step: Step, bench: Workbench, trial: Trial) -> Trial:
+    """Take a step as a task that bears its name; what it came to goes into the task's log."""
+    name = step.__name__.replace("_", "-")
+
+    # Of a trial the task is given the options alone: enough to draw an arrow from the step that handed them on, while
+    # Prefect would look through everything else item by item.
+    @task(name=name, task_run_name=name, description=step.__doc__, cache_policy=NO_CACHE, persist_result=False)
+    @without_words
+    def take(options: TrainingOptions) -> Trial:
+        taken = step(bench, replace(trial, options=options))
+        log_step(step, taken)
+        return taken
+
+    return take(trial.options)
 
 
-@task(name="fit-network", cache_policy=NO_CACHE, persist_result=False)
-@without_words
-def fit_network(training: Training, images: TrainingImages, options: TrainingOptions) -> Trained:
-    """Train a new network; the progress bar moves with every epoch."""
-    return training.fit(images, options, _show_epochs(options.epochs))
+def log_step(step: Step, trial: Trial) -> None:
+    """How many X-rays stand on which side, and every check of the gate."""
+    logger = get_run_logger()
+    if step is gather_xrays:
+        for count in trial.images.plan.counts:
+            logger.info("%s, %s: %d X-rays of %d patients", count.split, count.label, count.xrays, count.patients)
+    elif step is ask_gate:
+        for check in trial.decision.checks:
+            logger.info("%s: %s (%s)", check.name, check.mark, check.words)
 
 
-@task(name="judge-candidate", cache_policy=NO_CACHE, persist_result=False)
-@without_words
-def judge_candidate(
-    training: Training, images: TrainingImages, trained: Trained, groundwork: Groundwork, options: TrainingOptions
-) -> Judgement:
-    """Candidate and champion on the same frozen test X-rays, and the shortcut audit."""
-    return training.judge(images, trained, groundwork, options)
-
-
-def begin_plots(
-    beside: HelperProcess, images: TrainingImages, trained: Trained, groundwork: Groundwork, judgement: Judgement
-) -> dict[str, BackgroundCall[bytes]]:
-    """Have the plots drawn while the model is saved."""
-    from xray_core.training import plots
-
-    return plots.begin_plots(beside, images, trained, groundwork, judgement)
-
-
-@task(name="save-model", cache_policy=NO_CACHE, persist_result=False)
-@without_words
-def save_model(
-    training: Training,
-    images: TrainingImages,
-    trained: Trained,
-    groundwork: Groundwork,
-    judgement: Judgement,
-    aside: Path,
-) -> Candidate:
-    """Save model and twin aside; the twin must say what Keras says, and load in a fresh process."""
-    return training.save(images, trained, groundwork, judgement, aside)
-
-
-@task(name="ask-gate", cache_policy=NO_CACHE, persist_result=False)
-@without_words
-def ask_gate(training: Training, judgement: Judgement, candidate: Candidate) -> PromotionDecision:
-    """Promote, reject, or too little to tell; every check goes into the log."""
-    decision = training.decide(judgement, candidate)
-    for check in decision.checks:
-        get_run_logger().info("%s: %s (%s)", check.name, _MARKS[check.passed], check.words)
-    return decision
-
-
-@task(name="write-card", cache_policy=NO_CACHE, persist_result=False)
-@without_words
-def write_card(
-    images: TrainingImages,
-    candidate: Candidate,
-    options: TrainingOptions,
-    judgement: Judgement,
-    decision: PromotionDecision,
-    plots: dict[str, BackgroundCall[bytes]],
-) -> dict[str, bytes]:
-    """The model card with its plots."""
-    from xray_core.training.documents import write_documents
-
-    return write_documents(images, candidate, options, judgement, decision, plots, code_revision=read_code_revision())
-
-
-@task(name="conclude", cache_policy=NO_CACHE, persist_result=False)
-@without_words
-def conclude(
-    training: Training,
-    claim: Claim,
-    candidate: Candidate,
-    options: TrainingOptions,
-    judgement: Judgement,
-    decision: PromotionDecision,
-    documents: dict[str, bytes],
-) -> Conclusion:
-    """Put the model's folder in place and the verdict into the ledger, in one transaction."""
-    return training.conclude(claim, candidate, options, judgement, decision, documents)
-
-
-def publish_verdict(conclusion: Conclusion, judgement: Judgement, decision: PromotionDecision) -> None:
+def publish_verdict(trial: Trial) -> None:
     """The verdict with its reason and every check, to read in the UI."""
-    checks = "\n".join(f"| {check.name} | {_MARKS[check.passed]} | {check.words} |" for check in decision.checks)
+    conclusion, audit = trial.conclusion, trial.judgement.audit
+    checks = "\n".join(f"| {check.name} | {check.mark} | {check.words} |" for check in trial.decision.checks)
     create_markdown_artifact(
         f"# {conclusion.version}: {conclusion.verdict}\n\n{conclusion.reason}\n\n"
         f"| check | result | in words |\n| --- | --- | --- |\n{checks}\n\n"
-        f"**Shortcut audit: {judgement.audit.verdict}.** {judgement.audit.sentence}\n\n**{RESEARCH_USE}**",
+        f"**Shortcut audit: {audit.verdict}.** {audit.sentence}\n\n**{RESEARCH_USE}**",
         key="verdict",
         description="What the gate says of the candidate, and why",
     )
 
 
-def publish_plots(documents: dict[str, bytes]) -> None:
+def publish_plots(trial: Trial) -> None:
     """Each plot as one artifact: a picture in markdown, well below the server's limit of 1.5 MB an event."""
     from xray_core.training.plots import NOT_IN_THE_UI
 
-    for name, content in sorted(documents.items()):
+    for name, content in sorted(trial.documents.items()):
         if name.endswith(".png") and name not in NOT_IN_THE_UI:
             title = name.removesuffix(".png").replace("_", " ")
             picture = base64.b64encode(content).decode()
@@ -222,7 +142,8 @@ def publish_plots(documents: dict[str, bytes]) -> None:
             )
 
 
-def _show_epochs(epochs: int) -> Callable[[EpochRecord], None]:
+def show_epochs(epochs: int) -> Callable[[EpochRecord], None]:
+    """A progress bar that moves with every epoch, and a line of the log."""
     shown = cast(UUID, create_progress_artifact(0.0, key="training", description=f"{epochs} epochs"))
     logger = get_run_logger()
 

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 
 from db.engine import transaction
 from db.records import ModelRecord
-from db.registry import evaluations, models
 from flows.home.ledger import open_ledger
 from flows.registry.models import find_model
 from flows.registry.registered import open_registered
+from flows.registry.verdicts import record_audit
 from flows.settings import Settings
 from flows.training.images import read_training_images
 from xray_core.evaluation.shortcut_audit import ShortcutAudit
 from xray_core.training.judgement import audit_images
-
-AUDIT_SET = "shortcut audit"
 
 
 def audit_model(
@@ -33,21 +30,12 @@ def audit_model(
         images = read_training_images(settings, engine, opened.manifest.preprocessing, on_progress)
         audit = audit_images(images, opened.classifier)
         with transaction(engine) as session:
-            now = datetime.now(UTC)
-            evaluations.add_evaluation(
+            audited = record_audit(
                 session,
-                model_id=model.model_id,
-                set_name=AUDIT_SET,
+                model,
+                audit,
                 label_set_sha256=images.plan.label_set_sha256,
-                figures=json.loads(audit.to_json()),
-                now=now,
-            )
-            judged = models.record_audit(
-                session,
-                model.version,
-                proven=model.proven,
-                audit_verdict=audit.verdict,
                 actor="operator (audit)",
-                now=now,
+                now=datetime.now(UTC),
             )
-    return judged, audit
+    return audited, audit

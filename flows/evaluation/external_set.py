@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -21,6 +20,7 @@ from flows.home.site_key import pseudonym, read_site_key
 from flows.registry.models import find_model
 from flows.registry.registered import open_registered
 from flows.registry.rescoring import KnownScore, score_known
+from flows.registry.verdicts import AUDIT_SET
 from flows.settings import Settings
 from xray_core.errors import InvalidDataset, RefusedInput
 from xray_core.evaluation.evaluation import Evaluation, evaluate
@@ -34,7 +34,7 @@ from xray_core.records import FilmPath, FolderKind, Label, LabelledXray, Outcome
 from xray_core.training.near_duplicates import find_near_duplicates
 from xray_core.training.split import digest_label_set
 
-_RESERVED = {"train", "validation", "test", "drift", "shortcut audit"}
+_RESERVED = {"train", "validation", "test", "drift", AUDIT_SET}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,19 +70,20 @@ def evaluate_external(
         raise RefusedInput(f"--name: received {name!r}; expected a name of your own, as in siteB")
     model = find_model(settings, version)
     opened = open_registered(settings, model)
-    takes = opened.manifest.preprocessing
-    found, kept_out = _read_dataset(settings, dataset, patients, takes, on_progress)
+    preprocessing = opened.manifest.preprocessing
+    foreign, kept_out = _read_dataset(settings, dataset, patients, preprocessing, on_progress)
     with open_ledger(settings) as engine:
         with snapshot(engine) as session:
             labelled = labels.trainable_labels(session)
             external = evaluations.external_xrays(session)
             used = set(xrays.read_splits(session))
         known = [xray for xray in labelled if xray.sha256 not in external]
-        chosen = _keep_unseen(settings, found, known, used, takes, kept_out)
+        doubles = _find_doubles(settings, foreign, known, preprocessing)
+        chosen = _keep_unseen(foreign, known, used, doubles, kept_out)
         _require_both_classes(chosen, kept_out)
         scores = score_known(settings, opened, chosen)
         chosen = [xray for xray in chosen if xray.sha256 in scores]
-        evaluation = _evaluate(settings, chosen, scores, opened.manifest.operating_point)
+        evaluation = _evaluate(chosen, scores, opened.manifest.operating_point, prevalence=settings.prevalence)
         with transaction(engine) as session:
             evaluations.add_evaluation(
                 session,
@@ -92,7 +93,7 @@ def evaluate_external(
                 figures={
                     "xrays": sorted(xray.sha256 for xray in chosen),
                     "kept_out": dict(kept_out),
-                    "evaluation": json.loads(evaluation.to_json()),
+                    "evaluation": evaluation.to_dict(),
                 },
                 now=datetime.now(UTC),
             )
@@ -105,56 +106,60 @@ def evaluate_external(
 
 
 def _read_dataset(
-    settings: Settings, dataset: Path, patients: Path | None, takes: Preprocessing, on_progress: Callable[[int], None]
+    settings: Settings,
+    dataset: Path,
+    patients: Path | None,
+    preprocessing: Preprocessing,
+    on_progress: Callable[[int], None],
 ) -> tuple[list[LabelledXray], Counter[str]]:
     """The X-rays of the folder, one per content; they are registered nowhere."""
     folder = read_dataset_folder(dataset, settings.class_names, patients)
     key = read_site_key(settings)
     kept_out = Counter(folder.kept_out)
-    found: dict[str, LabelledXray] = {}
-    for item in decode_paths(settings.decoder_limits, [os.fsencode(one.path) for one in folder.items], takes):
+    foreign: dict[str, LabelledXray] = {}
+    for answer in decode_paths(
+        settings.decoder_limits, [os.fsencode(item.path) for item in folder.items], preprocessing
+    ):
         on_progress(1)
-        if not isinstance(item, Decoded):
-            kept_out[item.refusal.reason.value] += 1
+        if not isinstance(answer, Decoded):
+            kept_out[answer.refusal.reason.value] += 1
             continue
-        given = folder.items[item.key]
-        patient_id = given.patient or item.patient_id
-        if item.sha256 in found:
+        given = folder.items[answer.key]
+        patient_id = given.patient or answer.patient_id
+        if answer.sha256 in foreign:
             kept_out["the same content twice"] += 1
             continue
-        found[item.sha256] = LabelledXray(
+        foreign[answer.sha256] = LabelledXray(
             xray_id=0,
-            sha256=item.sha256,
+            sha256=answer.sha256,
             path=FilmPath(0, FolderKind.DATASET, "", escape_name(os.fsencode(given.path))),
             label=given.label,
-            group=pseudonym(key, patient_id) if patient_id else f"content:{item.sha256}",
+            group=pseudonym(key, patient_id) if patient_id else f"content:{answer.sha256}",
             patient_known=bool(patient_id),
             source=given.source,
-            view=given.view or item.facts.view,
-            sex=given.sex or item.facts.sex,
-            age_group=given.age_group or item.facts.age_group,
-            file_format=item.facts.file_format,
-            width=item.facts.width,
-            height=item.facts.height,
-            dhash=item.dhash,
+            view=given.view or answer.facts.view,
+            sex=given.sex or answer.facts.sex,
+            age_group=given.age_group or answer.facts.age_group,
+            file_format=answer.facts.file_format,
+            width=answer.facts.width,
+            height=answer.facts.height,
+            dhash=answer.dhash,
         )
-    return list(found.values()), kept_out
+    return list(foreign.values()), kept_out
 
 
 def _keep_unseen(
-    settings: Settings,
-    found: Sequence[LabelledXray],
+    foreign: Sequence[LabelledXray],
     known: Sequence[LabelledXray],
     used_groups: set[str],
-    takes: Preprocessing,
+    doubles: set[str],
     kept_out: Counter[str],
 ) -> list[LabelledXray]:
     """Leave out what the model may have been trained on, by content, by patient and by picture."""
     contents = {xray.sha256 for xray in known}
     groups = used_groups | {xray.group for xray in known}
-    doubles = _find_doubles(settings, found, [xray for xray in known if xray.sha256 not in _all(found)], takes)
     kept: list[LabelledXray] = []
-    for xray in found:
+    for xray in foreign:
         if xray.sha256 in contents:
             kept_out["labelled here before: may have been trained on"] += 1
         elif xray.group in groups:
@@ -166,24 +171,23 @@ def _keep_unseen(
     return kept
 
 
-def _all(found: Sequence[LabelledXray]) -> set[str]:
-    return {xray.sha256 for xray in found}
-
-
 def _find_doubles(
-    settings: Settings, found: Sequence[LabelledXray], known: Sequence[LabelledXray], takes: Preprocessing
+    settings: Settings,
+    foreign: Sequence[LabelledXray],
+    known: Sequence[LabelledXray],
+    preprocessing: Preprocessing,
 ) -> set[str]:
-    """The found X-rays that show the same picture as a known one."""
-    both = [*found, *known]
-    decoded, _ = read_xrays(settings.decoder_limits, both, takes, locate=make_locator(settings))
+    """The foreign X-rays that show the same picture as a known one."""
+    contents = {xray.sha256 for xray in foreign}
+    both = [*foreign, *(xray for xray in known if xray.sha256 not in contents)]
+    decoded, _ = read_xrays(settings.decoder_limits, both, preprocessing, locate=make_locator(settings))
     readable = [xray for xray in both if xray.sha256 in decoded]
     pairs = find_near_duplicates([x.dhash for x in readable], lambda place: decoded[readable[place].sha256].grey).pairs
-    foreign = _all(found)
     doubles = set()
-    for one, other in pairs:
-        a, b = readable[one].sha256, readable[other].sha256
-        if (a in foreign) != (b in foreign):
-            doubles.add(a if a in foreign else b)
+    for first, second in pairs:
+        a, b = readable[first].sha256, readable[second].sha256
+        if (a in contents) != (b in contents):
+            doubles.add(a if a in contents else b)
     return doubles
 
 
@@ -198,13 +202,13 @@ def _require_both_classes(chosen: Sequence[LabelledXray], kept_out: Counter[str]
 
 
 def _evaluate(
-    settings: Settings, chosen: Sequence[LabelledXray], scores: dict[str, KnownScore], point: OperatingPoint
+    chosen: Sequence[LabelledXray], scores: dict[str, KnownScore], point: OperatingPoint, *, prevalence: float
 ) -> Evaluation:
     return evaluate(
         np.array([scores[xray.sha256].probability for xray in chosen]),
         [xray.label is Label.COVID for xray in chosen],
         [xray.group for xray in chosen],
         point,
-        prevalence=settings.prevalence,
+        prevalence=prevalence,
         slices=name_slices(chosen),
     )

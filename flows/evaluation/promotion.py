@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -11,11 +10,11 @@ import numpy as np
 
 from db.engine import transaction
 from db.records import Stage
-from db.registry import evaluations, models
 from flows.home.ledger import open_ledger
 from flows.registry.models import find_model
 from flows.registry.registered import open_registered, verify_registered
 from flows.registry.test_side import collect_champion_evidence, collect_evidence
+from flows.registry.verdicts import GateVerdict, promote_judged
 from flows.settings import Settings
 from flows.training.due import read_policy
 from flows.training.images import read_training_images
@@ -24,7 +23,7 @@ from xray_core.models.folder import ONNX_FILE
 from xray_core.models.fresh_load import reproduces_in_fresh_process
 from xray_core.models.open_model import OpenModel, read_probe
 from xray_core.promotion.gate import PromotionDecision, decide_promotion
-from xray_core.records import Split, Verdict
+from xray_core.records import Split
 from xray_core.training.judgement import audit_images, evaluate_evidence
 
 _ACTOR = "operator (through the gate)"
@@ -54,32 +53,15 @@ def promote_through_gate(
         )
         champion = collect_champion_evidence(settings, engine, test)
         decision = decide_promotion(evidence, champion, read_policy(settings))
-        evaluation = json.loads(evaluate_evidence(evidence, prevalence=settings.prevalence).to_json())
+        verdict = GateVerdict(
+            decision,
+            champion.version if champion else None,
+            evaluate_evidence(evidence, prevalence=settings.prevalence),
+            images.plan.label_set_sha256,
+            audit_verdict,
+        )
         with transaction(engine) as session:
-            before = models.champion(session)
-            if (before.version if before else None) != (champion.version if champion else None):
-                raise RefusedInput("another model became champion meanwhile: ask the gate again")
-            now = datetime.now(UTC)
-            evaluation_id = evaluations.add_evaluation(
-                session,
-                model_id=model.model_id,
-                set_name=Split.TEST.value,
-                label_set_sha256=images.plan.label_set_sha256,
-                figures=evaluation,
-                now=now,
-            )
-            if decision.verdict is Verdict.PROMOTE:
-                models.record_audit(
-                    session, version, proven=decision.proven, audit_verdict=audit_verdict, actor=_ACTOR, now=now
-                )
-                models.promote(
-                    session,
-                    version,
-                    actor=_ACTOR,
-                    reason=f"{decision.verdict.value}: {decision.reason} {reason}".strip(),
-                    evaluation_id=evaluation_id,
-                    now=now,
-                )
+            promote_judged(session, model, verdict, reason=reason, actor=_ACTOR, now=datetime.now(UTC))
     return decision
 
 

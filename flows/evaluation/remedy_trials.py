@@ -21,8 +21,9 @@ from xray_core.evaluation.evaluation import evaluate
 from xray_core.evaluation.shortcut_audit import ShortcutAudit
 from xray_core.exchange.dataset_folder import read_dataset_folder
 from xray_core.models.operating_point import choose_operating_point
-from xray_core.networks.fitting import TrainingOptions, train_network
+from xray_core.networks.fitting import TrainingOptions
 from xray_core.records import Interval, LabelledXray, Split
+from xray_core.training.fit import fit
 from xray_core.training.images import gather_images
 from xray_core.training.judgement import audit_images
 
@@ -52,9 +53,9 @@ def try_remedies(
     Nothing is registered and the ledger is not touched: the trials live in a folder that is gone afterwards, under a
     copy of this home's key, so that each patient stands on the side where `xray train` would put them.
     """
-    with TemporaryDirectory(prefix="xray-remedies-") as aside:
-        trial = settings.model_copy(update={"home": Path(aside), "database_url": None, "incoming": None})
-        (Path(aside) / "site.key").write_bytes((settings.home / "site.key").read_bytes())
+    with TemporaryDirectory(prefix="xray-remedies-") as folder:
+        trial = settings.model_copy(update={"home": Path(folder), "database_url": None, "incoming": None})
+        (Path(folder) / "site.key").write_bytes((settings.home / "site.key").read_bytes())
         labelled = _register(trial, dataset, patients, on_progress)
         for word in (NONE, *REMEDY_WORDS):
             remedies, erase_border = parse_remedies([] if word == NONE else [word])
@@ -88,17 +89,8 @@ def _try(trial: Settings, labelled: list[LabelledXray], word: str, options: Trai
         used_before=frozenset(),
         locate=make_locator(trial),
     )
-    train, validation, test = (images.sides[split] for split in (Split.TRAIN, Split.VALIDATION, Split.TEST))
-    trained = train_network(
-        train.images,
-        train.is_covid,
-        validation.images,
-        validation.is_covid,
-        images.preprocessing,
-        options,
-        lambda _: None,
-    )
-    classifier = trained.classifier
+    validation, test = images.sides[Split.VALIDATION], images.sides[Split.TEST]
+    classifier = fit(images, options, lambda _: None).classifier
     point = choose_operating_point(
         classifier.predict(validation.images).astype(np.float64),
         validation.is_covid,
@@ -110,10 +102,10 @@ def _try(trial: Settings, labelled: list[LabelledXray], word: str, options: Trai
 
 
 def _row(trial: RemedyTrial) -> str:
-    found = {finding.name: finding.auc for finding in trial.audit.findings}
-    cells = "".join(f" {_write(found.get(probe)):>19}" for probe in _PROBES)
+    aucs = {finding.name: finding.auc for finding in trial.audit.findings}
+    cells = "".join(f" {_write(aucs.get(probe)):>19}" for probe in _PROBES)
     return f"{trial.remedy:13} {_write(trial.auroc):17}{cells}  {trial.audit.verdict.value}"
 
 
 def _write(figure: Interval | None) -> str:
-    return "too few" if figure is None else f"{figure.value:.2f} ({figure.low:.2f}-{figure.high:.2f})"
+    return "too few" if figure is None else f"{figure}"

@@ -11,12 +11,12 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from db.engine import transaction
-from db.registry import models
 from flows.home.code_revision import read_code_revision
 from flows.home.ledger import open_ledger
 from flows.registry.foreign_reference import ForeignReference, learn_foreign_reference
 from flows.registry.models import next_version
 from flows.registry.standing import NO_REFERENCE
+from flows.registry.verdicts import register_unjudged
 from flows.settings import Settings
 from xray_core.errors import RefusedInput
 from xray_core.imaging.records import Scaling
@@ -80,28 +80,10 @@ def import_model(
                 learned = learn_foreign_reference(
                     settings, reference, found.preprocessing, patients=patients, on_progress=on_progress
                 )
-            manifest = _publish(settings, Path(aside), found, learned, next_version(settings, engine, name))
-        now = datetime.now(UTC)
+            manifest = _publish(settings, Path(aside), found, learned, next_version(settings.models_dir, engine, name))
+        folder_sha256 = hash_manifest(settings.models_dir / manifest.version)
         with transaction(engine) as session:
-            models.add_model(
-                session,
-                manifest,
-                manifest_sha256=hash_manifest(settings.models_dir / manifest.version),
-                proven=False,
-                audit_verdict=None,
-                actor="operator",
-                now=now,
-            )
-            is_first = models.champion(session) is None
-            if is_first:
-                models.promote(
-                    session,
-                    manifest.version,
-                    actor="operator",
-                    reason="imported as the first model: champion but unproven",
-                    evaluation_id=None,
-                    now=now,
-                )
+            is_first = register_unjudged(session, manifest, folder_sha256, actor="operator", now=datetime.now(UTC))
         return ImportedModel(manifest.version, is_first, (*found.notes, _note_reference(learned)))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine
@@ -16,6 +17,7 @@ from flows.registry.registered import open_registered, verify_registered
 from flows.settings import Settings
 from xray_core.errors import RefusedInput
 from xray_core.models.folder import read_manifest
+from xray_core.records import Interval
 
 
 def list_models(settings: Settings) -> list[ModelRecord]:
@@ -104,12 +106,12 @@ def _prove_usable(settings: Settings, model: ModelRecord) -> None:
 def find_model(settings: Settings, version: str | None) -> ModelRecord:
     """A registered model by its version; without one, the champion. Raises RefusedInput where there is none."""
     with open_ledger(settings) as engine, snapshot(engine) as session:
-        found = models.find_model(session, version) if version else models.champion(session)
-    if found is None and version is None:
+        model = models.find_model(session, version) if version else models.champion(session)
+    if model is None and version is None:
         raise RefusedInput("there is no champion; name a version, `xray models list` shows all of them", public=True)
-    if found is None:
+    if model is None:
         raise RefusedInput(f"{version}: there is no such model; `xray models list` shows all of them")
-    return found
+    return model
 
 
 def _list_evaluations(settings: Settings, version: str) -> list[str]:
@@ -121,20 +123,20 @@ def _list_evaluations(settings: Settings, version: str) -> list[str]:
     ]
 
 
-def _sum_up(found: dict[str, Any]) -> str:
+def _sum_up(figures: dict[str, Any]) -> str:
     """What the stored figures come to: an audit's verdict, a drift's sentence, an evaluation's AUROC."""
-    if "findings" in found:
-        return str(found["verdict"])
-    if "sentence" in found:
-        return str(found["sentence"])
-    auroc = found.get("evaluation", found)["figures"]["auroc"]
-    return "AUROC cannot be told" if auroc is None else "AUROC {value:.3f} ({low:.3f}-{high:.3f})".format(**auroc)
+    if "findings" in figures:
+        return str(figures["verdict"])
+    if "sentence" in figures:
+        return str(figures["sentence"])
+    auroc = figures.get("evaluation", figures)["figures"]["auroc"]
+    return "AUROC cannot be told" if auroc is None else f"AUROC {Interval(**auroc):.3f}"
 
 
-def next_version(settings: Settings, engine: Engine, kind: str) -> str:
+def next_version(models_dir: Path, engine: Engine, kind: str) -> str:
     """A name that neither the registry nor the models folder has: `0003-seed_cnn`."""
     with snapshot(engine) as session:
         taken = {model.version for model in models.list_models(session)}
-    taken |= {folder.name for folder in settings.models_dir.iterdir()}
+    taken |= {folder.name for folder in models_dir.iterdir()}
     numbers = [int(name[:4]) for name in taken if name[:4].isdigit()]
     return f"{max(numbers, default=0) + 1:04d}-{kind}"

@@ -15,7 +15,7 @@ from flows.settings import Settings
 from xray_core.errors import IncompatibleModel
 from xray_core.models.chest_reference import REFERENCE_FILE
 from xray_core.models.folder import read_manifest
-from xray_core.records import AuditVerdict, Split
+from xray_core.records import AuditVerdict, Interval, Split
 
 NO_REFERENCE = (
     "nothing is referred as out of distribution: it is not known what its training X-rays looked like, so a photograph "
@@ -62,18 +62,18 @@ def say_predictive_values(session: Session, champion: ModelRecord | None, preval
     if champion is None:
         return None
     stored = evaluations.list_evaluations(session, version=champion.version)
-    found = [json.loads(one.figures) for one in stored if one.set_name == Split.TEST.value]
+    evaluated = [json.loads(record.figures) for record in stored if record.set_name == Split.TEST.value]
     stated = f"at an assumed prevalence of {prevalence:g}"
-    if not found:
+    if not evaluated:
         return f"PPV and NPV {stated}: cannot be told, it was not evaluated on test X-rays"
-    if not math.isclose(found[-1]["prevalence"], prevalence):
-        return f"PPV and NPV {stated}: cannot be told, it was evaluated for one of {found[-1]['prevalence']:g}"
-    figures = found[-1]["figures"]
+    if not math.isclose(evaluated[-1]["prevalence"], prevalence):
+        return f"PPV and NPV {stated}: cannot be told, it was evaluated for one of {evaluated[-1]['prevalence']:g}"
+    figures = evaluated[-1]["figures"]
     return f"PPV {_write(figures['ppv'])} and NPV {_write(figures['npv'])} {stated}"
 
 
 def _write(figure: dict[str, float] | None) -> str:
-    return "cannot be told" if figure is None else "{value:.2f} ({low:.2f}-{high:.2f})".format(**figure)
+    return "cannot be told" if figure is None else f"{Interval(**figure)}"
 
 
 def read_predictive_values(settings: Settings) -> str | None:

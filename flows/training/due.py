@@ -43,13 +43,13 @@ def read_due(settings: Settings) -> RetrainingDue:
 def _read_due(session: Session, settings: Settings) -> RetrainingDue:
     now = datetime.now(UTC)
     last = training_runs.last_finished(session)
-    found = labels.count_new_trainable(session, last.label_watermark if last else 0)
+    counted = labels.count_new_trainable(session, last.label_watermark if last else 0)
     counts = LabelCounts(
-        new_labels=sum(found.new.values()),
-        covid_xrays=found.xrays.get(Label.COVID, 0),
-        normal_xrays=found.xrays.get(Label.NORMAL, 0),
-        covid_patients=found.patients.get(Label.COVID, 0),
-        normal_patients=found.patients.get(Label.NORMAL, 0),
+        new_labels=sum(counted.new.values()),
+        covid_xrays=counted.xrays.get(Label.COVID, 0),
+        normal_xrays=counted.xrays.get(Label.NORMAL, 0),
+        covid_patients=counted.patients.get(Label.COVID, 0),
+        normal_patients=counted.patients.get(Label.NORMAL, 0),
     )
     remedies, erase_border = read_champion_remedies(settings)
     digest = digest_label_set(labels.trainable_labels(session))

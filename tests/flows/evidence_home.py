@@ -23,7 +23,7 @@ from flows.registry.models import find_model
 from flows.review.dataset import register_dataset
 from flows.scoring.scan import open_scan
 from flows.settings import Settings
-from flows.training.train_once import train_once
+from flows.training.training import train
 from xray_core.exchange.dataset_folder import read_dataset_folder
 from xray_core.networks.architectures import build_network
 from xray_core.networks.fitting import TrainingOptions
@@ -46,8 +46,7 @@ def make_trained_home(folder: Path) -> Settings:
     register_dataset(settings, engine, found, on_progress=lambda _: None)
     engine.dispose()
     options = TrainingOptions(epochs=1, input_size=SIZE)
-    concluded = train_once(settings, options, trigger="by hand", on_epoch=lambda _: None)
-    assert concluded is not None
+    assert train(settings, options, trigger="by hand") is not None
     return settings
 
 

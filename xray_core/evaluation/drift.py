@@ -80,8 +80,8 @@ def _compare(reference: Values, incoming: Values) -> tuple[float, float]:
         return _compare_words(before, after)
     from scipy.stats import ks_2samp
 
-    found = ks_2samp(before.astype(np.float64), after.astype(np.float64))
-    return float(found.statistic), float(found.pvalue)
+    tested = ks_2samp(before.astype(np.float64), after.astype(np.float64))
+    return float(tested.statistic), float(tested.pvalue)
 
 
 def _compare_words(before: NDArray[np.str_], after: NDArray[np.str_]) -> tuple[float, float]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,6 +86,10 @@ class Evaluation:
     def to_json(self) -> str:
         """The evaluation as JSON text; `from_json` gives back an equal one."""
         return _ADAPTER.dump_json(self, indent=1).decode()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same as JSON's own values, for the ledger and for `--json`."""
+        return dict(json.loads(self.to_json()))
 
     @staticmethod
     def from_json(text: str) -> Evaluation:

@@ -66,34 +66,38 @@ class FlipReport:
     @property
     def flips(self) -> tuple[Compared, ...]:
         """The X-rays whose outcome changes, the largest change of score first."""
-        flipped = [one for one in self.compared if one.flips]
-        return tuple(sorted(flipped, key=lambda one: (-abs(one.probability_a - one.probability_b), one.xray_sha256)))
+        flipped = [xray for xray in self.compared if xray.flips]
+        return tuple(
+            sorted(flipped, key=lambda xray: (-abs(xray.probability_a - xray.probability_b), xray.xray_sha256))
+        )
 
     def count(self) -> dict[tuple[Outcome, Outcome], int]:
         """How many X-rays go from which outcome to which; those that stay are there too."""
-        return dict(sorted(Counter((one.outcome_a, one.outcome_b) for one in self.compared).items()))
+        return dict(sorted(Counter((xray.outcome_a, xray.outcome_b) for xray in self.compared).items()))
 
     def lines(self) -> list[str]:
         """For people: counts first; where readers have labelled flipped X-rays, who was right."""
-        told = [
+        lines = [
             f"{len(self.flips)} of {len(self.compared)} X-rays change outcome from {self.model_a} to {self.model_b}"
         ]
-        told += [
+        lines += [
             f"  {before:8} -> {after:8} {number}"
             for (before, after), number in self.count().items()
             if before is not after
         ]
         if self.unread:
-            told.append(f"  {self.unread} more could not be read again and are left out")
-        labelled = [one for one in self.flips if one.label in _RIGHT]
+            lines.append(f"  {self.unread} more could not be read again and are left out")
+        labelled = [xray for xray in self.flips if xray.label in _RIGHT]
         if labelled:
-            right = [sum(outcome is _RIGHT[one.label] for one, outcome in _outcomes(labelled, side)) for side in (0, 1)]
-            told.append(
+            right = [
+                sum(outcome is _RIGHT[xray.label] for xray, outcome in _outcomes(labelled, side)) for side in (0, 1)
+            ]
+            lines.append(
                 f"  of {len(labelled)} that readers have labelled, {self.model_a} had {right[0]} right, "
                 f"{self.model_b} {right[1]}"
             )
         audits = {self.model_a: self.audit_a, self.model_b: self.audit_b}
-        return [*told, *(f"  shortcut audit of {version}: {_name_audit(audit)}" for version, audit in audits.items())]
+        return [*lines, *(f"  shortcut audit of {version}: {_name_audit(audit)}" for version, audit in audits.items())]
 
 
 def _name_audit(audit: AuditVerdict | None) -> str:
@@ -106,7 +110,7 @@ _RIGHT: Final[dict[Label | None, Outcome]] = {Label.COVID: Outcome.POSITIVE, Lab
 
 
 def _outcomes(compared: Sequence[Compared], side: int) -> list[tuple[Compared, Outcome]]:
-    return [(one, (one.outcome_a, one.outcome_b)[side]) for one in compared]
+    return [(xray, (xray.outcome_a, xray.outcome_b)[side]) for xray in compared]
 
 
 def write_flips_csv(path: Path, report: FlipReport, *, with_file_names: bool = True) -> int:
@@ -114,21 +118,21 @@ def write_flips_csv(path: Path, report: FlipReport, *, with_file_names: bool = T
     text = io.StringIO()
     writer = csv.writer(text, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
     writer.writerow(COLUMNS)
-    for one in report.flips:
+    for xray in report.flips:
         writer.writerow(
             (
-                guard_text(one.file) if with_file_names else one.xray_sha256[:16],
-                one.xray_sha256,
-                guard_text(one.patient or ""),
-                one.label or "",
+                guard_text(xray.file) if with_file_names else xray.xray_sha256[:16],
+                xray.xray_sha256,
+                guard_text(xray.patient or ""),
+                xray.label or "",
                 guard_text(report.model_a),
                 _name_audit(report.audit_a),
-                one.outcome_a.value,
-                one.probability_a,
+                xray.outcome_a.value,
+                xray.probability_a,
                 guard_text(report.model_b),
                 _name_audit(report.audit_b),
-                one.outcome_b.value,
-                one.probability_b,
+                xray.outcome_b.value,
+                xray.probability_b,
             )
         )
     write_whole(path, text.getvalue().encode())

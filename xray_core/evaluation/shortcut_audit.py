@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,6 +72,10 @@ class ShortcutAudit:
     def to_json(self) -> str:
         """The audit as JSON text; `from_json` gives back an equal one."""
         return _ADAPTER.dump_json(self, indent=1).decode()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same as JSON's own values, for the ledger and for `--json`."""
+        return dict(json.loads(self.to_json()))
 
     @staticmethod
     def from_json(text: str) -> ShortcutAudit:
@@ -219,7 +225,7 @@ def _probe_corners(images: AuditImages, predict: Predict, seed: int) -> Finding:
     assert auc is not None, "both classes are there"
     sentence = (
         f"with the four corners masked the score changes by {changed:.2f} on average and the AUC goes from "
-        f"{auc.value + loss:.2f} to {_write(auc)}"
+        f"{auc.value + loss:.2f} to {auc}"
     )
     if verdict is not AuditVerdict.CLEAN:
         sentence += ": the model leans on what stands in the corners, letters and markers, not on the lungs"
@@ -259,7 +265,7 @@ def _describe(
     """A trained model that ranks backwards tells the class as well; a cross-validated probe below 0.5 knows nothing."""
     bound = max(auc.low, 1 - auc.high) if may_rank_backwards else auc.low
     verdict = _SEVERITY[min(_SEVERITY.index(worst), (bound >= SUSPECT_FROM) + (bound >= CONFOUNDED_FROM))]
-    sentence = finding.format(auc=_write(auc))
+    sentence = finding.format(auc=auc)
     if verdict is not AuditVerdict.CLEAN:
         sentence += f": {meaning}"
     return Finding(name, auc, f"{sentence[:1].upper()}{sentence[1:]}.", verdict)
@@ -275,7 +281,3 @@ def _sum_up(findings: Sequence[Finding], verdict: AuditVerdict) -> str:
     rest = sum(finding.verdict is not AuditVerdict.CLEAN for finding in findings) - 1
     more = f" ({rest} more {'finding' if rest == 1 else 'findings'} of this kind.)" if rest else ""
     return f"{worst.sentence}{more}"
-
-
-def _write(auc: Interval) -> str:
-    return f"{auc.value:.2f} ({auc.low:.2f}-{auc.high:.2f})"

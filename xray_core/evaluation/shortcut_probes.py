@@ -84,7 +84,7 @@ def predict_by_patient(
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    fewest = min(len(np.unique(groups[is_true == one])) for one in (True, False))
+    fewest = min(len(np.unique(groups[is_true == truth])) for truth in (True, False))
     folds = StratifiedGroupKFold(min(_FOLDS, fewest), shuffle=True, random_state=seed)
     scores = np.full(len(is_true), 0.5)
     for learn, judge in folds.split(features, is_true, groups):

@@ -42,8 +42,3 @@ def scale_pixels(grey: NDArray[np.uint8], preprocessing: Preprocessing) -> NDArr
         case Scaling.NONE:
             pass
     return values
-
-
-def to_model_input(pixels: NDArray[np.uint8], preprocessing: Preprocessing) -> NDArray[np.float32]:
-    """An X-ray's grey levels (height, width) uint8, white is dense, to one network input (height, width, channels)."""
-    return scale_pixels(fit_pixels(pixels, preprocessing), preprocessing)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xray_core.errors import IncompatibleModel, ModelAltered
+from xray_core.errors import IncompatibleModel
 from xray_core.imaging.network_input import scale_pixels
 from xray_core.imaging.records import Preprocessing, Scaling
 from xray_core.models.onnx_classifier import OnnxClassifier, check_parity, to_probability_covid
@@ -54,26 +54,9 @@ class KerasClassifier:
         return to_probability_covid(np.asarray(outputs, dtype=np.float32), self.output)
 
 
-def save_keras(model: keras.Model, path: Path) -> str:
-    """Write `path` (.keras), without the optimizer's state, and return its SHA-256."""
+def save_keras(model: keras.Model, path: Path) -> None:
+    """Write `path` (.keras), without the optimizer's state."""
     model.save(path, include_optimizer=False)
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def load_keras(path: Path, *, expected_sha256: str) -> keras.Model:
-    """Load a `.keras` file whose bytes are the registered ones; for a file from elsewhere see foreign_model.
-
-    The hash is what makes this safe: Keras's safe mode is a list of forbidden names, not a boundary.
-    Raises ModelAltered on other bytes, IncompatibleModel when Keras cannot load them.
-    """
-    if path.suffix != ".keras":
-        raise IncompatibleModel(f"{path.name}: only .keras files are loaded, never {path.suffix or 'a folder'}")
-    if not path.is_file():
-        raise IncompatibleModel(f"{path}: no such file")
-    received = hashlib.sha256(path.read_bytes()).hexdigest()
-    if received != expected_sha256:
-        raise ModelAltered(f"{path}: sha256 is {received[:12]}…; registered {expected_sha256[:12]}…")
-    return load_untrusted_keras(path)
 
 
 def load_untrusted_keras(path: Path) -> keras.Model:

@@ -23,9 +23,9 @@ from xray_core.imaging.limits import ImageLimits
 from xray_core.imaging.network_input import fit_pixels
 from xray_core.imaging.radiograph import Radiograph, read_radiograph
 from xray_core.imaging.records import ImageFacts, Preprocessing
+from xray_core.processes.lifeline import die_with_parent
 from xray_core.records import ReasonCode, Refusal
 
-_PR_SET_PDEATHSIG = 1
 _PR_SET_NO_NEW_PRIVS = 38
 _KEPT_ENVIRONMENT = frozenset({"PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ"})
 
@@ -129,7 +129,7 @@ def confine_process(memory_bytes: int, niceness: int) -> None:
     Address space (`memory_bytes` above what the process has now), core dumps and written files are limited, most
     of the environment and both output streams are dropped, and the process dies with its parent.
     """
-    _die_with_parent()
+    _die_with_program()
     for name in os.environ.keys() - _KEPT_ENVIRONMENT:
         del os.environ[name]
     sys.dont_write_bytecode = True
@@ -140,16 +140,15 @@ def confine_process(memory_bytes: int, niceness: int) -> None:
     _drop_output()
 
 
-def _die_with_parent() -> None:
+def _die_with_program() -> None:
     """Never outlive the program that asked, nor the fork server, whatever a decoder is doing at that time.
 
     Linux tells us of the fork server. It lives as long as any of us, so the program itself is watched by a thread;
     a decoder that keeps it from running uses processor time, and that is limited.
     """
+    die_with_parent()
     if sys.platform == "linux":
-        library = ctypes.CDLL(None)
-        library.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        library.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+        ctypes.CDLL(None).prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     threading.Thread(target=_watch_parent, daemon=True).start()
 
 

@@ -15,12 +15,17 @@ import sys
 _PR_SET_PDEATHSIG = 1
 
 
-def run_bound(parent: int, command: list[str]) -> None:
-    """Become the command; end at once when the parent has died already."""
+def die_with_parent() -> None:
+    """Have the system kill this process when the one that started it dies; elsewhere than on Linux nothing happens."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() != parent:
-            sys.exit(1)
+
+
+def run_bound(parent: int, command: list[str]) -> None:
+    """Become the command; end at once when the parent has died already."""
+    die_with_parent()
+    if sys.platform == "linux" and os.getppid() != parent:
+        sys.exit(1)
     os.execv(command[0], command)  # noqa: S606  # no shell: the command is ours
 
 

@@ -26,7 +26,6 @@ class TrainingHistory:
 
     last_automatic: datetime | None = None
     rejections_in_a_row: int = 0
-    is_running: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +58,6 @@ def is_retraining_due(
     if not has_drifted and back_off > 1:
         why = f" after {plural(history.rejections_in_a_row, 'rejection')} in a row"
     have = f"{plural(counts.new_labels, 'new trainable label')} since the last training; {wanted} wanted{why}"
-    if history.is_running:
-        return Due(False, "a training is running")
     if counts.new_labels < wanted:
         return Due(False, have)
     xrays, patients = trigger.min_xrays_per_class, trigger.min_patients_per_class

@@ -43,6 +43,11 @@ class Check:
     passed: bool | None
     words: str
 
+    @property
+    def mark(self) -> str:
+        """What came of it, for a person."""
+        return {True: "passed", False: "FAILED", None: "cannot be told"}[self.passed]
+
 
 @dataclass(frozen=True, slots=True)
 class PromotionDecision:
@@ -130,22 +135,22 @@ def _check_patients(ours: Cohort, test: GateTest) -> Check:
 
 def _check_sensitivity(ours: Cohort, candidate: GateEvidence, test: GateTest, seed: int) -> Check:
     statistic = statistics.share(ours, ours.probabilities >= candidate.operating_point.lower, ours.is_covid)
-    found = _share_with_interval(statistic, ours, test, seed)
+    sensitivity = _share_with_interval(statistic, ours, test, seed)
     passed: bool | None = None
-    if found.low >= test.sensitivity_floor:
+    if sensitivity.low >= test.sensitivity_floor:
         passed = True
-    elif found.value < test.sensitivity_floor:
+    elif sensitivity.value < test.sensitivity_floor:
         passed = False
-    words = f"sensitivity {_write(found)} against a floor of {test.sensitivity_floor:.2f}"
+    words = f"sensitivity {sensitivity} against a floor of {test.sensitivity_floor:.2f}"
     return Check("sensitivity", passed, words if passed is not None else f"{words}: the interval is too wide to tell")
 
 
 def _share_with_interval(statistic: Statistic, ours: Cohort, test: GateTest, seed: int) -> Interval:
     resampled = resample_statistics({"share": statistic}, ours, resamples=test.resamples, seed=seed)["share"]
     patients, xrays = ours.count_patients(ours.is_covid), int(ours.is_covid.sum())
-    found = share_interval(*resampled, patients=patients, xrays=xrays)
-    assert found is not None, "there are covid patients: the check before asked"
-    return found
+    interval = share_interval(*resampled, patients=patients, xrays=xrays)
+    assert interval is not None, "there are covid patients: the check before asked"
+    return interval
 
 
 def _check_refer_share(ours: Cohort, candidate: GateEvidence, test: GateTest) -> Check:
@@ -156,16 +161,16 @@ def _check_refer_share(ours: Cohort, candidate: GateEvidence, test: GateTest) ->
 
 
 def _check_not_worse(ours: Cohort, theirs: Cohort, champion: str, test: GateTest, seed: int) -> Check:
-    found = compare_auroc(ours, theirs, alpha=test.alpha, resamples=test.resamples, seed=seed)
+    difference = compare_auroc(ours, theirs, alpha=test.alpha, resamples=test.resamples, seed=seed)
     whole = np.ones((1, ours.patients), dtype=np.float32)
     both = [float(statistics.auroc(cohort)(whole)[0]) for cohort in (ours, theirs)]
     words = (
         f"AUROC {both[0]:.3f} against {both[1]:.3f} of champion {champion} on the same {len(ours.is_covid)} X-rays "
-        f"(difference {found.value:+.3f}, at least {found.low:+.3f}; it may be {-test.margin:+.3f})"
+        f"(difference {difference.value:+.3f}, at least {difference.low:+.3f}; it may be {-test.margin:+.3f})"
     )
-    if found.low > -test.margin:
+    if difference.low > -test.margin:
         return Check("not worse", True, words)
-    if found.high >= -test.margin and found.value - found.low > test.margin:
+    if difference.high >= -test.margin and difference.value - difference.low > test.margin:
         return Check("not worse", None, f"{words}: the X-rays are too few to tell")
     return Check("not worse", False, words)
 
@@ -178,9 +183,9 @@ def _check_slices(
         (ours, theirs), points, candidate.slices, alpha=test.alpha, resamples=test.resamples, seed=seed
     )
     collapsed = [
-        f"{name} is worse by {-found.value:.2f}"
-        for name, found in differences.items()
-        if found.value < -test.slice_margin and found.high < 0
+        f"{name} is worse by {-difference.value:.2f}"
+        for name, difference in differences.items()
+        if difference.value < -test.slice_margin and difference.high < 0
     ]
     if collapsed:
         return Check("slices", False, f"a slice collapses: {', '.join(collapsed)}")
@@ -196,10 +201,6 @@ def _align(champion: GateEvidence, candidate: GateEvidence) -> Cohort:
             f"{len(scores)}, and not the same ones; expected one frozen test set"
         )
     return make_cohort([scores[sha256] for sha256 in candidate.xrays], candidate.is_covid, candidate.patients)
-
-
-def _write(found: Interval) -> str:
-    return f"{found.value:.2f} ({found.low:.2f}-{found.high:.2f})"
 
 
 def plural(count: int, noun: str) -> str:

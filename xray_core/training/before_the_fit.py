@@ -27,15 +27,15 @@ class Groundwork:
     first_xrays: BackgroundCall[bytes]
 
 
-def begin_groundwork(images: TrainingImages, beside: HelperProcess) -> Groundwork:
+def begin_groundwork(images: TrainingImages, helper: HelperProcess) -> Groundwork:
     """Give the helper process what needs no network."""
     train = images.sides[Split.TRAIN]
     return Groundwork(
-        reference=beside.begin(
+        reference=helper.begin(
             partial(learn_reference, train.images, train.groups, images.sides[Split.VALIDATION].images)
         ),
-        findings=beside.begin(partial(probe_data, images.for_audit)),
-        first_xrays=beside.begin(partial(draw_first, *_choose_first(train))),
+        findings=helper.begin(partial(probe_data, images.for_audit)),
+        first_xrays=helper.begin(partial(draw_first, *_choose_first(train))),
     )
 
 

@@ -7,23 +7,26 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from xray_core.imaging.network_input import fit_pixels
 from xray_core.imaging.records import Preprocessing
-from xray_core.models.chest_reference import REFERENCE_FILE, ChestReference, dump_reference
+from xray_core.models.chest_reference import REFERENCE_FILE, dump_reference
 from xray_core.models.folder import write_model_folder
 from xray_core.models.fresh_load import reproduces_in_fresh_process
 from xray_core.models.recalibration import Recalibration
-from xray_core.models.records import ModelManifest, OperatingPoint
-from xray_core.networks.fitting import Trained, TrainingOptions, write_history
+from xray_core.models.records import ModelManifest
+from xray_core.networks.fitting import TrainingOptions, write_history
 from xray_core.networks.keras_classifier import KerasClassifier, export_checked, layer_table, save_keras
 from xray_core.records import Label, Split
 from xray_core.synthetic.xrays import draw_xray
 from xray_core.training.drift_reference import write_drift_reference
-from xray_core.training.images import TrainingImages
+
+if TYPE_CHECKING:
+    from xray_core.training.trial import Trial
 
 _PROBE_XRAYS = 8
 
@@ -42,21 +45,20 @@ class Candidate:
     recalibration: Recalibration
 
 
-def save_aside(
-    version: str, trained: Trained, images: TrainingImages, reference: ChestReference | None, folder: Path
-) -> Candidate:
-    """Save model, twin, history and both references into `folder`, while the twin is loaded in a fresh process.
+def save_candidate(trial: Trial, folder: Path) -> Candidate:
+    """Save model, twin, history and both references into an empty folder, while the twin is loaded in a fresh process.
 
     Raises IncompatibleModel when the twin differs from Keras by more than 1e-5 on a held-out X-ray.
     """
+    images, trained, reference = trial.images, trial.trained, trial.groundwork.reference.result()
     classifier, preprocessing = trained.classifier, images.preprocessing
     save_keras(classifier.model, folder / "model.keras")
     held_out = np.concatenate([images.sides[split].images for split in (Split.VALIDATION, Split.TEST)])
     twin = folder / "model.onnx"
     parity = export_checked(classifier, twin, held_out)
     probe = draw_probe(preprocessing)
-    with ThreadPoolExecutor(1) as beside:
-        loading = beside.submit(
+    with ThreadPoolExecutor(1) as thread:
+        loading = thread.submit(
             reproduces_in_fresh_process, twin, preprocessing, classifier.output, probe, classifier.predict(probe)
         )
         write_history(folder / "history.csv", trained.history)
@@ -65,7 +67,7 @@ def save_aside(
         write_drift_reference(folder, images, classifier, reference)
         layers = layer_table(classifier.model)
     return Candidate(
-        version=version,
+        version=trial.judgement.evidence.version,
         classifier=classifier,
         folder=folder,
         probe=probe,
@@ -76,21 +78,13 @@ def save_aside(
     )
 
 
-def publish_candidate(
-    models_dir: Path,
-    candidate: Candidate,
-    options: TrainingOptions,
-    operating_point: OperatingPoint,
-    *,
-    label_set_sha256: str,
-    code_revision: str,
-    documents: dict[str, bytes],
-) -> ModelManifest:
-    """Put the candidate's immutable folder in place, whole, with its documents (plots, card, figures) by file name."""
+def publish_candidate(trial: Trial, models_dir: Path) -> ModelManifest:
+    """Put the candidate's immutable folder in place, whole, with its documents (plots, card, figures)."""
+    candidate, options = trial.candidate, trial.options
 
     def fill(folder: Path) -> None:
         shutil.copytree(candidate.folder, folder, dirs_exist_ok=True)
-        for name, content in documents.items():
+        for name, content in trial.documents.items():
             (folder / name).write_bytes(content)
 
     return write_model_folder(
@@ -99,10 +93,10 @@ def publish_candidate(
         architecture=options.architecture.value,
         preprocessing=candidate.classifier.preprocessing,
         output=candidate.classifier.output,
-        operating_point=operating_point,
-        label_set_sha256=label_set_sha256,
+        operating_point=trial.judgement.operating_point,
+        label_set_sha256=trial.label_set_sha256,
         created_at=datetime.now(UTC),
-        code_revision=code_revision,
+        code_revision=trial.code_revision,
         seed=options.seed,
         training=describe_options(options) | describe_recalibration(candidate.recalibration),
         probe=candidate.probe,

@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-from xray_core.networks.fitting import TrainingOptions
-from xray_core.processes.helper_process import BackgroundCall
-from xray_core.promotion.gate import PromotionDecision
 from xray_core.report.card import write_card
-from xray_core.training.candidate import Candidate
 from xray_core.training.card import gather_card_facts
-from xray_core.training.images import TrainingImages
-from xray_core.training.judgement import Judgement
+from xray_core.training.trial import Trial
 
 
-def write_documents(
-    images: TrainingImages,
-    candidate: Candidate,
-    options: TrainingOptions,
-    judgement: Judgement,
-    decision: PromotionDecision,
-    plots: dict[str, BackgroundCall[bytes]],
-    *,
-    code_revision: str,
-) -> dict[str, bytes]:
+def write_documents(trial: Trial) -> dict[str, bytes]:
     """Every document by its file name, the plots among them."""
-    drawn = {name: plots[name].result() for name in reversed(plots)}
+    judgement = trial.judgement
+    drawn = {name: trial.plots[name].result() for name in reversed(trial.plots)}
     markdown, page = write_card(
-        gather_card_facts(images, candidate, options, judgement, decision, drawn, code_revision=code_revision)
+        gather_card_facts(
+            trial.images,
+            trial.candidate,
+            trial.options,
+            judgement,
+            trial.decision,
+            drawn,
+            code_revision=trial.code_revision,
+        )
     )
     figures = {
         "evaluation.json": judgement.candidate.to_json(),

@@ -53,12 +53,12 @@ def describe_xrays(
 ) -> Figures:
     """The figures that drift is looked for in, of fitted X-rays (n, height, width) uint8; an empty one is not asked."""
     figures: Figures = {
-        name: [round(float(one), 3) for one in values] for name, values in summarise_greys(greys).items()
+        name: [round(float(value), 3) for value in values] for name, values in summarise_greys(greys).items()
     }
     figures["width (log)"] = [round(math.log(fact.width), 4) for fact in facts]
     figures["file format"] = [fact.file_format.value for fact in facts]
-    figures["P(covid)"] = [round(one, 5) for one in probabilities]
-    figures["distance from a chest film"] = [round(one, 4) for one in distances if one is not None]
+    figures["P(covid)"] = [round(score, 5) for score in probabilities]
+    figures["distance from a chest film"] = [round(distance, 4) for distance in distances if distance is not None]
     return figures
 
 

@@ -93,7 +93,7 @@ def gather_images(
         readable,
         frozen,
         key,
-        duplicates=[(readable[one].sha256, readable[other].sha256) for one, other in pairs],
+        duplicates=[(readable[first].sha256, readable[second].sha256) for first, second in pairs],
         used_before=used_before,
     )
     plan = replace(plan, not_trainable=len(labelled) - len(trainable))

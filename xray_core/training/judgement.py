@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,14 +14,14 @@ from xray_core.evaluation.shortcut_audit import Finding, ShortcutAudit, audit_sh
 from xray_core.models.operating_point import choose_operating_point
 from xray_core.models.records import OperatingPoint
 from xray_core.models.scoring import Classifier
-from xray_core.networks.fitting import Trained
 from xray_core.networks.last_layer import predict_log_odds
 from xray_core.promotion.gate import GateEvidence, PromotionDecision, decide_promotion
 from xray_core.promotion.policy import RetrainingPolicy
 from xray_core.records import Split
-from xray_core.training.before_the_fit import Groundwork
-from xray_core.training.candidate import Candidate
 from xray_core.training.images import TrainingImages
+
+if TYPE_CHECKING:
+    from xray_core.training.trial import Trial
 
 
 def evaluate_evidence(evidence: GateEvidence, *, prevalence: float) -> Evaluation:
@@ -72,24 +73,22 @@ class Judgement:
 
 
 def judge(
+    trial: Trial,
     version: str,
-    images: TrainingImages,
-    trained: Trained,
-    groundwork: Groundwork,
     champion: GateEvidence | None,
     *,
     target_sensitivity: float,
     prevalence: float,
 ) -> Judgement:
     """Lock the thresholds on validation, then look at candidate and champion on test, and audit."""
-    validation, test = images.sides[Split.VALIDATION], images.sides[Split.TEST]
-    classifier = trained.classifier
+    validation, test = trial.images.sides[Split.VALIDATION], trial.images.sides[Split.TEST]
+    classifier = trial.trained.classifier
     point = choose_operating_point(
         classifier.predict(validation.images).astype(np.float64),
         validation.is_covid,
         target_sensitivity=target_sensitivity,
     )
-    audit = audit_images(images, classifier, groundwork.findings.result())
+    audit = audit_images(trial.images, classifier, trial.groundwork.findings.result())
     scores = classifier.predict(test.images)
     evidence = GateEvidence(
         version=version,
@@ -104,7 +103,7 @@ def judge(
     return Judgement(
         evidence=evidence,
         scores=scores,
-        uncalibrated=trained.recalibration.undo(predict_log_odds(classifier, test.images)),
+        uncalibrated=trial.trained.recalibration.undo(predict_log_odds(classifier, test.images)),
         candidate=evaluate_evidence(evidence, prevalence=prevalence),
         champion_evidence=champion,
         champion=None if champion is None else evaluate_evidence(champion, prevalence=prevalence),
@@ -112,7 +111,7 @@ def judge(
     )
 
 
-def decide(policy: RetrainingPolicy, judgement: Judgement, candidate: Candidate) -> PromotionDecision:
+def ask_gate(trial: Trial, policy: RetrainingPolicy) -> PromotionDecision:
     """What the gate says of the candidate as it was saved."""
-    evidence = replace(judgement.evidence, reproduces_probe=candidate.reproduces_probe)
-    return decide_promotion(evidence, judgement.champion_evidence, policy)
+    evidence = replace(trial.judgement.evidence, reproduces_probe=trial.candidate.reproduces_probe)
+    return decide_promotion(evidence, trial.judgement.champion_evidence, policy)

@@ -79,13 +79,13 @@ def _confirm(
     hashes: NDArray[np.uint64], thumbnails: NDArray[np.float32]
 ) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
     """Rows and columns of confirmed pairs, block by block; `thumbnails` is (crops, n, pixels), the first one whole."""
-    found: list[tuple[NDArray[np.intp], NDArray[np.intp]]] = []
+    pairs: list[tuple[NDArray[np.intp], NDArray[np.intp]]] = []
     for start in range(0, len(hashes), _ROWS_AT_A_TIME):
         block = slice(start, start + _ROWS_AT_A_TIME)
         likeness = reduce(np.maximum, (thumbnails[0, block] @ crop.T for crop in thumbnails))
         rows, columns = np.nonzero((likeness >= LEAST_CORRELATION) & _are_near(hashes[block], hashes))
-        found.append((rows + start, columns))
-    return found
+        pairs.append((rows + start, columns))
+    return pairs
 
 
 def _draw_thumbnails(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +20,10 @@ from xray_core.records import Split
 from xray_core.report import curves
 from xray_core.report.forest import ForestLine, plot_comparison, plot_shortcut_audit, plot_slices
 from xray_core.report.image_sheets import plot_heat_sheet
-from xray_core.training.before_the_fit import Groundwork
 from xray_core.training.images import Side, TrainingImages
-from xray_core.training.judgement import Judgement
+
+if TYPE_CHECKING:
+    from xray_core.training.trial import Trial
 
 Plot = Call[bytes]
 
@@ -31,16 +33,15 @@ _HEATED = 3
 _COMPARED = ("auroc", "auprc", "sensitivity", "specificity", "accuracy", "brier")
 
 
-def begin_plots(
-    beside: HelperProcess, images: TrainingImages, trained: Trained, groundwork: Groundwork, judgement: Judgement
-) -> dict[str, BackgroundCall[bytes]]:
+def begin_plots(trial: Trial, helper: HelperProcess) -> dict[str, BackgroundCall[bytes]]:
     """Have every plot drawn as PNG by the helper process, and do not wait."""
-    planned = plan_plots(images, trained, judgement)
-    return {"first_xrays.png": groundwork.first_xrays} | {name: beside.begin(plot) for name, plot in planned.items()}
+    begun = {name: helper.begin(plot) for name, plot in plan_plots(trial).items()}
+    return {"first_xrays.png": trial.groundwork.first_xrays} | begun
 
 
-def plan_plots(images: TrainingImages, trained: Trained, judgement: Judgement) -> dict[str, Plot]:
+def plan_plots(trial: Trial) -> dict[str, Plot]:
     """Every plot that needs the network, as a call; candidate beside champion only where there is a champion."""
+    images, trained, judgement = trial.images, trial.trained, trial.judgement
     test = images.sides[Split.TEST]
     planned: dict[str, Plot] = {
         "learning.png": _plan_learning(trained, images),
@@ -95,7 +96,7 @@ def _plan_learning(trained: Trained, images: TrainingImages) -> Plot:
 
 def _plan_evaluation(evaluation: Evaluation) -> dict[str, Plot]:
     figures, n = evaluation.figures, count_test(evaluation)
-    judged = [one for one in evaluation.slices if one.xrays >= TOO_FEW_XRAYS]
+    shown = [part for part in evaluation.slices if part.xrays >= TOO_FEW_XRAYS]
     xrays = evaluation.covid.xrays + evaluation.normal.xrays
     covid, normal = evaluation.confusion_covid, evaluation.confusion_normal
     return {
@@ -121,9 +122,9 @@ def _plan_evaluation(evaluation: Evaluation) -> dict[str, Plot]:
         ),
         "calibration.png": partial(
             curves.plot_calibration,
-            [one.mean_probability for one in evaluation.calibration],
-            [one.share_covid for one in evaluation.calibration],
-            [one.xrays for one in evaluation.calibration],
+            [band.mean_probability for band in evaluation.calibration],
+            [band.share_covid for band in evaluation.calibration],
+            [band.xrays for band in evaluation.calibration],
             slope=figures.calibration_slope,
             error=figures.calibration_error,
             n=n,
@@ -138,10 +139,10 @@ def _plan_evaluation(evaluation: Evaluation) -> dict[str, Plot]:
         ),
         "slices.png": partial(
             plot_slices,
-            [ForestLine(f"{one.name}: {one.value} ({one.xrays})", one.auroc, one.remark) for one in judged]
+            [ForestLine(f"{part.name}: {part.value} ({part.xrays})", part.auroc, part.remark) for part in shown]
             or [ForestLine("no slice", None, "too few")],
             overall=figures.auroc,
-            n=n if len(judged) == len(evaluation.slices) else f"{n}; slices under {TOO_FEW_XRAYS}: too few",
+            n=n if len(shown) == len(evaluation.slices) else f"{n}; slices under {TOO_FEW_XRAYS}: too few",
         ),
     }
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select
 
 from db import audit, invariants
 from db.engine import snapshot, transaction
@@ -140,7 +140,7 @@ def test_every_change_of_stage_is_audited_with_its_reason(two_models: Engine) ->
         models.reject(session, "m2", actor="gate", reason="worse", evaluation_id=None, now=NOW)
 
     with snapshot(two_models) as session:
-        entries = audit.read_audit(session, limit=2)
+        entries = session.scalars(select(audit.AuditRow).order_by(audit.AuditRow.position)).all()[-2:]
 
     assert [(entry.action, entry.subject) for entry in entries] == [
         ("model-promoted", "m1"),

@@ -132,4 +132,4 @@ def test_the_last_finished_training_carries_watermark_and_verdict(engine: Engine
 def test_without_a_training_there_is_no_last_one(engine: Engine) -> None:
     with snapshot(engine) as session:
         assert training_runs.last_finished(session) is None
-        assert training_runs.find_training(session, 1) is None
+        assert training_runs.list_trainings(session) == []

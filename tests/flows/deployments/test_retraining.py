@@ -15,9 +15,9 @@ from flows.registry.models import list_models, read_history
 from flows.review.dataset import register_dataset
 from flows.review.label_import import import_labels_from
 from flows.settings import Settings
+from flows.training import training
+from flows.training.claim import Claim, claim_labels, open_trainer, released_on_failure
 from flows.training.due import read_due, read_policy
-from flows.training.train_once import train_once
-from flows.training.training import Claim, Conclusion, open_training
 from tests.databases import server_url
 from tests.flows.scoring.test_scan import drop_xrays, scan
 from xray_core.errors import InvalidDataset
@@ -27,6 +27,7 @@ from xray_core.models.folder import read_manifest
 from xray_core.networks.fitting import TrainingOptions
 from xray_core.records import RESEARCH_USE, Verdict
 from xray_core.synthetic.xrays import write_sample_set
+from xray_core.training.trial import Conclusion
 
 OPTIONS = TrainingOptions(epochs=1, input_size=48)
 
@@ -42,7 +43,8 @@ def register(settings: Settings, folder: Path, *, per_class: int, seed: int = 0)
 
 
 def train(settings: Settings, options: TrainingOptions = OPTIONS, *, trigger: str = "by hand") -> Conclusion | None:
-    return train_once(settings, options, trigger=trigger, on_epoch=lambda _: None)
+    trial = training.train(settings, options, trigger=trigger)
+    return None if trial is None else trial.conclusion
 
 
 def read_trainings(settings: Settings) -> list[TrainingRun]:
@@ -203,24 +205,24 @@ def test_the_policys_numbers_decide_whether_a_candidate_is_rejected_or_proven(
 def test_a_step_that_fails_gives_the_labels_back(empty_settings: Settings, tmp_path: Path) -> None:
     register(empty_settings, tmp_path / "dataset", per_class=4)
 
-    with open_training(empty_settings) as training:
-        claim = training.claim(trigger="event")
+    with open_trainer(empty_settings) as trainer:
+        claim = claim_labels(trainer, OPTIONS, trigger="event")
         assert claim is not None
         assert read_due(empty_settings).claimed
-        with pytest.raises(OSError, match="disk"), training.released_on_failure(claim):
+        with pytest.raises(OSError, match="disk"), released_on_failure(trainer, claim):
             raise OSError("the disk went away")
 
         (failed,) = read_trainings(empty_settings)
         assert (failed.state, failed.reason) == (TrainingState.FAILED, "OSError")
         assert not read_due(empty_settings).claimed
-        assert isinstance(training.claim(trigger="event"), Claim)
+        assert isinstance(claim_labels(trainer, OPTIONS, trigger="event"), Claim)
 
 
 def test_two_processes_cannot_both_train_on_the_same_labels(empty_settings: Settings, tmp_path: Path) -> None:
     register(empty_settings, tmp_path / "dataset", per_class=4)
 
-    with open_training(empty_settings) as one, open_training(empty_settings) as other:
-        claims = [one.claim(trigger="by hand"), other.claim(trigger="event")]
+    with open_trainer(empty_settings) as first, open_trainer(empty_settings) as second:
+        claims = [claim_labels(first, OPTIONS, trigger="by hand"), claim_labels(second, OPTIONS, trigger="event")]
 
     assert [claim is None for claim in claims] == [False, True]
 

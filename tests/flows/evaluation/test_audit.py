@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from flows.evaluation.audit import AUDIT_SET, audit_model
+from flows.evaluation.audit import audit_model
+from flows.registry.verdicts import AUDIT_SET
 from flows.settings import Settings
 from tests.flows.evidence_home import champion, stored
 from xray_core.errors import RefusedInput

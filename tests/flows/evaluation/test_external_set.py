@@ -9,7 +9,8 @@ from PIL import Image
 
 from flows.evaluation.external_set import evaluate_external
 from flows.settings import Settings
-from flows.training.training import open_training
+from flows.training.claim import open_trainer
+from flows.training.images import read_training_images
 from tests.flows.evidence_home import SIZE, make_labelled, stored
 from xray_core.errors import InvalidDataset, RefusedInput
 from xray_core.networks.fitting import TrainingOptions
@@ -53,10 +54,9 @@ def test_an_external_set_is_never_trained_on_whoever_labels_it_later(trained: Se
     evaluate_external(trained, tmp_path / "siteB", "siteB", patients=None, version=None)
     make_labelled(trained, tmp_path / "siteB")
 
-    with open_training(trained) as training:
-        claim = training.claim(trigger="by hand")
-        assert claim is not None
-        images = training.gather(claim, TrainingOptions(input_size=SIZE))
+    with open_trainer(trained) as trainer:
+        preprocessing = TrainingOptions(input_size=SIZE).preprocessing
+        images = read_training_images(trained, trainer.engine, preprocessing, lambda _: None)
 
     assert sum(len(side.xrays) for side in images.sides.values()) == 120
 

@@ -7,9 +7,9 @@ import pytest
 from db.records import Stage
 from flows.registry.models import find_model
 from flows.settings import Settings
+from flows.training.claim import claim_labels, open_trainer
 from flows.training.remedies import parse_remedies, read_champion_remedies
-from flows.training.train_once import train_once
-from flows.training.training import open_training
+from flows.training.training import train
 from tests.flows.evidence_home import SIZE
 from xray_core.errors import RefusedInput
 from xray_core.imaging.records import Remedy
@@ -26,10 +26,12 @@ def test_remedies_are_words_and_a_wrong_one_is_refused_naming_the_right_ones() -
 
 
 def test_other_remedies_make_another_training_of_the_same_labels(trained: Settings) -> None:
-    with open_training(trained) as training:
-        assert training.claim(trigger="by hand", options=TrainingOptions(epochs=1)) is None
-        assert training.claim(trigger="by hand", options=TrainingOptions(remedies=(Remedy.EQUALIZE,))) is not None
-        assert training.claim(trigger="by hand", options=TrainingOptions(remedies=(Remedy.EQUALIZE,))) is None
+    equalized = TrainingOptions(remedies=(Remedy.EQUALIZE,))
+
+    with open_trainer(trained) as trainer:
+        assert claim_labels(trainer, TrainingOptions(epochs=1), trigger="by hand") is None
+        assert claim_labels(trainer, equalized, trigger="by hand") is not None
+        assert claim_labels(trainer, equalized, trigger="by hand") is None
 
 
 def test_a_remedy_is_part_of_the_preprocessing_that_training_and_scoring_share() -> None:
@@ -48,9 +50,10 @@ def test_a_remedied_model_that_cannot_be_judged_yet_stays_a_candidate_with_its_r
 ) -> None:
     options = TrainingOptions(epochs=1, input_size=SIZE, remedies=(Remedy.EQUALIZE,))
 
-    concluded = train_once(trained, options, trigger="by hand", on_epoch=lambda _: None)
+    trial = train(trained, options, trigger="by hand")
 
-    assert concluded is not None
+    assert trial is not None
+    concluded = trial.conclusion
     assert concluded.verdict is Verdict.INSUFFICIENT_EVIDENCE, concluded.reason
     assert find_model(trained, concluded.version).stage is Stage.CANDIDATE
     assert read_manifest(trained.models_dir / concluded.version).preprocessing.remedies == ("equalize",)

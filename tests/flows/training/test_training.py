@@ -12,9 +12,10 @@ from db.engine import open_engine
 from flows.registry.models import promote_by_hand
 from flows.registry.registered import open_registered
 from flows.settings import Settings
+from flows.training.claim import claim_labels, open_trainer
 from flows.training.images import read_training_images
-from flows.training.train_once import train_once
-from flows.training.training import Training, open_training
+from flows.training.steps import Workbench, ask_gate
+from flows.training.training import Step, train
 from tests.flows.evidence_home import SIZE, Rival, champion
 from xray_core.errors import RefusedInput
 from xray_core.evaluation.evaluation import Evaluation
@@ -23,10 +24,8 @@ from xray_core.models.folder import read_manifest
 from xray_core.models.operating_point import choose_operating_point
 from xray_core.models.recalibration import Recalibration, fit_recalibration
 from xray_core.networks.fitting import TrainingOptions, train_network
-from xray_core.promotion.gate import PromotionDecision
 from xray_core.records import Split
-from xray_core.training.candidate import Candidate
-from xray_core.training.judgement import Judgement
+from xray_core.training.trial import Trial
 
 
 def test_model_json_holds_the_recalibration_and_what_it_was_chosen_on(trained: Settings) -> None:
@@ -108,20 +107,18 @@ def test_an_imported_model_is_never_recalibrated(settings: Settings) -> None:
     assert facts == {"imported": True}
 
 
-def test_a_candidate_replaces_no_champion_that_it_was_not_compared_with(
-    rival: Rival, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    home, decide = rival.settings, Training.decide
+def test_a_candidate_replaces_no_champion_that_it_was_not_compared_with(rival: Rival) -> None:
+    home = rival.settings
     options = TrainingOptions(epochs=1, input_size=SIZE, remedies=(Remedy.EQUALIZE,))
 
-    def decide_while_somebody_promotes(self: Training, judgement: Judgement, candidate: Candidate) -> PromotionDecision:
-        promote_by_hand(home, rival.candidate, "better at night")
-        return decide(self, judgement, candidate)
+    def take_while_somebody_promotes(step: Step, bench: Workbench, trial: Trial) -> Trial:
+        if step is ask_gate:
+            promote_by_hand(home, rival.candidate, "better at night")
+        return step(bench, trial)
 
-    monkeypatch.setattr(Training, "decide", decide_while_somebody_promotes)
     with pytest.raises(RefusedInput, match="another model became champion"):
-        train_once(home, options, trigger="by hand", on_epoch=lambda _: None)
+        train(home, options, trigger="by hand", take=take_while_somebody_promotes)
 
     assert champion(home).version == rival.candidate
-    with open_training(home) as training:
-        assert training.claim(trigger="by hand", options=options) is not None
+    with open_trainer(home) as trainer:
+        assert claim_labels(trainer, options, trigger="by hand") is not None

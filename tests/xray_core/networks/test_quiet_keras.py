@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[3]
 
 
 def test_a_training_is_asked_for_without_keras() -> None:
-    done = run("import sys, flows.training.train_once; print(sorted({'keras', 'tensorflow'} & sys.modules.keys()))")
+    done = run("import sys, flows.training.training; print(sorted({'keras', 'tensorflow'} & sys.modules.keys()))")
 
     assert done.stdout.strip() == "[]"
 

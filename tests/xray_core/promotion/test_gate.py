@@ -59,7 +59,6 @@ def test_a_jump_past_the_wanted_number_is_due() -> None:
         (ENOUGH, TrainingHistory(last_automatic=NOW - timedelta(minutes=59)), "ended less than 1 hours ago"),
         (ENOUGH, TrainingHistory(rejections_in_a_row=1), "20 wanted after 1 rejection in a row"),
         (replace(ENOUGH, new_labels=79), TrainingHistory(rejections_in_a_row=50), "80 wanted after 50 rejections"),
-        (ENOUGH, TrainingHistory(is_running=True), "a training is running"),
     ],
 )
 def test_a_retraining_that_is_not_due_says_why(counts: LabelCounts, history: TrainingHistory, reason: str) -> None:

@@ -1,0 +1,133 @@
+"""What is written when a model is judged: its evaluation, then promotion or rejection, for the caller's transaction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from sqlalchemy.orm import Session
+
+from db.records import ModelRecord
+from db.registry import evaluations, models
+from xray_core.errors import RefusedInput
+from xray_core.models.records import ModelManifest
+from xray_core.records import AuditVerdict, Split, Verdict
+
+if TYPE_CHECKING:
+    from xray_core.evaluation.evaluation import Evaluation
+    from xray_core.evaluation.shortcut_audit import ShortcutAudit
+    from xray_core.promotion.gate import PromotionDecision
+
+AUDIT_SET = "shortcut audit"
+
+
+@dataclass(frozen=True, slots=True)
+class GateVerdict:
+    """What the gate said of a model, on which figures, beside which champion (None: there was none)."""
+
+    decision: PromotionDecision
+    champion_version: str | None
+    evaluation: Evaluation
+    label_set_sha256: str
+    audit_verdict: AuditVerdict
+
+
+def register_judged(
+    session: Session, manifest: ModelManifest, manifest_sha256: str, verdict: GateVerdict, *, actor: str, now: datetime
+) -> ModelRecord:
+    """Register a new model with what the gate said of it.
+
+    Where the evidence is insufficient it stays a candidate: more labels, or the shadow, may tell. Raises RefusedInput
+    when another model became champion since.
+    """
+    _require_same_champion(session, verdict, "while the candidate was judged: train again")
+    decision = verdict.decision
+    model = models.add_model(
+        session,
+        manifest,
+        manifest_sha256=manifest_sha256,
+        proven=decision.proven,
+        audit_verdict=verdict.audit_verdict,
+        actor=actor,
+        now=now,
+    )
+    evaluation_id = _store_evaluation(session, model, verdict, now)
+    if decision.verdict is not Verdict.INSUFFICIENT_EVIDENCE:
+        move = models.promote if decision.verdict is Verdict.PROMOTE else models.reject
+        reason = f"{decision.verdict.value}: {decision.reason}"
+        move(session, model.version, actor=actor, reason=reason, evaluation_id=evaluation_id, now=now)
+    return model
+
+
+def promote_judged(
+    session: Session, model: ModelRecord, verdict: GateVerdict, *, reason: str, actor: str, now: datetime
+) -> None:
+    """Store the evaluation of a registered model, and make it champion where the gate says so.
+
+    `reason` is a person's and follows the gate's. Raises RefusedInput when another model became champion since.
+    """
+    _require_same_champion(session, verdict, "meanwhile: ask the gate again")
+    decision = verdict.decision
+    evaluation_id = _store_evaluation(session, model, verdict, now)
+    if decision.verdict is not Verdict.PROMOTE:
+        return
+    models.record_audit(
+        session, model.version, proven=decision.proven, audit_verdict=verdict.audit_verdict, actor=actor, now=now
+    )
+    words = f"{decision.verdict.value}: {decision.reason} {reason}".strip()
+    models.promote(session, model.version, actor=actor, reason=words, evaluation_id=evaluation_id, now=now)
+
+
+def register_unjudged(
+    session: Session, manifest: ModelManifest, manifest_sha256: str, *, actor: str, now: datetime
+) -> bool:
+    """Register a model that nobody judged; it becomes champion (unproven) where there is none. Returns whether."""
+    models.add_model(
+        session, manifest, manifest_sha256=manifest_sha256, proven=False, audit_verdict=None, actor=actor, now=now
+    )
+    is_first = models.champion(session) is None
+    if is_first:
+        words = "imported as the first model: champion but unproven"
+        models.promote(session, manifest.version, actor=actor, reason=words, evaluation_id=None, now=now)
+    return is_first
+
+
+def record_audit(
+    session: Session,
+    model: ModelRecord,
+    audit: ShortcutAudit,
+    *,
+    label_set_sha256: str,
+    actor: str,
+    now: datetime,
+) -> ModelRecord:
+    """Store an audit's findings and its verdict, which every surface shows from then on."""
+    evaluations.add_evaluation(
+        session,
+        model_id=model.model_id,
+        set_name=AUDIT_SET,
+        label_set_sha256=label_set_sha256,
+        figures=audit.to_dict(),
+        now=now,
+    )
+    return models.record_audit(
+        session, model.version, proven=model.proven, audit_verdict=audit.verdict, actor=actor, now=now
+    )
+
+
+def _require_same_champion(session: Session, verdict: GateVerdict, otherwise: str) -> None:
+    champion = models.champion(session)
+    if (champion.version if champion else None) != verdict.champion_version:
+        raise RefusedInput(f"another model became champion {otherwise}", public=True)
+
+
+def _store_evaluation(session: Session, model: ModelRecord, verdict: GateVerdict, now: datetime) -> int:
+    return evaluations.add_evaluation(
+        session,
+        model_id=model.model_id,
+        set_name=Split.TEST.value,
+        label_set_sha256=verdict.label_set_sha256,
+        figures=verdict.evaluation.to_dict(),
+        now=now,
+    )

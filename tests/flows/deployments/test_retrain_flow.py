@@ -1,0 +1,55 @@
+"""The retrain flow on a real Prefect server: each step a task of its own name, and what the UI shows of a training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from flows.settings import Settings
+from tests.flows.evidence_home import call_flows, enter, make_labelled
+from xray_core.records import RESEARCH_USE
+from xray_core.synthetic.xrays import write_sample_set
+
+pytestmark = [pytest.mark.prefect, pytest.mark.timeout(600)]
+
+# Prefect starts a server of its own for flows that are called without one.
+_CALL = """
+import json
+from prefect.client.orchestration import get_client
+from flows.deployments.retrain import retrain
+states = [retrain(epochs=1, return_state=True) for _ in range(2)]
+with get_client(sync_client=True) as client:
+    tasks = client._client.post("/task_runs/filter", json={"sort": "EXPECTED_START_TIME_ASC"}).json()
+    pages = client._client.post("/artifacts/filter", json={}).json()
+print(json.dumps({"ends": [[state.name, state.message] for state in states],
+                  "tasks": [[run["name"], run["id"], run["state_type"],
+                             [source["id"] for sources in run["task_inputs"].values() for source in sources]]
+                            for run in tasks],
+                  "pages": {page["key"]: str(page["data"]) for page in pages}}))
+"""
+
+_STEPS = ["gather-xrays", "fit-network", "judge-candidate", "save-model", "ask-gate", "write-card", "conclude"]
+
+
+def test_every_step_of_a_training_is_a_task_that_follows_the_one_before_and_its_plots_are_in_the_ui(
+    trained: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enter(trained, monkeypatch)
+    write_sample_set(tmp_path / "more", per_class=4, patients=4, seed=12)
+    make_labelled(trained, tmp_path / "more")
+
+    shown = call_flows(trained, _CALL)
+
+    first, second = shown["ends"]
+    assert first[0] == "Completed"
+    assert first[1].startswith("0002-seed_cnn: ")
+    assert second == ["NothingToDo", "these labels were trained on before, or are now"]
+    assert [(name, state) for name, _, state, _ in shown["tasks"]] == [(name, "COMPLETED") for name in _STEPS]
+    assert [inputs for *_, inputs in shown["tasks"]] == [[], *([run_id] for _, run_id, *_ in shown["tasks"][:-1])]
+    pages = shown["pages"]
+    assert "0002-seed_cnn" in pages["verdict"]
+    assert "| patients | cannot be told |" in pages["verdict"]
+    assert {"training", "plot-roc", "plot-learning", "plot-comparison"} <= pages.keys()
+    assert "plot-attention" not in pages  # heat maps of single patients stay in the model's folder
+    assert all(RESEARCH_USE in page for key, page in pages.items() if key != "training")

@@ -1,0 +1,47 @@
+"""One training as a value that grows: each step hands on a copy that holds what it has made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from xray_core.networks.fitting import Trained, TrainingOptions
+from xray_core.processes.helper_process import BackgroundCall
+from xray_core.records import Verdict
+
+if TYPE_CHECKING:
+    from xray_core.promotion.gate import PromotionDecision
+    from xray_core.training.before_the_fit import Groundwork
+    from xray_core.training.candidate import Candidate
+    from xray_core.training.images import TrainingImages
+    from xray_core.training.judgement import Judgement
+
+_LATER: Any = None  # a step fills it in; no step reads what a later one makes
+
+
+@dataclass(frozen=True, slots=True)
+class Conclusion:
+    """What a training came to."""
+
+    version: str
+    verdict: Verdict
+    reason: str
+    is_champion: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A training of one label set, as far as it has come; the fields stand in the order in which they are filled."""
+
+    options: TrainingOptions
+    label_set_sha256: str
+    code_revision: str
+    images: TrainingImages = _LATER
+    groundwork: Groundwork = _LATER
+    trained: Trained = _LATER
+    judgement: Judgement = _LATER
+    plots: dict[str, BackgroundCall[bytes]] = _LATER
+    candidate: Candidate = _LATER
+    decision: PromotionDecision = _LATER
+    documents: dict[str, bytes] = _LATER
+    conclusion: Conclusion = _LATER
