@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import functools
+import inspect
 import sqlite3
 import sys
 import traceback
@@ -45,6 +46,8 @@ def without_words(function: Callable[_Given, _Result]) -> Callable[_Given, _Resu
             public = make_public(error)
         raise public  # out here it has no context: the original stays behind
 
+    # Prefect reads what a flow takes by the names of the module that its function was written in, not of this one.
+    wrapped.__signature__ = inspect.signature(function, eval_str=True)  # type: ignore[attr-defined]
     return wrapped
 
 

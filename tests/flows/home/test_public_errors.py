@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from prefect import Flow, Task
+from prefect.exceptions import ParameterTypeError
 
 import flows.deployments
 from flows.home.public_errors import Fault, make_public, passes_by_itself, say_publicly, without_words
@@ -150,6 +151,16 @@ def test_an_error_of_any_kind_leaves_without_its_words(kind: str) -> None:
         assert NAME not in said
     assert passes_by_itself(error) == passes_by_itself(original.value)
     assert str(make_public(error)) == str(error)
+
+
+@pytest.mark.parametrize("name", ["check_drift", "export_results", "import_labels", "retrain", "score_incoming"])
+def test_a_flow_without_words_still_knows_what_it_may_be_given(name: str) -> None:
+    flow = getattr(importlib.import_module(f"flows.deployments.{name}"), name)
+
+    flow.validate_parameters({})  # raises where a type of a parameter is not to be found
+    if name == "retrain":
+        with pytest.raises(ParameterTypeError, match="epochs"):
+            flow.validate_parameters({"epochs": 0})
 
 
 def test_a_number_and_the_place_stay(tmp_path: Path) -> None:
