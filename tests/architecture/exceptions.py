@@ -7,32 +7,22 @@ LONG_FILES: dict[str, str] = {}
 
 # Longer than they may be, and to be mended.
 LONG_FILES_YET: dict[str, str] = {
-    "flows/training/training.py": "step D is on its way",
     "flows/scoring/scan.py": "step B is on its way",
     "xray_core/evaluation/shortcut_audit.py": "to be mended",
     "xray_core/records.py": "to be mended",
 }
 
-LONG_FUNCTIONS: dict[str, str] = {
-    "flows/training/training.py:conclude": "step D is on its way",
-}
+LONG_FUNCTIONS: dict[str, str] = {}
 
 # More than five parameters that may be given by place. Prefect and Typer read names and types from the signature.
 MANY_PARAMETERS: dict[str, str] = {
     "flows/cli/models.py:import_": "a command",
     "flows/cli/training.py:train": "a command",
     "flows/deployments/retrain.py:retrain": "a flow: its parameters are a form in Prefect's page",
-    "flows/deployments/retrain.py:conclude": "step D is on its way",
-    "flows/deployments/retrain.py:save_model": "step D is on its way",
-    "flows/deployments/retrain.py:write_card": "step D is on its way",
-    "flows/evaluation/external_set.py:_keep_unseen": "to be mended",
-    "flows/training/training.py:conclude": "step D is on its way",
     "xray_core/imaging/raster.py:_finish": "to be mended",
     "xray_core/networks/fitting.py:_train_epoch": "to be mended",
     "xray_core/networks/fitting.py:train_network": "to be mended",
     "xray_core/promotion/gate.py:_check_slices": "to be mended",
-    "xray_core/training/card.py:gather_card_facts": "step D is on its way",
-    "xray_core/training/documents.py:write_documents": "step D is on its way",
 }
 
 TWICE_NAMED: dict[str, str] = {}
@@ -53,15 +43,11 @@ CALLED_BY_OTHERS: dict[str, str] = {
 
 # Dead code that is still there.
 DEAD: dict[str, str] = {
-    "db/audit.py:read_audit": "step G deletes it",
-    "db/registry/training_runs.py:find_training": "step G deletes it",
     "db/scoring/tables.py:PatientFactRow": "patients have no way in yet",
     "xray_core/evaluation/evaluation.py:from_json": "step F reads it, or step G deletes it",
     "xray_core/evaluation/shortcut_audit.py:from_json": "step F reads it, or step G deletes it",
     "xray_core/exchange/atomic_file.py:remove_asides": "step G gives it a caller",
-    "xray_core/imaging/network_input.py:to_model_input": "step G deletes it",
     "xray_core/models/folder.py:remove_unfinished": "step G gives it a caller",
     "xray_core/models/open_model.py:open_classifier": "step G deletes it",
-    "xray_core/networks/keras_classifier.py:load_keras": "step G deletes it",
     "xray_core/synthetic/xrays.py:paint_marker": "only tests of the audit draw with it",
 }

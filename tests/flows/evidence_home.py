@@ -130,6 +130,7 @@ def call_flows(settings: Settings, program: str) -> dict[str, Any]:
     environment = os.environ | {
         "PREFECT_HOME": str(settings.home / "prefect"),
         "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "true",
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "200",  # it starts slowly where others are at work
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
     }

@@ -15,32 +15,24 @@ from xray_core.models.chest_reference import REFERENCE_FILE, ChestReference, rea
 from xray_core.models.folder import hash_file
 from xray_core.networks.fitting import TrainingOptions
 from xray_core.networks.quiet_keras import keras, tf
-from xray_core.promotion.gate import PromotionDecision
 from xray_core.records import Interval, Label, Split
 from xray_core.report.card import CardFacts, Trait
 from xray_core.training.candidate import Candidate, describe_options
 from xray_core.training.images import Side, TrainingImages
 from xray_core.training.judgement import Judgement
+from xray_core.training.trial import Trial
 
 
-def gather_card_facts(
-    images: TrainingImages,
-    candidate: Candidate,
-    options: TrainingOptions,
-    judgement: Judgement,
-    decision: PromotionDecision,
-    plots: Mapping[str, bytes],
-    *,
-    code_revision: str,
-) -> CardFacts:
+def gather_card_facts(trial: Trial, plots: Mapping[str, bytes]) -> CardFacts:
     """Everything that the card of a candidate says; `plots` are PNGs by file name."""
+    images, candidate, options, judgement = trial.images, trial.candidate, trial.options, trial.judgement
     reference = _read_reference(candidate)
     return CardFacts(
         version=candidate.version,
         architecture=options.architecture.value,
         created_at=datetime.now(UTC),
-        code_revision=code_revision,
-        proven=decision.proven,
+        code_revision=trial.code_revision,
+        proven=trial.decision.proven,
         preprocessing=images.preprocessing,
         sources=tuple(_count_sources(images.sides.values())),
         traits=tuple(_count_traits(images.sides.values())),
@@ -55,12 +47,12 @@ def gather_card_facts(
         champion=judgement.champion,
         champion_version=judgement.champion_version,
         audit=judgement.audit,
-        decision=decision,
+        decision=trial.decision,
         odd_limit=None if reference is None else float(reference.limit),
         odd_in_test=None if reference is None else _count_odd(reference, images.sides[Split.TEST]),
         largest_twin_difference=candidate.parity,
         hashes=tuple(_hash_all(images, candidate)),
-        commands=_name_commands(options, code_revision),
+        commands=_name_commands(options, trial.code_revision),
         plots=plots,
     )
 

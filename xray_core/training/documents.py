@@ -11,17 +11,7 @@ def write_documents(trial: Trial) -> dict[str, bytes]:
     """Every document by its file name, the plots among them."""
     judgement = trial.judgement
     drawn = {name: trial.plots[name].result() for name in reversed(trial.plots)}
-    markdown, page = write_card(
-        gather_card_facts(
-            trial.images,
-            trial.candidate,
-            trial.options,
-            judgement,
-            trial.decision,
-            drawn,
-            code_revision=trial.code_revision,
-        )
-    )
+    markdown, page = write_card(gather_card_facts(trial, drawn))
     figures = {
         "evaluation.json": judgement.candidate.to_json(),
         "audit.json": judgement.audit.to_json(),
