@@ -48,6 +48,10 @@ class Settings(BaseSettings):
     class_names: dict[str, Label] = Field(
         {"covid": Label.COVID, "normal": Label.NORMAL}, description="folder or reader word to label, as JSON"
     )
+    chest_words: tuple[str, ...] = Field(
+        (),
+        description="this site's own words for the chest as a DICOM body part, as a JSON list, besides the known ones",
+    )
     prevalence: Annotated[float, Field(gt=0, lt=1)] = Field(
         0.1, description="assumed share of covid where the scores are used, for PPV and NPV"
     )
@@ -86,7 +90,7 @@ class Settings(BaseSettings):
     @property
     def decoder_limits(self) -> DecoderLimits:
         """What decoder processes may take."""
-        return DecoderLimits(self.workers, self.decode_seconds, self.decode_mib)
+        return DecoderLimits(self.workers, self.decode_seconds, self.decode_mib, self.chest_words)
 
     @property
     def url(self) -> str:

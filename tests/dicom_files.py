@@ -171,6 +171,9 @@ def _whole() -> Iterator[Entry]:
     yield "whole-without-ending", dicom, None, ()
     yield "dicom-inside.png", dicom, None, (Flag.EXTENSION_MISMATCH,)
     yield "whole-inverted.dcm", lambda: dicom(PhotometricInterpretation="MONOCHROME1"), None, (Flag.INVERTED,)
+    ignored = (Flag.WINDOW_IGNORED,)
+    yield "whole-window-width-0.dcm", lambda: dicom(WindowCenter=5, WindowWidth=0), None, ignored
+    yield "whole-window-function.dcm", lambda: dicom(WindowCenter=5, WindowWidth=9, VOILUTFunction="ODD"), None, ignored
     yield "whole-annotated.dcm", lambda: dicom(BurnedInAnnotation="YES"), None, (Flag.BURNED_IN_ANNOTATION,)
 
 
@@ -219,8 +222,6 @@ def _contradictory() -> Iterator[Entry]:
         "bits-allocated-12": (lambda: dicom(BitsAllocated=12), corrupt),
         "high-bit": (lambda: dicom(HighBit=15), corrupt),
         "representation": (lambda: dicom(PixelRepresentation=7), corrupt),
-        "window-width-0": (lambda: dicom(WindowCenter=5, WindowWidth=0), corrupt),
-        "window-function": (lambda: dicom(WindowCenter=5, WindowWidth=9, VOILUTFunction="ODD"), corrupt),
         "text-slope": (lambda: _with_slope(b"abcdef"), corrupt),
         "2000-deep": (lambda: _with_bytes(_nest(2000)), corrupt),
         "no-modality": (lambda: dicom(Modality=None), corrupt),

@@ -19,7 +19,7 @@ from xray_core.records import ReasonCode
 
 
 def read_or_fail(
-    content: bytes, *, name_ending: str, draft_size: tuple[int, int] | None, limits: ImageLimits
+    content: bytes, *, name_ending: str, draft_size: tuple[int, int] | None, limits: ImageLimits, **_: object
 ) -> Radiograph:
     """Read an X-ray, or crash, hang, eat memory, or raise what nobody expects."""
     match content[:6]:

@@ -80,6 +80,7 @@ def open_tools(settings: Settings, engine: Engine, flow_run_id: str | None) -> I
                 workers=settings.workers,
                 timeout_seconds=settings.decode_seconds,
                 memory_bytes=settings.decode_mib * 2**20,
+                chest_words=settings.chest_words,
             )
         )
         shadow = stack.enter_context(open_shadow(settings, engine, takes, flow_run_id)) if settings.shadow else None

@@ -107,5 +107,6 @@ def open_shadow(
         workers=1,
         timeout_seconds=settings.decode_seconds,
         memory_bytes=settings.decode_mib * 2**20,
+        chest_words=settings.chest_words,
     ) as decoder:
         yield Shadow(engine, candidates[-1], opened, decoder, flow_run_id)

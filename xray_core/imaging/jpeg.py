@@ -21,6 +21,10 @@ _NEXT_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 # In JPEG-LS a stuffed byte is below 80: markers begin at 80.
 _NEXT_LS_MARKER = re.compile(rb"\xff[\x80-\xcf\xd8-\xfe]")
 
+_MARKER = re.compile(rb"\xff+[^\0\xff]")
+# Between all segments together; two to thirty were seen.
+_MOST_STRAY_BYTES = 1024
+
 # A progressive picture has about ten scans. Hundreds are an attack: each costs a pass over all pixels.
 _MAX_SCANS = 64
 
@@ -37,21 +41,27 @@ class JpegLayout:
     end: int
     exif: bytes | None
     is_multi_picture: bool
+    has_stray_bytes: bool
 
 
 def read_jpeg_layout(content: bytes) -> JpegLayout:
     """Walk all segments and scans up to the end-of-image marker.
 
-    Pillow shows a file whose end is missing or zeroed. Raises UnreadableXray: TRUNCATED where the missing rest
-    may still come, CORRUPT_IMAGE where it cannot help.
+    Pillow shows a file whose end is missing or zeroed. Stray bytes between two segments are skipped as libjpeg's
+    next_marker skips them (opencv#9477, PaddleOCR#9925), but not without end. Raises UnreadableXray: TRUNCATED
+    where the missing rest may still come, CORRUPT_IMAGE where it cannot help.
     """
     frame: tuple[int, int, int, int, int] | None = None
     exif: bytes | None = None
     is_multi_picture = False
-    scans = 0
+    scans = stray = 0
     position = 2
     while True:
-        marker, position = _next_marker(content, position)
+        start = _skip_stray_bytes(content, position)
+        stray += start - position
+        if stray > _MOST_STRAY_BYTES:
+            raise _broken(content)
+        marker, position = _next_marker(content, start)
         if marker == _EOI:
             break
         body, position = _read_segment(content, marker, position)
@@ -72,15 +82,21 @@ def read_jpeg_layout(content: bytes) -> JpegLayout:
             raise _corrupt(f"more than {_MAX_SCANS} scans")
     if frame is None or not scans:
         raise _corrupt("no picture between its first and last marker")
-    return JpegLayout(*frame, end=position, exif=exif, is_multi_picture=is_multi_picture)
+    return JpegLayout(*frame, end=position, exif=exif, is_multi_picture=is_multi_picture, has_stray_bytes=stray > 0)
+
+
+def _skip_stray_bytes(content: bytes, position: int) -> int:
+    """Where the next marker begins, with its fill bytes; FF 00 is none."""
+    found = _MARKER.search(content, position)
+    if found is None:
+        raise _broken(content)
+    return found.start()
 
 
 def _next_marker(content: bytes, position: int) -> tuple[int, int]:
     """The marker at `position` and the position after it; fill bytes FF are skipped."""
     if position >= len(content):
         raise _truncated("ends before its end marker")
-    if content[position] != 0xFF:
-        raise _broken(content)
     while position < len(content) and content[position] == 0xFF:
         position += 1
     if position == len(content):

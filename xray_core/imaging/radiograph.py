@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -15,7 +16,7 @@ from xray_core.imaging.jpeg import JPEG_SIGNATURE
 from xray_core.imaging.limits import ImageLimits
 from xray_core.imaging.png import PNG_SIGNATURE
 from xray_core.imaging.raster import read_jpeg, read_png
-from xray_core.imaging.records import Flag, ImageFacts
+from xray_core.imaging.records import Flag, GreyRules, ImageFacts
 from xray_core.records import FileFormat, ReasonCode
 
 _ENDINGS = {
@@ -48,18 +49,21 @@ def read_radiograph(
     name_ending: str = "",
     draft_size: tuple[int, int] | None = None,
     limits: ImageLimits = ImageLimits(),  # noqa: B008 (frozen)
+    rules: GreyRules = GreyRules.V2,
+    chest_words: Collection[str] = (),
 ) -> Radiograph:
     """Decode a file's bytes, or raise UnreadableXray with the reason code why not.
 
     `name_ending` (".png") only serves to flag a name that claims another format. With a draft size (width,
     height) a larger X-ray comes at a reduced scale that still is twice that size; `facts` give the stored size.
+    `rules` are those of the model that will look at it; `chest_words` a site's own names of the chest in DICOM tags.
     Call it from one thread per process: it silences the libraries' warnings, which is a process-wide switch.
     """
     limits.check_bytes(len(content))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        image, facts, patient_id = _decode(content, draft_size, limits)
+        image, facts, patient_id = _decode(content, draft_size, limits, rules, chest_words)
     image = _reduce(image, draft_size)
     thumbnail = _shrink(image)
     check_grey_levels(image, thumbnail)
@@ -69,16 +73,20 @@ def read_radiograph(
 
 
 def _decode(
-    content: bytes, draft_size: tuple[int, int] | None, limits: ImageLimits
+    content: bytes,
+    draft_size: tuple[int, int] | None,
+    limits: ImageLimits,
+    rules: GreyRules,
+    chest_words: Collection[str],
 ) -> tuple[Image.Image, ImageFacts, str | None]:
     if content.startswith(PNG_SIGNATURE):
-        return *read_png(content, limits), None
+        return *read_png(content, limits, rules), None
     if content.startswith(JPEG_SIGNATURE):
         return *read_jpeg(content, limits, draft_size), None
     if content[128:132] == b"DICM":
-        from xray_core.imaging.dicom import read_dicom
+        from xray_core.imaging.dicom.film import read_dicom
 
-        pixels, facts, patient_id = read_dicom(content, limits)
+        pixels, facts, patient_id = read_dicom(content, limits, rules=rules, chest_words=chest_words)
         return Image.fromarray(pixels), facts, patient_id
     if len(content) > 1 and (PNG_SIGNATURE.startswith(content) or JPEG_SIGNATURE.startswith(content)):
         raise UnreadableXray(ReasonCode.TRUNCATED, "ends inside its signature")

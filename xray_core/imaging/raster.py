@@ -1,4 +1,4 @@
-"""The one thing that is read of an EXIF block: which way up the picture is."""
+"""A PNG or JPEG to grey levels, upright."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ import struct
 import zlib
 from io import BytesIO
 
-import numpy as np
 from PIL import Image, JpegImagePlugin, PngImagePlugin
 
 from xray_core.errors import UnreadableXray
+from xray_core.imaging.colour import check_grey
 from xray_core.imaging.jpeg import JpegLayout, read_jpeg_layout
 from xray_core.imaging.limits import ImageLimits
 from xray_core.imaging.png import decode_plain_png, read_png_layout
-from xray_core.imaging.records import Flag, ImageFacts, ScaleRule
+from xray_core.imaging.records import Flag, GreyRules, ImageFacts, ScaleRule
+from xray_core.imaging.sixteen_bits import stretch_png
 from xray_core.records import FileFormat, ReasonCode
 
 _ORIENTATION = 0x0112
@@ -78,19 +79,11 @@ _TRANSPOSITIONS = {
 }
 
 
-# A pixel whose channels differ by more than this is coloured. Arrows and panel letters colour up to 1.2 % of the
-# real films' pixels; a photograph colours most of them.
-_COLOUR_SPREAD = 32
+def read_png(content: bytes, limits: ImageLimits, rules: GreyRules = GreyRules.V2) -> tuple[Image.Image, ImageFacts]:
+    """A PNG's picture in grey levels (mode L), and its facts. Raises UnreadableXray.
 
-
-_MOST_COLOURED = 0.10
-
-
-_COLOUR_SAMPLE = 128
-
-
-def read_png(content: bytes, limits: ImageLimits) -> tuple[Image.Image, ImageFacts]:
-    """A PNG's picture in grey levels (mode L), and its facts. Raises UnreadableXray."""
+    16 bits, grey or colour, opaque alpha or none, are stretched by one rule (Pillow reads colour at 8 bits: #1888).
+    """
     layout = read_png_layout(content)
     limits.check_shape(layout.width, layout.height)
     if layout.bit_depth == 1:
@@ -107,8 +100,9 @@ def read_png(content: bytes, limits: ImageLimits) -> tuple[Image.Image, ImageFac
         Flag.TRAILING_DATA: layout.has_trailing_data,
         Flag.SIXTEEN_BIT: layout.bit_depth == 16,
     }
-    rule = ScaleRule.FULL_RANGE if mode.startswith("I") else ScaleRule.EIGHT_BIT
-    image = _stretch_range(image) if rule is ScaleRule.FULL_RANGE else _to_grey(image)
+    is_deep = layout.bit_depth == 16 and (mode.startswith("I") or rules is not GreyRules.V1)
+    rule = ScaleRule.FULL_RANGE if is_deep else ScaleRule.EIGHT_BIT
+    image = stretch_png(image, content, layout, rules) if is_deep else _to_grey(image)
     return _finish(FileFormat.PNG, image, (layout.width, layout.height), mode, rule, flags, layout.exif)
 
 
@@ -132,7 +126,7 @@ def read_jpeg(
         image.load()
     except _PILLOW_ERRORS as error:
         raise _corrupt("JPEG", error) from None
-    flags = {Flag.TRAILING_DATA: layout.end < len(content)}
+    flags = {Flag.TRAILING_DATA: layout.end < len(content), Flag.STRAY_BYTES: layout.has_stray_bytes}
     image = _to_grey(image)
     size = (layout.width, layout.height)
     return _finish(FileFormat.JPEG, image, size, mode, ScaleRule.EIGHT_BIT, flags, layout.exif)
@@ -174,30 +168,9 @@ def _to_grey(image: Image.Image) -> Image.Image:
     elif image.mode == "P":
         image = image.convert("RGB")
     if image.mode in ("RGB", "RGBA"):
-        _check_grey(image)
+        check_grey(image)
         image = image.convert("L")
     return image
-
-
-def _check_grey(image: Image.Image) -> None:
-    side = (min(_COLOUR_SAMPLE, image.width), min(_COLOUR_SAMPLE, image.height))
-    sample = np.asarray(image.resize(side, Image.Resampling.NEAREST))
-    red, green, blue = sample[..., 0], sample[..., 1], sample[..., 2]  # ten times faster than .max(axis=-1)
-    spread = np.maximum(np.maximum(red, green), blue) - np.minimum(np.minimum(red, green), blue)
-    coloured = float(np.mean(spread > _COLOUR_SPREAD))
-    if coloured > _MOST_COLOURED:
-        raise UnreadableXray(ReasonCode.NOT_GREYSCALE, f"{coloured:.0%} of its pixels are coloured; expected a film")
-
-
-def _stretch_range(image: Image.Image) -> Image.Image:
-    """16-bit grey levels to 8 bits by the one rule for them: darkest to 0, brightest to 255."""
-    if "transparency" in image.info:
-        raise UnreadableXray(ReasonCode.TRANSPARENT_PIXELS, "pixels that let the background through")
-    stored = np.asarray(image).astype(np.float32)
-    low, high = float(stored.min()), float(stored.max())
-    if low == high:
-        raise UnreadableXray(ReasonCode.NO_CONTRAST, "all pixels are alike")
-    return Image.fromarray(np.rint((stored - low) * (255 / (high - low))).astype(np.uint8))
 
 
 def _finish(

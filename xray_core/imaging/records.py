@@ -20,14 +20,24 @@ class Flag(StrEnum):
     SUSPECT_TRUNCATION = "suspect_truncation"
     BURNED_IN_ANNOTATION = "burned_in_annotation"
     EXTENSION_MISMATCH = "extension_mismatch"
+    STRAY_BYTES = "stray_bytes"  # bytes that belong to nothing, as every decoder skips them
+    WINDOW_IGNORED = "window_ignored"  # its window or table shows nothing: the film's own range is shown
+    PRESENTATION_IGNORED = "presentation_ignored"  # its Presentation LUT Shape contradicts its photometric tag
 
 
 class ScaleRule(StrEnum):
     """How stored pixel values became grey levels 0..255."""
 
     EIGHT_BIT = "8bit"  # taken as they are
-    FULL_RANGE = "minmax"  # darkest pixel to 0, brightest to 255: 16-bit PNG, DICOM without a window
+    FULL_RANGE = "minmax"  # darkest of the film to 0, brightest to 255: 16-bit PNG, DICOM without a window
     VOI = "voi"  # the DICOM's own window or lookup table
+
+
+class GreyRules(StrEnum):
+    """By which rules stored values become grey levels. A model keeps those that it was trained with, pixel by pixel."""
+
+    V1 = "v1"  # least to largest value; colour of 16 bits at 8; tables and padding as pydicom reads them
+    V2 = "v2"  # the film's own range whatever a few pixels hold; 16 bits in colour; tables and padding as they are sent
 
 
 class Scaling(StrEnum):
@@ -57,6 +67,7 @@ class Preprocessing:
     channels: int
     scaling: Scaling
     remedies: tuple[str, ...] = ()
+    rules: GreyRules = GreyRules.V2
 
     @property
     def has_equal_channels(self) -> bool:
@@ -65,8 +76,9 @@ class Preprocessing:
 
     @property
     def version(self) -> str:
-        """A short stable name, part of every result's key: `v1-150x150x3-unit`."""
-        return "-".join(("v1", f"{self.height}x{self.width}x{self.channels}", self.scaling.value, *self.remedies))
+        """A short stable name, part of every result's key: `v2-150x150x3-unit`."""
+        size = f"{self.height}x{self.width}x{self.channels}"
+        return "-".join((self.rules.value, size, self.scaling.value, *self.remedies))
 
 
 @dataclass(frozen=True, slots=True)

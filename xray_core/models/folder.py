@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import shutil
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -18,7 +20,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
 from xray_core.errors import IncompatibleModel, ModelAltered
-from xray_core.imaging.records import Preprocessing
+from xray_core.imaging.records import GreyRules, Preprocessing
 from xray_core.models.onnx_classifier import OnnxClassifier
 from xray_core.models.records import ModelManifest, OperatingPoint, OutputMeaning
 
@@ -107,7 +109,8 @@ def write_model_folder(
 def read_manifest(folder: Path) -> ModelManifest:
     """Read a model folder's model.json. Raises IncompatibleModel when it is missing or malformed."""
     try:
-        return _MANIFEST.validate_json((folder / MANIFEST_FILE).read_bytes())
+        content = (folder / MANIFEST_FILE).read_bytes()
+        manifest = _MANIFEST.validate_json(content)
     except OSError as error:
         raise IncompatibleModel(f"model {folder.name}: {MANIFEST_FILE} cannot be read: {error.strerror}") from error
     except ValidationError as error:
@@ -116,6 +119,9 @@ def read_manifest(folder: Path) -> ModelManifest:
         raise IncompatibleModel(
             f"model {folder.name}: {MANIFEST_FILE} is malformed at {where}: {first['msg']}"
         ) from error
+    if "rules" not in json.loads(content)["preprocessing"]:  # nothing named the rules before there were others
+        return replace(manifest, preprocessing=replace(manifest.preprocessing, rules=GreyRules.V1))
+    return manifest
 
 
 def hash_manifest(folder: Path) -> str:

@@ -78,6 +78,7 @@ class DecodeJob:
     timeout_seconds: float
     read: Reader = read_radiograph
     limits: ImageLimits = field(default_factory=ImageLimits)
+    chest_words: tuple[str, ...] = ()
 
 
 def decode_chunk(job: DecodeJob, requests: Sequence[DecodeRequest]) -> list[Decoded | Undecoded]:
@@ -113,6 +114,8 @@ def _decode(job: DecodeJob, request: DecodeRequest, directory_fd: int | None) ->
             name_ending=Path(os.fsdecode(request.name)).suffix,
             draft_size=(job.preprocessing.width, job.preprocessing.height),
             limits=job.limits,
+            rules=job.preprocessing.rules,
+            chest_words=job.chest_words,
         )
         grey = np.ascontiguousarray(fit_pixels(radiograph.pixels, job.preprocessing))
     except UnreadableXray as error:

@@ -66,14 +66,16 @@ def open_decoder(
     read: Reader = read_radiograph,
     limits: ImageLimits = ImageLimits(),  # noqa: B008 (frozen)
     niceness: int = 0,
+    chest_words: tuple[str, ...] = (),
 ) -> Iterator[Decoder]:
     """Open a decoder whose `workers` processes start with the first request and are gone at the end.
 
     Names of requests are relative to `directory` and cannot leave it; without one they are paths. `read` is
     what turns bytes into a Radiograph: a function of a module, for it is looked up by name in the processes.
+    `chest_words` are a site's own names of the chest in DICOM tags.
     With a `niceness` (0 to 19) they leave the processor to the program that asked, while it has work of its own.
     """
-    job = DecodeJob(preprocessing, directory, timeout_seconds, read, limits)
+    job = DecodeJob(preprocessing, directory, timeout_seconds, read, limits, chest_words)
     decoder = Decoder(job, workers=workers, memory_bytes=memory_bytes, niceness=niceness)
     try:
         yield decoder

@@ -53,6 +53,7 @@ def decode_paths(
         timeout_seconds=limits.seconds,
         memory_bytes=limits.mib * 2**20,
         niceness=_NICE,
+        chest_words=limits.chest_words,
     ) as decoder:
         yield from decoder.decode(requests)
 

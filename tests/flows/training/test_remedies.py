@@ -38,7 +38,7 @@ def test_a_remedy_is_part_of_the_preprocessing_that_training_and_scoring_share()
     options = TrainingOptions(remedies=(Remedy.MASK_MARKERS, Remedy.LUNG_CROP), input_size=SIZE)
 
     assert options.preprocessing.remedies == ("lung-crop", "mask-markers")
-    assert options.preprocessing.version == "v1-48x48x3-unit-lung-crop-mask-markers"
+    assert options.preprocessing.version == "v2-48x48x3-unit-lung-crop-mask-markers"
 
 
 def test_a_retraining_takes_over_the_remedies_of_the_champion(trained: Settings) -> None:

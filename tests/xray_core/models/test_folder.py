@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from xray_core.errors import IncompatibleModel, ModelAltered
+from xray_core.imaging.records import GreyRules
 from xray_core.models.folder import hash_file, read_manifest, remove_unfinished, write_model_folder
 from xray_core.models.open_model import open_classifier, verify_model_folder
 from xray_core.models.records import ModelManifest, OperatingPoint, OutputMeaning
@@ -107,6 +108,19 @@ def test_a_champion_opens_with_the_scores_that_were_stored(tmp_path: Path, model
     classifier = open_classifier(folder, expected_onnx_sha256=manifest.onnx_sha256)
 
     np.testing.assert_allclose(classifier.predict(PROBE), manifest.probe_outputs, atol=1e-6)
+
+
+def test_a_manifest_of_before_there_were_other_rules_keeps_the_first(tmp_path: Path, models: Path) -> None:
+    folder = save(tmp_path, models)
+    written = json.loads((folder / "model.json").read_text())
+    assert written["preprocessing"].pop("rules") == "v2"
+    (folder / "model.json").chmod(0o600)
+    (folder / "model.json").write_text(json.dumps(written))
+
+    preprocessing = read_manifest(folder).preprocessing
+
+    assert preprocessing == dataclasses.replace(PREPROCESSING, rules=GreyRules.V1)
+    assert preprocessing.version.startswith("v1-")
 
 
 def test_a_version_is_never_overwritten(tmp_path: Path, models: Path) -> None:

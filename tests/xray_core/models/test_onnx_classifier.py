@@ -132,7 +132,8 @@ def test_loading_and_scoring_import_nothing_heavy(onnx_file: Path) -> None:
 import sys, numpy as np
 from pathlib import Path
 from xray_core.models.onnx_classifier import OnnxClassifier
-from xray_core.records import OutputMeaning, Preprocessing, Scaling
+from xray_core.imaging.records import Preprocessing, Scaling
+from xray_core.models.records import OutputMeaning
 assert "onnxruntime" not in sys.modules
 twin = OnnxClassifier(Path({str(onnx_file)!r}), preprocessing=Preprocessing(30, 30, 3, Scaling.UNIT),
                       output=OutputMeaning.SIGMOID_COVID)

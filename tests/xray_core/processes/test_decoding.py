@@ -272,7 +272,7 @@ _PROGRAM = """
         told.write(__name__ + "\\n")
     from tests.faulty_readers import read_or_fail
     from xray_core.processes.decoding import DecodeRequest, open_decoder
-    from xray_core.records import Preprocessing, Scaling
+    from xray_core.imaging.records import Preprocessing, Scaling
     if __name__ == "__main__":
         path = Path(sys.argv[1])
         found = path.stat()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import struct
+from collections.abc import Collection
 from io import BytesIO
 
 import numpy as np
@@ -25,9 +26,12 @@ from pydicom.uid import (
 )
 
 from xray_core.errors import UnreadableXray
-from xray_core.imaging.dicom_pixels import DAMAGE, decode_pixels
+from xray_core.imaging.dicom.display import show_pixels
+from xray_core.imaging.dicom.pixel_data import decode_pixels
+from xray_core.imaging.dicom.subject import PROTOCOLS, check_subject
+from xray_core.imaging.dicom.tags import DAMAGE, corrupt, read_integer, read_text
 from xray_core.imaging.limits import ImageLimits
-from xray_core.imaging.records import Flag, ImageFacts
+from xray_core.imaging.records import Flag, GreyRules, ImageFacts
 from xray_core.records import FileFormat, ReasonCode, age_group
 
 # Its warnings quote tag values. Nothing that a tag holds may reach a log.
@@ -48,20 +52,15 @@ _TRANSFER_SYNTAXES = frozenset(
         JPEG2000,
     }
 )
-_MODALITIES = frozenset({"DX", "CR", "RG"})
-_CHEST = re.compile(r"CHEST|TH?ORAX|LUNG", re.IGNORECASE)
-_ANIMAL = re.compile(r"\b(canine|feline|equine|bovine|veterinary)\b", re.IGNORECASE)
-_PERSON = re.compile(r"homo sapiens|human", re.IGNORECASE)
 
 # Only values of these closed sets are kept: a tag can hold anything, a name too.
 _VIEWS = frozenset({"AP", "PA", "LL", "RL", "LLD", "RLD", "LLO", "RLO"})
 _SEXES = frozenset({"F", "M", "O"})
 
 _REQUIRED = ("Rows", "Columns", "BitsAllocated", "BitsStored", "PixelRepresentation", "PhotometricInterpretation")
-_PROTOCOLS = ("AcquisitionDeviceProcessingDescription", "ProtocolName", "SeriesDescription", "StudyDescription")
 _WANTED = (
     *_REQUIRED,
-    *_PROTOCOLS,
+    *PROTOCOLS,
     "Modality",
     "PatientID",
     "PatientSex",
@@ -86,12 +85,17 @@ _WANTED = (
     "WindowWidth",
     "VOILUTFunction",
     "VOILUTSequence",
+    "PresentationLUTShape",
     "PixelData",
 )
 
 
-def read_dicom(content: bytes, limits: ImageLimits) -> tuple[NDArray[np.uint8], ImageFacts, str | None]:
+def read_dicom(
+    content: bytes, limits: ImageLimits, *, rules: GreyRules = GreyRules.V2, chest_words: Collection[str] = ()
+) -> tuple[NDArray[np.uint8], ImageFacts, str | None]:
     """Grey levels (height, width) uint8, facts and raw Patient ID of a DICOM file. Raises UnreadableXray.
+
+    `chest_words` are a site's own names of the chest as a body part, besides those that are known.
 
     The transfer syntax is read by hand first, so that a deflated file is refused before anything is inflated.
     Only the tags that are needed are kept.
@@ -104,24 +108,25 @@ def read_dicom(content: bytes, limits: ImageLimits) -> tuple[NDArray[np.uint8], 
         )
     try:
         dataset = _read_tags(content)
-        _check_subject(dataset)
+        check_subject(dataset, chest_words)
         _check_image(dataset, limits)
-        pixels, rule = decode_pixels(dataset, syntax)
+        stored, flags = decode_pixels(dataset, syntax)
+        picture = show_pixels(stored, dataset, rules)
         facts = ImageFacts(
             file_format=FileFormat.DICOM,
             width=int(dataset.Columns),
             height=int(dataset.Rows),
             mode=f"{dataset.PhotometricInterpretation} {dataset.BitsStored}/{dataset.BitsAllocated}",
-            scale_rule=rule,
-            flags=_flags(dataset),
+            scale_rule=picture.rule,
+            flags=_order_flags(dataset, flags | picture.flags),
             view=_one_of(_VIEWS, dataset, "ViewPosition") or _one_of(_VIEWS, dataset, "PatientPosition"),
             sex=_one_of(_SEXES, dataset, "PatientSex"),
-            age_group=_age_group(_text(dataset, "PatientAge")),
+            age_group=_age_group(read_text(dataset, "PatientAge")),
         )
-        return pixels, facts, _text(dataset, "PatientID").strip() or None
+        return picture.levels, facts, read_text(dataset, "PatientID") or None
     except DAMAGE as error:
         # Only the error's type: pydicom's own words can quote a tag.
-        raise _corrupt(f"cannot be read ({type(error).__name__})") from None
+        raise corrupt(f"cannot be read ({type(error).__name__})") from None
 
 
 def _read_transfer_syntax(content: bytes) -> str:
@@ -140,7 +145,7 @@ def _read_transfer_syntax(content: bytes) -> str:
         if element == 0x0010:
             return content[start : start + length].rstrip(b"\0 ").decode("ascii", "replace")
         position = start + length
-    raise _corrupt("no transfer syntax in its file meta group")
+    raise corrupt("no transfer syntax in its file meta group")
 
 
 class _Tape(BytesIO):
@@ -164,61 +169,39 @@ def _read_tags(content: bytes) -> FileDataset:
         return dataset
     if tape.ran_out:
         raise UnreadableXray(ReasonCode.TRUNCATED, "DICOM: ends before its pixels")
-    if not _text(dataset, "Modality"):
-        raise _corrupt("neither Modality nor PixelData")
+    if not read_text(dataset, "Modality"):
+        raise corrupt("neither Modality nor PixelData")
     return dataset
-
-
-def _check_subject(dataset: Dataset) -> None:
-    """A projection radiograph of a person's chest, as far as the tags say anything."""
-    modality = _text(dataset, "Modality").strip().upper()
-    if not modality:
-        raise _corrupt("no Modality")
-    if modality not in _MODALITIES:
-        raise UnreadableXray(ReasonCode.WRONG_MODALITY, f"expected Modality {', '.join(sorted(_MODALITIES))}")
-    body_part = _text(dataset, "BodyPartExamined").strip()
-    if body_part and not _CHEST.search(body_part):
-        raise UnreadableXray(ReasonCode.WRONG_BODY_PART, "BodyPartExamined names no chest")
-    if _is_animal(dataset):
-        raise UnreadableXray(ReasonCode.WRONG_BODY_PART, "its tags speak of an animal; expected a person")
-
-
-def _is_animal(dataset: Dataset) -> bool:
-    species = [_text(dataset, "PatientSpeciesDescription"), *_meanings(dataset, "PatientSpeciesCodeSequence")]
-    if any(word and not _PERSON.search(word) for word in species) or _text(dataset, "PatientBreedDescription").strip():
-        return True
-    protocols = [_text(dataset, keyword) for keyword in _PROTOCOLS]
-    return any(_ANIMAL.search(word) for word in (*protocols, *_meanings(dataset, "PerformedProtocolCodeSequence")))
 
 
 def _check_image(dataset: Dataset, limits: ImageLimits) -> None:
     """Everything that the header claims of the pixels, before any of them is decoded."""
     missing = [keyword for keyword in _REQUIRED if dataset.get(keyword) in (None, "")]
     if missing:
-        raise _corrupt(f"no {', '.join(missing)}")
+        raise corrupt(f"no {', '.join(missing)}")
     if "PixelData" not in dataset:
         raise UnreadableXray(ReasonCode.NO_PIXEL_DATA, "no PixelData")
-    if int(dataset.get("NumberOfFrames") or 1) != 1:
+    if (read_integer(dataset, "NumberOfFrames") or 1) != 1:
         raise UnreadableXray(ReasonCode.MULTI_FRAME, "more than one frame; expected one")
     limits.check_shape(int(dataset.Columns), int(dataset.Rows))
     if dataset.PhotometricInterpretation not in ("MONOCHROME1", "MONOCHROME2"):
         raise UnreadableXray(ReasonCode.UNSUPPORTED_COLOUR, "expected MONOCHROME1 or MONOCHROME2")
-    if int(dataset.get("SamplesPerPixel") or 1) != 1:
+    if (read_integer(dataset, "SamplesPerPixel") or 1) != 1:
         raise UnreadableXray(ReasonCode.UNSUPPORTED_COLOUR, "more than one sample a pixel; expected one")
     if dataset.BitsAllocated == 1:
         raise UnreadableXray(ReasonCode.ONE_BIT_IMAGE, "one bit a pixel; expected grey levels")
     if dataset.BitsAllocated not in (8, 16) or not 1 < dataset.BitsStored <= dataset.BitsAllocated:
-        raise _corrupt("BitsAllocated and BitsStored do not fit; expected 8 or 16 bits that hold what is stored")
-    if dataset.get("HighBit", dataset.BitsStored - 1) != dataset.BitsStored - 1:
-        raise _corrupt("HighBit is not BitsStored - 1")
+        raise corrupt("BitsAllocated and BitsStored do not fit; expected 8 or 16 bits that hold what is stored")
+    if read_integer(dataset, "HighBit") not in (None, dataset.BitsStored - 1):
+        raise corrupt("HighBit is not BitsStored - 1")
     if dataset.PixelRepresentation not in (0, 1):
-        raise _corrupt("PixelRepresentation is neither 0 nor 1")
+        raise corrupt("PixelRepresentation is neither 0 nor 1")
 
 
-def _flags(dataset: Dataset) -> tuple[Flag, ...]:
-    flags = {
+def _order_flags(dataset: Dataset, raised: frozenset[Flag]) -> tuple[Flag, ...]:
+    flags = dict.fromkeys(raised, True) | {
         Flag.INVERTED: dataset.PhotometricInterpretation == "MONOCHROME1",
-        Flag.BURNED_IN_ANNOTATION: _text(dataset, "BurnedInAnnotation").strip().upper() == "YES",
+        Flag.BURNED_IN_ANNOTATION: read_text(dataset, "BurnedInAnnotation").upper() == "YES",
     }
     return tuple(flag for flag in Flag if flags.get(flag))
 
@@ -230,18 +213,5 @@ def _age_group(age: str) -> str | None:
 
 
 def _one_of(known: frozenset[str], dataset: Dataset, keyword: str) -> str | None:
-    value = _text(dataset, keyword).strip().upper()
+    value = read_text(dataset, keyword).upper()
     return value if value in known else None
-
-
-def _text(dataset: Dataset, keyword: str) -> str:
-    value = dataset.get(keyword)
-    return "" if value is None else str(value)
-
-
-def _meanings(dataset: Dataset, keyword: str) -> list[str]:
-    return [_text(item, "CodeMeaning") for item in dataset.get(keyword) or ()]
-
-
-def _corrupt(detail: str) -> UnreadableXray:
-    return UnreadableXray(ReasonCode.CORRUPT_DICOM, f"DICOM: {detail}")

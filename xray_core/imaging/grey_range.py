@@ -1,0 +1,42 @@
+"""From which stored value to which the grey levels of a film reach, where the file does not say."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+# A burnt-in letter or a plate covers up to 2 % of a film; a dead pixel next to nothing.
+_TAIL = 0.03
+_REACH = 0.5
+
+
+def find_range(values: NDArray[np.float64], counts: NDArray[np.int64]) -> tuple[float, float]:
+    """The darkest and the brightest value of the film itself; `counts` says how often each of the values occurs.
+
+    They are the least and the largest value that lie no further outside the 3rd and the 97th percentile than half of
+    the distance between those: a fence as Tukey's (Exploratory Data Analysis, 1977, 2D), at percentiles, for often
+    more than a quarter of a film is black border. So an ordinary film keeps its full range, and hot or dead pixels
+    and a marker at full scale decide nothing (ilastik#436, invesalius3#745). Where nearly all pixels are alike the
+    range is that of all. Raises ValueError when there is no value.
+    """
+    order = np.argsort(values, kind="stable")
+    ordered = values[order]
+    shares = np.cumsum(counts[order]) / max(int(counts.sum()), 1)
+    low, high = ordered[np.minimum(np.searchsorted(shares, (_TAIL, 1 - _TAIL)), ordered.size - 1)]
+    if low < high:
+        reach = _REACH * (high - low)
+        ordered = ordered[(ordered >= low - reach) & (ordered <= high + reach)]
+    return float(ordered[0]), float(ordered[-1])
+
+
+def to_levels(shares: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """Shares 0..1 as grey levels 0..255; what lies outside is black or white."""
+    return np.rint(np.clip(shares, 0, 1) * 255).astype(np.uint8)
+
+
+def stretch(stored: NDArray[np.uint16]) -> NDArray[np.uint8]:
+    """16-bit grey levels to 8 bits: the film's darkest value to 0, its brightest to 255, one table for all pixels."""
+    counts = np.bincount(stored.ravel(), minlength=2**16)
+    values = np.arange(2**16, dtype=np.float64)
+    low, high = find_range(values[counts > 0], counts[counts > 0])
+    return to_levels((values - low) / max(high - low, 1))[stored]
