@@ -28,6 +28,17 @@ def read_api_login(settings: Settings) -> str:
     return path.read_text().strip()
 
 
+def find_api_login(settings: Settings) -> str | None:
+    """The login where there is one that we may read; makes none."""
+    by_hand = login_by_hand(os.environ)
+    if by_hand is not None:
+        return by_hand
+    try:
+        return (settings.home / LOGIN_FILE).read_text().strip()
+    except (FileNotFoundError, PermissionError):
+        return None
+
+
 def login_by_hand(environment: Mapping[str, str]) -> str | None:
     """What a person has set for server and clients; one of the two variables is enough."""
     given = {environment[name] for name in BY_HAND if environment.get(name)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,6 +14,7 @@ from db.records import ModelRecord, ScanRecord, TrainingRun, TrainingState
 from db.registry import models, training_runs
 from db.scoring import file_history, labels, scans
 from flows.home.ledger import open_ledger
+from flows.operations.schedule import Schedule, read_schedule
 from flows.registry.standing import say_blind_spot, say_standing
 from flows.settings import Settings
 from xray_core.records import RESEARCH_USE
@@ -20,6 +22,7 @@ from xray_core.records import RESEARCH_USE
 # Two machines' clocks may differ by so much; beyond it a time in the future is a wrong clock's.
 _CLOCK_SLACK = timedelta(minutes=2)
 
+_SCORING = "score-incoming"
 # The schedule of score-incoming in prefect.yaml; three missed ones are an alarm.
 SCAN_INTERVAL = timedelta(seconds=60)
 
@@ -37,6 +40,7 @@ class Status:
     trainings_finished: int
     last_training: TrainingRun | None
     blind_spot: str | None
+    paused: tuple[str, ...]
     alarms: tuple[str, ...]
 
     def as_json(self) -> dict[str, Any]:
@@ -54,6 +58,8 @@ class Status:
         told.append(f"labels: {self.labels_imported} imported from reviewers")
         if self.last_training is not None:
             told.append(_tell_training(self.last_training))
+        if self.paused:
+            told.append(f"paused by a person: {', '.join(self.paused)} (Prefect's pages switch them on again)")
         told += [f"ALARM: {alarm}" for alarm in self.alarms]
         return [*told, RESEARCH_USE]
 
@@ -66,6 +72,7 @@ def read_status(settings: Settings, *, now: datetime | None = None) -> Status:
 
 def _read(settings: Settings, session: Session, now: datetime) -> Status:
     trainings = training_runs.list_trainings(session)
+    schedule = read_schedule(settings)
     champion, last, good = (
         models.champion(session),
         scans.last_scan(session),
@@ -81,12 +88,18 @@ def _read(settings: Settings, session: Session, now: datetime) -> Status:
         trainings_finished=sum(run.state is TrainingState.FINISHED for run in trainings),
         last_training=trainings[0] if trainings else None,
         blind_spot=say_blind_spot(settings, champion),
-        alarms=tuple(find_alarms(champion, last, good, now)),
+        paused=schedule.paused if schedule else (),
+        alarms=tuple(find_alarms(champion, last, good, schedule, now=now)),
     )
 
 
 def find_alarms(
-    champion: ModelRecord | None, last: ScanRecord | None, good: ScanRecord | None, now: datetime
+    champion: ModelRecord | None,
+    last: ScanRecord | None,
+    good: ScanRecord | None,
+    schedule: Schedule | None,
+    *,
+    now: datetime,
 ) -> list[str]:
     """What needs a person; pure. A service that has never scanned is not late, it is new."""
     alarms: list[str] = []
@@ -98,12 +111,26 @@ def find_alarms(
             f"a scan is dated {max(ahead):%Y-%m-%d %H:%M:%S} UTC, in the future: the clock is or was wrong, and until "
             "a scan with the right time nobody would notice that the service stands still; set it, then `xray scan`"
         )
-    late = last is not None and (good is None or now - good.finished_at > 3 * SCAN_INTERVAL)
-    if late and last is not None:
-        since = f"at {good.finished_at:%Y-%m-%d %H:%M:%S} UTC" if good else "never"
-        why = f"; the last one ended with {last.problem}" if last.problem else "; is `xray up` running?"
-        alarms.append(f"the last good scan was {since}, more than three intervals ago{why}")
+    if last is not None and (last.problem is not None or schedule is not None):
+        alarms += _find_lateness(last, good, schedule, now)
     return alarms
+
+
+def _find_lateness(
+    last: ScanRecord, good: ScanRecord | None, schedule: Schedule | None, now: datetime
+) -> Iterator[str]:
+    """Scans by hand are late only when the last one failed: nobody but their person knows when the next is due."""
+    if good is not None and now - good.finished_at <= 3 * SCAN_INTERVAL:
+        return
+    since = f"at {good.finished_at:%Y-%m-%d %H:%M:%S} UTC" if good else "never"
+    if last.problem:
+        why = f"the last one ended with {last.problem}"
+    elif schedule and _SCORING in schedule.paused:
+        why = f"{_SCORING} is paused by a person"
+    else:
+        why = "is `xray up` running?"
+    late = ", more than three intervals ago" if schedule else ""
+    yield f"the last good scan was {since}{late}; {why}"
 
 
 def _tell_training(run: TrainingRun) -> str:

@@ -71,13 +71,18 @@ def _prefect_settings(settings: Settings, address: Address) -> dict[str, str]:
 def without_proxy_for(host: str, environment: Mapping[str, str]) -> dict[str, str]:
     """A copy of an environment in which nothing to this machine goes through a proxy; pure.
 
-    Both spellings are set: libraries differ in which one they read first.
+    Both spellings are set: libraries differ in which one they read first. A SOCKS proxy is left out: Prefect's
+    client refuses to start beside one, although it would never use it.
     """
     given = environment.get("NO_PROXY") or environment.get("no_proxy") or ""
     past = [name.strip() for name in given.split(",") if name.strip()]
     past += [name for name in (*LOOPBACK, host) if name not in past]
-    kept = {key: value for key, value in environment.items() if key not in _LEFT_OUT}
+    kept = {key: value for key, value in environment.items() if key not in _LEFT_OUT and not _is_socks(key, value)}
     return kept | dict.fromkeys(("NO_PROXY", "no_proxy"), ",".join(past))
+
+
+def _is_socks(key: str, value: str) -> bool:
+    return key.lower().endswith("_proxy") and value.lower().startswith("socks")
 
 
 class Child:

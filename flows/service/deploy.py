@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from prefect.client.orchestration import get_client
-from prefect.client.schemas.actions import WorkPoolCreate
+import yaml
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
 from prefect.client.schemas.objects import StateType
 from prefect.events.actions import ChangeFlowRunState
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
+from prefect.exceptions import ObjectNotFound
 
+from flows.operations.schedule import Schedule, ask_paused, write_schedule
 from flows.service.dead_runs import bury_dead_runs
 from flows.service.service import POOL
-from flows.settings import CHECKOUT
+from flows.service.switched_off import keep_switched_off, read_known
+from flows.settings import CHECKOUT, Settings, read_settings
+from xray_core.exchange.atomic_file import write_whole
 
 # A run starts this Python on a deployment's own code and nothing else: whoever may start runs may not say what runs.
 _JOB_TEMPLATE: dict[str, Any] = {
@@ -26,20 +33,40 @@ _JOB_TEMPLATE: dict[str, Any] = {
 _ZOMBIES = "xray: a run whose process died is marked crashed"
 
 
-def deploy() -> None:
-    """Idempotent: every start of the service deploys again, so that a moved checkout or a new version is found."""
-    _create_pool()
+def deploy(settings: Settings) -> None:
+    """Idempotent: every start of the service deploys again, so that a moved checkout or a new version is found.
+
+    What a person has switched off stays off.
+    """
+    declared = yaml.safe_load((CHECKOUT / "prefect.yaml").read_text())
+    with get_client(sync_client=True) as client:
+        _create_pool(client)
+        kept = keep_switched_off(declared, read_known(client))
+    file = settings.home / "run" / "prefect.yaml"
+    write_whole(file, yaml.safe_dump(kept, sort_keys=False).encode())
     prefect = Path(sys.executable).with_name("prefect")
-    subprocess.run([str(prefect), "--no-prompt", "deploy", "--all"], cwd=CHECKOUT, check=True)
+    subprocess.run(
+        [str(prefect), "--no-prompt", "deploy", "--all", "--prefect-file", str(file)], cwd=CHECKOUT, check=True
+    )
     _watch_for_zombies()
+    _note_schedule(settings, [deployment["name"] for deployment in declared["deployments"]])
     bury_dead_runs(datetime.now(UTC))  # of a service that was killed: no worker is up yet
 
 
-def _create_pool() -> None:
-    with get_client(sync_client=True) as client:
-        client.create_work_pool(
-            WorkPoolCreate(name=POOL, type="process", base_job_template=_JOB_TEMPLATE), overwrite=True
-        )
+def _create_pool(client: SyncPrefectClient) -> None:
+    """One that exists keeps its pause and its limit."""
+    try:
+        client.read_work_pool(POOL)
+    except ObjectNotFound:
+        client.create_work_pool(WorkPoolCreate(name=POOL, type="process", base_job_template=_JOB_TEMPLATE))
+    else:
+        client.update_work_pool(POOL, WorkPoolUpdate(base_job_template=_JOB_TEMPLATE))
+
+
+def _note_schedule(settings: Settings, names: list[str]) -> None:
+    """For `xray status`: which server to ask, and what was paused when it was asked last."""
+    schedule = Schedule(os.environ["PREFECT_API_URL"], POOL, tuple(names))
+    write_schedule(settings, replace(schedule, paused=ask_paused(settings, schedule) or ()))
 
 
 def _watch_for_zombies() -> None:
@@ -68,10 +95,12 @@ def _watch_for_zombies() -> None:
         ],
     )
     with get_client(sync_client=True) as client:
-        for existing in client.read_automations_by_name(_ZOMBIES):
+        before = client.read_automations_by_name(_ZOMBIES)
+        for existing in before:
             client.delete_automation(existing.id)
-        client.create_automation(automation)
+        enabled = all(existing.enabled for existing in before)
+        client.create_automation(automation.model_copy(update={"enabled": enabled}))
 
 
 if __name__ == "__main__":
-    deploy()
+    deploy(read_settings())

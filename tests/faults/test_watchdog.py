@@ -12,6 +12,7 @@ from sqlalchemy import update
 
 from db.engine import open_engine, transaction
 from db.scoring.tables import ScanRow
+from flows.operations.schedule import Schedule, write_schedule
 from flows.operations.status import SCAN_INTERVAL, read_status
 from flows.scoring.counts import ScanCounts, find_problem
 from flows.settings import Settings
@@ -33,7 +34,13 @@ def turn_back(settings: Settings, by: timedelta) -> None:
     engine.dispose()
 
 
+def serve(settings: Settings) -> None:
+    """As `xray up` leaves a home: a schedule that scans it, and nobody at home."""
+    write_schedule(settings, Schedule("http://127.0.0.1:9/api", "xray-pool", ("score-incoming",)))
+
+
 def test_status_ends_with_1_when_the_last_good_scan_is_older_than_three_intervals(settings: Settings) -> None:
+    serve(settings)
     scan(settings)
     fresh = status()
     turn_back(settings, 3 * SCAN_INTERVAL + timedelta(seconds=5))
@@ -59,6 +66,31 @@ def test_a_scan_that_a_wrong_clock_dated_years_ahead_is_an_alarm_until_one_with_
     assert ahead.returncode == 1
     assert "in the future" in ahead.stdout
     assert status().returncode == 0
+
+
+def test_scans_by_hand_are_never_late(settings: Settings) -> None:
+    scan(settings)
+    turn_back(settings, timedelta(days=300))
+
+    told = status()
+
+    assert told.returncode == 0
+    assert "ALARM" not in told.stdout
+
+
+def test_a_schedule_that_a_person_paused_is_said_and_is_why_scans_are_late(settings: Settings) -> None:
+    paused = Schedule("http://127.0.0.1:9/api", "xray-pool", ("score-incoming",), paused=("score-incoming",))
+    write_schedule(settings, paused)
+    scan(settings)
+    fresh = status()
+    turn_back(settings, timedelta(hours=1))
+
+    late = status()
+
+    assert fresh.returncode == 0
+    assert "paused by a person: score-incoming" in fresh.stdout
+    assert late.returncode == 1
+    assert "score-incoming is paused by a person" in late.stdout
 
 
 def test_scans_that_all_fail_are_an_alarm_with_the_reason(empty_settings: Settings) -> None:

@@ -1,0 +1,98 @@
+"""What the home's service does by itself, and what of it a person has switched off."""
+
+from __future__ import annotations
+
+import base64
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from flows.home.api_login import find_api_login
+from flows.settings import Settings
+from xray_core.exchange.atomic_file import write_whole
+
+_FILE = "schedule.json"
+_ASK_SECONDS = 3.0
+# A proxy has no part in what this machine says to itself.
+_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """The deployments of a service that was started in this home, and the address of its server.
+
+    `paused` names those that a person has switched off, as far as was heard last.
+    """
+
+    api: str
+    pool: str
+    deployments: tuple[str, ...]
+    paused: tuple[str, ...] = ()
+
+
+def write_schedule(settings: Settings, schedule: Schedule) -> None:
+    """Note down that this home is served by a schedule; `xray up` does so at every start."""
+    write_whole(_path(settings), json.dumps(asdict(schedule), indent=1).encode())
+
+
+def read_schedule(settings: Settings) -> Schedule | None:
+    """The schedule as the server tells it now, else as it was noted last; None where no service was ever started."""
+    try:
+        noted = json.loads(_path(settings).read_bytes())
+        schedule = Schedule(noted["api"], noted["pool"], tuple(noted["deployments"]), tuple(noted["paused"]))
+    except (FileNotFoundError, PermissionError):
+        return None
+    paused = ask_paused(settings, schedule)
+    return schedule if paused is None else replace(schedule, paused=paused)
+
+
+def ask_paused(settings: Settings, schedule: Schedule) -> tuple[str, ...] | None:
+    """What is switched off on the server now; None when it does not answer, or not to us."""
+    login = find_api_login(settings)
+    if login is None:
+        return None
+    try:
+        pool = _get(schedule, login, f"work_pools/{schedule.pool}")
+        found = [_get(schedule, login, f"deployments/name/{name}/{name}") for name in schedule.deployments]
+        triggers = {
+            deployment["name"]: _get(schedule, login, f"automations/related-to/prefect.deployment.{deployment['id']}")
+            for deployment in found
+            if not deployment["schedules"]
+        }
+    except (OSError, ValueError):
+        return None
+    return find_paused(pool, found, triggers)
+
+
+def find_paused(
+    pool: Mapping[str, Any], deployments: Sequence[Mapping[str, Any]], triggers: Mapping[str, Sequence[Any]]
+) -> tuple[str, ...]:
+    """Names of the deployments that nothing starts by itself; pure.
+
+    A paused pool stops all of them; else one is off when it is paused itself, or all its schedules and triggers are.
+    """
+    return tuple(
+        deployment["name"]
+        for deployment in deployments
+        if pool["is_paused"]
+        or deployment["paused"]
+        or (
+            not any(schedule["active"] for schedule in deployment["schedules"])
+            and not any(trigger["enabled"] for trigger in triggers.get(deployment["name"], ()))
+        )
+    )
+
+
+def _get(schedule: Schedule, login: str, path: str) -> Any:
+    credentials = base64.b64encode(login.encode()).decode()
+    request = urllib.request.Request(f"{schedule.api}/{path}", headers={"Authorization": f"Basic {credentials}"})  # noqa: S310
+    with _OPENER.open(request, timeout=_ASK_SECONDS) as answer:
+        return json.load(answer)
+
+
+def _path(settings: Settings) -> Path:
+    return settings.home / "run" / _FILE
