@@ -18,6 +18,8 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 
 from db.engine import check_schema, open_engine
+from flows.home.api_login import LOGIN_FILE
+from flows.operations.schedule import ask_page, read_schedule
 from flows.settings import Settings
 from xray_core.errors import SchemaOutOfDate
 
@@ -45,6 +47,7 @@ def examine(settings: Settings, *, mounts: Path = Path("/proc/mounts")) -> list[
         *_check_files(settings),
         *_check_disk(settings, mounts),
         *_check_database(settings),
+        *_check_page(settings),
     ]
 
 
@@ -90,7 +93,9 @@ def _check_home(settings: Settings) -> Iterator[HealthCheck]:
         return
     folders = (settings.home, settings.incoming_dir, settings.labels_dir, settings.exports_dir, settings.models_dir)
     private = [(folder, 0o700) for folder in (*folders, settings.home / "run", settings.home / "prefect")]
-    private += [(settings.home / name, 0o600) for name in ("site.key", "xray.db", "xray.db-wal", "xray.db-journal")]
+    private += [
+        (settings.home / name, 0o600) for name in ("site.key", LOGIN_FILE, "xray.db", "xray.db-wal", "xray.db-journal")
+    ]
     for path, allowed in private:
         if path.exists():
             yield _check_mode(path, allowed)
@@ -159,3 +164,23 @@ def _check_database(settings: Settings) -> Iterator[HealthCheck]:
         yield HealthCheck(f"database {shown} does not answer: {type(error.orig).__name__}", "start it, or mend its URL")
     finally:
         engine.dispose()
+
+
+def _check_page(settings: Settings) -> Iterator[HealthCheck]:
+    """Whether the page of a running service keeps its browser to this machine, and strangers out."""
+    schedule = read_schedule(settings)
+    url = schedule.api.removesuffix("/api") if schedule else ""
+    page = ask_page(f"{url}/") if schedule else None
+    if page is None:
+        return
+    fix = "stop what serves it there, and start `xray up` of this version"
+    kept = "connect-src 'self'" in page.headers.get("Content-Security-Policy", "")
+    yield HealthCheck(
+        f"the page at {url} asks {'nothing' if kept else 'whatever it likes'} of other hosts", None if kept else fix
+    )
+    second = ask_page(f"{url}/v2")
+    if second is not None and second.status == 200:
+        yield HealthCheck(f"{url}/v2 is served, and calls an outside address", fix)
+    stranger = ask_page(f"{url}/api/csrf-token?client=doctor")
+    if stranger is not None and stranger.status == 200:
+        yield HealthCheck(f"{url} takes orders from every user of this machine", fix)

@@ -87,6 +87,25 @@ def find_paused(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What a stranger gets at an address: status and headers."""
+
+    status: int
+    headers: Mapping[str, str]
+
+
+def ask_page(url: str) -> Page | None:
+    """Ask as a stranger with a browser would; None where nobody answers."""
+    try:
+        with _OPENER.open(urllib.request.Request(url, headers={"Accept": "text/html"}), timeout=_ASK_SECONDS) as answer:  # noqa: S310
+            return Page(answer.status, dict(answer.headers))
+    except urllib.error.HTTPError as refusal:
+        return Page(refusal.code, dict(refusal.headers))
+    except OSError:
+        return None
+
+
 def _get(schedule: Schedule, login: str, path: str) -> Any:
     credentials = base64.b64encode(login.encode()).decode()
     request = urllib.request.Request(f"{schedule.api}/{path}", headers={"Authorization": f"Basic {credentials}"})  # noqa: S310

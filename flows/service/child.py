@@ -63,6 +63,9 @@ def _prefect_settings(settings: Settings, address: Address) -> dict[str, str]:
         "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": address.url,
         "PREFECT_SERVER_UI_API_URL": "/api",  # of the page's own origin, under whatever name it was opened
         "PREFECT_SERVER_UI_STATIC_DIRECTORY": str(settings.home / "prefect" / "page"),
+        "PREFECT_SERVER_API_CSRF_PROTECTION_ENABLED": "true",
+        "PREFECT_SERVER_UI_V2_ENABLED": "false",
+        "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
     }
@@ -76,7 +79,7 @@ def without_proxy_for(host: str, environment: Mapping[str, str]) -> dict[str, st
     """
     given = environment.get("NO_PROXY") or environment.get("no_proxy") or ""
     past = [name.strip() for name in given.split(",") if name.strip()]
-    past += [name for name in (*LOOPBACK, host) if name not in past]
+    past += [name for name in dict.fromkeys((*LOOPBACK, host)) if name not in past]
     kept = {key: value for key, value in environment.items() if key not in _LEFT_OUT and not _is_socks(key, value)}
     return kept | dict.fromkeys(("NO_PROXY", "no_proxy"), ",".join(past))
 

@@ -10,7 +10,7 @@ from prefect.client.orchestration import SyncPrefectClient
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class DeploymentState:
     """A deployment as the server has it: schedules by slug and triggers by name, each on or off.
 
     `is_started` says whether any schedule is on, with a slug or without.
@@ -22,10 +22,10 @@ class Known:
     triggers: Mapping[str, bool] = field(default_factory=dict)
 
 
-def read_known(client: SyncPrefectClient) -> dict[str, Known]:
+def read_known(client: SyncPrefectClient) -> dict[str, DeploymentState]:
     """Every deployment of the server by its name."""
     return {
-        deployment.name: Known(
+        deployment.name: DeploymentState(
             paused=deployment.paused,
             is_started=any(schedule.active for schedule in deployment.schedules),
             schedules={schedule.slug or "": schedule.active for schedule in deployment.schedules},
@@ -38,7 +38,7 @@ def read_known(client: SyncPrefectClient) -> dict[str, Known]:
     }
 
 
-def keep_switched_off(declared: dict[str, Any], known: Mapping[str, Known]) -> dict[str, Any]:
+def keep_switched_off(declared: dict[str, Any], known: Mapping[str, DeploymentState]) -> dict[str, Any]:
     """prefect.yaml's content with everything off that is off on the server; pure.
 
     A schedule that the server does not know is on, unless a person has left the deployment without any that is.
@@ -51,7 +51,7 @@ def keep_switched_off(declared: dict[str, Any], known: Mapping[str, Known]) -> d
     }
 
 
-def _keep(deployment: dict[str, Any], known: Known) -> dict[str, Any]:
+def _keep(deployment: dict[str, Any], known: DeploymentState) -> dict[str, Any]:
     kept = dict(deployment)
     if known.paused:
         kept["paused"] = True

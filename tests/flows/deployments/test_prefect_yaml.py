@@ -61,6 +61,14 @@ def test_declared_parameters_are_ones_that_the_flow_takes(name: str) -> None:
     assert set(given) <= set(inspect.signature(load(BY_NAME[name]).fn).parameters)
 
 
+@pytest.mark.parametrize("name", sorted(BY_NAME))
+def test_a_run_with_nothing_given_passes_prefects_own_check_of_its_parameters(name: str) -> None:
+    flow = load(BY_NAME[name])
+    defaults = {key: given.default for key, given in inspect.signature(flow.fn).parameters.items()}
+
+    assert flow.validate_parameters(defaults) == defaults
+
+
 def test_scoring_and_label_import_are_scheduled_every_minute_and_exports_daily() -> None:
     assert [schedule["interval"] for schedule in BY_NAME["score-incoming"]["schedules"]] == [60]
     assert [schedule["interval"] for schedule in BY_NAME["import-labels"]["schedules"]] == [60]

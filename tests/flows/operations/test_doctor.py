@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from flows.operations.doctor import examine
+from flows.operations.schedule import Schedule, write_schedule
 from flows.settings import Settings
+from tests.flows.service.test_attacks import other_site
 from tests.flows.service.test_service import free_port
 
 
@@ -221,3 +223,19 @@ def test_a_database_of_another_version_is_refused_until_a_person_migrates_it(
     assert "xray doctor --migrate" in refused.stderr
     assert "FIX database" not in migrated.stdout
     assert subprocess.run([*command, "scan"], capture_output=True, check=False).returncode == 0
+
+
+def test_a_page_that_anybody_may_use_or_that_calls_elsewhere_is_named(settings: Settings) -> None:
+    with other_site() as url:  # it answers 200 to everything, and keeps its browser from nothing
+        write_schedule(settings, Schedule(f"{url}api", "xray-pool", ()))
+        found = fixes(settings)
+
+    assert len(found) == 3
+    assert all("xray up" in str(fix) for fix in found.values())
+    assert "every user of this machine" in str(found)
+
+
+def test_a_service_that_stands_still_has_no_page_to_look_at(settings: Settings) -> None:
+    write_schedule(settings, Schedule("http://127.0.0.1:9/api", "xray-pool", ()))
+
+    assert fixes(settings) == {}

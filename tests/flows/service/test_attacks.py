@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from flows.home.api_login import BY_HAND, LOGIN_FILE, read_api_login
+from flows.operations.doctor import examine
 from flows.service.child import Address
 from flows.settings import Settings
 from tests.browser import open_browser
@@ -240,6 +241,13 @@ def test_a_page_that_tried_to_call_elsewhere_could_not(service: Service, tmp_pat
         said = browser.evaluate(f"fetch({elsewhere!r}, {{mode: 'no-cors'}}).then(() => 'sent', () => 'stopped')")
 
     assert said == "stopped"
+
+
+def test_the_doctor_finds_nothing_amiss_with_the_running_page(service: Service) -> None:
+    checks = {check.what: check.fix for check in examine(service.settings)}
+
+    assert checks[f"the page at {service.address.url} asks nothing of other hosts"] is None
+    assert not any("orders from every user" in what or "/v2" in what for what in checks)
 
 
 def test_a_login_set_by_hand_is_kept(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

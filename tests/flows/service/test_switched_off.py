@@ -16,7 +16,7 @@ import yaml
 from flows.operations.schedule import find_paused
 from flows.operations.status import read_status
 from flows.service.child import Address, child_environment, without_proxy_for
-from flows.service.switched_off import Known, keep_switched_off
+from flows.service.switched_off import DeploymentState, keep_switched_off
 from flows.settings import CHECKOUT, Settings
 from tests.flows.scoring.test_scan import count_results, drop_xrays
 from tests.flows.service.test_service import free_port, running, wait_until
@@ -26,7 +26,7 @@ SCORING, RETRAIN = "score-incoming", "retrain"
 TRIGGER = "retrain-when-enough-labels-gathered"
 
 
-def kept(name: str, known: Known) -> dict[str, Any]:
+def kept(name: str, known: DeploymentState) -> dict[str, Any]:
     deployments = keep_switched_off(DECLARED, {name: known})["deployments"]
     return next(deployment for deployment in deployments if deployment["name"] == name)
 
@@ -36,7 +36,7 @@ def test_what_no_server_knows_yet_is_deployed_as_it_is_declared() -> None:
 
 
 def test_what_is_on_stays_as_it_is_declared() -> None:
-    known = Known(is_started=True, schedules={"every-minute": True})
+    known = DeploymentState(is_started=True, schedules={"every-minute": True})
 
     assert kept(SCORING, known) == next(d for d in DECLARED["deployments"] if d["name"] == SCORING)
 
@@ -44,26 +44,26 @@ def test_what_is_on_stays_as_it_is_declared() -> None:
 @pytest.mark.parametrize(
     "known",
     [
-        Known(schedules={"every-minute": False}),
-        Known(schedules={}),  # its only schedule was deleted
-        Known(schedules={"": False}),  # replaced by one of the person's own, which is off
-        Known(is_started=True, schedules={"every-minute": False, "nightly": True}),
+        DeploymentState(schedules={"every-minute": False}),
+        DeploymentState(schedules={}),  # its only schedule was deleted
+        DeploymentState(schedules={"": False}),  # replaced by one of the person's own, which is off
+        DeploymentState(is_started=True, schedules={"every-minute": False, "nightly": True}),
     ],
 )
-def test_a_schedule_that_a_person_switched_off_or_deleted_stays_off(known: Known) -> None:
+def test_a_schedule_that_a_person_switched_off_or_deleted_stays_off(known: DeploymentState) -> None:
     assert [schedule["active"] for schedule in kept(SCORING, known)["schedules"]] == [False]
 
 
 def test_a_schedule_that_a_new_version_brings_is_on_where_the_others_are() -> None:
-    known = Known(is_started=True, schedules={"of-an-older-version": True})
+    known = DeploymentState(is_started=True, schedules={"of-an-older-version": True})
 
     assert [schedule["active"] for schedule in kept(SCORING, known)["schedules"]] == [True]
 
 
 def test_a_paused_deployment_and_a_trigger_that_is_off_stay_so() -> None:
-    assert kept(SCORING, Known(paused=True, is_started=True))["paused"] is True
-    assert [t["enabled"] for t in kept(RETRAIN, Known(triggers={TRIGGER: False}))["triggers"]] == [False]
-    assert [t["enabled"] for t in kept(RETRAIN, Known(triggers={TRIGGER: True}))["triggers"]] == [True]
+    assert kept(SCORING, DeploymentState(paused=True, is_started=True))["paused"] is True
+    assert [t["enabled"] for t in kept(RETRAIN, DeploymentState(triggers={TRIGGER: False}))["triggers"]] == [False]
+    assert [t["enabled"] for t in kept(RETRAIN, DeploymentState(triggers={TRIGGER: True}))["triggers"]] == [True]
 
 
 def test_paused_is_what_nothing_starts_by_itself() -> None:
