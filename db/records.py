@@ -7,6 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from xray_core.imaging.records import FileSeen, ImageFacts
+from xray_core.models.records import Score
 from xray_core.records import (
     AuditVerdict,
     FileFormat,
@@ -48,26 +49,19 @@ class ClaimedFile:
 
 
 @dataclass(frozen=True, slots=True)
-class ReadFile:
-    """A claimed file whose bytes are a whole X-ray; `patient` is a pseudonym, `dhash` 64 bits in hex."""
+class Scored:
+    """A claimed file whose bytes are a whole X-ray, with its score, or None where this model has scored it before.
 
-    file_id: int
+    `patient` is a pseudonym, `dhash` 64 bits in hex.
+    """
+
+    claimed: ClaimedFile
     sha256: str
     facts: ImageFacts
     patient: str | None
     dhash: str
-
-
-@dataclass(frozen=True, slots=True)
-class ScoredFile:
-    """A read file with its P(covid), or None where the X-ray was already scored by this model."""
-
-    read: ReadFile
-    probability: float | None
-    outcome: Outcome | None
+    score: Score | None
     duration_ms: float
-    refer_reason: str | None = None
-    distance: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from sqlalchemy import func, or_, select, update
 from sqlalchemy.orm import Session
 
 from db.bulk import pieces
-from db.records import RefusedFile, ScoredFile
+from db.records import RefusedFile, Scored
 from db.scoring import results, xrays
 from db.scoring.tables import IncomingFileRow, ResultRow, XrayRow
 from xray_core.records import FileState, ReasonCode
@@ -37,7 +37,7 @@ UNDECIDED: dict[str, Any] = {
 def record_batch(
     session: Session,
     *,
-    scored: Sequence[ScoredFile],
+    scored: Sequence[Scored],
     refused: Sequence[RefusedFile],
     scanner: str,
     model_id: int | None,
@@ -51,16 +51,16 @@ def record_batch(
     Only files that this scanner still holds are touched: what another has taken over is the other's to write.
     A result that exists already stays as it is. `folder_id` is the incoming folder's.
     """
-    held = _read_held(session, [file.read.file_id for file in scored] + [file.file_id for file in refused], scanner)
-    mine = [file for file in scored if file.read.file_id in held]
+    held = _read_held(session, [file.claimed.file_id for file in scored] + [file.file_id for file in refused], scanner)
+    mine = [file for file in scored if file.claimed.file_id in held]
     if mine:
         xray_ids = xrays.add_read_xrays(
-            session, [(file.read, held[file.read.file_id].name) for file in mine], folder_id=folder_id, now=now
+            session, [(file, held[file.claimed.file_id].name) for file in mine], folder_id=folder_id, now=now
         )
         if model_id is not None and preprocessing_version is not None:
             results.add_results(
                 session,
-                [(xray_ids[file.read.sha256], file) for file in mine],
+                [(xray_ids[file.sha256], file) for file in mine],
                 model_id=model_id,
                 preprocessing_version=preprocessing_version,
                 flow_run_id=flow_run_id,
@@ -154,11 +154,11 @@ def past(time: datetime | None, now: datetime) -> datetime | None:
     return time if time is not None and time <= now else None
 
 
-def _mark_scored(session: Session, files: Sequence[ScoredFile], xray_ids: dict[str, int], now: datetime) -> None:
+def _mark_scored(session: Session, files: Sequence[Scored], xray_ids: dict[str, int], now: datetime) -> None:
     scored = UNDECIDED | _NO_CLAIM | {"state": FileState.SCORED, "decided_at": now}
     session.execute(
         update(IncomingFileRow),
-        [scored | {"id": file.read.file_id, "xray_id": xray_ids[file.read.sha256]} for file in files],
+        [scored | {"id": file.claimed.file_id, "xray_id": xray_ids[file.sha256]} for file in files],
     )
 
 

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from db import audit
 from db.bulk import insert_into
-from db.records import ScoredFile, ScoredXray
+from db.records import Scored, ScoredXray
 from db.scoring.folders import to_film_path
 from db.scoring.tables import FolderRow, IncomingFileRow, ResultRow, XrayRow, current_results
 from xray_core.exchange.records import ResultLine
@@ -22,7 +22,7 @@ _SEALED = "results-sealed"
 
 def add_results(
     session: Session,
-    scored: Sequence[tuple[int, ScoredFile]],
+    scored: Sequence[tuple[int, Scored]],
     *,
     model_id: int,
     preprocessing_version: str,
@@ -30,23 +30,23 @@ def add_results(
     now: datetime,
     shadow: bool = False,
 ) -> None:
-    """Write the results of X-rays (by id); files without a probability, and results that exist, change nothing."""
+    """Write the results of X-rays (by id); files without a score, and results that exist, change nothing."""
     rows = {
         xray_id: {
             "xray_id": xray_id,
             "model_id": model_id,
             "preprocessing_version": preprocessing_version,
-            "probability": file.probability,
-            "outcome": file.outcome,
-            "refer_reason": file.refer_reason,
-            "distance": file.distance,
+            "probability": file.score.probability,
+            "outcome": file.score.outcome,
+            "refer_reason": file.score.refer_reason,
+            "distance": file.score.distance,
             "scored_at": now,
             "flow_run_id": flow_run_id,
             "duration_ms": file.duration_ms,
             "shadow": shadow,
         }
         for xray_id, file in scored
-        if file.probability is not None
+        if file.score is not None
     }
     if not rows:
         return

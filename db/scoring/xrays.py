@@ -10,7 +10,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from db.bulk import insert_into, pieces
-from db.records import DatasetXray, ReadFile
+from db.records import DatasetXray, Scored
 from db.scoring.tables import SplitMemberRow, XrayRow
 from xray_core.imaging.records import ImageFacts
 from xray_core.records import Split
@@ -31,15 +31,15 @@ def add_dataset_xrays(
 
 
 def add_read_xrays(
-    session: Session, files: Sequence[tuple[ReadFile, str]], *, folder_id: int, now: datetime
+    session: Session, files: Sequence[tuple[Scored, str]], *, folder_id: int, now: datetime
 ) -> dict[str, int]:
     """Register the contents of files that were read, each with its escaped path in the folder; their ids by SHA-256."""
     return _add(
         session,
         [
-            _describe(read.sha256, read.facts, read.patient, read.dhash)
+            _describe(file.sha256, file.facts, file.patient, file.dhash)
             | {"folder_id": folder_id, "path": path, "source": None, "first_seen_at": now}
-            for read, path in files
+            for file, path in files
         ],
     )
 

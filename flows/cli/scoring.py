@@ -28,10 +28,10 @@ def scan(as_json: Json = False) -> None:
     with stopping_on_sigterm():
         with unbroken():
             settings = open_home()
-        with open_scan(settings) as one_scan, show_progress("scoring", unit="X-rays") as advance:
-            for files in one_scan.find_batches():
-                one_scan.score(files, on_progress=advance)
-    counts = one_scan.counts
+        with open_scan(settings) as scanning, show_progress("scoring", unit="X-rays") as advance:
+            for batch in scanning.find_batches():
+                scanning.score(batch, on_progress=advance)
+    counts = scanning.counts
     if as_json:
         print_json(
             {

@@ -19,8 +19,8 @@ from flows.home.public_errors import without_words
 from flows.registry.standing import read_caution
 from flows.scoring.counts import ScanCounts
 from flows.scoring.scan import Scan, open_scan
+from flows.scoring.score_files import Batch
 from flows.settings import read_settings
-from xray_core.imaging.records import FileSeen
 from xray_core.records import RESEARCH_USE
 
 _BatchSize = Annotated[int | None, Field(ge=1, le=1024)]
@@ -40,8 +40,8 @@ def score_incoming(batch_size: _BatchSize = None, settle_seconds: _SettleSeconds
     settings = read_settings().model_copy(update={key: value for key, value in given.items() if value is not None})
     prepare_ledger(settings)
     with open_scan(settings, flow_run_id=flow_run.id) as scan:
-        for number, files in enumerate(scan.find_batches(), start=1):
-            score_batch(scan, files, number)
+        for number, batch in enumerate(scan.find_batches(), start=1):
+            score_batch(scan, batch, number)
         caution = read_caution(settings) if scan.counts.files else None
         publish_counts(scan.counts, caution)
         return Completed(message="; ".join(filter(None, (scan.counts.sentence(), caution))))
@@ -56,19 +56,19 @@ def score_incoming(batch_size: _BatchSize = None, settle_seconds: _SettleSeconds
     retry_condition_fn=is_passing_fault,
 )
 @without_words
-def score_batch(scan: Scan, files: list[FileSeen], number: int) -> None:
+def score_batch(scan: Scan, batch: Batch, number: int) -> None:
     """Score one batch of files; what a retry finds scored already is not scored again."""
-    description = f"batch {number}: {len(files)} files"
+    description = f"batch {number}: {len(batch.files)} files"
     shown = cast(UUID, create_progress_artifact(0.0, key="scoring", description=description))  # no coroutine here
     done = 0
 
     def advance(count: int) -> None:
         nonlocal done
         before, done = done, done + count
-        if done * 10 // len(files) > before * 10 // len(files):
-            update_progress_artifact(shown, progress=100 * done / len(files))
+        if done * 10 // len(batch.files) > before * 10 // len(batch.files):
+            update_progress_artifact(shown, progress=100 * done / len(batch.files))
 
-    scan.score(files, on_progress=advance)
+    scan.score(batch, on_progress=advance)
     get_run_logger().info("batch %d: %s so far", number, scan.counts.sentence())
 
 

@@ -64,7 +64,7 @@ def _complete(
     missing = [xray for xray in xrays if xray.xray_id not in stored]
     if missing:
         fresh = score_known(settings, open_registered(settings, model), missing, on_progress=on_progress)
-        said |= {sha256: (score.probability, score.outcome) for sha256, score in fresh.items()}
+        said |= {sha256: (score.probability, score.outcome) for sha256, (_, score) in fresh.items()}
     return said
 
 

@@ -25,11 +25,11 @@ from flows.settings import Settings
 from xray_core.errors import InvalidDataset, RefusedInput
 from xray_core.evaluation.evaluation import Evaluation, evaluate
 from xray_core.evaluation.slices import name_slices
-from xray_core.exchange.dataset_folder import read_dataset_folder
+from xray_core.exchange.dataset_folder import DatasetItem, read_dataset_folder
 from xray_core.imaging.records import Preprocessing
 from xray_core.models.records import OperatingPoint
 from xray_core.processes.decoding import Decoded
-from xray_core.processes.reading import decode_paths, read_xrays
+from xray_core.processes.reading import read_dataset_films, read_xrays
 from xray_core.records import FilmPath, FolderKind, Label, LabelledXray, Outcome, escape_name
 from xray_core.training.near_duplicates import find_near_duplicates
 from xray_core.training.split import digest_label_set
@@ -98,8 +98,8 @@ def evaluate_external(
                 now=datetime.now(UTC),
             )
     odd = sum(
-        scores[xray.sha256].outcome is Outcome.REFER
-        and opened.manifest.operating_point.outcome(scores[xray.sha256].probability) is not Outcome.REFER
+        scores[xray.sha256].score.outcome is Outcome.REFER
+        and opened.manifest.operating_point.outcome(scores[xray.sha256].score.probability) is not Outcome.REFER
         for xray in chosen
     )
     return ExternalEvaluation(name, model.version, evaluation, dict(kept_out), odd)
@@ -114,38 +114,31 @@ def _read_dataset(
 ) -> tuple[list[LabelledXray], Counter[str]]:
     """The X-rays of the folder, one per content; they are registered nowhere."""
     folder = read_dataset_folder(dataset, settings.class_names, patients)
+    read = read_dataset_films(folder, settings.decoder_limits, preprocessing, on_progress=on_progress)
+    if read.repeated:
+        read.kept_out["the same content twice"] += read.repeated
     key = read_site_key(settings)
-    kept_out = Counter(folder.kept_out)
-    foreign: dict[str, LabelledXray] = {}
-    for answer in decode_paths(
-        settings.decoder_limits, [os.fsencode(item.path) for item in folder.items], preprocessing
-    ):
-        on_progress(1)
-        if not isinstance(answer, Decoded):
-            kept_out[answer.refusal.reason.value] += 1
-            continue
-        given = folder.items[answer.key]
-        patient_id = given.patient or answer.patient_id
-        if answer.sha256 in foreign:
-            kept_out["the same content twice"] += 1
-            continue
-        foreign[answer.sha256] = LabelledXray(
-            xray_id=0,
-            sha256=answer.sha256,
-            path=FilmPath(0, FolderKind.DATASET, "", escape_name(os.fsencode(given.path))),
-            label=given.label,
-            group=pseudonym(key, patient_id) if patient_id else f"content:{answer.sha256}",
-            patient_known=bool(patient_id),
-            source=given.source,
-            view=given.view or answer.facts.view,
-            sex=given.sex or answer.facts.sex,
-            age_group=given.age_group or answer.facts.age_group,
-            file_format=answer.facts.file_format,
-            width=answer.facts.width,
-            height=answer.facts.height,
-            dhash=answer.dhash,
-        )
-    return list(foreign.values()), kept_out
+    return [_to_labelled(item, film, key) for item, film in read.films], read.kept_out
+
+
+def _to_labelled(item: DatasetItem, film: Decoded, key: bytes) -> LabelledXray:
+    patient_id = item.patient or film.patient_id
+    return LabelledXray(
+        xray_id=0,
+        sha256=film.sha256,
+        path=FilmPath(0, FolderKind.DATASET, "", escape_name(os.fsencode(item.path))),
+        label=item.label,
+        group=pseudonym(key, patient_id) if patient_id else f"content:{film.sha256}",
+        patient_known=bool(patient_id),
+        source=item.source,
+        view=item.view or film.facts.view,
+        sex=item.sex or film.facts.sex,
+        age_group=item.age_group or film.facts.age_group,
+        file_format=film.facts.file_format,
+        width=film.facts.width,
+        height=film.facts.height,
+        dhash=film.dhash,
+    )
 
 
 def _keep_unseen(
@@ -205,7 +198,7 @@ def _evaluate(
     chosen: Sequence[LabelledXray], scores: dict[str, KnownScore], point: OperatingPoint, *, prevalence: float
 ) -> Evaluation:
     return evaluate(
-        np.array([scores[xray.sha256].probability for xray in chosen]),
+        np.array([scores[xray.sha256].score.probability for xray in chosen]),
         [xray.label is Label.COVID for xray in chosen],
         [xray.group for xray in chosen],
         point,

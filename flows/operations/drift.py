@@ -47,10 +47,10 @@ def check_drift_of_champion(settings: Settings, *, on_progress: Callable[[int], 
         drift = _compare(
             reference,
             describe_xrays(
-                np.stack([score.decoded.grey for score in scores.values()]),
-                [score.decoded.facts for score in scores.values()],
-                probabilities=[score.probability for score in scores.values()],
-                distances=[score.distance for score in scores.values()],
+                np.stack([film.grey for film, _ in scores.values()]),
+                [film.facts for film, _ in scores.values()],
+                probabilities=[score.probability for _, score in scores.values()],
+                distances=[score.distance for _, score in scores.values()],
             )
             if scores
             else {},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +20,7 @@ from xray_core.models.chest_reference import (
     dump_reference,
     learn_reference,
 )
-from xray_core.processes.decoding import Decoded
-from xray_core.processes.reading import decode_paths
+from xray_core.processes.reading import read_dataset_films
 from xray_core.training.drift_reference import DRIFT_FILE, describe_xrays, dump_figures
 
 _HELD_OUT = 3  # every third patient judges what was learned from the others
@@ -52,12 +50,9 @@ def learn_foreign_reference(
     from, and on those it is surer than elsewhere. Raises InvalidDataset for too few readable X-rays or patients.
     """
     folder = read_dataset_folder(dataset, settings.class_names, patients, both_classes=False)
-    found: dict[str, tuple[Decoded, str]] = {}
-    for item in decode_paths(settings.decoder_limits, [os.fsencode(one.path) for one in folder.items], takes):
-        on_progress(1)
-        if isinstance(item, Decoded):
-            found[item.sha256] = (item, folder.items[item.key].patient or item.patient_id or item.sha256)
-    xrays, groups = [item for item, _ in found.values()], [group for _, group in found.values()]
+    read = read_dataset_films(folder, settings.decoder_limits, takes, on_progress=on_progress)
+    xrays = [film for _, film in read.films]
+    groups = [item.patient or film.patient_id or film.sha256 for item, film in read.films]
     names = sorted(set(groups))
     judges = set(np.random.default_rng(0).permutation(names)[: len(names) // _HELD_OUT].tolist())
     greys = np.stack([item.grey for item in xrays]) if xrays else np.empty((0, takes.height, takes.width), np.uint8)

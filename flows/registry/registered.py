@@ -5,8 +5,7 @@ from __future__ import annotations
 from db.records import ModelRecord
 from flows.settings import Settings
 from xray_core.models.open_model import OpenModel, open_model, verify_model_folder
-from xray_core.models.records import ModelManifest, Oddity
-from xray_core.records import Outcome
+from xray_core.models.records import ModelManifest
 
 
 def open_registered(settings: Settings, model: ModelRecord) -> OpenModel:
@@ -26,10 +25,3 @@ def verify_registered(settings: Settings, model: ModelRecord) -> ModelManifest:
         expected_keras_sha256=model.keras_sha256,
         expected_manifest_sha256=model.manifest_sha256,
     )
-
-
-def say_outcome(manifest: ModelManifest, probability: float, oddity: Oddity | None) -> Outcome:
-    """What a score says: at the operating point, unless the picture is no chest film; then a reader must look."""
-    if oddity is not None and oddity.reason is not None:
-        return Outcome.REFER
-    return manifest.operating_point.outcome(probability)

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from itertools import islice
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from flows.home.films import make_locator
-from flows.registry.registered import say_outcome
 from flows.settings import Settings
 from xray_core.models.open_model import OpenModel
+from xray_core.models.records import Score
 from xray_core.processes.decoding import Decoded
 from xray_core.processes.reading import decode_paths
-from xray_core.records import FilmPath, Outcome
+from xray_core.records import FilmPath
 
 _BATCH = 64
 
@@ -31,14 +31,11 @@ class Known(Protocol):
         """Its folder and the path in it."""
 
 
-@dataclass(frozen=True, slots=True)
-class KnownScore:
-    """P(covid) of a known X-ray and what it says; `decoded` is its picture as the model takes it."""
+class KnownScore(NamedTuple):
+    """A known X-ray as the model takes it, and what the model says of it."""
 
     decoded: Decoded
-    probability: float
-    outcome: Outcome
-    distance: float | None
+    score: Score
 
 
 def score_known(
@@ -46,27 +43,19 @@ def score_known(
 ) -> dict[str, KnownScore]:
     """Score X-rays by SHA-256; those that are not there any more, or are another content now, are left out."""
     scores: dict[str, KnownScore] = {}
-    for batch in _read_batches(settings, model, xrays, on_progress):
-        greys = np.stack([item.grey for item in batch])
-        oddities = model.reference.find_oddities(greys) if model.reference else [None] * len(batch)
-        for item, probability, oddity in zip(batch, model.classifier.predict(greys), oddities, strict=True):
-            outcome = say_outcome(model.manifest, float(probability), oddity)
-            distance = oddity.distance if oddity else None
-            scores[item.sha256] = KnownScore(item, float(probability), outcome, distance)
+    unchanged = _read_unchanged(settings, model, xrays, on_progress)
+    while batch := list(islice(unchanged, _BATCH)):
+        answers = model.score(np.stack([film.grey for film in batch]))
+        scores |= {film.sha256: KnownScore(film, score) for film, score in zip(batch, answers, strict=True)}
     return scores
 
 
-def _read_batches(
+def _read_unchanged(
     settings: Settings, model: OpenModel, xrays: Sequence[Known], on_progress: Callable[[int], None]
-) -> Iterator[list[Decoded]]:
-    batch: list[Decoded] = []
-    paths = list(map(make_locator(settings), (xray.path for xray in xrays)))
-    for item in decode_paths(settings.decoder_limits, paths, model.manifest.preprocessing):
+) -> Iterator[Decoded]:
+    locate = make_locator(settings)
+    paths = ((xray, locate(xray.path)) for xray in xrays)
+    for xray, answer in decode_paths(settings.decoder_limits, paths, model.manifest.preprocessing):
         on_progress(1)
-        if isinstance(item, Decoded) and item.sha256 == xrays[item.key].sha256:
-            batch.append(item)
-        if len(batch) == _BATCH:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
+        if isinstance(answer, Decoded) and answer.sha256 == xray.sha256:
+            yield answer

@@ -27,7 +27,7 @@ def collect_evidence(settings: Settings, opened: OpenModel, test: Side) -> GateE
     return GateEvidence(
         version=opened.manifest.version,
         xrays=[xray.sha256 for xray in test.xrays],
-        probabilities=[scores[xray.sha256].probability for xray in test.xrays],
+        probabilities=[scores[xray.sha256].score.probability for xray in test.xrays],
         is_covid=test.is_covid.tolist(),
         patients=test.groups,
         operating_point=opened.manifest.operating_point,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -22,7 +21,7 @@ from xray_core.exchange.dataset_folder import DatasetFolder, DatasetItem
 from xray_core.exchange.records import LabelLine
 from xray_core.imaging.records import Preprocessing, Scaling
 from xray_core.processes.decoding import Decoded
-from xray_core.processes.reading import decode_paths
+from xray_core.processes.reading import read_dataset_films
 from xray_core.records import FolderKind, escape_name
 
 # Registering needs no network's input, only proof that the file can be read, and its facts.
@@ -45,31 +44,19 @@ def register_dataset(
 
     The same content under two labels is kept out under both: nobody can know which one is right.
     """
+    read = read_dataset_films(dataset, settings.decoder_limits, _SMALL, on_progress=on_progress)
     key = read_site_key(settings)
-    kept_out = Counter(dataset.kept_out)
-    found: dict[str, tuple[DatasetItem, DatasetXray]] = {}
-    contradictory: set[str] = set()
-    for item in decode_paths(settings.decoder_limits, [os.fsencode(one.path) for one in dataset.items], _SMALL):
-        on_progress(1)
-        if not isinstance(item, Decoded):
-            kept_out[item.refusal.reason.value] += 1
-            continue
-        given = dataset.items[item.key]
-        if item.sha256 in found and found[item.sha256][0].label is not given.label:
-            contradictory.add(item.sha256)
-        found.setdefault(item.sha256, (given, _describe(dataset, given, item, key)))
-    for sha256 in contradictory:
-        del found[sha256]
-        kept_out["the same content under two labels"] += 1
+    items = {film.sha256: item for item, film in read.films}
     with transaction(engine) as session:
         now = datetime.now(UTC)
         folder_id = folders.add_folder(session, FolderKind.DATASET, name_dataset(settings, dataset.root), now=now)
-        ids = xrays.add_dataset_xrays(session, [xray for _, xray in found.values()], folder_id=folder_id, now=now)
+        described = [_describe(dataset, item, film, key) for item, film in read.films]
+        ids = xrays.add_dataset_xrays(session, described, folder_id=folder_id, now=now)
         new = labels.add_labels(
             session,
-            [(_to_label_row(given, sha256), ids[sha256]) for sha256, (given, _) in sorted(found.items())],
+            [(_to_label_row(item, sha256), ids[sha256]) for sha256, item in sorted(items.items())],
             source="dataset",
-            import_sha256=_digest(found),
+            import_sha256=_digest(items),
             now=now,
         )
         if new:
@@ -77,36 +64,36 @@ def register_dataset(
                 session,
                 actor="operator",
                 action="dataset-registered",
-                subject=_digest(found)[:16],
-                detail={"xrays": len(found), "new_labels": new},
+                subject=_digest(items)[:16],
+                detail={"xrays": len(items), "new_labels": new},
                 now=now,
             )
-    return Registration(len(found), new, dict(kept_out))
+    return Registration(len(items), new, dict(read.kept_out))
 
 
-def _describe(dataset: DatasetFolder, given: DatasetItem, item: Decoded, key: bytes) -> DatasetXray:
-    patient_id = given.patient or item.patient_id
+def _describe(dataset: DatasetFolder, item: DatasetItem, film: Decoded, key: bytes) -> DatasetXray:
+    patient_id = item.patient or film.patient_id
     return DatasetXray(
-        sha256=item.sha256,
+        sha256=film.sha256,
         facts=replace(
-            item.facts,
-            view=given.view or item.facts.view,
-            sex=given.sex or item.facts.sex,
-            age_group=given.age_group or item.facts.age_group,
+            film.facts,
+            view=item.view or film.facts.view,
+            sex=item.sex or film.facts.sex,
+            age_group=item.age_group or film.facts.age_group,
         ),
-        dhash=item.dhash,
-        path=escape_name(os.fsencode(given.path.relative_to(dataset.root))),
+        dhash=film.dhash,
+        path=escape_name(os.fsencode(item.path.relative_to(dataset.root))),
         patient=pseudonym(key, patient_id) if patient_id else None,
-        source=given.source,
+        source=item.source,
     )
 
 
-def _to_label_row(given: DatasetItem, sha256: str) -> LabelLine:
+def _to_label_row(item: DatasetItem, sha256: str) -> LabelLine:
     return LabelLine(
-        line=0, filename=given.path.name, xray_sha256=sha256, label=given.label, labelled_by=None, labelled_at=None
+        line=0, filename=item.path.name, xray_sha256=sha256, label=item.label, labelled_by=None, labelled_at=None
     )
 
 
-def _digest(found: dict[str, tuple[DatasetItem, DatasetXray]]) -> str:
-    lines = sorted(f"{sha256} {given.label.value}\n" for sha256, (given, _) in found.items())
+def _digest(items: dict[str, DatasetItem]) -> str:
+    lines = sorted(f"{sha256} {item.label.value}\n" for sha256, item in items.items())
     return hashlib.sha256("".join(lines).encode()).hexdigest()

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
+from db.records import RefusedFile, Scored
 from flows.home.termination import find_stop
 from xray_core.records import ReasonCode
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(slots=True)
@@ -32,6 +30,13 @@ class ScanCounts:
         """Files that this scan decided on."""
         return self.scored + self.known + self.rejected.total() + self.deferred.total()
 
+    def add(self, scored: Sequence[Scored], refused: Sequence[RefusedFile]) -> None:
+        """Count what was recorded."""
+        self.outcomes.update(file.score.outcome.value for file in scored if file.score)
+        self.known += sum(file.score is None for file in scored)
+        self.rejected.update(file.refusal.reason.value for file in refused if file.retry_at is None)
+        self.deferred.update(file.refusal.reason.value for file in refused if file.retry_at is not None)
+
     def sentence(self) -> str:
         """One line for logs, run states and the terminal."""
         if not self.files:
@@ -44,9 +49,12 @@ class ScanCounts:
 
 
 def find_problem(counts: ScanCounts) -> str | None:
-    """What a scan that came to its end found amiss, in a word; pure. One odd film is data, one in twenty the model."""
-    wordless = counts.rejected[ReasonCode.NON_FINITE_SCORE.value]
-    return "NonFiniteScores" if wordless > 0.05 * (counts.scored + wordless) else None
+    """What a scan that came to its end found amiss, in a word; pure.
+
+    More than 5 % of scores that are not finite is the model's fault; fewer are the X-rays'.
+    """
+    without_score = counts.rejected[ReasonCode.NON_FINITE_SCORE.value]
+    return "NonFiniteScores" if without_score > 0.05 * (counts.scored + without_score) else None
 
 
 def name_problem(error: BaseException) -> str:

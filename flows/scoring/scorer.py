@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,72 +10,94 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Engine
 
 from db.engine import snapshot
-from db.records import ReadFile, ScoredFile
+from db.records import ClaimedFile, Scored
 from db.registry import models
 from db.scoring import decisions
 from flows.home.site_key import pseudonym, read_site_key
 from flows.home.termination import unbroken
 from flows.settings import Settings
 from xray_core.errors import NoChampion
+from xray_core.records import Refusal
 
 if TYPE_CHECKING:
     from flows.scoring.shadow import Shadow
     from xray_core.models.open_model import OpenModel
-    from xray_core.models.scoring import Scored
-    from xray_core.processes.decoding import Decoded, Decoder
+    from xray_core.models.records import Score
+    from xray_core.processes.decoding import Decoded, Decoder, Undecoded
 
 
 @dataclass(frozen=True, slots=True)
-class Tools:
-    """What scoring needs from the first file on: the champion, decoders, the patients' key, the shadow if any."""
+class Scorer:
+    """A model ready to score incoming files, the decoders that fit them to it, and the key that names patients."""
 
     engine: Engine
     model_id: int
-    opened: OpenModel
+    model: OpenModel
     decoder: Decoder
     site_key: bytes
     shadow: Shadow | None
 
-    def find_scored(self, sha256s: Iterable[str]) -> set[str]:
-        """Which of these X-rays the champion has scored before."""
+    def score(
+        self, files: Sequence[tuple[ClaimedFile, Decoded | Undecoded]]
+    ) -> tuple[list[Scored], list[tuple[ClaimedFile, str | None, Refusal]]]:
+        """The scores of what could be read; and what could not, or got no probability, with its SHA-256 if known."""
+        from xray_core.models.scoring import refuse_score, score_unscored
+        from xray_core.processes.decoding import Decoded
+
+        films = [(file, answer) for file, answer in files if isinstance(answer, Decoded)]
+        refused = [(file, a.sha256, a.refusal) for file, a in files if not isinstance(a, Decoded)]
+        contents = [film for _, film in films]
+        scores, inference_ms = score_unscored(self.model, contents, self._find_scored(contents))
+        scored: list[Scored] = []
+        for (file, film), score in zip(films, scores, strict=True):
+            if refusal := refuse_score(score):
+                refused.append((file, film.sha256, refusal))
+            else:
+                scored.append(self._describe(file, film, score, inference_ms))
+        return scored, refused
+
+    def _find_scored(self, films: Sequence[Decoded]) -> set[str]:
+        """Which of these contents this model has scored before."""
+        if not films:
+            return set()
+        version = self.model.manifest.preprocessing.version
         with unbroken(), snapshot(self.engine) as session:
-            return decisions.find_scored(
-                session, list(sha256s), self.model_id, self.opened.manifest.preprocessing.version
-            )
+            return decisions.find_scored(session, [film.sha256 for film in films], self.model_id, version)
 
-    def judge(self, item: Scored) -> ScoredFile:
-        """A score at the champion's operating point, referred where it is no chest film, with the pseudonym."""
-        from flows.registry.registered import say_outcome
-
-        decoded, manifest, oddity = item.decoded, self.opened.manifest, item.oddity
-        return ScoredFile(
-            read=_to_read_file(decoded, self.site_key),
-            probability=item.probability,
-            outcome=None if item.probability is None else say_outcome(manifest, item.probability, oddity),
-            duration_ms=item.duration_ms,
-            refer_reason=oddity.reason if oddity else None,
-            distance=oddity.distance if oddity else None,
-        )
+    def _describe(self, file: ClaimedFile, film: Decoded, score: Score | None, inference_ms: float) -> Scored:
+        """What the ledger keeps of a film: its patient becomes a pseudonym here and its pixels stay behind."""
+        patient = pseudonym(self.site_key, film.patient_id) if film.patient_id else None
+        duration_ms = film.seconds * 1000 + (inference_ms if score else 0)
+        return Scored(file, film.sha256, film.facts, patient, film.dhash, score, duration_ms)
 
 
-@contextmanager
-def open_tools(settings: Settings, engine: Engine, flow_run_id: str | None) -> Iterator[Tools]:
-    from flows.registry.registered import open_registered
-    from flows.scoring.shadow import open_shadow
-    from xray_core.processes.decoding import open_decoder
-
+def read_champion(engine: Engine) -> int:
+    """The id of the model that scores today. Raises NoChampion."""
     with unbroken(), snapshot(engine) as session:
         champion = models.champion(session)
     if champion is None:
         raise NoChampion(
             "there is no champion to score with: `xray train DATASET_DIR` or `xray models import` makes one"
         )
-    opened = open_registered(settings, champion)
-    takes = opened.manifest.preprocessing
+    return champion.model_id
+
+
+@contextmanager
+def open_scorer(settings: Settings, engine: Engine, model_id: int) -> Iterator[Scorer]:
+    """Load a registered model and its decoders. Raises IncompatibleModel or ModelAltered; NoChampion if unknown."""
+    from flows.registry.registered import open_registered
+    from flows.scoring.shadow import open_shadow
+    from xray_core.processes.decoding import open_decoder
+
+    with unbroken(), snapshot(engine) as session:
+        record = next((model for model in models.list_models(session) if model.model_id == model_id), None)
+    if record is None:
+        raise NoChampion(f"model {model_id} is not in this ledger: the batch was made for another one")
+    model = open_registered(settings, record)
     with ExitStack() as stack:
         decoder = stack.enter_context(
             open_decoder(
-                takes,
+                model.manifest.preprocessing,
                 directory=settings.incoming_dir,
                 workers=settings.workers,
                 timeout_seconds=settings.decode_seconds,
@@ -83,10 +105,9 @@ def open_tools(settings: Settings, engine: Engine, flow_run_id: str | None) -> I
                 chest_words=settings.chest_words,
             )
         )
-        shadow = stack.enter_context(open_shadow(settings, engine, takes, flow_run_id)) if settings.shadow else None
-        yield Tools(engine, champion.model_id, opened, decoder, read_site_key(settings), shadow)
-
-
-def _to_read_file(decoded: Decoded, site_key: bytes) -> ReadFile:
-    patient = pseudonym(site_key, decoded.patient_id) if decoded.patient_id else None
-    return ReadFile(decoded.key, decoded.sha256, decoded.facts, patient, decoded.dhash)
+        shadow = (
+            stack.enter_context(open_shadow(settings, engine, model.manifest.preprocessing))
+            if settings.shadow
+            else None
+        )
+        yield Scorer(engine, model_id, model, decoder, read_site_key(settings), shadow)

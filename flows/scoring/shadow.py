@@ -12,78 +12,76 @@ import numpy as np
 from sqlalchemy import Engine
 
 from db.engine import snapshot, transaction
-from db.records import ModelRecord, ReadFile, ScoredFile, Stage
+from db.records import ClaimedFile, ModelRecord, Scored, Stage
 from db.registry import models
 from db.scoring import results, xrays
 from flows.home.termination import unbroken
-from flows.registry.registered import open_registered, say_outcome
+from flows.registry.registered import open_registered
 from flows.settings import Settings
 from xray_core.errors import IncompatibleModel
 from xray_core.imaging.records import Preprocessing
 from xray_core.models.open_model import OpenModel
-from xray_core.processes.decoding import Decoded, Decoder, DecodeRequest, open_decoder
+from xray_core.processes.decoding import Decoded, Decoder, DecodeRequest, Undecoded, open_decoder
 
 _LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Shadow:
-    """A candidate that scores beside the champion; `decoder` is None where both take the same input."""
+    """A candidate that scores after the champion; `decoder` is None where both take the same input."""
 
     engine: Engine
-    model: ModelRecord
-    opened: OpenModel
+    record: ModelRecord
+    model: OpenModel
     decoder: Decoder | None
-    flow_run_id: str | None
 
-    def score(self, scored: Sequence[tuple[Decoded, DecodeRequest]]) -> int:
-        """Score what the champion has just scored, in a transaction of its own; how many results there are."""
-        fitted = self._fit(scored)
-        if not fitted:
-            return 0
-        greys = np.stack([item.grey for item in fitted])
-        probabilities = [float(score) for score in self.opened.classifier.predict(greys)]
-        reference = self.opened.reference
-        oddities = reference.find_oddities(greys) if reference else [None] * len(fitted)
-        files = [
-            ScoredFile(
-                read=ReadFile(item.key, item.sha256, item.facts, None, item.dhash),
-                probability=probability,
-                outcome=say_outcome(self.opened.manifest, probability, oddity),
-                duration_ms=item.seconds * 1000,
-                refer_reason=oddity.reason if oddity else None,
-                distance=oddity.distance if oddity else None,
-            )
-            for item, probability, oddity in zip(fitted, probabilities, oddities, strict=True)
-            if 0 <= probability <= 1
+    def score(
+        self,
+        answers: Sequence[tuple[ClaimedFile, Decoded | Undecoded]],
+        scored: Sequence[Scored],
+        flow_run_id: str | None,
+    ) -> None:
+        """Score the films that the champion has just scored anew, in a transaction of its own."""
+        fresh = {file.claimed.file_id for file in scored if file.score}
+        films = self._fit([(f, a) for f, a in answers if f.file_id in fresh and isinstance(a, Decoded)])
+        if not films:
+            return
+        scores = self.model.score(np.stack([film.grey for _, film in films]))
+        said = [
+            Scored(file, film.sha256, film.facts, None, film.dhash, score, film.seconds * 1000)
+            for (file, film), score in zip(films, scores, strict=True)
+            if score.is_probability
         ]
         with unbroken(), transaction(self.engine) as session:
-            ids = xrays.read_ids(session, [file.read.sha256 for file in files])
+            ids = xrays.read_ids(session, [file.sha256 for file in said])
             results.add_results(
                 session,
-                [(ids[file.read.sha256], file) for file in files],
-                model_id=self.model.model_id,
-                preprocessing_version=self.opened.manifest.preprocessing.version,
-                flow_run_id=self.flow_run_id,
+                [(ids[file.sha256], file) for file in said],
+                model_id=self.record.model_id,
+                preprocessing_version=self.model.manifest.preprocessing.version,
+                flow_run_id=flow_run_id,
                 now=datetime.now(UTC),
                 shadow=True,
             )
-        return len(files)
 
-    def _fit(self, scored: Sequence[tuple[Decoded, DecodeRequest]]) -> list[Decoded]:
-        """The X-rays as this model takes them: read again where its preprocessing is another one."""
+    def _fit(self, films: list[tuple[ClaimedFile, Decoded]]) -> list[tuple[ClaimedFile, Decoded]]:
+        """The films as this model takes them: read again where its preprocessing is another one."""
         if self.decoder is None:
-            return [item for item, _ in scored]
-        expected = {item.key: item.sha256 for item, _ in scored}
-        again = self.decoder.decode(request for _, request in scored)
-        return [item for item in again if isinstance(item, Decoded) and item.sha256 == expected[item.key]]
+            return films
+        requests = (
+            ((file, film.sha256), DecodeRequest(file.seen.name, file.seen.size, file.seen.mtime_ns))
+            for file, film in films
+        )
+        return [
+            (file, again)
+            for (file, sha256), again in self.decoder.decode(requests)
+            if isinstance(again, Decoded) and again.sha256 == sha256
+        ]
 
 
 @contextmanager
-def open_shadow(
-    settings: Settings, engine: Engine, champion_takes: Preprocessing, flow_run_id: str | None
-) -> Iterator[Shadow | None]:
-    """The newest candidate, ready to score beside the champion; None without one, or when it cannot be opened.
+def open_shadow(settings: Settings, engine: Engine, champion_takes: Preprocessing) -> Iterator[Shadow | None]:
+    """The newest candidate, ready to score after the champion; None without one, or when it cannot be opened.
 
     A shadow never stops the scan: what is wrong with it goes into the log.
     """
@@ -93,20 +91,20 @@ def open_shadow(
         yield None
         return
     try:
-        opened = open_registered(settings, candidates[-1])
+        model = open_registered(settings, candidates[-1])
     except IncompatibleModel as error:
         _LOG.warning("no shadow scoring: %s", error)
         yield None
         return
-    if opened.manifest.preprocessing == champion_takes:
-        yield Shadow(engine, candidates[-1], opened, None, flow_run_id)
+    if model.manifest.preprocessing == champion_takes:
+        yield Shadow(engine, candidates[-1], model, None)
         return
     with open_decoder(
-        opened.manifest.preprocessing,
+        model.manifest.preprocessing,
         directory=settings.incoming_dir,
         workers=1,
         timeout_seconds=settings.decode_seconds,
         memory_bytes=settings.decode_mib * 2**20,
         chest_words=settings.chest_words,
     ) as decoder:
-        yield Shadow(engine, candidates[-1], opened, decoder, flow_run_id)
+        yield Shadow(engine, candidates[-1], model, decoder)

@@ -30,8 +30,8 @@ def scan_folder(home: str, incoming: str | None = None) -> Scanned:
     all_before, ours_before = processor_seconds()
     started = time.perf_counter()
     with open_scan(settings) as scan:
-        for files in scan.find_batches():
-            scan.score(files)
+        for batch in scan.find_batches():
+            scan.score(batch)
     seconds = time.perf_counter() - started
     all_after, ours_after = processor_seconds()
     ours = ours_after - ours_before
@@ -62,9 +62,13 @@ def train_on_files(
     files = [*train, *held_out]
     started = time.perf_counter()
     decoded = {
-        item.key: item.grey
-        for item in decode_paths(Settings().decoder_limits, [path.encode() for path, _ in files], options.preprocessing)
-        if isinstance(item, Decoded)
+        place: answer.grey
+        for place, answer in decode_paths(
+            Settings().decoder_limits,
+            ((place, path.encode()) for place, (path, _) in enumerate(files)),
+            options.preprocessing,
+        )
+        if isinstance(answer, Decoded)
     }
     images = np.stack([decoded[place] for place in range(len(files))])
     is_covid = np.array([label for _, label in files])

@@ -11,12 +11,12 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from db.engine import transaction
-from db.records import ClaimedFile, ModelRecord, ReadFile, RefusedFile, ScoredFile
+from db.records import ClaimedFile, ModelRecord, RefusedFile, Scored
 from db.registry import models
 from db.scoring import claims, decisions, folders, labels
 from xray_core.exchange.records import LabelLine
 from xray_core.imaging.records import FileSeen, ImageFacts, Preprocessing, ScaleRule, Scaling
-from xray_core.models.records import ModelManifest, OperatingPoint, OutputMeaning
+from xray_core.models.records import ModelManifest, OperatingPoint, OutputMeaning, Score
 from xray_core.records import FileFormat, FolderKind, Label, Outcome, ReasonCode, Refusal
 
 ROOT = Path(__file__).parents[2]
@@ -54,9 +54,12 @@ def facts(**changes: object) -> ImageFacts:
 
 def scored_file(
     file_id: int, content: str, probability: float | None = 0.9, *, patient: str | None = None, ms: float = 3.5
-) -> ScoredFile:
-    outcome = None if probability is None else Outcome.POSITIVE if probability >= 0.5 else Outcome.NEGATIVE
-    return ScoredFile(ReadFile(file_id, sha256_of(content), facts(), patient, "0f" * 8), probability, outcome, ms)
+) -> Scored:
+    file = ClaimedFile(file_id, file_seen(content), None, 0)
+    score = None
+    if probability is not None:
+        score = Score(probability, Outcome.POSITIVE if probability >= 0.5 else Outcome.NEGATIVE, None, None)
+    return Scored(file, sha256_of(content), facts(), patient, "0f" * 8, score, ms)
 
 
 def refused_file(file_id: int, reason: ReasonCode, *, retry_at: datetime | None = None) -> RefusedFile:
@@ -127,7 +130,7 @@ def claim(
 def record(
     engine: Engine,
     *,
-    scored: Sequence[ScoredFile] = (),
+    scored: Sequence[Scored] = (),
     refused: Sequence[RefusedFile] = (),
     scanner: str = "a",
     model: ModelRecord | None = None,

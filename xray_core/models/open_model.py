@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +26,15 @@ from xray_core.models.folder import (
     read_manifest,
 )
 from xray_core.models.onnx_classifier import OnnxClassifier
-from xray_core.models.records import ModelManifest
+from xray_core.models.records import ModelManifest, Oddity, Score
+from xray_core.records import Outcome
+
+
+class Classifier(Protocol):
+    """A trained classifier, as scoring sees it."""
+
+    def predict(self, grey: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Fitted grey levels (n, height, width) uint8 to P(covid) (n,) float32."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +42,25 @@ class OpenModel:
     """A model that is ready to score; `reference` is None where nothing is known of its training X-rays."""
 
     manifest: ModelManifest
-    classifier: OnnxClassifier
+    classifier: Classifier
     reference: ChestReference | None
+
+    def score(self, greys: NDArray[np.uint8]) -> list[Score]:
+        """Fitted grey levels (n, height, width) uint8, n at least 1, to what the model says of each.
+
+        An X-ray that is no chest film of the kind that the model was trained on is referred, whatever its score.
+        """
+        probabilities = self.classifier.predict(greys).tolist()
+        if self.reference is None:
+            return [self._say(probability, None) for probability in probabilities]
+        return [self._say(*pair) for pair in zip(probabilities, self.reference.find_oddities(greys), strict=True)]
+
+    def _say(self, probability: float, oddity: Oddity | None) -> Score:
+        if oddity is None:
+            return Score(probability, self.manifest.operating_point.outcome(probability), None, None)
+        is_odd = oddity.reason is not None
+        outcome = Outcome.REFER if is_odd else self.manifest.operating_point.outcome(probability)
+        return Score(probability, outcome, oddity.distance, oddity.reason)
 
 
 def verify_model_folder(
@@ -50,22 +76,17 @@ def verify_model_folder(
     """
     manifest = _read_registered_manifest(folder, expected_manifest_sha256)
     registered = {ONNX_FILE: expected_onnx_sha256, KERAS_FILE: expected_keras_sha256}
-    found = {path.relative_to(folder).as_posix(): path for path in files_below(folder)}
-    found.pop(MANIFEST_FILE)
-    for name in sorted(manifest.files.keys() | registered.keys() | found.keys()):
-        if name not in found:
+    present = {path.relative_to(folder).as_posix(): path for path in files_below(folder)}
+    present.pop(MANIFEST_FILE)
+    for name in sorted(manifest.files.keys() | registered.keys() | present.keys()):
+        if name not in present:
             raise ModelAltered(f"model {folder.name}: {name} is missing")
         if name not in manifest.files:
             raise ModelAltered(f"model {folder.name}: {name} was added after the model was saved")
-        received = hash_file(found[name])
+        received = hash_file(present[name])
         check_sha256(folder, name, received, manifest.files[name])
         check_sha256(folder, name, received, registered.get(name, received))
     return manifest
-
-
-def open_classifier(folder: Path, *, expected_onnx_sha256: str, threads: int = 1) -> OnnxClassifier:
-    """Load a model folder's ONNX twin alone; see `open_model`."""
-    return open_model(folder, expected_onnx_sha256=expected_onnx_sha256, threads=threads).classifier
 
 
 def open_model(

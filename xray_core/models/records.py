@@ -68,3 +68,22 @@ class Oddity:
 
     distance: float
     reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What a model says of one X-ray: P(covid), the outcome at the locked thresholds, the distance from a chest film.
+
+    `refer_reason` is why the picture is too far from one: then the outcome is that a reader must look. The distance is
+    None where the model has no reference.
+    """
+
+    probability: float
+    outcome: Outcome
+    distance: float | None
+    refer_reason: str | None
+
+    @property
+    def is_probability(self) -> bool:
+        """Whether the network's answer is a number in 0..1; not when it divided by zero, say."""
+        return 0 <= self.probability <= 1

@@ -36,9 +36,8 @@ Reader = Callable[..., Radiograph]
 
 @dataclass(frozen=True, slots=True)
 class DecodeRequest:
-    """One file to decode: the caller's key, its raw name, and the size and mtime with which it was seen."""
+    """One file to decode: its raw name, and the size and mtime with which it was seen."""
 
-    key: int
     name: bytes
     size: int
     mtime_ns: int
@@ -51,7 +50,6 @@ class Decoded:
     `patient_id` is the raw DICOM Patient ID: make a pseudonym of it at once and log it never.
     """
 
-    key: int
     sha256: str
     grey: NDArray[np.uint8]
     facts: ImageFacts
@@ -64,7 +62,6 @@ class Decoded:
 class Undecoded:
     """A file that could not be read, and why; its SHA-256 where its bytes could be read at all."""
 
-    key: int
     sha256: str | None
     refusal: Refusal
 
@@ -82,13 +79,13 @@ class DecodeJob:
 
 
 def decode_chunk(job: DecodeJob, requests: Sequence[DecodeRequest]) -> list[Decoded | Undecoded]:
-    """Decode some files one after the other. One that takes more memory than allowed is a RESOURCE_LIMIT."""
+    """Decode files in turn, an answer each, in order. One that takes more memory than allowed is a RESOURCE_LIMIT."""
     _limit_processor_time(job.timeout_seconds)
     try:
         directory_fd = None if job.directory is None else os.open(job.directory, _DIRECTORY_FLAGS)
     except OSError:
         refusal = Refusal(ReasonCode.GONE, "its folder is no longer there")
-        return [Undecoded(request.key, None, refusal) for request in requests]
+        return [Undecoded(None, refusal) for _ in requests]
     try:
         return [_decode(job, request, directory_fd) for request in requests]
     finally:
@@ -100,17 +97,17 @@ def _decode(job: DecodeJob, request: DecodeRequest, directory_fd: int | None) ->
     started = perf_counter()
     digest: str | None = None
     try:
-        found = read_content(
+        read = read_content(
             request.name,
             directory_fd=directory_fd,
             size=request.size,
             mtime_ns=request.mtime_ns,
             limits=job.limits,
         )
-        digest = found.sha256
+        digest = read.sha256
         check_sidecar(request.name, digest, directory_fd=directory_fd)
         radiograph = job.read(
-            found.content,
+            read.content,
             name_ending=Path(os.fsdecode(request.name)).suffix,
             draft_size=(job.preprocessing.width, job.preprocessing.height),
             limits=job.limits,
@@ -119,11 +116,11 @@ def _decode(job: DecodeJob, request: DecodeRequest, directory_fd: int | None) ->
         )
         grey = np.ascontiguousarray(fit_pixels(radiograph.pixels, job.preprocessing))
     except UnreadableXray as error:
-        return Undecoded(request.key, digest, Refusal(error.reason, error.detail))
+        return Undecoded(digest, Refusal(error.reason, error.detail))
     except MemoryError:
-        return Undecoded(request.key, digest, Refusal(ReasonCode.RESOURCE_LIMIT, "needs more memory than allowed"))
+        return Undecoded(digest, Refusal(ReasonCode.RESOURCE_LIMIT, "needs more memory than allowed"))
     seconds = perf_counter() - started
-    return Decoded(request.key, digest, grey, radiograph.facts, radiograph.dhash, seconds, radiograph.patient_id)
+    return Decoded(digest, grey, radiograph.facts, radiograph.dhash, seconds, radiograph.patient_id)
 
 
 def confine_process(memory_bytes: int, niceness: int) -> None:

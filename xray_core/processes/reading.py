@@ -1,13 +1,15 @@
-"""Reading known X-rays from their files, in isolated decoder processes."""
+"""Reading X-rays from where they lie, in isolated decoder processes: known ones, and those of a dataset."""
 
 from __future__ import annotations
 
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
+from xray_core.exchange.dataset_folder import DatasetFolder, DatasetItem
 from xray_core.imaging.records import Preprocessing
-from xray_core.processes.decoding import Decoded, DecodeRequest, Undecoded, open_decoder
+from xray_core.processes.decoding import Decoded, DecodeRequest, Ticket, Undecoded, open_decoder
 from xray_core.processes.records import DecoderLimits
 from xray_core.records import FilmPath, LabelledXray
 
@@ -15,6 +17,48 @@ Advance = Callable[[int], None]
 Locate = Callable[[FilmPath], bytes]
 
 _NICE = 5  # Keras is imported, or films are scored, beside what is decoded here
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetFilms:
+    """The readable X-rays of a dataset in the folder's order, one per content, and what was kept out, by reason.
+
+    `repeated` is how many further files show a content that is there already, under the same label.
+    """
+
+    films: tuple[tuple[DatasetItem, Decoded], ...]
+    kept_out: Counter[str]
+    repeated: int
+
+
+def read_dataset_films(
+    dataset: DatasetFolder,
+    limits: DecoderLimits,
+    preprocessing: Preprocessing,
+    *,
+    on_progress: Advance = lambda _: None,
+) -> DatasetFilms:
+    """Decode every file of a dataset once; the first file of a content in the folder's order stands for it.
+
+    The same content under two labels is kept out under both: nobody can know which one is right.
+    """
+    kept_out = Counter(dataset.kept_out)
+    decoded: list[tuple[int, Decoded]] = []
+    paths = ((place, os.fsencode(item.path)) for place, item in enumerate(dataset.items))
+    for place, answer in decode_paths(limits, paths, preprocessing):
+        on_progress(1)
+        if isinstance(answer, Decoded):
+            decoded.append((place, answer))
+        else:
+            kept_out[answer.refusal.reason.value] += 1
+    decoded.sort(key=lambda pair: pair[0])
+    by_content: dict[str, list[tuple[DatasetItem, Decoded]]] = {}
+    for place, film in decoded:
+        by_content.setdefault(film.sha256, []).append((dataset.items[place], film))
+    agreed = [files for files in by_content.values() if len({item.label for item, _ in files}) == 1]
+    if contradictory := len(by_content) - len(agreed):
+        kept_out["the same content under two labels"] += contradictory
+    return DatasetFilms(tuple(files[0] for files in agreed), kept_out, sum(len(files) - 1 for files in agreed))
 
 
 def read_xrays(
@@ -31,22 +75,22 @@ def read_xrays(
     """
     decoded: dict[str, Decoded] = {}
     unreadable: Counter[str] = Counter()
-    for item in decode_paths(limits, [locate(xray.path) for xray in xrays], preprocessing):
+    for xray, answer in decode_paths(limits, ((xray, locate(xray.path)) for xray in xrays), preprocessing):
         on_progress(1)
-        if not isinstance(item, Decoded):
-            unreadable[item.refusal.reason.value] += 1
-        elif item.sha256 != xrays[item.key].sha256:
+        if not isinstance(answer, Decoded):
+            unreadable[answer.refusal.reason.value] += 1
+        elif answer.sha256 != xray.sha256:
             unreadable["CHANGED"] += 1
         else:
-            decoded[item.sha256] = item
+            decoded[answer.sha256] = answer
     return decoded, dict(unreadable)
 
 
 def decode_paths(
-    limits: DecoderLimits, paths: Iterable[bytes], preprocessing: Preprocessing
-) -> Iterator[Decoded | Undecoded]:
-    """Decode files in isolated processes; each answer's key is the file's place in `paths`."""
-    requests = (DecodeRequest(place, path, *_size_and_time(path)) for place, path in enumerate(paths))
+    limits: DecoderLimits, paths: Iterable[tuple[Ticket, bytes]], preprocessing: Preprocessing
+) -> Iterator[tuple[Ticket, Decoded | Undecoded]]:
+    """Decode files in isolated processes; each path comes with a ticket, and so does its answer."""
+    files = ((ticket, DecodeRequest(path, *_size_and_time(path))) for ticket, path in paths)
     with open_decoder(
         preprocessing,
         workers=limits.workers,
@@ -55,13 +99,13 @@ def decode_paths(
         niceness=_NICE,
         chest_words=limits.chest_words,
     ) as decoder:
-        yield from decoder.decode(requests)
+        yield from decoder.decode(files)
 
 
 def _size_and_time(path: bytes) -> tuple[int, int]:
     """What the decoder compares with what it opens; zeros for a file that is not there: it will say GONE."""
     try:
-        found = os.lstat(path)
+        status = os.lstat(path)
     except OSError:
         return 0, 0
-    return found.st_size, found.st_mtime_ns
+    return status.st_size, status.st_mtime_ns

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from xray_core.evaluation.drift import summarise_greys
 from xray_core.imaging.records import ImageFacts
 from xray_core.models.chest_reference import ChestReference
-from xray_core.models.scoring import Classifier
+from xray_core.models.open_model import Classifier
 from xray_core.records import Split
 from xray_core.training.images import TrainingImages
 

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from xray_core.evaluation.evaluation import Evaluation, evaluate
 from xray_core.evaluation.shortcut_audit import Finding, ShortcutAudit, audit_shortcuts
+from xray_core.models.open_model import Classifier
 from xray_core.models.operating_point import choose_operating_point
 from xray_core.models.records import OperatingPoint
-from xray_core.models.scoring import Classifier
 from xray_core.networks.last_layer import predict_log_odds
 from xray_core.promotion.gate import GateEvidence, PromotionDecision, decide_promotion
 from xray_core.promotion.policy import RetrainingPolicy

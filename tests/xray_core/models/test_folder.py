@@ -19,7 +19,7 @@ import pytest
 from xray_core.errors import IncompatibleModel, ModelAltered
 from xray_core.imaging.records import GreyRules
 from xray_core.models.folder import hash_file, read_manifest, remove_unfinished, write_model_folder
-from xray_core.models.open_model import open_classifier, verify_model_folder
+from xray_core.models.open_model import open_model, verify_model_folder
 from xray_core.models.records import ModelManifest, OperatingPoint, OutputMeaning
 from xray_core.networks.architectures import build_network, default_preprocessing
 from xray_core.networks.keras_classifier import KerasClassifier, export_onnx, save_keras
@@ -105,7 +105,7 @@ def test_a_champion_opens_with_the_scores_that_were_stored(tmp_path: Path, model
     folder = save(tmp_path, models)
     manifest = read_manifest(folder)
 
-    classifier = open_classifier(folder, expected_onnx_sha256=manifest.onnx_sha256)
+    classifier = open_model(folder, expected_onnx_sha256=manifest.onnx_sha256).classifier
 
     np.testing.assert_allclose(classifier.predict(PROBE), manifest.probe_outputs, atol=1e-6)
 
@@ -210,7 +210,7 @@ def test_a_consistent_swap_of_the_model_is_still_not_the_registered_one(tmp_path
             expected_keras_sha256=registered.keras_sha256,
         )
     with pytest.raises(ModelAltered, match=r"model\.onnx has sha256"):
-        open_classifier(folder, expected_onnx_sha256=registered.onnx_sha256)
+        open_model(folder, expected_onnx_sha256=registered.onnx_sha256)
 
 
 def test_a_model_whose_meaning_was_turned_round_is_found_by_its_probe(tmp_path: Path, models: Path) -> None:
@@ -218,7 +218,7 @@ def test_a_model_whose_meaning_was_turned_round_is_found_by_its_probe(tmp_path: 
     replace_in_manifest(folder, output="sigmoid-normal")
 
     with pytest.raises(ModelAltered, match="probe X-rays' scores are not the stored ones"):
-        open_classifier(folder, expected_onnx_sha256=hash_file(folder / "model.onnx"))
+        open_model(folder, expected_onnx_sha256=hash_file(folder / "model.onnx"))
 
 
 @pytest.mark.parametrize(
@@ -264,7 +264,7 @@ def test_a_damaged_probe_stops_the_load(tmp_path: Path, models: Path, damage: st
         np.save(probe, PROBE[:3])
 
     with pytest.raises(IncompatibleModel, match=r"probe\.npy"):
-        open_classifier(folder, expected_onnx_sha256=hash_file(folder / "model.onnx"))
+        open_model(folder, expected_onnx_sha256=hash_file(folder / "model.onnx"))
 
 
 SAVE_AND_KILL = """
@@ -308,7 +308,7 @@ def test_twenty_kills_while_saving_leave_no_half_saved_version(tmp_path: Path, m
     assert len(unfinished) >= 1, "no kill fell into a save: the test proves nothing"
     for folder in published:
         verify(folder)
-        open_classifier(folder, expected_onnx_sha256=read_manifest(folder).onnx_sha256)
+        open_model(folder, expected_onnx_sha256=read_manifest(folder).onnx_sha256)
     assert remove_unfinished(models_dir) == 0
     old = time.time() - 100_000
     for folder in unfinished:

@@ -29,9 +29,9 @@ ROOT = Path(__file__).parents[3]
 XRAYS = (ROOT / "../shared/xrays").resolve()
 
 
-def _request(key: int, path: Path) -> DecodeRequest:
+def _request(key: int, path: Path) -> tuple[int, DecodeRequest]:
     found = path.lstat()
-    return DecodeRequest(key, os.fsencode(path), found.st_size, found.st_mtime_ns)
+    return key, DecodeRequest(os.fsencode(path), found.st_size, found.st_mtime_ns)
 
 
 def _write_films(folder: Path, count: int) -> list[Path]:
@@ -50,11 +50,11 @@ def test_every_file_is_answered_once_with_what_one_process_would_say(tmp_path: P
     with open_decoder(SMALL, workers=2) as decoder:
         answers = list(decoder.decode(_request(key, path) for key, path in enumerate(paths)))
 
-    assert sorted(answer.key for answer in answers) == list(range(62))
-    for answer in answers:
+    assert sorted(key for key, _ in answers) == list(range(62))
+    for key, answer in answers:
         assert isinstance(answer, Decoded)
-        content = paths[answer.key].read_bytes()
-        radiograph = read_radiograph(content, name_ending=paths[answer.key].suffix, draft_size=(40, 48))
+        content = paths[key].read_bytes()
+        radiograph = read_radiograph(content, name_ending=paths[key].suffix, draft_size=(40, 48))
         assert answer.sha256 == sha256(content).hexdigest()
         assert np.array_equal(answer.grey, fit_pixels(radiograph.pixels, SMALL))
         assert (answer.grey.shape, answer.grey.dtype) == ((48, 40), np.uint8)
@@ -86,11 +86,11 @@ def test_a_file_that_ruins_its_decoder_costs_itself_alone(
     with open_decoder(SMALL, workers=2, timeout_seconds=1.5, read=read_or_fail) as decoder:
         answers = list(decoder.decode(_request(key, path) for key, path in enumerate(paths)))
 
-    refused = {answer.key: answer.refusal.reason for answer in answers if isinstance(answer, Undecoded)}
+    refused = {key: answer.refusal.reason for key, answer in answers if isinstance(answer, Undecoded)}
     assert refused == dict.fromkeys(guilty, reason)
-    assert sorted(answer.key for answer in answers) == list(range(40))
+    assert sorted(key for key, _ in answers) == list(range(40))
     assert "ZZCANARY" not in caplog.text
-    assert not any("ZZCANARY" in answer.refusal.detail for answer in answers if isinstance(answer, Undecoded))
+    assert not any("ZZCANARY" in answer.refusal.detail for _, answer in answers if isinstance(answer, Undecoded))
 
 
 def test_a_decoder_that_hangs_in_c_is_killed(tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_a_decoder_that_hangs_in_c_is_killed(tmp_path: Path) -> None:
     path.write_bytes(b"LOOP  ")
 
     with open_decoder(SMALL, workers=1, timeout_seconds=0.5, read=read_or_fail) as decoder:
-        (answer,) = decoder.decode([_request(0, path)])
+        ((_, answer),) = decoder.decode([_request(0, path)])
 
     assert isinstance(answer, Undecoded)
     assert answer.refusal.reason is ReasonCode.DECODE_TIMEOUT
@@ -114,7 +114,7 @@ def test_killed_idle_decoders_are_replaced_and_no_file_is_blamed(tmp_path: Path)
             process.kill()
         second = list(decoder.decode(_request(key, path) for key, path in enumerate(paths)))
 
-    assert {type(answer) for answer in first + second} == {Decoded}
+    assert {type(answer) for _, answer in first + second} == {Decoded}
     assert len(second) == 12
 
 
@@ -125,11 +125,11 @@ def test_files_that_a_pool_leaves_behind_as_it_breaks_down_are_decoded_by_the_ne
     with open_decoder(SMALL, workers=1) as decoder:
         answers = decoder.decode(_request(key, path) for key in range(4))
         first = next(answers)
-        assert decoder._pool is not None
-        decoder._pool.stop()  # as pebble itself does on a fault, with the other three in hand
+        assert decoder._pool._pool is not None
+        decoder._pool._pool.stop()  # as pebble itself does on a fault, with the other three in hand
         rest = list(answers)
 
-    assert sorted(answer.key for answer in [first, *rest] if isinstance(answer, Decoded)) == [0, 1, 2, 3]
+    assert sorted(key for key, answer in [first, *rest] if isinstance(answer, Decoded)) == [0, 1, 2, 3]
 
 
 def test_a_decoder_that_is_killed_at_work_costs_no_file(tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def test_a_decoder_that_is_killed_at_work_costs_no_file(tmp_path: Path) -> None:
     slow.write_bytes(b"KILL1 " + os.fsencode(tmp_path / "killed-once") + b"\n" + path.read_bytes())
 
     with open_decoder(SMALL, workers=1, read=read_or_fail) as decoder:
-        (answer,) = decoder.decode([_request(0, slow)])
+        ((_, answer),) = decoder.decode([_request(0, slow)])
 
     assert isinstance(answer, Decoded)
     assert (tmp_path / "killed-once").is_dir()
@@ -152,7 +152,7 @@ def test_a_decoder_that_is_killed_while_it_fetches_its_work_does_not_stop_the_ot
     with open_decoder(SMALL, workers=2, timeout_seconds=1, read=read_or_fail) as decoder:
         answers = list(decoder.decode(_request(key, path) for key, path in enumerate(paths)))
 
-    assert sorted(answer.key for answer in answers if isinstance(answer, Decoded)) == list(range(12))
+    assert sorted(key for key, answer in answers if isinstance(answer, Decoded)) == list(range(12))
     assert (tmp_path / "killed-once").is_dir()
 
 
@@ -160,7 +160,7 @@ def test_requests_are_taken_as_they_are_needed(tmp_path: Path) -> None:
     (path,) = _write_films(tmp_path, 1)
     taken = 0
 
-    def requests() -> Iterator[DecodeRequest]:
+    def requests() -> Iterator[tuple[int, DecodeRequest]]:
         nonlocal taken
         for key in range(1000):
             taken += 1
@@ -201,18 +201,18 @@ def test_names_are_looked_up_in_the_folder_and_any_bytes_will_do(tmp_path: Path)
     for name in names:
         (tmp_path / os.fsdecode(name)).write_bytes(png())
     requests = [_request(key, tmp_path / os.fsdecode(name)) for key, name in enumerate(names)]
-    relative = [DecodeRequest(r.key, names[r.key], r.size, r.mtime_ns) for r in requests]
+    relative = [(key, DecodeRequest(names[key], seen.size, seen.mtime_ns)) for key, seen in requests]
 
     with open_decoder(SMALL, directory=tmp_path, workers=1) as decoder:
-        answers = list(decoder.decode([*relative, DecodeRequest(9, b"../escape.png", 1, 1)]))
+        answers = list(decoder.decode([*relative, (9, DecodeRequest(b"../escape.png", 1, 1))]))
 
-    reasons = {answer.key: answer.refusal.reason for answer in answers if isinstance(answer, Undecoded)}
+    reasons = {key: answer.refusal.reason for key, answer in answers if isinstance(answer, Undecoded)}
     assert reasons == {9: ReasonCode.BAD_NAME}
 
 
 def test_a_folder_that_is_gone_defers_its_files(tmp_path: Path) -> None:
     with open_decoder(SMALL, directory=tmp_path / "unmounted", workers=1) as decoder:
-        (answer,) = decoder.decode([DecodeRequest(0, b"film.png", 1, 1)])
+        ((_, answer),) = decoder.decode([(0, DecodeRequest(b"film.png", 1, 1))])
 
     assert isinstance(answer, Undecoded)
     assert answer.refusal.reason is ReasonCode.GONE
@@ -224,7 +224,7 @@ def test_a_wrong_checksum_file_defers_its_film(tmp_path: Path) -> None:
         Path(f"{path}.sha256").write_text(f"{digest}  {path.name}\n", encoding="ascii")
 
     with open_decoder(SMALL, workers=1) as decoder:
-        answers = {answer.key: answer for answer in decoder.decode(_request(k, path) for k, path in enumerate(paths))}
+        answers = dict(decoder.decode(_request(key, path) for key, path in enumerate(paths)))
 
     assert isinstance(answers[0], Decoded)
     assert isinstance(answers[1], Undecoded)
@@ -241,7 +241,7 @@ def test_the_processes_are_light_and_have_neither_secrets_nor_a_pen(
     order.write_bytes(os.fsencode(target))
 
     with open_decoder(SMALL, workers=1, read=report_process, niceness=3) as decoder:
-        (answer,) = decoder.decode([_request(0, order)])
+        ((_, answer),) = decoder.decode([_request(0, order)])
 
     assert isinstance(answer, Undecoded)
     assert f"nice={os.nice(0) + 3}" in answer.refusal.detail
@@ -257,7 +257,7 @@ def test_a_plain_png_that_needs_more_memory_than_allowed_costs_itself_alone(tmp_
 
     with open_decoder(SMALL, workers=1, memory_bytes=24 * 2**20) as decoder:
         requests = [_request(0, tmp_path / "large.png"), _request(1, film)]
-        answers = {answer.key: answer for answer in decoder.decode(requests)}
+        answers = dict(decoder.decode(requests))
 
     assert isinstance(answers[0], Undecoded)
     assert answers[0].refusal.reason is ReasonCode.RESOURCE_LIMIT
@@ -276,10 +276,10 @@ _PROGRAM = """
     if __name__ == "__main__":
         path = Path(sys.argv[1])
         found = path.stat()
-        request = DecodeRequest(0, os.fsencode(path), found.st_size, found.st_mtime_ns)
+        request = DecodeRequest(os.fsencode(path), found.st_size, found.st_mtime_ns)
         with open_decoder(Preprocessing(48, 40, 3, Scaling.UNIT), workers=2, read=read_or_fail) as decoder:
             print("open", flush=True)
-            print(*(type(answer).__name__ for answer in decoder.decode([request, request])), flush=True)
+            print(*(type(answer).__name__ for _, answer in decoder.decode([(0, request), (1, request)])), flush=True)
 """
 
 
@@ -376,7 +376,7 @@ def test_a_large_jpeg_is_decoded_small(tmp_path: Path) -> None:
     path.write_bytes(encode(Image.fromarray(film()).resize((3000, 3000)), "JPEG"))
 
     with open_decoder(SMALL, workers=1) as decoder:
-        (answer,) = decoder.decode([_request(0, path)])
+        ((_, answer),) = decoder.decode([_request(0, path)])
 
     assert isinstance(answer, Decoded)
     assert (answer.facts.width, answer.facts.height) == (3000, 3000)

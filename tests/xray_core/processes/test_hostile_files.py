@@ -49,7 +49,7 @@ def test_a_folder_of_all_of_them_is_decided_in_one_run(tmp_path: Path) -> None:
     requests = [_request(key, tmp_path, file.name) for key, file in enumerate(CORPUS)]
 
     with open_decoder(SMALL, directory=tmp_path, workers=2) as decoder:
-        answers = {answer.key: answer for answer in decoder.decode(requests)}
+        answers = dict(decoder.decode(requests))
 
     outcomes = {CORPUS[key].id: _outcome(answer) for key, answer in answers.items()}
     assert outcomes == {file.id: file.outcome for file in CORPUS}
@@ -73,9 +73,9 @@ def test_every_row_of_the_list_is_in_the_corpus() -> None:
     assert outcomes == set(ReasonCode) - never_of_a_file_alone | {None}
 
 
-def _request(key: int, folder: Path, name: bytes) -> DecodeRequest:
+def _request(key: int, folder: Path, name: bytes) -> tuple[int, DecodeRequest]:
     found = (folder / name.decode()).lstat()
-    return DecodeRequest(key, name, found.st_size, found.st_mtime_ns)
+    return key, DecodeRequest(name, found.st_size, found.st_mtime_ns)
 
 
 def _outcome(answer: Decoded | Undecoded) -> ReasonCode | None:

@@ -1,0 +1,136 @@
+"""A process that scans: what it claims it alone may work on, what it records is committed and counted as one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+
+from sqlalchemy import Engine
+
+from db.engine import transaction
+from db.records import ClaimedFile, RefusedFile, Scored
+from db.scoring import claims, decisions
+from flows.home.folders import check_free_space
+from flows.home.ledger import open_ledger, record_folder
+from flows.home.process_lock import hold_scanner_lock, is_scanner_alive
+from flows.home.termination import unbroken
+from flows.scoring.counts import ScanCounts
+from flows.scoring.scorer import Scorer, open_scorer
+from flows.settings import Settings
+from xray_core.imaging.folder import plan_retry, refuse_by_kind, sign_file
+from xray_core.imaging.records import FileSeen
+from xray_core.records import FolderKind, Refusal
+
+
+@contextmanager
+def open_scanner(settings: Settings) -> Iterator[Scanner]:
+    """Open the ledger and hold this process's name on claims; everything is closed after it, whatever happens.
+
+    Raises SchemaOutOfDate before anything else, LowDisk before anything is written. The champion and the decoders
+    start with the first batch: a scan that finds nothing pays for neither.
+    """
+    with ExitStack() as stack:
+        with unbroken():
+            engine = stack.enter_context(open_ledger(settings))
+        check_free_space(settings)
+        name = stack.enter_context(hold_scanner_lock(settings.home / "run"))
+        with unbroken():
+            folder_id = record_folder(settings, engine, FolderKind.INCOMING)
+        yield Scanner(settings, engine, folder_id, name, models=stack.enter_context(ExitStack()))
+
+
+class Scanner:
+    """The lifetime of one scanning process: an engine, a name on claims, and from the first batch on a scorer."""
+
+    def __init__(self, settings: Settings, engine: Engine, folder_id: int, name: str, *, models: ExitStack) -> None:
+        self.settings = settings
+        self.engine = engine
+        self.folder_id = folder_id
+        self._name = name
+        self._models = models
+        self._scorer: Scorer | None = None
+
+    def open_scorer(self, model_id: int) -> Scorer:
+        """The model with its decoders: opened once, and kept until another one is asked for."""
+        if self._scorer is None or self._scorer.model_id != model_id:
+            self._scorer = None
+            self._models.close()
+            self._scorer = self._models.enter_context(open_scorer(self.settings, self.engine, model_id))
+        return self._scorer
+
+    def claim(
+        self,
+        files: Sequence[FileSeen],
+        counts: ScanCounts,
+        *,
+        refuse: Callable[[FileSeen], Refusal | None] = refuse_by_kind,
+    ) -> list[ClaimedFile]:
+        """Reserve files for this process; those that can be refused unopened are, in the same transaction."""
+        signed = [
+            (seen, sign_file(self.folder_id, seen.name, seen.size, seen.mtime_ns, seen.ctime_ns)) for seen in files
+        ]
+        now = datetime.now(UTC)
+        with unbroken():  # what is committed is also counted
+            with transaction(self.engine) as session:
+                claimed = claims.claim_files(
+                    session,
+                    signed,
+                    folder_id=self.folder_id,
+                    scanner=self._name,
+                    now=now,
+                    lease_seconds=self.settings.lease_seconds,
+                    is_alive=lambda scanner: is_scanner_alive(self.settings.home / "run", scanner),
+                )
+                refusals = [(file, refuse(file.seen)) for file in claimed]
+                refused = [self.refuse(file, None, refusal) for file, refusal in refusals if refusal]
+                if refused:
+                    decisions.record_batch(
+                        session,
+                        scored=[],
+                        refused=refused,
+                        scanner=self._name,
+                        model_id=None,
+                        preprocessing_version=None,
+                        folder_id=self.folder_id,
+                        flow_run_id=None,
+                        now=now,
+                    )
+            counts.add([], refused)
+        return [file for file, refusal in refusals if not refusal]
+
+    def refuse(self, file: ClaimedFile, sha256: str | None, refusal: Refusal) -> RefusedFile:
+        """A refusal with the time of the next look, if the file may become whole by then."""
+        retry_at = plan_retry(
+            refusal,
+            deferred_since=file.deferred_since,
+            tries=file.tries,
+            now=datetime.now(UTC),
+            defer_hours=self.settings.defer_hours,
+        )
+        return RefusedFile(file.file_id, sha256, refusal, retry_at)
+
+    def record(
+        self,
+        scored: Sequence[Scored],
+        refused: Sequence[RefusedFile],
+        counts: ScanCounts,
+        *,
+        scorer: Scorer,
+        flow_run_id: str | None,
+    ) -> None:
+        """The one transaction of some scored and refused files, and the counts of what it wrote."""
+        with unbroken():  # what is committed is also counted
+            with transaction(self.engine) as session:
+                decisions.record_batch(
+                    session,
+                    scored=scored,
+                    refused=refused,
+                    scanner=self._name,
+                    model_id=scorer.model_id,
+                    preprocessing_version=scorer.model.manifest.preprocessing.version,
+                    folder_id=self.folder_id,
+                    flow_run_id=flow_run_id,
+                    now=datetime.now(UTC),
+                )
+            counts.add(scored, refused)
