@@ -7,7 +7,6 @@ LONG_FILES: dict[str, str] = {}
 
 # Longer than they may be, and to be mended.
 LONG_FILES_YET: dict[str, str] = {
-    "flows/scoring/scan.py": "step B is on its way",
     "xray_core/evaluation/shortcut_audit.py": "to be mended",
     "xray_core/records.py": "to be mended",
 }
@@ -48,6 +47,5 @@ DEAD: dict[str, str] = {
     "xray_core/evaluation/shortcut_audit.py:from_json": "step F reads it, or step G deletes it",
     "xray_core/exchange/atomic_file.py:remove_asides": "step G gives it a caller",
     "xray_core/models/folder.py:remove_unfinished": "step G gives it a caller",
-    "xray_core/models/open_model.py:open_classifier": "step G deletes it",
     "xray_core/synthetic/xrays.py:paint_marker": "only tests of the audit draw with it",
 }
