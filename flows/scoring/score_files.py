@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -127,7 +126,13 @@ def _check_key(scorer: Scorer, batch: Batch) -> None:
 
 @cache
 def _open_own_scanner() -> Scanner:
-    """The one scanner of a process that batches are sent to; it is closed as the process ends."""
+    """The one scanner of a process that batches are sent to; it is closed as the process ends.
+
+    Not by `atexit`: a process that multiprocessing started waits for its children before that, and the decoders wait
+    for it.
+    """
+    from multiprocessing.util import Finalize
+
     stack = ExitStack()
-    atexit.register(stack.close)
+    Finalize(None, stack.close, exitpriority=100)
     return stack.enter_context(open_scanner(read_settings()))
