@@ -9,7 +9,7 @@ export UV_LINK_MODE := copy
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check test-slow test-postgres soak bench up lock clean
+.PHONY: help install demo quick test check test-slow test-postgres soak bench up lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -39,9 +39,15 @@ check: $(STAMP) ## ruff, mypy --strict and import-linter only
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Format, lint, contracts and types (from mypy's cache), then what needs no process of ours, no Keras and no server.
+QUICK := not (slow or soak or postgres or prefect or processes or keras)
+
+quick: check ## what to run after every change: the checks and the unit tests, in parallel, under a minute
+	$(BIN)/pytest -q -n 2 -m "$(QUICK)" --ignore tests/benchmarks --ignore tests/faults --ignore tests/xray_core/networks
+
 test: check ## the one check: ruff, mypy --strict, import-linter and pytest
 	@.ci/chromium
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-slow: $(STAMP) ## the tests that take minutes: every network, 20,000 mutations, coverage simulations
 	$(BIN)/pytest -m slow --timeout 1800

@@ -1,12 +1,13 @@
-"""A real home with a real (untrained) champion, made once and copied for every test that needs one.
+"""A real home with a real champion of known weights, made once and copied for every test that needs one.
 
 With XRAY_TEST_DATABASE_URL the homes keep their ledgers on that PostgreSQL server, one database each.
 """
 
 from __future__ import annotations
 
+import fcntl
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,31 +15,80 @@ import pytest
 
 from flows.home.ledger import prepare_ledger
 from flows.settings import Settings
+from tests import films
 from tests.databases import create_database, drop_database, server_url, with_database
 from xray_core.records import Label
 
+MadeOnce = Callable[[str, Callable[[Path], object]], Path]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what loads Keras to make its home, skip what needs real X-rays where there are none, and begin with waits.
+
+    Parallel workers take the tests in this order, and what waits for a schedule or is a suite of its own lasts longest.
+    """
+    items.sort(key=lambda item: not (item.get_closest_marker("prefect") or item.path.name == "test_postgres.py"))
+    for item in items:
+        if {"template", "trained_once"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.keras)
+        if item.get_closest_marker("films") and not films.FILMS.is_dir():
+            item.add_marker(pytest.mark.skip(reason=films.MISSING))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many tests did not run for want of the real X-rays."""
+    skipped = sum(films.MISSING in str(report.longrepr) for report in terminalreporter.stats.get("skipped", []))
+    if skipped:
+        terminalreporter.write_line(f"{skipped} tests on real X-rays did not run: {films.MISSING}", yellow=True)
+
 
 @pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    """The home that the others are copies of."""
-    from flows.registry.foreign_import import import_model
-    from xray_core.networks.architectures import build_network
-    from xray_core.networks.records import Architecture
+def made_once(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> MadeOnce:
+    """Have a folder filled once a run, by whichever of the parallel workers comes first."""
+    own = tmp_path_factory.getbasetemp()
+    run = own.parent if hasattr(request.config, "workerinput") else own
 
-    folder = tmp_path_factory.mktemp("template")
-    build_network(Architecture.SEED_CNN, input_size=(48, 48), seed=5).save(folder / "untrained.keras")
+    def make(name: str, fill: Callable[[Path], object]) -> Path:
+        folder, filled = run / name, run / f"{name}.filled"
+        with (run / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not filled.exists():
+                shutil.rmtree(folder, ignore_errors=True)  # half of one, whose worker failed
+                folder.mkdir()
+                fill(folder)
+                filled.touch()
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def template(made_once: MadeOnce, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """The home that the others are copies of; on a PostgreSQL server, one for each worker."""
+    if server_url() is None:
+        yield Settings(home=made_once("template", lambda folder: make_template(folder, None)) / "home")
+        return
     with own_database("template0") as url:
-        settings = Settings(home=folder / "home", database_url=url)
-        prepare_ledger(settings)
-        import_model(
-            settings,
-            folder / "untrained.keras",
-            positive_output=Label.COVID,
-            scaling=None,
-            input_size=None,
-            name="untrained",
-        )
-        yield settings
+        yield make_template(tmp_path_factory.mktemp("template"), url)
+
+
+def make_template(folder: Path, url: str | None) -> Settings:
+    """A home whose champion was imported: nobody trained its weights."""
+    from flows.registry.foreign_import import import_model
+    from tests.networks import lung_contrast_network
+
+    lung_contrast_network().save(folder / "untrained.keras")
+    settings = Settings(home=folder / "home", database_url=url)
+    prepare_ledger(settings)
+    import_model(
+        settings,
+        folder / "untrained.keras",
+        positive_output=Label.COVID,
+        scaling=None,
+        input_size=None,
+        name="untrained",
+    )
+    return settings
 
 
 @pytest.fixture

@@ -57,7 +57,7 @@ def retrain(
         epochs: passes over the training X-rays.
         batch_size: X-rays per step.
         weights: a local FILE.weights.h5 for the base; empty means none. Nothing is ever downloaded.
-        seed: of every random choice; the same seed trains the same model.
+        seed: of every random choice; on one processor with one set of versions, the same seed trains the same model.
     """
     settings = read_settings()
     prepare_ledger(settings)

@@ -14,10 +14,9 @@ import numpy as np
 from PIL import Image
 from sklearn.model_selection import StratifiedGroupKFold
 
+from tests.films import FILMS
 from xray_core.records import Label
 from xray_core.synthetic.xrays import draw_xray
-
-_REAL = Path(__file__).parents[2] / "../shared/xrays"
 
 # (mode, width, height, format) of the real ones, roughly: 1024 squared grey PNGs, and JPEGs of journals.
 _SHAPES = (
@@ -84,20 +83,20 @@ def split_by_patient(files: list[LabelledFile], folds: int) -> list[tuple[list[L
 
 def find_real(part: str) -> list[LabelledFile]:
     """The real covid and normal X-rays of a part; of `incoming` only those whose patient is not in `dataset`."""
-    if not _REAL.is_dir():
+    if not FILMS.is_dir():
         return []
-    with (_REAL / "patients.csv").open(newline="") as file:
+    with (FILMS / "patients.csv").open(newline="") as file:
         patients = {(row["folder"], row["filename"]): row["patient_id"] for row in csv.DictReader(file)}
     if part == "dataset":
         return [
             LabelledFile(path, label, patients[f"dataset/{label.value}", path.name])
             for label in (Label.COVID, Label.NORMAL)
-            for path in sorted((_REAL / "dataset" / label.value).iterdir())
+            for path in sorted((FILMS / "dataset" / label.value).iterdir())
         ]
     trained_on = {patient for (folder, _), patient in patients.items() if folder != "incoming"}
-    with (_REAL / "incoming-labels.csv").open(newline="") as file:
+    with (FILMS / "incoming-labels.csv").open(newline="") as file:
         return [
-            LabelledFile(_REAL / "incoming" / row["filename"], Label(row["label"]), patient)
+            LabelledFile(FILMS / "incoming" / row["filename"], Label(row["label"]), patient)
             for row in csv.DictReader(file)
             if row["label"] in ("covid", "normal")
             and (patient := patients.get(("incoming", row["filename"]), "")) not in trained_on | {""}

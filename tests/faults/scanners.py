@@ -18,6 +18,7 @@ from db.engine import open_engine, snapshot
 from db.scoring.tables import IncomingFileRow, ResultRow, XrayRow
 from flows.operations.verification import find_breach
 from flows.settings import Settings
+from tests.patience import here
 from xray_core.records import FileState, Label
 from xray_core.synthetic.xrays import draw_xray
 
@@ -112,7 +113,7 @@ def assert_all_scored_once(settings: Settings) -> None:
 
 def wait_until(happened: Callable[[], object], *, seconds: float) -> None:
     """Look again and again until it happened."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + here(seconds)
     while not happened():
-        assert time.monotonic() < deadline, f"it did not happen within {seconds} s"
+        assert time.monotonic() < deadline, f"it did not happen within {seconds} s of a quiet machine"
         time.sleep(0.05)

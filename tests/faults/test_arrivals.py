@@ -37,8 +37,11 @@ from tests.faults.scanners import (
     start_program,
 )
 from tests.flows.scoring.test_scan import count_results, drop_xrays, read_lines, scan
+from tests.patience import here
 from xray_core.records import FileState, Label, ReasonCode
 from xray_core.synthetic.xrays import draw_xray
+
+pytestmark = pytest.mark.processes
 
 
 def test_no_partial_file_is_scored_whoever_writes_it_and_every_whole_one_is(settings: Settings) -> None:
@@ -144,14 +147,12 @@ def test_files_that_come_and_go_in_a_loop_while_scans_run_stop_nothing(settings:
     thief = threading.Thread(target=come_and_go)
     thief.start()
     deferred: Counter[str] = Counter()
-    deadline = time.monotonic() + 60
-    while deferred["GONE"] < 20 and time.monotonic() < deadline:
+    while deferred["GONE"] < 20:  # or until the test's own time is over
         deferred += scan(settings).deferred
     stop.set()
     thief.join()
     scan(settings)
 
-    assert deferred["GONE"] >= 20
     assert set(deferred) <= {"GONE", "EMPTY", "TRUNCATED", "CHANGED_DURING_READ", "UNSETTLED"}
     left = {path.name for path in settings.incoming_dir.iterdir()}
     assert len(left) == 50
@@ -201,7 +202,7 @@ def test_a_pipe_a_socket_a_loop_and_a_locked_file_are_answered_within_seconds(se
         started = time.monotonic()
         counts = scan(settings)
 
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < here(10)
     assert counts.scored == 2
     lines = read_lines(settings)
     assert {lines[name].reason_code for name in ("pipe.png", "socket.png")} == {ReasonCode.NOT_REGULAR_FILE}
@@ -230,7 +231,7 @@ def test_a_scan_waits_for_another_writer_and_then_succeeds(settings: Settings, t
     assert time.monotonic() - started > seconds - 2
     assert counts.scored == 5
     assert not counts.rejected
-    assert holder.wait(10) == 0
+    assert holder.wait(here(10)) == 0
 
 
 def test_a_database_that_stays_locked_ends_the_scan_with_a_sentence_and_blames_no_file(

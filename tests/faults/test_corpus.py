@@ -7,12 +7,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from flows.operations.verification import find_breach
 from flows.settings import Settings
 from tests.faults.scanners import ROOT
 from tests.flows.scoring.test_scan import drop_xrays, read_lines
 from tests.hostile_files import hostile_files
 from xray_core.records import FileState, ReasonCode, escape_name
+
+pytestmark = pytest.mark.processes
 
 # Files whose whole point is how large they become when they are opened.
 BOMBS = ("bomb", "huge", "largest", "megapixels", "mostly-grey", "200-scans")

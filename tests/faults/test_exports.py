@@ -16,6 +16,8 @@ from tests.faults.scanners import drop_many, kill_after, scored_contents, start,
 from tests.flows.scoring.test_scan import scan
 from xray_core.exchange.results_csv import ExportSummary
 
+pytestmark = pytest.mark.processes
+
 
 def test_every_export_during_a_scan_is_one_whole_snapshot(settings: Settings, tmp_path: Path) -> None:
     drop_many(settings.incoming_dir, 1200)
@@ -38,12 +40,12 @@ def test_exports_made_while_scanners_and_exporters_are_killed_are_whole_snapshot
     settings: Settings, tmp_path: Path, sqlite_home: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XRAY_BATCH_SIZE", "4")
-    drop_many(settings.incoming_dir, 900)
     chance = random.Random(8)
     rows: list[int] = []
     killed = 0
 
-    for _ in range(4):
+    for cycle in range(4):
+        drop_many(settings.incoming_dir, 225, seed=cycle)
         scanner, before = start_working_scan(settings), len(scored_contents(settings))
         wait_until(lambda: len(scored_contents(settings)) > before, seconds=60)  # noqa: B023
         exporter = start("flows", "export", "--out", str(tmp_path / "shared.csv"))

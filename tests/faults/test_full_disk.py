@@ -19,6 +19,8 @@ from tests.faults.scanners import assert_all_scored_once, drop_many, read_states
 from tests.flows.scoring.test_scan import scan
 from xray_core.records import FileState
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import psutil
@@ -38,22 +39,26 @@ from tests.faults.scanners import (
     wait_until,
 )
 from tests.flows.scoring.test_scan import scan
+from tests.patience import here
 from xray_core.networks.fitting import TrainingOptions
 from xray_core.records import FileState
 from xray_core.synthetic.xrays import write_sample_set
 
+pytestmark = pytest.mark.processes
+
 STOPPED = "xray: stopped; what was written is whole, the rest is done by the next scan"
 
 
-@pytest.mark.timeout(600)
-def test_a_scanner_killed_thirty_times_loses_nothing_and_scores_nothing_twice(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("kills", [10, pytest.param(30, marks=pytest.mark.slow)])
+def test_a_scanner_killed_at_work_again_and_again_loses_nothing_and_scores_nothing_twice(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, kills: int
 ) -> None:
     monkeypatch.setenv("XRAY_BATCH_SIZE", "4")
     chance = random.Random(1)
-    at_work, progress = 0, [0]
+    killed, progress = 0, [0]
 
-    for cycle in range(30):
+    for cycle in itertools.count():
         drop_many(settings.incoming_dir, 100, seed=cycle)
         scanner = start_scan() if cycle % 5 == 0 else start_working_scan(settings)
         if cycle % 2:
@@ -61,15 +66,16 @@ def test_a_scanner_killed_thirty_times_loses_nothing_and_scores_nothing_twice(
                 lambda scanner=scanner: len(scored_contents(settings)) > progress[-1] or scanner.poll() is not None,
                 seconds=300,
             )
-        at_work += kill_after(scanner, chance.uniform(0, 0.4))
+        killed += kill_after(scanner, chance.uniform(0, 0.4))
         assert find_breach(settings)[0] is None
         progress.append(len(scored_contents(settings)))
+        # A kill counts when it met a process at work, a cycle when it scored something: however long that takes.
+        if killed >= kills and len(set(progress)) > kills / 3:
+            break
     last = start_scan()
 
-    assert last.wait(300) == 0
-    assert at_work >= 20
+    assert last.wait(here(300)) == 0
     assert progress == sorted(progress)
-    assert len(set(progress)) > 10, f"most kills should have met a scanner at work: {progress}"
     assert_all_scored_once(settings)
 
 
@@ -87,7 +93,7 @@ def test_two_scanners_that_are_killed_in_turn_share_a_folder_without_a_duplicate
         assert find_breach(settings)[0] is None
     last = [start_scan(), start_scan()]
 
-    assert [scanner.wait(100) for scanner in last] == [0, 0]
+    assert [scanner.wait(here(100)) for scanner in last] == [0, 0]
     scan(settings)
     assert_all_scored_once(settings)
 
@@ -121,12 +127,14 @@ def test_no_decoder_outlives_its_scanner(settings: Settings) -> None:
 def test_killed_decoders_cost_no_file(settings: Settings) -> None:
     drop_many(settings.incoming_dir, 1500)
     scanner = start_scan()
+    killed: list[int] = []
     for _ in range(3):
-        wait_until(lambda: decoders_of(scanner), seconds=30)
-        decoders_of(scanner)[0].kill()
-        time.sleep(0.2)
+        wait_until(lambda: decoders_of(scanner, but=killed), seconds=30)
+        decoder = decoders_of(scanner, but=killed)[0]
+        decoder.kill()
+        killed.append(decoder.pid)
 
-    assert scanner.wait(60) == 0
+    assert scanner.wait(here(60)) == 0
     assert_all_scored_once(settings)
 
 
@@ -143,9 +151,9 @@ def test_a_scan_that_is_told_to_end_says_so_within_ten_seconds_and_the_next_one_
 
     send(scanner.pid, signal.SIGTERM)
     told_at = time.monotonic()
-    code = scanner.wait(30)
+    code = scanner.wait(here(30))
 
-    assert time.monotonic() - told_at < 10
+    assert time.monotonic() - told_at < here(10)
     assert code == 143, said.read_text()
     assert said.read_text().splitlines() == [STOPPED]
     wait_until(lambda: not any(is_alive(child) for child in family), seconds=10)
@@ -168,7 +176,7 @@ def test_a_scan_may_be_told_to_end_at_any_moment(
     chance = random.Random(10)
     codes: list[int] = []
 
-    for cycle in range(8):
+    for cycle in itertools.count():
         drop_many(settings.incoming_dir, 150, seed=cycle)
         locks = set((settings.home / "run").glob("*.lock"))
         said = tmp_path / f"said-{cycle}.txt"
@@ -176,14 +184,15 @@ def test_a_scan_may_be_told_to_end_at_any_moment(
         wait_until(lambda: set((settings.home / "run").glob("*.lock")) - locks, seconds=60)  # noqa: B023
         time.sleep(chance.uniform(0, 1.2))
         scanner.send_signal(signal.SIGTERM)
-        codes.append(scanner.wait(10))
+        codes.append(scanner.wait(here(10)))
         first, _, more = said.read_text().partition("\n")
         has_ended = " scored" in first  # the signal met a program that was printing its figures or on its way out
         assert codes[-1] == 143 or (has_ended and codes[-1] in (0, -signal.SIGTERM)), said.read_text()
         assert has_ended or (first, more) == (STOPPED, "")
         assert find_breach(settings)[0] is None
+        if cycle >= 7 and codes.count(143) >= 2:  # the signal met a scan in its middle at least twice
+            break
 
-    assert codes.count(143) >= 2
     scan(settings)
     assert_all_scored_once(settings)
 
@@ -201,9 +210,9 @@ def test_a_scan_that_is_told_to_end_while_it_waits_for_the_database_does_not_wai
 
     scanner.send_signal(signal.SIGTERM)
     told_at = time.monotonic()
-    code = scanner.wait(30)
+    code = scanner.wait(here(30))
 
-    assert time.monotonic() - told_at < 10
+    assert time.monotonic() - told_at < here(10)
     assert code == 143
     assert said.read_text().splitlines() == [STOPPED]
     holder.kill()
@@ -217,17 +226,18 @@ def test_a_promotion_that_is_killed_leaves_one_champion_whose_files_verify(setti
     chance = random.Random(3)
     champions: set[str] = set()
 
-    for _ in range(10):
+    for cycle in itertools.count():
         promoter = start_program("promote_for_ever", said=tmp_path / "said.txt")
         kill_after(promoter, chance.uniform(0.05, 0.5))
         champion = [model.version for model in list_models(settings) if model.stage is Stage.CHAMPION]
         champions.update(champion)
         assert len(champion) == 1
         assert find_breach(settings)[0] is None
+        if cycle >= 9 and champions == {"0001-untrained", "0002-twin"}:  # promotions were made, and kills met them
+            break
 
     drop_many(settings.incoming_dir, 1)
     assert scan(settings).scored == 1
-    assert champions == {"0001-untrained", "0002-twin"}
 
 
 def test_a_model_folder_is_there_whole_or_not_at_all_when_its_writer_is_killed(
@@ -237,6 +247,7 @@ def test_a_model_folder_is_there_whole_or_not_at_all_when_its_writer_is_killed(
 
     for number in range(8):
         saver = start_program("save_for_ever", str(number), said=tmp_path / "said.txt")
+        wait_until(lambda number=number: list(settings.models_dir.glob(f"9{number}*")), seconds=60)
         kill_after(saver, chance.uniform(0.02, 0.3))
         assert find_breach(settings)[0] is None
 
@@ -269,11 +280,11 @@ def test_backups_taken_while_scanners_are_killed_restore_to_a_home_that_verifies
     settings: Settings, tmp_path: Path, sqlite_home: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XRAY_BATCH_SIZE", "4")
-    drop_many(settings.incoming_dir, 800)
     chance = random.Random(6)
     results: list[int] = []
 
     for number in range(5):
+        drop_many(settings.incoming_dir, 160, seed=number)
         scanner, before = start_working_scan(settings), len(scored_contents(settings))
         wait_until(lambda: len(scored_contents(settings)) > before, seconds=60)  # noqa: B023
         time.sleep(chance.uniform(0, 0.3))
@@ -302,10 +313,11 @@ def read_training(settings: Settings) -> TrainingState:
     return run.state
 
 
-def decoders_of(scanner: subprocess.Popen[bytes]) -> list[psutil.Process]:
-    """The decoder processes: children of the fork server, which is a child of the scanner."""
+def decoders_of(scanner: subprocess.Popen[bytes], *, but: Sequence[int] = ()) -> list[psutil.Process]:
+    """The decoder processes but those named: children of the fork server, which is a child of the scanner."""
     children = psutil.Process(scanner.pid).children()
-    return [decoder for child in children for decoder in child.children() if is_alive(decoder)]
+    found = [decoder for child in children for decoder in child.children() if is_alive(decoder)]
+    return [decoder for decoder in found if decoder.pid not in but]
 
 
 def is_alive(process: psutil.Process) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,12 +20,13 @@ from db.engine import open_engine, snapshot
 from db.scoring.tables import ScanRow
 from flows.operations.status import read_status
 from flows.operations.verification import find_breach
-from flows.service.child import Address, child_environment
+from flows.service.child import Address
 from flows.service.service import is_healthy
-from flows.settings import CHECKOUT, Settings
+from flows.settings import Settings
 from tests.faults.scanners import drop_many
 from tests.flows.scoring.test_scan import count_results, drop_xrays
-from tests.flows.service.test_service import ask, free_port, running, wait_until
+from tests.flows.service.test_service import ask, free_port, reschedule, running, wait_until
+from tests.patience import here
 
 pytestmark = [pytest.mark.prefect, pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -196,24 +196,6 @@ def test_a_scan_longer_than_its_interval_is_never_joined_by_another_and_leaves_n
     assert find_breach(settings)[0] is None
 
 
-def reschedule(settings: Settings, address: Address, *, every: int) -> None:
-    """One schedule for the scoring deployment, of so many seconds."""
-    code = (
-        "import sys\n"
-        "from datetime import timedelta\n"
-        "from prefect.client.orchestration import get_client\n"
-        "from prefect.client.schemas.schedules import IntervalSchedule\n"
-        "schedule = IntervalSchedule(interval=timedelta(seconds=int(sys.argv[1])))\n"
-        "with get_client(sync_client=True) as client:\n"
-        "    deployment = client.read_deployment_by_name('score-incoming/score-incoming')\n"
-        "    for old in client.read_deployment_schedules(deployment.id):\n"
-        "        client.delete_deployment_schedule(deployment.id, old.id)\n"
-        "    client.create_deployment_schedules(deployment.id, [(schedule, True)])\n"
-    )
-    environment = child_environment(settings, address)
-    subprocess.run([sys.executable, "-c", code, str(every)], cwd=CHECKOUT, env=environment, check=True)
-
-
 def scoring_runs(settings: Settings, address: Address) -> list[dict[str, Any]]:
     body = {"flows": {"name": {"any_": ["score-incoming"]}}, "sort": "EXPECTED_START_TIME_DESC"}
     return ask(settings, address, "/flow_runs/filter", body)
@@ -263,7 +245,7 @@ def test_a_killed_service_leaves_nothing_behind_and_one_that_is_told_to_end_neit
 
         up.send_signal(signal.SIGTERM)
         told_at = time.monotonic()
-        code = up.wait(70)
+        code = up.wait(here(70))
 
         print(f"told to end while a run was at work: stopped after {time.monotonic() - told_at:.0f} s")
         assert code == 0

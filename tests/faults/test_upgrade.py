@@ -26,6 +26,9 @@ from flows.settings import Settings
 from tests.db.test_concurrency import wait_for_a_line
 from tests.faults.scanners import ROOT, assert_all_scored_once, drop_many
 from tests.flows.scoring.test_scan import scan
+from tests.patience import here
+
+pytestmark = pytest.mark.processes
 
 NEXT = f"{int(HEAD) + 1:04d}"
 NEXT_REVISION = f'''
@@ -114,7 +117,7 @@ def test_an_upgrade_is_refused_until_it_is_asked_for_and_whole_whenever_it_is_ki
     assert set(old[1]) == {*Base.metadata.tables, "alembic_version"}
 
     refused = next_version("scan")
-    _, sentence = refused.communicate(timeout=60)
+    _, sentence = refused.communicate(timeout=here(60))
 
     assert refused.returncode == 1
     assert f"at revision {HEAD}; this version of the service needs {NEXT}" in sentence
@@ -124,7 +127,7 @@ def test_an_upgrade_is_refused_until_it_is_asked_for_and_whole_whenever_it_is_ki
 
     killed = kill_migrations(settings, next_version, said, old)
     migrated = next_version("doctor", "--migrate")
-    told, _ = migrated.communicate(timeout=60)
+    told, _ = migrated.communicate(timeout=here(60))
     revision, rows = count_rows(settings)
 
     assert killed >= 3, "no kill met a migration at work"
@@ -134,7 +137,7 @@ def test_an_upgrade_is_refused_until_it_is_asked_for_and_whole_whenever_it_is_ki
 
     drop_many(settings.incoming_dir, 5, seed=1)
     again = next_version("scan")
-    _, errors = again.communicate(timeout=60)
+    _, errors = again.communicate(timeout=here(60))
     assert again.returncode == 0, errors
     assert count_rows(settings)[1]["results"] == 125
 
@@ -161,7 +164,7 @@ def test_an_older_version_leaves_a_newer_database_alone_and_says_so(
     drop_many(settings.incoming_dir, 2)
     scan(settings)
     assert_all_scored_once(settings)
-    assert next_version("doctor", "--migrate").communicate(timeout=60)
+    assert next_version("doctor", "--migrate").communicate(timeout=here(60))
     newer = count_rows(settings)
 
     old = subprocess.run([sys.executable, "-m", "flows", "scan"], capture_output=True, text=True, check=False)

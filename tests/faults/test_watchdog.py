@@ -19,6 +19,8 @@ from flows.settings import Settings
 from tests.flows.scoring.test_scan import drop_xrays, scan
 from xray_core.errors import NoChampion
 
+pytestmark = pytest.mark.processes
+
 
 def status() -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "flows", "status"]

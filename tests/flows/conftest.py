@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from flows.settings import Settings
+from tests.conftest import MadeOnce
+from tests.faults.scanners import wait_until
 from tests.flows.evidence_home import Rival, add_candidate, copy_home, make_trained_home
+from tests.flows.service.test_service import free_port
 
 
 @pytest.fixture(scope="session")
-def trained_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("trained")
-    make_trained_home(folder)
-    return folder
+def trained_once(made_once: MadeOnce) -> Path:
+    return made_once("trained", make_trained_home)
 
 
 @pytest.fixture(scope="session")
-def rival_once(trained_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Rival:
-    folder = tmp_path_factory.mktemp("rival")
-    settings = copy_home(trained_once / "home", folder)
-    return Rival(settings, add_candidate(settings, folder))
+def rival_once(trained_once: Path, made_once: MadeOnce) -> Rival:
+    def make(folder: Path) -> None:
+        version = add_candidate(copy_home(trained_once / "home", folder), folder)
+        (folder / "candidate").write_text(version)
+
+    folder = made_once("rival", make)
+    return Rival(Settings(home=folder / "home", settle_seconds=0), (folder / "candidate").read_text())
 
 
 @pytest.fixture
@@ -34,3 +43,29 @@ def trained(trained_once: Path, tmp_path: Path) -> Settings:
 def rival(rival_once: Rival, tmp_path: Path) -> Rival:
     """The same with a candidate beside the champion."""
     return Rival(copy_home(rival_once.settings.home, tmp_path), rival_once.candidate)
+
+
+@pytest.fixture(scope="session")
+def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The API of one bare Prefect server for every test whose flows need one; none of them needs a worker."""
+    home, port = tmp_path_factory.mktemp("prefect"), free_port()
+    command = [Path(sys.executable).with_name("prefect"), "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+    environment = os.environ | {"PREFECT_HOME": str(home), "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
+    log, api = home / "server.log", f"http://127.0.0.1:{port}/api"
+    with log.open("wb") as output:
+        server = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
+    try:
+        wait_until(lambda: answers(f"{api}/health") or server.poll() is not None, seconds=100)
+        assert server.poll() is None, log.read_text()
+        yield api
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False

@@ -1,4 +1,4 @@
-"""Homes with a model that was really trained, on synthetic X-rays, for the tests of evidence."""
+"""Homes with a model that went through a whole training on synthetic X-rays and kept its known weights."""
 
 from __future__ import annotations
 
@@ -24,18 +24,17 @@ from flows.review.dataset import register_dataset
 from flows.scoring.scan import open_scan
 from flows.settings import Settings
 from flows.training.training import train
+from tests.networks import SIZE, keep_known_weights, lung_contrast_network
 from xray_core.exchange.dataset_folder import read_dataset_folder
-from xray_core.networks.architectures import build_network
-from xray_core.networks.fitting import TrainingOptions
-from xray_core.networks.records import Architecture
 from xray_core.records import Label
 from xray_core.synthetic.xrays import write_sample_set
 
-SIZE = 48
-
 
 def make_trained_home(folder: Path) -> Settings:
-    """Train the tutorial's network for an epoch on 120 drawn X-rays of 120 patients; it is the champion."""
+    """Every step of a training on 120 drawn X-rays of 120 patients, but with weights that no step moves.
+
+    The champion is a network whose answers are known on every processor; all else is what a training makes of it.
+    """
     write_sample_set(folder / "dataset", per_class=60, patients=60, seed=1)
     settings = Settings(home=folder / "home", settle_seconds=0)
     settings.home.mkdir()
@@ -45,14 +44,13 @@ def make_trained_home(folder: Path) -> Settings:
     found = read_dataset_folder(folder / "dataset", settings.class_names, folder / "dataset" / "patients.csv")
     register_dataset(settings, engine, found, on_progress=lambda _: None)
     engine.dispose()
-    options = TrainingOptions(epochs=1, input_size=SIZE)
-    assert train(settings, options, trigger="by hand") is not None
+    assert train(settings, keep_known_weights(folder), trigger="by hand") is not None
     return settings
 
 
-def add_candidate(settings: Settings, folder: Path, *, size: int = SIZE, seed: int = 9) -> str:
-    """A second model joins as a candidate, untrained."""
-    build_network(Architecture.SEED_CNN, input_size=(size, size), seed=seed).save(folder / "second.keras")
+def add_candidate(settings: Settings, folder: Path, *, size: int = SIZE) -> str:
+    """A second model joins as a candidate; it says the opposite of the champion."""
+    lung_contrast_network(size, turned=True).save(folder / "second.keras")
     imported = import_model(
         settings,
         folder / "second.keras",
@@ -66,7 +64,7 @@ def add_candidate(settings: Settings, folder: Path, *, size: int = SIZE, seed: i
 
 @dataclass(frozen=True)
 class Rival:
-    """A home with a trained champion and a candidate that nobody trained."""
+    """A home with a champion of known weights and a candidate that says the opposite."""
 
     settings: Settings
     candidate: str
@@ -125,16 +123,13 @@ def enter(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
     return settings
 
 
-def call_flows(settings: Settings, program: str) -> dict[str, Any]:
-    """Run a program that calls flows; Prefect starts a server of its own for it. What it prints last is JSON."""
+def call_flows(settings: Settings, api: str, program: str) -> dict[str, Any]:
+    """Run a program that calls flows, on the Prefect server at this API; what it prints last is JSON."""
     environment = os.environ | {
         "PREFECT_HOME": str(settings.home / "prefect"),
-        "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "true",
-        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "200",  # it starts slowly where others are at work
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_API_URL": api,
         "DO_NOT_TRACK": "1",
     }
-    environment.pop("PREFECT_API_URL", None)
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])

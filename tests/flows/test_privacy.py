@@ -22,7 +22,7 @@ from flows.service.child import Address
 from flows.settings import Settings
 from tests.dicom_files import dicom
 from tests.flows.scoring.test_scan import count_results, read_lines
-from tests.flows.service.test_service import completed_runs, free_port, running, wait_until
+from tests.flows.service.test_service import completed_runs, free_port, reschedule, running, wait_until
 from xray_core.records import Label
 from xray_core.synthetic.xrays import draw_xray
 
@@ -216,7 +216,6 @@ def test_file_names_stand_in_the_csv_only_while_the_setting_is_on(
 
 
 @pytest.mark.prefect
-@pytest.mark.timeout(400)
 def test_neither_prefects_database_nor_any_log_of_a_served_run_holds_a_name(
     settings: Settings, sqlite_home: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -226,6 +225,8 @@ def test_neither_prefects_database_nor_any_log_of_a_served_run_holds_a_name(
     scored = plant(settings.incoming_dir)
 
     with running(settings, address):
+        for flow in ("score-incoming", "import-labels"):
+            reschedule(settings, address, every=5, flow=flow)
         wait_until(lambda: count_results(settings) >= scored, seconds=75)
         wait_until(lambda: completed_runs(settings, address, "score-incoming"), seconds=75)
         (settings.labels_dir / f"{NAMED}-good.csv").write_text(f"file,label\n{NAMED}-whole.png,covid\n")

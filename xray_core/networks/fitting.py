@@ -93,8 +93,8 @@ def train_network(
     """Train a new network on fitted grey levels (n, height, width) uint8; `on_epoch` hears of every epoch.
 
     Only the training X-rays are augmented; the held-out ones are judged after every epoch and never learned
-    from. The same seed on the same machine gives the same weights. Raises InvalidDataset without both classes,
-    IncompatibleModel when the loss stops being a number.
+    from. The same seed gives the same weights on one processor with one set of library versions. Raises InvalidDataset
+    without both classes, IncompatibleModel when the loss stops being a number.
     """
     weights = _weigh_classes(is_covid, balance=options.balance_classes)
     model = build_network(

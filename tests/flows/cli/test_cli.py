@@ -15,11 +15,12 @@ import typer
 from flows.cli.app import app, main
 from flows.settings import Settings
 from tests.flows.scoring.test_scan import drop_xrays, scan
+from tests.patience import here
 
 
 def xray(*arguments: str, wait: float = 100) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "flows", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=wait)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=here(wait))
 
 
 def walk(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:

@@ -58,7 +58,6 @@ def test_an_audit_for_programs_has_an_interval_for_every_figure(home: Settings) 
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_remedies_are_tried_one_by_one_beside_none_and_nothing_is_registered(home: Settings) -> None:
     write_sample_set(home.home.parent / "data", per_class=40, patients=40, seed=3)
     before = [path.name for path in home.models_dir.iterdir()], stored(home)

@@ -9,9 +9,8 @@ import pytest
 
 from flows.registry.standing import NO_REFERENCE
 from tests.flows.cli.test_cli import xray
-from tests.flows.evidence_home import SIZE, Rival, champion, deliver, enter, scan
-from xray_core.networks.architectures import build_network
-from xray_core.networks.records import Architecture
+from tests.flows.evidence_home import Rival, champion, deliver, enter, scan
+from tests.networks import lung_contrast_network
 
 
 @pytest.fixture
@@ -93,7 +92,7 @@ def test_list_and_show_say_stage_proof_audit_and_recalibration(pair: Rival) -> N
 
 
 def test_an_import_says_what_it_can_refer(pair: Rival, trained_once: Path) -> None:
-    build_network(Architecture.SEED_CNN, input_size=(SIZE, SIZE), seed=4).save("ours.keras")
+    lung_contrast_network(turned=True).save("ours.keras")
     data = trained_once / "dataset"
 
     bare = xray("models", "import", "ours.keras", "--positive-output", "covid")

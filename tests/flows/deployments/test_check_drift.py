@@ -9,23 +9,23 @@ from flows.settings import Settings
 from flows.training.due import read_due
 from tests.flows.evidence_home import call_flows, deliver, enter, scan, stored
 
-pytestmark = [pytest.mark.prefect, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.prefect
 
-# Prefect starts a server of its own for a flow that is called without one.
 _CALL = """
 import json
 from prefect.client.orchestration import get_client
 from flows.deployments.check_drift import check_drift
 state = check_drift(return_state=True)
 with get_client(sync_client=True) as client:
-    pages = client._client.post("/artifacts/filter", json={}).json()
+    asked = {"artifacts": {"flow_run_id": {"any_": [str(state.state_details.flow_run_id)]}}}
+    pages = client._client.post("/artifacts/filter", json=asked).json()
 print(json.dumps({"name": state.name, "type": state.type.value, "message": state.message,
                   "pages": [page["data"] for page in pages if page["key"] == "drift"]}))
 """
 
 
 def test_darker_films_end_the_run_as_drifted_with_a_table_a_caution_and_a_lower_bar(
-    trained: Settings, monkeypatch: pytest.MonkeyPatch
+    trained: Settings, prefect_api: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     enter(trained, monkeypatch)
     deliver(trained, per_class=25, seed=6)
@@ -36,7 +36,7 @@ def test_darker_films_end_the_run_as_drifted_with_a_table_a_caution_and_a_lower_
         darker.save(path.with_suffix(".png"))
     scan(trained)
 
-    run = call_flows(trained, _CALL)
+    run = call_flows(trained, prefect_api, _CALL)
 
     assert (run["name"], run["type"]) == ("Drifted", "COMPLETED")
     assert "mean grey level" in run["message"]
@@ -50,19 +50,21 @@ def test_darker_films_end_the_run_as_drifted_with_a_table_a_caution_and_a_lower_
     assert "have moved" in read_due(trained).reason
 
 
-def test_films_like_the_training_end_the_run_as_completed(trained: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_films_like_the_training_end_the_run_as_completed(
+    trained: Settings, prefect_api: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     enter(trained, monkeypatch)
     deliver(trained, per_class=40, seed=6)
     scan(trained)
 
-    run = call_flows(trained, _CALL)
+    run = call_flows(trained, prefect_api, _CALL)
 
     assert (run["name"], run["type"]) == ("Completed", "COMPLETED")
     assert run["message"].startswith("Nothing has moved")
 
 
-def test_a_new_home_without_a_champion_has_nothing_to_do(empty_settings: Settings) -> None:
-    run = call_flows(empty_settings, _CALL)
+def test_a_new_home_without_a_champion_has_nothing_to_do(empty_settings: Settings, prefect_api: str) -> None:
+    run = call_flows(empty_settings, prefect_api, _CALL)
 
     assert (run["name"], run["type"], run["pages"]) == ("NothingToDo", "COMPLETED", [])
     assert "there is no champion" in run["message"]

@@ -11,17 +11,18 @@ from tests.flows.evidence_home import call_flows, enter, make_labelled
 from xray_core.records import RESEARCH_USE
 from xray_core.synthetic.xrays import write_sample_set
 
-pytestmark = [pytest.mark.prefect, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.prefect
 
-# Prefect starts a server of its own for flows that are called without one.
 _CALL = """
 import json
 from prefect.client.orchestration import get_client
 from flows.deployments.retrain import retrain
 states = [retrain(epochs=1, return_state=True) for _ in range(2)]
 with get_client(sync_client=True) as client:
-    tasks = client._client.post("/task_runs/filter", json={"sort": "EXPECTED_START_TIME_ASC"}).json()
-    pages = client._client.post("/artifacts/filter", json={}).json()
+    runs = {"any_": [str(state.state_details.flow_run_id) for state in states]}
+    asked = {"sort": "EXPECTED_START_TIME_ASC", "flow_runs": {"id": runs}}
+    tasks = client._client.post("/task_runs/filter", json=asked).json()
+    pages = client._client.post("/artifacts/filter", json={"artifacts": {"flow_run_id": runs}}).json()
 print(json.dumps({"ends": [[state.name, state.message] for state in states],
                   "tasks": [[run["name"], run["id"], run["state_type"],
                              [source["id"] for sources in run["task_inputs"].values() for source in sources]]
@@ -33,13 +34,13 @@ _STEPS = ["gather-xrays", "fit-network", "judge-candidate", "save-model", "ask-g
 
 
 def test_every_step_of_a_training_is_a_task_that_follows_the_one_before_and_its_plots_are_in_the_ui(
-    trained: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    trained: Settings, tmp_path: Path, prefect_api: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     enter(trained, monkeypatch)
     write_sample_set(tmp_path / "more", per_class=4, patients=4, seed=12)
     make_labelled(trained, tmp_path / "more")
 
-    shown = call_flows(trained, _CALL)
+    shown = call_flows(trained, prefect_api, _CALL)
 
     first, second = shown["ends"]
     assert first[0] == "Completed"

@@ -1,4 +1,7 @@
-"""A whole training on synthetic X-rays: what is claimed, learned, judged, kept, and what is said of it."""
+"""A whole training on synthetic X-rays: what is claimed, learned, judged, kept, and what is said of it.
+
+The first training really learns, and is asked only what holds whatever it learned. Verdicts are of known weights.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,7 @@ from flows.training.claim import Claim, claim_labels, open_trainer, released_on_
 from flows.training.due import read_due, read_policy
 from tests.databases import server_url
 from tests.flows.scoring.test_scan import drop_xrays, scan
+from tests.networks import keep_known_weights
 from xray_core.errors import InvalidDataset
 from xray_core.evaluation.evaluation import Evaluation
 from xray_core.exchange.dataset_folder import read_dataset_folder
@@ -149,7 +153,7 @@ def test_the_next_model_is_judged_beside_the_champion_and_too_few_patients_judge
     settings, first = trained
     register(settings, tmp_path / "more", per_class=8, seed=5)
 
-    second = train(settings)
+    second = train(settings, keep_known_weights(tmp_path))
 
     assert second is not None
     folder = settings.models_dir / second.version
@@ -171,8 +175,9 @@ def test_the_next_model_is_judged_beside_the_champion_and_too_few_patients_judge
 def test_the_policys_numbers_decide_whether_a_candidate_is_rejected_or_proven(
     empty_settings: Settings, tmp_path: Path
 ) -> None:
+    known = keep_known_weights(tmp_path)
     register(empty_settings, tmp_path / "dataset", per_class=40)
-    first = train(empty_settings)
+    first = train(empty_settings, known)
     assert first is not None
     strict = write_policy(tmp_path / "strict.toml", min_patients_per_class=2, max_refer_share=0.0001)
     lenient = write_policy(
@@ -185,9 +190,9 @@ def test_the_policys_numbers_decide_whether_a_candidate_is_rejected_or_proven(
     )
 
     register(empty_settings, tmp_path / "more", per_class=4, seed=5)
-    rejected = train(empty_settings.model_copy(update={"retraining_policy": strict}))
+    rejected = train(empty_settings.model_copy(update={"retraining_policy": strict}), known)
     register(empty_settings, tmp_path / "yet more", per_class=4, seed=6)
-    promoted = train(empty_settings.model_copy(update={"retraining_policy": lenient}))
+    promoted = train(empty_settings.model_copy(update={"retraining_policy": lenient}), known)
 
     assert rejected is not None
     assert promoted is not None

@@ -11,7 +11,8 @@ from flows.evaluation.external_set import evaluate_external
 from flows.settings import Settings
 from flows.training.claim import open_trainer
 from flows.training.images import read_training_images
-from tests.flows.evidence_home import SIZE, make_labelled, stored
+from tests.flows.evidence_home import make_labelled, stored
+from tests.networks import SIZE
 from xray_core.errors import InvalidDataset, RefusedInput
 from xray_core.networks.fitting import TrainingOptions
 from xray_core.synthetic.xrays import write_sample_set

@@ -240,7 +240,6 @@ for state in states:
 
 
 @pytest.mark.prefect
-@pytest.mark.timeout(300)
 def test_prefects_database_and_logs_hold_none_of_the_names(tmp_path: Path) -> None:
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PREFECT_")} | {
         "PREFECT_HOME": str(tmp_path / "prefect"),

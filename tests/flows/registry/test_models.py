@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -18,6 +17,7 @@ from flows.settings import Settings
 from tests.flows.scoring.test_scan import drop_xrays, read_lines, scan
 from xray_core.errors import ModelAltered, RefusedInput
 from xray_core.imaging.network_input import fit_pixels
+from xray_core.networks.quiet_keras import keras
 from xray_core.records import Label
 
 SIZE = 64

@@ -20,17 +20,16 @@ from flows.registry.models import promote_by_hand
 from flows.registry.standing import NO_REFERENCE, read_caution
 from flows.review.exports import describe_champion
 from flows.settings import Settings
-from tests.flows.evidence_home import SIZE, champion, deliver, scan
+from tests.flows.evidence_home import champion, deliver, scan
+from tests.networks import lung_contrast_network
 from xray_core.errors import InvalidDataset
 from xray_core.models.folder import read_manifest
-from xray_core.networks.architectures import build_network
-from xray_core.networks.records import Architecture
 from xray_core.records import Label
 from xray_core.synthetic.xrays import write_sample_set
 
 
 def import_untrained(settings: Settings, folder: Path, *, reference: Path | None = None) -> ImportedModel:
-    build_network(Architecture.SEED_CNN, input_size=(SIZE, SIZE), seed=9).save(folder / "ours.keras")
+    lung_contrast_network(turned=True).save(folder / "ours.keras")
     return import_model(
         settings,
         folder / "ours.keras",

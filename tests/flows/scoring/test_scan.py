@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 import threading
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -21,12 +21,12 @@ from flows.operations.verification import find_breach
 from flows.scoring.counts import ScanCounts
 from flows.scoring.scan import open_scan
 from flows.settings import Settings
+from tests.films import FILMS
+from tests.patience import here
 from xray_core.errors import LowDisk, ModelAltered, NoChampion
 from xray_core.exchange.records import ResultLine
 from xray_core.records import FileState, Label, ReasonCode
 from xray_core.synthetic.xrays import draw_xray
-
-SHARED = Path(__file__).parents[3] / "../shared/xrays"
 
 
 def drop_xrays(folder: Path, count: int, *, seed: int = 0) -> list[Path]:
@@ -140,18 +140,22 @@ def test_new_content_under_an_old_name_is_scored_and_the_old_result_stays(settin
 
 
 def test_a_file_that_is_still_growing_is_watched_and_scored_when_it_is_quiet(settings: Settings) -> None:
-    settings = settings.model_copy(update={"settle_seconds": 0.5})
+    settings = settings.model_copy(update={"settle_seconds": here(0.5)})
     (path,) = drop_xrays(settings.incoming_dir, 1)
     whole = path.read_bytes()
-    path.write_bytes(whole[:-40])
+    seen = threading.Event()
 
-    def finish() -> None:
-        time.sleep(0.2)
+    def grow() -> None:
+        for size in itertools.count(1):
+            path.write_bytes(whole[: -40 + size % 40])
+            if seen.wait(0.02):
+                break
         path.write_bytes(whole)
 
-    writer = threading.Thread(target=finish)
+    writer = threading.Thread(target=grow)
     writer.start()
     first = scan(settings)
+    seen.set()
     writer.join()
 
     assert first.deferred == Counter(UNSETTLED=1)
@@ -206,7 +210,7 @@ def test_two_scanners_on_one_folder_score_each_file_once(settings: Settings) -> 
     command = [sys.executable, "-m", "flows", "scan"]
     scanners = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
 
-    answers = [scanner.communicate(timeout=100) for scanner in scanners]
+    answers = [scanner.communicate(timeout=here(100)) for scanner in scanners]
 
     assert [scanner.returncode for scanner in scanners] == [0, 0], answers
     assert count_results(settings) == 100
@@ -227,9 +231,9 @@ def test_the_scoring_path_leaves_the_heavy_libraries_alone() -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the real X-rays are not here")
+@pytest.mark.films
 def test_the_forty_real_xrays_are_scored_once(settings: Settings) -> None:
-    for source in (SHARED / "incoming").iterdir():
+    for source in (FILMS / "incoming").iterdir():
         (settings.incoming_dir / source.name).write_bytes(source.read_bytes())
 
     assert (scan(settings).scored, scan(settings).scored) == (40, 0)

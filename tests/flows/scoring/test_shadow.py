@@ -10,7 +10,8 @@ from db.engine import open_engine, snapshot
 from flows.operations.verification import find_breach
 from flows.review.exports import write_export
 from flows.settings import Settings
-from tests.flows.evidence_home import SIZE, Rival, add_candidate, deliver, scan
+from tests.flows.evidence_home import Rival, add_candidate, deliver, scan
+from tests.networks import SIZE
 
 
 @pytest.mark.parametrize("size", [SIZE, SIZE + 8])

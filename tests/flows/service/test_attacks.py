@@ -24,7 +24,7 @@ from flows.settings import Settings
 from tests.browser import open_browser
 from tests.flows.service.test_service import ask, free_port, running, wait_until
 
-pytestmark = [pytest.mark.prefect, pytest.mark.timeout(400)]
+pytestmark = pytest.mark.prefect
 
 NOBODY = 65534
 # Standard library only, for another user's Python: which status each step got, and what the last one said.

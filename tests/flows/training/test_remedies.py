@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
 from db.records import Stage
@@ -10,7 +13,7 @@ from flows.settings import Settings
 from flows.training.claim import claim_labels, open_trainer
 from flows.training.remedies import parse_remedies, read_champion_remedies
 from flows.training.training import train
-from tests.flows.evidence_home import SIZE
+from tests.networks import SIZE, keep_known_weights
 from xray_core.errors import RefusedInput
 from xray_core.imaging.records import Remedy
 from xray_core.models.folder import read_manifest
@@ -46,9 +49,9 @@ def test_a_retraining_takes_over_the_remedies_of_the_champion(trained: Settings)
 
 
 def test_a_remedied_model_that_cannot_be_judged_yet_stays_a_candidate_with_its_remedy_recorded(
-    trained: Settings,
+    trained: Settings, tmp_path: Path
 ) -> None:
-    options = TrainingOptions(epochs=1, input_size=SIZE, remedies=(Remedy.EQUALIZE,))
+    options = replace(keep_known_weights(tmp_path), remedies=(Remedy.EQUALIZE,))
 
     trial = train(trained, options, trigger="by hand")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +17,8 @@ from flows.training.claim import claim_labels, open_trainer
 from flows.training.images import read_training_images
 from flows.training.steps import Workbench, ask_gate
 from flows.training.training import Step, train
-from tests.flows.evidence_home import SIZE, Rival, champion
+from tests.flows.evidence_home import Rival, champion
+from tests.networks import SIZE, keep_known_weights
 from xray_core.errors import RefusedInput
 from xray_core.evaluation.evaluation import Evaluation
 from xray_core.imaging.records import Remedy
@@ -50,7 +52,7 @@ def read_line(settings: Settings) -> Recalibration:
 
 
 def test_line_and_thresholds_are_those_of_the_validation_side_and_what_scores_is_recalibrated(
-    trained: Settings,
+    trained: Settings, tmp_path: Path
 ) -> None:
     engine = open_engine(trained.url)
     opened = open_registered(trained, champion(trained))
@@ -76,7 +78,7 @@ def test_line_and_thresholds_are_those_of_the_validation_side_and_what_scores_is
         validation.images,
         validation.is_covid,
         images.preprocessing,
-        TrainingOptions(epochs=1, input_size=SIZE),
+        keep_known_weights(tmp_path),
         lambda _: None,
     )
     inputs = np.repeat(validation.images[..., np.newaxis], 3, axis=-1) / 255

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from sklearn.linear_model import LogisticRegression
 
+from tests.films import FILMS
 from xray_core.evaluation.shortcut_audit import ShortcutAudit, audit_shortcuts
 from xray_core.evaluation.shortcut_probes import AuditImages
 from xray_core.imaging.network_input import fit_pixels
@@ -20,7 +20,6 @@ from xray_core.records import AuditVerdict, FileFormat, Label
 from xray_core.synthetic.chest import draw_anatomy
 from xray_core.synthetic.xrays import draw_xray, paint_marker
 
-REAL = Path(__file__).parents[3] / "../shared/xrays"
 SIZE = Preprocessing(150, 150, 3, Scaling.UNIT)
 Greys = NDArray[np.uint8]
 
@@ -135,13 +134,13 @@ def test_an_audit_is_read_back_as_it_was_written() -> None:
     assert ShortcutAudit.from_json(found.to_json()) == found
 
 
-@pytest.mark.skipif(not (REAL / "dataset").is_dir(), reason="the real X-rays are not on this machine")
+@pytest.mark.films
 def test_the_public_covid_against_normal_mix_is_confounded() -> None:
-    with (REAL / "patients.csv").open(encoding="utf-8") as file:
+    with (FILMS / "patients.csv").open(encoding="utf-8") as file:
         rows = {row["filename"]: row for row in csv.DictReader(file)}
     greys, facts, truth, names = [], [], [], []
     for folder in ("covid", "normal"):
-        for path in sorted((REAL / "dataset" / folder).iterdir()):
+        for path in sorted((FILMS / "dataset" / folder).iterdir()):
             with Image.open(path) as image:
                 kind = FileFormat.PNG if image.format == "PNG" else FileFormat.JPEG
                 facts.append(ImageFacts(kind, *image.size, image.mode, ScaleRule.EIGHT_BIT))

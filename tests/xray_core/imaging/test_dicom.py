@@ -8,13 +8,13 @@ import pytest
 from pydicom import dcmread
 
 from tests.dicom_files import dicom, eight_bit, stored_film, voi_table
+from tests.films import FILMS
 from xray_core.errors import UnreadableXray
 from xray_core.imaging.radiograph import Radiograph, read_radiograph
 from xray_core.imaging.records import Flag, ScaleRule
 from xray_core.records import FileFormat, ReasonCode
 
-DICOM = (Path(__file__).parents[3] / "../shared/xrays/dicom").resolve()
-needs_real_files = pytest.mark.skipif(not DICOM.is_dir(), reason="the real DICOM files are not on this machine")
+DICOM = FILMS / "dicom"
 
 OUTCOMES = {
     "1.2.276.0.7230010.3.1.4.8323329.6904.1517875201.850819.dcm": None,
@@ -32,7 +32,7 @@ OUTCOMES = {
 }
 
 
-@needs_real_files
+@pytest.mark.films
 @pytest.mark.parametrize(("name", "outcome"), OUTCOMES.items())
 def test_each_real_file_gets_its_outcome(name: str, outcome: ReasonCode | None) -> None:
     try:
@@ -46,7 +46,7 @@ def test_each_real_file_gets_its_outcome(name: str, outcome: ReasonCode | None) 
     assert received is outcome
 
 
-@needs_real_files
+@pytest.mark.films
 def test_the_same_film_in_three_transfer_syntaxes_gives_the_same_pixels() -> None:
     uncompressed, run_length, lossless = (_as_chest(DICOM / name).pixels for name in ("RG3_UNC", "RG3_RLE", "RG3_JPLL"))
 
@@ -55,7 +55,7 @@ def test_the_same_film_in_three_transfer_syntaxes_gives_the_same_pixels() -> Non
     assert np.array_equal(uncompressed, lossless)
 
 
-@needs_real_files
+@pytest.mark.films
 def test_two_lossy_syntaxes_of_one_film_give_nearly_the_same_pixels() -> None:
     wavelet, near_lossless = (read_radiograph((DICOM / name).read_bytes()) for name in ("RG1_J2KI.dcm", "RG1_JLSN.dcm"))
 
@@ -64,7 +64,7 @@ def test_two_lossy_syntaxes_of_one_film_give_nearly_the_same_pixels() -> None:
     assert wavelet.dhash == near_lossless.dhash
 
 
-@needs_real_files
+@pytest.mark.films
 def test_a_changed_photometric_tag_turns_the_picture_into_its_negative() -> None:
     film = read_radiograph((DICOM / "1.2.276.0.7230010.3.1.4.8323329.6904.1517875201.850819.dcm").read_bytes())
     negative = read_radiograph((DICOM / "Fake_MONOHR1.dcm").read_bytes())

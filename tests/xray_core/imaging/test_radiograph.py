@@ -4,13 +4,13 @@ import io
 import logging
 import struct
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
 from tests.dicom_files import dicom
+from tests.films import FILMS
 from tests.hostile_files import encode, film, jpeg, png, raw_png
 from xray_core.errors import UnreadableXray
 from xray_core.imaging.limits import ImageLimits
@@ -18,16 +18,15 @@ from xray_core.imaging.radiograph import read_radiograph
 from xray_core.imaging.records import Flag, ScaleRule
 from xray_core.records import FileFormat, ReasonCode
 
-XRAYS = (Path(__file__).parents[3] / "../shared/xrays").resolve()
-REAL = sorted(path for path in XRAYS.rglob("*") if path.suffix in (".png", ".jpg", ".jpeg"))
 LIMITS = ImageLimits()
 
 
-@pytest.mark.skipif(not REAL, reason="the real X-rays are not on this machine")
+@pytest.mark.films
 def test_every_real_film_is_read_and_none_looks_cut() -> None:
+    paths = sorted(path for path in FILMS.rglob("*") if path.suffix in (".png", ".jpg", ".jpeg"))
     refused = []
     flagged = set()
-    for path in REAL:
+    for path in paths:
         try:
             radiograph = read_radiograph(path.read_bytes(), name_ending=path.suffix, draft_size=(150, 150))
         except UnreadableXray as error:
@@ -35,7 +34,7 @@ def test_every_real_film_is_read_and_none_looks_cut() -> None:
         else:
             flagged |= set(radiograph.facts.flags)
 
-    assert len(REAL) == 240
+    assert len(paths) == 240
     assert refused == []
     assert flagged <= {Flag.SIXTEEN_BIT}
 

@@ -16,6 +16,8 @@ from xray_core.networks.architectures import build_network, default_preprocessin
 from xray_core.networks.keras_classifier import KerasClassifier, export_onnx
 from xray_core.networks.records import Architecture
 
+pytestmark = pytest.mark.keras
+
 PREPROCESSING = default_preprocessing(Architecture.SEED_CNN, 30)
 XRAYS = np.random.default_rng(0).integers(0, 256, (70, 30, 30), dtype=np.uint8)
 

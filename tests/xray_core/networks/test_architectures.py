@@ -13,6 +13,8 @@ from xray_core.networks.architectures import build_network, default_preprocessin
 from xray_core.networks.quiet_keras import keras
 from xray_core.networks.records import Architecture
 
+pytestmark = pytest.mark.keras
+
 LARGE = (Architecture.VGG16, Architecture.RESNET50, Architecture.XCEPTION)
 SMALL_SIZES = {Architecture.VGG16: 32, Architecture.RESNET50: 32, Architecture.XCEPTION: 71}
 

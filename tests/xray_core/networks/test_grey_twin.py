@@ -17,6 +17,8 @@ from xray_core.networks.grey_twin import let_take_grey, merge_channels
 from xray_core.networks.keras_classifier import KerasClassifier, export_onnx
 from xray_core.networks.records import Architecture
 
+pytestmark = pytest.mark.keras
+
 RNG = np.random.default_rng(4)
 
 

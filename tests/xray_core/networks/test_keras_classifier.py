@@ -23,6 +23,8 @@ from xray_core.networks.quiet_keras import keras
 from xray_core.networks.records import Architecture
 from xray_core.records import Label
 
+pytestmark = pytest.mark.keras
+
 PREPROCESSING = default_preprocessing(Architecture.SEED_CNN, 30)
 XRAYS = np.random.default_rng(0).integers(0, 256, (40, 30, 30), dtype=np.uint8)
 layers = keras.layers

@@ -21,6 +21,8 @@ from xray_core.networks.keras_classifier import KerasClassifier, export_checked,
 from xray_core.networks.last_layer import fold_recalibration, predict_log_odds
 from xray_core.networks.records import Architecture
 
+pytestmark = pytest.mark.keras
+
 SIZE = 32
 TAKES = Preprocessing(height=SIZE, width=SIZE, channels=3, scaling=Scaling.UNIT)
 LINE = Recalibration(intercept=0.8, slope=0.6, xrays=40)

@@ -16,6 +16,8 @@ from xray_core.errors import InvalidDataset
 from xray_core.processes.helper_process import open_helper_process
 from xray_core.training.split import digest_label_set
 
+pytestmark = pytest.mark.processes
+
 
 def tell_niceness_and_process() -> tuple[int, int]:
     return os.nice(0), os.getpid()
@@ -83,4 +85,4 @@ def test_the_end_of_the_block_waits_for_nothing_that_was_begun() -> None:
         while not call.done.running():
             time.sleep(0.01)
 
-    assert time.monotonic() - began < 30
+    assert time.monotonic() - began < 55  # the call would have slept for 60

@@ -31,7 +31,7 @@ SMALL = Preprocessing(32, 32, 3, Scaling.UNIT)
 def test_each_file_gets_its_outcome_and_its_flags(hostile: HostileFile, tmp_path: Path) -> None:
     path = tmp_path / hostile.id
     hostile.build(path)
-    started = time.perf_counter()
+    started = time.process_time()
 
     try:
         radiograph = read_radiograph(path.read_bytes(), name_ending=path.suffix)
@@ -40,7 +40,7 @@ def test_each_file_gets_its_outcome_and_its_flags(hostile: HostileFile, tmp_path
         received = (error.reason, frozenset())
 
     assert received == (hostile.outcome, hostile.flags)
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
 
 
 def test_a_folder_of_all_of_them_is_decided_in_one_run(tmp_path: Path) -> None:
@@ -135,14 +135,14 @@ def _with_right_checksums(content: bytes) -> bytes:
 def _check_mutation(base: int, edits: list[tuple[int, str, bytes]], draft: bool) -> None:
     content = _mutate(_BASES[base], edits)
     content = _with_right_checksums(content) if draft else content
-    started = time.perf_counter()
+    started = time.process_time()
 
     try:
         radiograph: Radiograph | None = read_radiograph(content, draft_size=(32, 32) if draft else None)
     except UnreadableXray:
         radiograph = None
 
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5
     if radiograph is not None:
         assert radiograph.pixels.dtype == np.uint8
         assert radiograph.pixels.ndim == 2

@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.processes
+
 PROGRAM = """
 import ctypes, resource, sys
 from xray_core.processes.memory import keep_freed_memory

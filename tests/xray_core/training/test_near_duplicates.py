@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import io
-from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from tests.films import FILMS
 from xray_core.training.near_duplicates import find_near_duplicates
 
 Grey = NDArray[np.uint8]
-REAL = Path(__file__).parents[3] / "../shared/xrays"
 
 
 def draw_film(seed: int) -> Image.Image:
@@ -92,9 +91,9 @@ def test_a_hash_of_the_wrong_length_is_refused() -> None:
         find_near_duplicates(["abc"], lambda place: fit(draw_film(place)))
 
 
-@pytest.mark.skipif(not (REAL / "dataset").is_dir(), reason="the real X-rays are not on this machine")
+@pytest.mark.films
 def test_among_real_x_rays_the_hash_pairs_hundreds_of_films_and_the_pixels_no_strangers() -> None:
-    paths = [path for folder in ("covid", "normal") for path in sorted((REAL / "dataset" / folder).iterdir())[::2]]
+    paths = [path for folder in ("covid", "normal") for path in sorted((FILMS / "dataset" / folder).iterdir())[::2]]
     films = [Image.open(path).convert("L").resize((300, 300), reducing_gap=2.0) for path in paths]
 
     found = find_near_duplicates([hash_film(film) for film in films], lambda place: fit(films[place]))
