@@ -78,6 +78,7 @@ def train_from_folder(
     from flows.home.ledger import open_ledger
     from flows.review.dataset import register_dataset
     from flows.training import training
+    from flows.training.claim import check_weights
     from flows.training.remedies import parse_remedies
     from xray_core.exchange.dataset_folder import read_dataset_folder
     from xray_core.networks.fitting import TrainingOptions
@@ -91,6 +92,7 @@ def train_from_folder(
         erase_border=erase_border,
         **rest,
     )
+    check_weights(options)
     folder = read_dataset_folder(dataset, settings.class_names, patients)
     with (
         open_ledger(settings) as engine,

@@ -55,6 +55,14 @@ def open_trainer(settings: Settings) -> Iterator[Trainer]:
             yield Trainer(settings, engine, name)
 
 
+def check_weights(options: TrainingOptions) -> None:
+    """Raise RefusedInput when the options name weights that are no file: before a film is read, or labels claimed."""
+    if options.weights is not None:
+        from xray_core.networks.architectures import check_weights_file
+
+        check_weights_file(options.architecture, options.weights)
+
+
 def claim_labels(
     trainer: Trainer, options: TrainingOptions, *, trigger: str, flow_run_id: str | None = None
 ) -> Claim | None:
@@ -63,10 +71,7 @@ def claim_labels(
     Other remedies make another training of the same labels. Raises RefusedInput before anything is claimed when
     `options` name weights that are no file.
     """
-    if options.weights is not None:
-        from xray_core.networks.architectures import check_weights_file
-
-        check_weights_file(options.architecture, options.weights)
+    check_weights(options)
     with transaction(trainer.engine) as session:
         digest = digest_label_set(labels.trainable_labels(session))
         run_id = training_runs.claim_training(
