@@ -6,6 +6,7 @@ With XRAY_TEST_DATABASE_URL the homes keep their ledgers on that PostgreSQL serv
 from __future__ import annotations
 
 import fcntl
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +19,9 @@ from flows.settings import Settings
 from tests import films
 from tests.databases import create_database, drop_database, server_url, with_database
 from xray_core.records import Label
+
+# A test that imports ONNX Runtime by itself tells its vendor as little as the service does.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 MadeOnce = Callable[[str, Callable[[Path], object]], Path]
 

@@ -174,7 +174,7 @@ def _check_page(settings: Settings) -> Iterator[HealthCheck]:
     if page is None:
         return
     fix = "stop what serves it there, and start `xray up` of this version"
-    kept = "connect-src 'self'" in page.headers.get("Content-Security-Policy", "")
+    kept = "connect-src 'self'" in page.headers.get("content-security-policy", "")
     yield HealthCheck(
         f"the page at {url} asks {'nothing' if kept else 'whatever it likes'} of other hosts", None if kept else fix
     )

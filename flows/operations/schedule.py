@@ -8,6 +8,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from email.message import Message
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,7 @@ def find_paused(
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What a stranger gets at an address: status and headers."""
+    """What a stranger gets at an address: status, and headers by their names in small letters."""
 
     status: int
     headers: Mapping[str, str]
@@ -99,11 +100,15 @@ def ask_page(url: str) -> Page | None:
     """Ask as a stranger with a browser would; None where nobody answers."""
     try:
         with _OPENER.open(urllib.request.Request(url, headers={"Accept": "text/html"}), timeout=_ASK_SECONDS) as answer:  # noqa: S310
-            return Page(answer.status, dict(answer.headers))
+            return Page(answer.status, _lower(answer.headers))
     except urllib.error.HTTPError as refusal:
-        return Page(refusal.code, dict(refusal.headers))
+        return Page(refusal.code, _lower(refusal.headers))
     except OSError:
         return None
+
+
+def _lower(headers: Message) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}
 
 
 def _get(schedule: Schedule, login: str, path: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -147,3 +148,21 @@ print(*({{"keras", "tensorflow", "pandas", "matplotlib", "scipy", "sklearn"}} & 
 
     assert run.stdout.strip() == ""
     assert run.stderr == ""
+
+
+def test_opening_a_model_leaves_no_device_id_and_tells_nobody(onnx_file: Path, tmp_path: Path) -> None:
+    """What ONNX Runtime's reports begin with: a folder of its vendor's in the user's cache."""
+    code = (
+        "import sys; from pathlib import Path; from xray_core.models.onnx_classifier import _open_session\n"
+        "_open_session(Path(sys.argv[1]), 1)"
+    )
+    kept = {key: value for key, value in os.environ.items() if key != "ORT_DISABLE_TELEMETRY"}
+    environment = kept | {
+        "HOME": str(tmp_path),
+        "XDG_CACHE_HOME": str(tmp_path / "cache"),
+        "PYTHONPATH": str(Path.cwd()),
+    }
+
+    subprocess.run([sys.executable, "-c", code, str(onnx_file)], env=environment, check=True, cwd=tmp_path)
+
+    assert list(tmp_path.iterdir()) == []
