@@ -7,6 +7,8 @@ import pytest
 from tests.databases import server_url
 from tests.postgres import ADVICE, find_programs, main
 
+pytestmark = [pytest.mark.processes, pytest.mark.keras]
+
 # The functions of db, and the flows that call each of them; the other flows come to the database through these.
 # `make test-postgres` runs all that know a database, with the kill loops of scanners.
 _TOUCH_THE_DATABASE = (

@@ -18,6 +18,8 @@ from db.schema import HEAD
 from tests.db.rows import ROOT, add_champion, add_model, promote, score_files
 from xray_core.errors import RefusedInput, SchemaOutOfDate
 
+pytestmark = pytest.mark.processes
+
 
 def test_a_new_sqlite_file_is_private(tmp_path: Path) -> None:
     before = os.umask(0)

@@ -17,6 +17,8 @@ from flows.settings import Settings
 from tests.flows.scoring.test_scan import drop_xrays, scan
 from tests.patience import here
 
+pytestmark = pytest.mark.processes
+
 
 def xray(*arguments: str, wait: float = 100) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "flows", *arguments]

@@ -16,6 +16,8 @@ from xray_core.evaluation.figures import Figures
 from xray_core.records import RESEARCH_USE, AuditVerdict
 from xray_core.synthetic.xrays import write_sample_set
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.fixture
 def home(trained: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:

@@ -5,6 +5,7 @@ The first training really learns, and is asked only what holds whatever it learn
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from flows.settings import Settings
 from flows.training import training
 from flows.training.claim import Claim, claim_labels, open_trainer, released_on_failure
 from flows.training.due import read_due, read_policy
+from tests.conftest import own_database
 from tests.databases import server_url
 from tests.flows.scoring.test_scan import drop_xrays, scan
 from tests.networks import keep_known_weights
@@ -33,12 +35,27 @@ from xray_core.records import RESEARCH_USE, Verdict
 from xray_core.synthetic.xrays import write_sample_set
 from xray_core.training.trial import Conclusion
 
+pytestmark = pytest.mark.keras
+
 OPTIONS = TrainingOptions(epochs=1, input_size=48)
 
 
-def register(settings: Settings, folder: Path, *, per_class: int, seed: int = 0) -> None:
-    """Register synthetic X-rays under a known site key: who judges is no matter of chance."""
+def begin_home(settings: Settings) -> Settings:
+    """A new home under a known site key, which decides the split: who judges is no matter of chance."""
+    settings.home.mkdir(parents=True)
     (settings.home / "site.key").write_text("5e" * 32 + "\n")
+    prepare_ledger(settings)
+    return settings
+
+
+@pytest.fixture
+def empty_settings(tmp_path: Path) -> Iterator[Settings]:
+    with own_database("template0") as url:
+        yield begin_home(Settings(home=tmp_path / "home", database_url=url, settle_seconds=0))
+
+
+def register(settings: Settings, folder: Path, *, per_class: int, seed: int = 0) -> None:
+    """Register synthetic X-rays."""
     write_sample_set(folder, per_class=per_class, patients=per_class, seed=seed)
     found = read_dataset_folder(folder, settings.class_names, folder / "patients.csv")
     engine = open_engine(settings.url)
@@ -75,8 +92,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, Conclus
     if server_url() is not None:
         pytest.skip("trains in a home with a SQLite file")
     folder = tmp_path_factory.mktemp("trained")
-    settings = Settings(home=folder / "home", settle_seconds=0)
-    prepare_ledger(settings)
+    settings = begin_home(Settings(home=folder / "home", settle_seconds=0))
     register(settings, folder / "dataset", per_class=40)
     conclusion = train(settings)
     assert conclusion is not None

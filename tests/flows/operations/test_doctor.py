@@ -18,6 +18,8 @@ from flows.settings import Settings
 from tests.flows.service.test_attacks import other_site
 from tests.flows.service.test_service import free_port
 
+pytestmark = pytest.mark.processes
+
 
 def fixes(settings: Settings) -> dict[str, str]:
     return {finding.what: finding.fix for finding in examine(settings) if finding.fix is not None}

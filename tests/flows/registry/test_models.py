@@ -20,6 +20,8 @@ from xray_core.imaging.network_input import fit_pixels
 from xray_core.networks.quiet_keras import keras
 from xray_core.records import Label
 
+pytestmark = pytest.mark.keras
+
 SIZE = 64
 
 
