@@ -98,7 +98,7 @@ def begin_plots(bench: Workbench, trial: Trial) -> Trial:
     """Have the plots drawn while the model is saved."""
     from xray_core.training import plots
 
-    return replace(trial, plots=plots.begin_plots(trial, bench.helper))
+    return replace(trial, plots=plots.begin_plots(trial, bench.helper, read_policy(bench.trainer.settings).test))
 
 
 def save_model(bench: Workbench, trial: Trial) -> Trial:

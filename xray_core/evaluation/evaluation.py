@@ -15,7 +15,7 @@ from sklearn.metrics import precision_recall_curve, roc_curve
 from xray_core.evaluation import statistics
 from xray_core.evaluation.bootstrap import Cohort, Floats, make_cohort
 from xray_core.evaluation.calibration import CalibrationBin, calibration_curve
-from xray_core.evaluation.figures import Figures, measure_figures
+from xray_core.evaluation.figures import Figures, measure_figures, measure_net_benefits
 from xray_core.evaluation.slices import SliceFigures, measure_slices
 from xray_core.models.records import OperatingPoint
 from xray_core.records import Outcome
@@ -52,11 +52,16 @@ class CurvePoint:
 
 @dataclass(frozen=True, slots=True)
 class DecisionPoint:
-    """Net benefit at one threshold probability: of the model, and of calling everybody positive. Nobody is 0."""
+    """Net benefit at one threshold probability: of the model, and of calling everybody positive. Nobody is 0.
+
+    `low` and `high` are the model's 95 % interval; None in evaluations that were stored before it was measured.
+    """
 
     threshold: float
     model: float
     everybody: float
+    low: float | None = None
+    high: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +140,7 @@ def evaluate(
         roc=_roc(cohort),
         pr=_pr(cohort),
         calibration=calibration_curve(cohort),
-        decision=_decision(cohort, prevalence),
+        decision=_decision(cohort, prevalence, resamples=resamples, seed=seed),
         slices=measure_slices(cohort, slices or {}, operating_point, resamples=resamples, seed=seed),
     )
 
@@ -166,15 +171,18 @@ def _thin(x: Floats, y: Floats, thresholds: Floats) -> tuple[CurvePoint, ...]:
     )
 
 
-def _decision(cohort: Cohort, prevalence: float) -> tuple[DecisionPoint, ...]:
+def _decision(cohort: Cohort, prevalence: float, *, resamples: int, seed: int) -> tuple[DecisionPoint, ...]:
     if cohort.is_covid.all() or not cohort.is_covid.any():
         return ()
     whole = np.ones((1, cohort.patients), dtype=np.float32)
+    intervals = measure_net_benefits(cohort, _DECISION_THRESHOLDS, prevalence, resamples=resamples, seed=seed)
     return tuple(
         DecisionPoint(
             threshold=t,
             model=float(statistics.net_benefit(cohort, t, prevalence)(whole)[0]),
             everybody=prevalence - (1 - prevalence) * t / (1 - t),
+            low=None if interval is None else interval.low,
+            high=None if interval is None else interval.high,
         )
-        for t in _DECISION_THRESHOLDS
+        for t, interval in zip(_DECISION_THRESHOLDS, intervals, strict=True)
     )

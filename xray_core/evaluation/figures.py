@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -82,6 +82,31 @@ def measure_figures(cohort: Cohort, point: OperatingPoint, prevalence: float, *,
         **areas,
         **_calibration_intervals(cohort, resampled),
     )
+
+
+def measure_net_benefits(
+    cohort: Cohort, thresholds: Sequence[float], prevalence: float, *, resamples: int, seed: int
+) -> list[Interval | None]:
+    """Net benefit at each threshold probability below 1, at a prevalence in 0..1; None where a class is missing."""
+    shares = {
+        (name, threshold): _Share(among, cohort.probabilities >= threshold)
+        for threshold in thresholds
+        for name, among in (("positive_in_covid", cohort.is_covid), ("positive_in_normal", ~cohort.is_covid))
+    }
+    measured = {
+        f"{name} {threshold}": statistics.share(cohort, part.chosen, part.among)
+        for (name, threshold), part in shares.items()
+    }
+    resampled = resample_statistics(measured, cohort, resamples=resamples, seed=seed)
+    intervals = {
+        key: _share_interval(cohort, part, resampled.get(f"{key[0]} {key[1]}")) for key, part in shares.items()
+    }
+    return [
+        _net_benefit(
+            {name: intervals[name, threshold] for name, at in shares if at == threshold}, threshold, prevalence
+        )
+        for threshold in thresholds
+    ]
 
 
 def measure_calibration(cohort: Cohort, *, resamples: int, seed: int) -> dict[str, Interval | None]:

@@ -19,15 +19,17 @@ _BATCH = 16
 def grad_cam(classifier: KerasClassifier, grey: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Heat maps (n, height, width) float32 in 0..1 of what speaks for covid in X-rays (n, height, width) uint8.
 
-    Each map's hottest place is 1; a map is all 0 where nothing speaks for covid. Method: the last feature maps
-    before they are flattened or pooled away, each place times its own gradient (Draelos and Carin, "HiResCAM",
-    2020). Where a network pools its maps this is Grad-CAM (Selvaraju et al., ICCV 2017); where it flattens them,
-    as seed_cnn does, Grad-CAM's averaged gradients leave most maps empty. It shows coarse attention, not lesions.
-    Raises IncompatibleModel for a network without feature maps.
+    The hottest place of all is 1, so that the maps can be compared; a map is all 0 where nothing speaks for covid.
+    Method: the last feature maps before they are flattened or pooled away, each place times its own gradient (Draelos
+    and Carin, "HiResCAM", 2020). Where a network pools its maps this is Grad-CAM (Selvaraju et al., ICCV 2017); where
+    it flattens them, as seed_cnn does, Grad-CAM's averaged gradients leave most maps empty. It shows coarse attention,
+    not lesions. Raises IncompatibleModel for a network without feature maps.
     """
     looker = _make_looker(classifier)
     parts = [_explain(looker, classifier, grey[start : start + _BATCH]) for start in range(0, len(grey), _BATCH)]
-    return np.concatenate(parts) if parts else np.zeros(grey.shape, dtype=np.float32)
+    heat = np.concatenate(parts) if parts else np.zeros(grey.shape, dtype=np.float32)
+    hottest = heat.max(initial=0)
+    return heat / hottest if hottest > 0 else heat
 
 
 def _make_looker(classifier: KerasClassifier) -> keras.Model:
@@ -59,10 +61,8 @@ def _explain(looker: keras.Model, classifier: KerasClassifier, grey: NDArray[np.
         covid = _speaks_for_covid(verdict, classifier.output)
     gradients = tape.gradient(covid, features)
     heat = tf.nn.relu(tf.reduce_sum(gradients * features, axis=-1, keepdims=True))
-    heat = tf.image.resize(heat, grey.shape[1:])[..., 0].numpy()
-    hottest = heat.max(axis=(1, 2), keepdims=True)
-    scaled: NDArray[np.float32] = np.divide(heat, hottest, out=np.zeros_like(heat), where=hottest > 0)
-    return scaled
+    resized: NDArray[np.float32] = tf.image.resize(heat, grey.shape[1:])[..., 0].numpy()
+    return resized
 
 
 def _speaks_for_covid(verdict: Any, output: OutputMeaning) -> Any:

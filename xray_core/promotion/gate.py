@@ -9,7 +9,7 @@ import numpy as np
 
 from xray_core.evaluation import statistics
 from xray_core.evaluation.bootstrap import Cohort, Statistic, make_cohort, resample_statistics
-from xray_core.evaluation.comparison import compare_auroc, compare_slices
+from xray_core.evaluation.comparison import Difference, compare_auroc, compare_slices
 from xray_core.evaluation.intervals import share_interval
 from xray_core.models.records import OperatingPoint
 from xray_core.promotion.policy import GateTest, RetrainingPolicy
@@ -82,6 +82,15 @@ def decide_promotion(
     if champion is None:
         return _decide_first(tuple(checks))
     return _decide(tuple(checks))
+
+
+def measure_difference(candidate: GateEvidence, champion: GateEvidence, test: GateTest, *, seed: int = 0) -> Difference:
+    """AUROC of the candidate minus the champion's with its one-sided bounds, as `decide_promotion` judges it.
+
+    Raises ValueError when the two were not judged on the same X-rays.
+    """
+    ours = make_cohort(candidate.probabilities, candidate.is_covid, candidate.patients)
+    return compare_auroc(ours, _align(champion, candidate), alpha=test.alpha, resamples=test.resamples, seed=seed)
 
 
 def _decide_first(checks: tuple[Check, ...]) -> PromotionDecision:

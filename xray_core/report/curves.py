@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
+from xray_core.evaluation.intervals import clopper_pearson
 from xray_core.records import Interval
 from xray_core.report.frame import (
     COVID,
@@ -20,6 +22,7 @@ from xray_core.report.frame import (
     NORMAL,
     REFER,
     add_legend,
+    find_falls,
     format_interval,
     name_axes,
     open_figure,
@@ -28,9 +31,11 @@ from xray_core.report.frame import (
     to_png,
 )
 
+_MEANINGS = (("right", "to a reader", "missed"), ("false alarm", "to a reader", "right"))
 Points = Sequence[tuple[float, float]]
 _WIDE = 9.6
 _SQUARE = 5.4
+FEWEST_FOR_A_LINE = 100
 
 
 def plot_learning_curves(
@@ -91,12 +96,13 @@ def plot_confusion(covid: tuple[int, int, int], normal: tuple[int, int, int], *,
     for row in range(2):
         for column in range(3):
             axes.add_patch(_cell(column, row, colours[row][column], float(shares[row, column])))
-            text = f"{counts[row, column]}\n{shares[row, column]:.0%}"
-            axes.text(column, row, text, ha="center", va="center", fontsize=13, color=INK)
+            meaning = _MEANINGS[row][column]
+            text = f"{counts[row, column]}\n{shares[row, column]:.0%}\n{meaning}"
+            axes.text(column, row, text, ha="center", va="center", fontsize=12, color=INK)
     axes.set(xlim=(-0.5, 2.5), ylim=(1.5, -0.5))
     axes.set_xticks(range(3), ["positive", "refer", "negative"], fontsize=10)
     axes.set_yticks(range(2), ["covid", "normal"], fontsize=10)
-    name_axes(axes, "Outcome of the model (green right, orange wrong, purple left to a reader)", "Label")
+    name_axes(axes, "Outcome of the model", "Label")
     axes.tick_params(length=0)
     return to_png(figure)
 
@@ -110,20 +116,32 @@ def plot_calibration(
     error: Interval | None = None,
     n: str,
 ) -> bytes:
-    """Reliability: the share of covid among X-rays with similar scores against their mean score, bin by bin."""
+    """Reliability: the share of covid among X-rays with similar scores against their mean score, bin by bin.
+
+    Each share has its exact 95 % interval as if every X-ray were another patient's. Below 100 X-rays no line joins the
+    points: it would draw chance as a zigzag.
+    """
     figure, (axes, counts) = open_figure("Calibration", n=n, rows=2, width=_SQUARE, height=6.3)
     grid = axes.get_gridspec()
     assert grid is not None
     grid.set_height_ratios([4, 1])
     axes.plot([0, 1], [0, 1], color=MUTED, linestyle="--", linewidth=1, label="perfect")
-    axes.plot(mean_probability, share_covid, "-", color=MODEL, linewidth=1.2)
-    sizes = 25 + 175 * np.asarray(xrays) / max([*xrays, 1])
+    if sum(xrays) >= FEWEST_FOR_A_LINE:
+        axes.plot(mean_probability, share_covid, "-", color=MODEL, linewidth=1.2)
+    for x, share, count in zip(mean_probability, share_covid, xrays, strict=True):
+        axes.plot([x, x], clopper_pearson(share * count, count), color=MODEL, linewidth=1.6, solid_capstyle="butt")
     figures = f"slope {format_interval(slope)}\nexpected error {format_interval(error)}"
-    axes.scatter(mean_probability, share_covid, s=sizes, color=MODEL, edgecolor="white", zorder=4, label=figures)
-    counts.bar(mean_probability, xrays, width=0.05, color=MODEL, edgecolor="white")
+    axes.plot(mean_probability, share_covid, "o", color=MODEL, markersize=6.5, markeredgecolor="white", label=figures)
+    counts.bar(mean_probability, xrays, width=0.04, color=MODEL, edgecolor="white")
+    for x, count in zip(mean_probability, xrays, strict=True):
+        counts.annotate(
+            str(count), (x, count), (0, 1), textcoords="offset points", ha="center", fontsize=7.5, color=INK
+        )
+    counts.set_ylim(top=1.3 * max([*xrays, 1]))
+    counts.yaxis.set_major_locator(MaxNLocator(3, integer=True))
     span_shares(axes)
     counts.set_xlim(-0.02, 1.02)
-    name_axes(axes, "", "Share that is covid")
+    name_axes(axes, "", "Share that is covid, with 95 % interval")
     name_axes(counts, "P(covid) by the model, mean of the bin", "X-rays")
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, fontsize=8.5, frameon=False, borderaxespad=0.1)
     return to_png(figure)
@@ -136,7 +154,7 @@ def plot_scores(covid: Sequence[float], normal: Sequence[float], *, lower: float
     if upper > lower:
         axes.axvspan(lower, upper, color=REFER, alpha=0.15, label=f"refer: {lower:.3f} to {upper:.3f}")
     axes.hist(normal, bins=bins, color=NORMAL, alpha=0.65, edgecolor="white", label=f"normal ({len(normal)})")
-    axes.hist(covid, bins=bins, color=COVID, alpha=0.65, edgecolor="white", label=f"covid ({len(covid)})")
+    axes.hist(covid, bins=bins, color=COVID, alpha=0.65, edgecolor="white", hatch="////", label=f"covid ({len(covid)})")
     axes.axvline(lower, color=INK, linestyle=":", linewidth=1.4, label=f"negative below {lower:.3f}")
     axes.axvline(upper, color=INK, linestyle="--", linewidth=1.4, label=f"positive from {upper:.3f}")
     axes.set_xlim(0, 1)
@@ -147,27 +165,46 @@ def plot_scores(covid: Sequence[float], normal: Sequence[float], *, lower: float
 
 
 def plot_decision(
-    thresholds: Sequence[float], model: Sequence[float], everybody: Sequence[float], *, prevalence: float, n: str
+    thresholds: Sequence[float],
+    model: Sequence[float],
+    everybody: Sequence[float],
+    *,
+    prevalence: float,
+    band: Sequence[tuple[float, float] | None] = (),
+    n: str,
 ) -> bytes:
     """Net benefit over threshold probabilities, of the model and of calling everybody or nobody positive.
 
     Vickers and Elkin, Med Decis Making 2006;26:565-574. The threshold says how many false alarms a found case is
-    worth: 0.1 means nine.
+    worth: 0.1 means nine. `band` is the 95 % interval of the model at each threshold. Where a line falls below the
+    frame stands a triangle.
     """
-    figure, (axes,) = open_figure(f"Decision curve at a prevalence of {prevalence:.0%}", n=n, width=6.8, height=4.6)
-    if len(thresholds):
-        axes.plot(thresholds, model, color=MODEL, linewidth=2, label="the model")
-        axes.plot(thresholds, everybody, color=COVID, linewidth=1.4, linestyle="--", label="everybody positive")
-        top = max([*model, prevalence])
-        axes.set_ylim(-0.25 * top, 1.12 * top)
-    else:
+    figure, (axes,) = open_figure(f"Decision curve at a prevalence of {prevalence:.0%}", n=n, width=6.8, height=4.8)
+    top = 1.15 * max([*model, *(ends[1] for ends in band if ends), prevalence])
+    bottom = -0.35 * top
+    axes.set_ylim(bottom, 1.45 * top)  # room for the legend
+    if not len(thresholds):
         say_empty(axes, "Only one class: no decision curve")
+    known = [(x, *ends) for x, ends in zip(thresholds, band, strict=False) if ends]
+    if known:
+        x, low, high = zip(*known, strict=True)
+        clipped = np.clip([low, high], bottom, None)
+        axes.fill_between(x, *clipped, color=MODEL, alpha=0.18, linewidth=0, label="its 95 % interval")
+    for values, style in ((model, _MODEL_LINE), (everybody, _EVERYBODY_LINE)):
+        axes.plot(thresholds, values, **style)
+        falls = find_falls(bottom, thresholds, values)
+        axes.plot(falls, [bottom] * len(falls), "v", color=style["color"], markersize=8, clip_on=False, zorder=5)
     axes.axhline(0, color=MUTED, linewidth=1.4, linestyle=":", label="nobody positive")
     axes.set_xlim(0, 1)
-    axes.set_ylim(top=axes.get_ylim()[1] + 0.3 * (axes.get_ylim()[1] - axes.get_ylim()[0]))  # room for the legend
-    name_axes(axes, "Threshold probability", "Net benefit (true positives per X-ray)")
-    add_legend(axes, "upper right")
+    name_axes(axes, "Threshold probability (0.1: one case found is worth nine false alarms)", "Net benefit per X-ray")
+    add_legend(axes, "upper right", columns=2)
     return to_png(figure)
+
+
+_MODEL_LINE: dict[str, Any] = {"color": MODEL, "linewidth": 2, "label": "the model"}
+_EVERYBODY_LINE: dict[str, Any] = {
+    "color": COVID, "linewidth": 1.4, "linestyle": "--", "label": "everybody positive (▼ goes on below)",
+}  # fmt: skip
 
 
 def _draw_epochs(axes: Axes, train: Sequence[float], held_out: Sequence[float]) -> None:

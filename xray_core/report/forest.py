@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from matplotlib.axes import Axes
 
@@ -24,15 +25,20 @@ from xray_core.report.frame import (
 
 _WIDTH = 8.2
 _VERDICT_COLOURS = {AuditVerdict.CLEAN: GOOD, AuditVerdict.SUSPECT: OTHER_MODEL, AuditVerdict.CONFOUNDED: COVID}
+_VERDICT_MARKERS = {AuditVerdict.CLEAN: "o", AuditVerdict.SUSPECT: "^", AuditVerdict.CONFOUNDED: "s"}
 
 
 @dataclass(frozen=True, slots=True)
 class ForestLine:
-    """One line of a forest plot: what it is of, its figure or None, and what stands beside it."""
+    """One line of a forest plot: what it is of, its figure or None, and what stands beside it.
+
+    `zones` says on which sides of 0.5 the audit judges the figure; "none": it is there for comparison.
+    """
 
     name: str
     interval: Interval | None
     remark: str = ""
+    zones: Literal["above", "both", "none"] = "above"
 
 
 def plot_slices(lines: Sequence[ForestLine], *, overall: Interval | None, figure_name: str = "AUROC", n: str) -> bytes:
@@ -58,36 +64,66 @@ def plot_shortcut_audit(
     verdict: AuditVerdict,
     n: str,
 ) -> bytes:
-    """What predicts the label without the lungs, each probe with its interval and the colour of its verdict.
+    """What predicts the label without the lungs, each probe with its interval and its verdict in words and by marker.
 
-    0.5 is chance; a probe far from it on either side tells the classes apart.
+    A probe is judged by the end of its interval that is nearer to 0.5, which is chance. The zones of the verdicts lie
+    behind those lines only that they judge; what is there for comparison comes last and is grey.
     """
+    pairs = sorted(zip(lines, verdicts, strict=True), key=lambda pair: pair[0].zones == "none")
     title = f"Shortcut audit: {verdict.value}"
-    figure, (axes,) = open_figure(title, n=n, width=_WIDTH, height=_height(len(lines)))
-    for start, colour in ((suspect_from, OTHER_MODEL), (confounded_from, COVID)):
-        for edge, end in ((start, 1.02), (1 - start, -0.02)):
-            axes.axvspan(*sorted((edge, end)), color=colour, alpha=0.10, linewidth=0)
-            axes.axvline(edge, color=colour, linewidth=1, linestyle=":")
-    colours = [_VERDICT_COLOURS[one] for one in verdicts]
-    for place, (line, colour) in enumerate(zip(lines, colours, strict=True)):
-        if line.interval is not None:
-            axes.barh(place, line.interval.value - 0.5, left=0.5, height=0.5, color=colour, alpha=0.45)
-    _draw_lines(axes, lines, colours)
-    for name, colour in _VERDICT_COLOURS.items():
-        axes.plot([], [], "o", color=colour, label=name.value)
+    figure, (axes,) = open_figure(title, n=n, width=_WIDTH, height=_height(len(lines)) + 0.35)
     _fit_shares(axes, [line.interval for line in lines], reference=0.5)
-    axes.set_xlim(right=1.02)
-    name_axes(axes, "AUC for the label with 95 % interval (0.5 is chance)", "")
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, fontsize=8.5, frameon=False, borderaxespad=0.1)
+    for place, (line, _) in enumerate(pairs):
+        _shade_zones(axes, place, line.zones, suspect_from, confounded_from)
+    shown = [line if line.remark else replace(line, remark=one.value) for line, one in pairs]
+    colours = [MUTED if line.zones == "none" else _VERDICT_COLOURS[one] for line, one in pairs]
+    markers = ["D" if line.zones == "none" else _VERDICT_MARKERS[one] for line, one in pairs]
+    _draw_lines(axes, shown, colours, markers)
+    judged = sum(line.zones != "none" for line in shown)
+    if 0 < judged < len(shown):
+        axes.axhline(judged - 0.5, color=INK, linewidth=0.8)
+    for name, colour in _VERDICT_COLOURS.items():
+        axes.plot([], [], _VERDICT_MARKERS[name], color=colour, label=name.value)
+    axes.plot([], [], "D", color=MUTED, label="for comparison")
+    name_axes(axes, f"AUC for the label with 95 % interval; the end nearer to chance (0.5) is judged:\n"
+              f"suspect from {suspect_from:.2f} (light), confounded from {confounded_from:.2f} (dark)", "")  # fmt: skip
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4, fontsize=8.5, frameon=False, borderaxespad=0.1)
     return to_png(figure)
 
 
+def _shade_zones(axes: Axes, place: int, zones: str, suspect_from: float, confounded_from: float) -> None:
+    left, right = axes.get_xlim()
+    spans = [(suspect_from, confounded_from, "#FBEBCB"), (confounded_from, right, "#F2C6A8")]
+    if zones == "both":
+        spans += [(1 - confounded_from, 1 - suspect_from, "#FBEBCB"), (left, 1 - confounded_from, "#F2C6A8")]
+    for start, end, colour in spans if zones != "none" else []:
+        if max(start, left) < end:
+            axes.barh(
+                place, end - max(start, left), left=max(start, left), height=1, color=colour, linewidth=0, zorder=0
+            )
+
+
 def plot_comparison(
-    figures: Mapping[str, tuple[Interval | None, Interval | None]], *, champion: str, candidate: str, n: str
+    figures: Mapping[str, tuple[Interval | None, Interval | None]],
+    *,
+    champion: str,
+    candidate: str,
+    difference: Interval | None = None,
+    margin: float = 0.0,
+    n: str,
 ) -> bytes:
-    """Each figure of the champion (first) and of the candidate (second) on the same held-out X-rays, 0..1."""
+    """What decides, above; below it each figure of the champion (first) and of the candidate (second), 0..1.
+
+    `difference` is the paired difference of the AUROCs, candidate minus champion on the same X-rays, between its two
+    one-sided bounds. The candidate is not worse when the lower one stays above minus `margin` (0..1).
+    """
     title = "Champion and candidate on the same X-rays"
-    figure, (axes,) = open_figure(title, n=n, width=_WIDTH, height=_height(1.6 * len(figures)))
+    height = _height(1.6 * len(figures)) + 1.5
+    figure, (deciding, axes) = open_figure(title, n=n, rows=2, width=_WIDTH, height=height)
+    grid = axes.get_gridspec()
+    assert grid is not None
+    grid.set_height_ratios([1, 1.0 * len(figures)])
+    _draw_difference(deciding, difference, margin)
     for place, (first, second) in enumerate(figures.values()):
         _draw_interval(axes, first, place - 0.17, OTHER_MODEL, "D")
         _draw_interval(axes, second, place + 0.17, MODEL, "o")
@@ -102,11 +138,29 @@ def plot_comparison(
     return to_png(figure)
 
 
-def _draw_lines(axes: Axes, lines: Sequence[ForestLine], colours: Sequence[str]) -> None:
+def _draw_difference(axes: Axes, difference: Interval | None, margin: float) -> None:
+    _name_lines(axes, ["AUROC: candidate minus champion"])
+    axes.axvline(0, color=MUTED, linewidth=1, linestyle="--")
+    axes.axvline(-margin, color=COVID, linewidth=1.6, label=f"margin -{margin:.2f}: worse than this is worse")
+    _draw_interval(axes, difference, 0, INK, "o")
+    if difference is None:
+        say_empty(axes, "Too few X-rays to compare")
+    else:
+        _write_beside(axes, 0, f"{difference.value:+.3f} ({difference.low:+.3f} to {difference.high:+.3f})")
+    ends = (0.0, 0.0) if difference is None else (difference.low, difference.high)
+    reach = 1.25 * max(2 * margin, *map(abs, ends), 0.01)
+    axes.set_xlim(-reach, reach)
+    name_axes(axes, "Paired difference between its one-sided bounds; it decides", "")
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), fontsize=8.5, frameon=False, borderaxespad=0.1)
+
+
+def _draw_lines(
+    axes: Axes, lines: Sequence[ForestLine], colours: Sequence[str], markers: Sequence[str] | None = None
+) -> None:
     if not lines:
         say_empty(axes, "Nothing to compare")
     for place, (line, colour) in enumerate(zip(lines, colours, strict=True)):
-        _draw_interval(axes, line.interval, place, colour, "o")
+        _draw_interval(axes, line.interval, place, colour, markers[place] if markers else "o")
         figure = "" if line.interval is None else format_interval(line.interval)
         _write_beside(axes, place, "   ".join(part for part in (figure, line.remark) if part))
     _name_lines(axes, [line.name for line in lines])

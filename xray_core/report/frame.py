@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -25,16 +27,17 @@ MUTED = "#767676"
 FAINT = "#E4E4E4"
 INK = "#222222"
 
-_DPI = 100
+_DPI = 200  # sharp in print and on dense screens
 _Corner = Literal["upper left", "upper center", "upper right", "lower left", "lower right"]
 _ABOVE, _BELOW = 0.42, 0.32  # inches that the title and the lines below take
 _COLOURS = 128
+_COLOURED_FROM = 12  # levels between the strongest and the weakest of red, green and blue
 
 
 def open_figure(
     title: str, *, n: str, columns: int = 1, rows: int = 1, width: float = 6.4, height: float = 4.8
 ) -> tuple[Figure, list[Axes]]:
-    """A figure (inches, 100 dots each) with a grid of axes, the title above, and n and the research-use line below.
+    """A figure (inches, 200 dots each) with a grid of axes, the title above, and n and the research-use line below.
 
     Made without pyplot: no global state, so figures can be drawn in any thread.
     """
@@ -49,15 +52,41 @@ def open_figure(
     return figure, axes
 
 
-def to_png(figure: Figure) -> bytes:
-    """The figure as PNG bytes: no date, no program name, at most 128 colours; the same figure gives the same bytes."""
+def add_foot_sentence(figure: Figure, sentence: str) -> None:
+    """A sentence that must be read with the plot, on a line of its own above n and the research-use line."""
+    height = figure.get_figheight()
+    figure.text(0.5, 0.36 / height, sentence, fontsize=9.5, color=INK, ha="center", va="bottom", weight="bold")
+    layout = ConstrainedLayoutEngine(rect=(0.01, 2 * _BELOW / height, 0.98, 1 - (2 * _BELOW + _ABOVE) / height))
+    figure.set_layout_engine(layout)
+
+
+def to_png(figure: Figure, *, photographs: bool = False) -> bytes:
+    """The figure as PNG bytes: no date, no program name, few colours; the same figure gives the same bytes.
+
+    With `photographs` half of 256 colours are greys and the others those of what is coloured, however small.
+    """
     canvas = FigureCanvasAgg(figure)
     canvas.draw()  # type: ignore[no-untyped-call]
     image = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")  # type: ignore[no-untyped-call]
-    small = image.quantize(_COLOURS, dither=Image.Dither.NONE)
+    small = _spare_greys(image) if photographs else image.quantize(_COLOURS, dither=Image.Dither.NONE)
     png = io.BytesIO()
     small.save(png, format="PNG", optimize=True)
     return png.getvalue()
+
+
+def _spare_greys(image: Image.Image) -> Image.Image:
+    pixels = np.asarray(image)
+    coloured = pixels[np.ptp(pixels, axis=2) > _COLOURED_FROM].reshape(1, -1, 3)
+    palette = np.linspace(0, 255, _COLOURS).round().astype(np.uint8).repeat(3).tolist()
+    if coloured.size:
+        palette += Image.fromarray(coloured).quantize(_COLOURS, Image.Quantize.MAXCOVERAGE).getpalette() or []
+    chosen = Image.new("P", (1, 1))
+    chosen.putpalette(palette)
+    places = np.array(image.quantize(palette=chosen, dither=Image.Dither.NONE))
+    places[(pixels == 255).all(axis=2)] = _COLOURS - 1  # Pillow looks colours up roughly: the paper stays white
+    small = Image.fromarray(places)
+    small.putpalette(palette)
+    return small
 
 
 def name_axes(axes: Axes, x: str, y: str) -> None:
@@ -76,6 +105,16 @@ def span_shares(axes: Axes, *, both: bool = True) -> None:
 def add_legend(axes: Axes, where: _Corner, *, columns: int = 1) -> None:
     """A legend that stands out from what it lies on."""
     axes.legend(loc=where, ncols=columns, fontsize=8.5, framealpha=0.92, edgecolor=FAINT)
+
+
+def find_falls(bottom: float, x: Sequence[float], y: Sequence[float]) -> list[float]:
+    """Where a line falls below `bottom`: the frame cuts it there, and a mark should say so."""
+    points = list(zip(x, y, strict=True))
+    return [
+        left + (right - left) * (high - bottom) / (high - low)
+        for (left, high), (right, low) in pairwise(points)
+        if low < bottom <= high
+    ]
 
 
 def say_empty(axes: Axes, why: str) -> None:

@@ -6,13 +6,16 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
 from numpy.typing import NDArray
 
 from xray_core.records import Label
-from xray_core.report.frame import open_figure, say_empty, to_png
+from xray_core.report.frame import add_foot_sentence, open_figure, say_empty, to_png
 
 _CELL = 1.12
 _MOST = 6
+_HEAT = "inferno"
 
 
 def plot_contact_sheet(covid: NDArray[np.uint8], normal: NDArray[np.uint8], *, n: str) -> bytes:
@@ -36,23 +39,27 @@ def plot_heat_sheet(
     labels: Sequence[Label | None],
     probabilities: Sequence[float],
     *,
+    outcomes: Sequence[str] = (),
     n: str,
 ) -> bytes:
     """Up to six X-rays (n, height, width) uint8 above the same with what spoke for covid, (n, height, width) 0..1.
 
-    `labels` and `probabilities` P(covid) stand above each; a heat map shows coarse attention, not lesions.
+    `labels`, `probabilities` P(covid) and what the `outcomes` mean stand above each. The maps share one scale; a heat
+    map shows coarse attention, not lesions, and proves nothing.
     """
     shown = min(len(grey), _MOST)
     figure, axes = open_figure(
         "Where the network looked (Grad-CAM)", n=n, columns=max(shown, 1), rows=2,
-        width=max(shown * _CELL + 0.7, 5.2), height=2 * _CELL + 1.5,
+        width=max(shown * _CELL + 1.2, 5.8), height=2 * _CELL + 1.9,
     )  # fmt: skip
+    shared = Normalize(0, 1)
     for place in range(shown):
         plain, heated = axes[place], axes[shown + place]
         _show(plain, grey[place])
-        plain.set_title(f"{labels[place] or 'no label'}\nP(covid) {probabilities[place]:.2f}", fontsize=8.5)
+        title = f"{labels[place] or 'no label'}\nP(covid) {probabilities[place]:.2f}"
+        plain.set_title("\n".join([title, *outcomes[place : place + 1]]), fontsize=8.5)
         _show(heated, grey[place])
-        heated.imshow(heat[place], cmap="inferno", vmin=0, vmax=1, alpha=0.45 * np.sqrt(heat[place]).clip(0, 1))
+        heated.imshow(heat[place], cmap=_HEAT, norm=shared, alpha=0.75 * np.sqrt(heat[place]).clip(0, 1))
     if not shown:
         for one in axes:
             _show(one, None)
@@ -60,7 +67,11 @@ def plot_heat_sheet(
     else:
         axes[0].set_ylabel("X-ray", fontsize=10)
         axes[shown].set_ylabel("speaks for covid", fontsize=10)
-    return to_png(figure)
+        bar = figure.colorbar(ScalarMappable(shared, _HEAT), ax=axes[shown:], shrink=0.9, pad=0.02)
+        bar.set_label("one scale for all", fontsize=8.5)
+        bar.ax.tick_params(labelsize=8)
+        add_foot_sentence(figure, "Such maps look right on confounded models too: they prove nothing.")
+    return to_png(figure, photographs=True)
 
 
 def _show(axes: Axes, image: NDArray[np.uint8] | None) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 
 from xray_core.evaluation.evaluation import evaluate
 from xray_core.models.records import OperatingPoint
-from xray_core.training.plots import find_thresholds
+from xray_core.training.evaluation_plots import find_thresholds
 
 
 def test_the_thresholds_on_the_roc_plot_are_the_shares_of_the_confusion_counts() -> None:
