@@ -49,7 +49,7 @@ test: check ## the one check: ruff, mypy --strict, import-linter and pytest
 	@.ci/chromium
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-test-slow: $(STAMP) ## the tests that take minutes: every network, 20,000 mutations, coverage simulations
+test-slow: $(STAMP) ## the tests that take minutes: every network, 26,000 mutations, coverage simulations
 	$(BIN)/pytest -m slow --timeout 1800
 
 test-postgres: $(STAMP) ## the database and flow tests on a private PostgreSQL server
