@@ -5,23 +5,25 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-# A burnt-in letter or a plate covers up to 2 % of a film; a dead pixel next to nothing.
-_TAIL = 0.03
-_REACH = 0.5
+# A burnt-in letter or a plate covers a few percent of a film; a dead pixel next to nothing.
+_TAIL = 0.1
+_REACH = 1.0
 
 
 def find_range(values: NDArray[np.float64], counts: NDArray[np.int64]) -> tuple[float, float]:
     """The darkest and the brightest value of the film itself; `counts` says how often each of the values occurs.
 
-    They are the least and the largest value that lie no further outside the 3rd and the 97th percentile than half of
-    the distance between those: a fence as Tukey's (Exploratory Data Analysis, 1977, 2D), at percentiles, for often
-    more than a quarter of a film is black border. So an ordinary film keeps its full range, and hot or dead pixels
-    and a marker at full scale decide nothing (ilastik#436, invesalius3#745). Where nearly all pixels are alike the
-    range is that of all. Raises ValueError when there is no value.
+    They are the least and the largest value that lie no further outside the 10th and the 90th percentile than those
+    lie apart: a fence as Tukey's (Exploratory Data Analysis, 1977, 2D), wider, for a film's levels are skewed. The
+    commonest value has no say in the percentiles: it is the border, or a plate. So an ordinary film keeps its full
+    range, and hot or dead pixels and a marker at full scale decide nothing (ilastik#436, invesalius3#745). Where all
+    others are alike the range is that of all. Raises ValueError when there is no value.
     """
     order = np.argsort(values, kind="stable")
     ordered = values[order]
-    shares = np.cumsum(counts[order]) / max(int(counts.sum()), 1)
+    of_others = counts[order]
+    of_others[of_others.argmax()] = 0
+    shares = np.cumsum(of_others) / max(int(of_others.sum()), 1)
     low, high = ordered[np.minimum(np.searchsorted(shares, (_TAIL, 1 - _TAIL)), ordered.size - 1)]
     if low < high:
         reach = _REACH * (high - low)

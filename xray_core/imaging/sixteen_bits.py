@@ -25,6 +25,8 @@ def stretch_png(image: Image.Image, content: bytes, layout: PngLayout, rules: Gr
         return _stretch_by_first_rules(image)
     stored = np.asarray(image) if layout.colour_type == 0 else read_deep_colour(content, layout)
     stored = _drop_alpha(stored, layout, image.info.get("transparency"))
+    if stored.ndim == 3 and all(np.array_equal(stored[..., 0], stored[..., band]) for band in (1, 2)):
+        stored = np.ascontiguousarray(stored[..., 0])
     low, high = int(stored.min()), int(stored.max())
     if low == high:
         raise UnreadableXray(ReasonCode.NO_CONTRAST, "all pixels are alike")

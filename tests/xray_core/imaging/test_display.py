@@ -305,7 +305,15 @@ def outliers() -> dict[str, Callable[[NDArray[np.uint16]], None]]:
     def marker(film: NDArray[np.uint16]) -> None:
         film[10:46, 10:46] = 65535
 
-    return {"a hot pixel": hot_pixel, "dead pixels": dead_pixels, "a marker at full scale": marker}
+    def plate(film: NDArray[np.uint16]) -> None:
+        film[10:80, 10:80] = 65535
+
+    return {
+        "a plate of 7 % at full scale": plate,
+        "a hot pixel": hot_pixel,
+        "dead pixels": dead_pixels,
+        "a marker at full scale": marker,
+    }
 
 
 @pytest.mark.parametrize("spoil", outliers().values(), ids=outliers())
