@@ -129,11 +129,12 @@ class ScoredXray:
 
 @dataclass(frozen=True, slots=True)
 class LabelTally:
-    """Per trainable label: X-rays that are new since a watermark, all X-rays, and patients."""
+    """Per trainable label: X-rays new since a watermark, all X-rays, known patients, X-rays of unknown ones."""
 
     new: dict[Label, int]
     xrays: dict[Label, int]
     patients: dict[Label, int]
+    unknown: dict[Label, int]
 
 
 @dataclass(frozen=True, slots=True)

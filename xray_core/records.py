@@ -274,3 +274,8 @@ def _escape_character(character: str) -> str:
 def name_content_group(sha256: str) -> str:
     """The group of an X-ray whose patient nobody knows: it stands for itself."""
     return f"content:{sha256}"
+
+
+def is_content_group(group: str) -> bool:
+    """Whether a group is an X-ray whose patient nobody knows."""
+    return group.startswith("content:")

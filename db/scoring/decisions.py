@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from db.bulk import pieces
 from db.records import RefusedFile, Scored
-from db.scoring import results, xrays
+from db.scoring import patients, results, xrays
 from db.scoring.tables import IncomingFileRow, ResultRow, XrayRow
 from xray_core.records import FileState, ReasonCode
 
@@ -56,6 +56,9 @@ def record_batch(
     if mine:
         xray_ids = xrays.add_read_xrays(
             session, [(file, held[file.claimed.file_id].name) for file in mine], folder_id=folder_id, now=now
+        )
+        patients.apply_to_arrivals(
+            session, {file.sha256: held[file.claimed.file_id].name for file in mine if file.patient is None}
         )
         if model_id is not None and preprocessing_version is not None:
             results.add_results(

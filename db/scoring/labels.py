@@ -115,7 +115,8 @@ def count_new_trainable(session: Session, since_label_id: int) -> LabelTally:
             now_row.c.label,
             func.sum(case((is_new, 1), else_=0)),
             func.count(),
-            func.count(func.distinct(func.coalesce(XrayRow.patient, XrayRow.sha256))),
+            func.count(func.distinct(XrayRow.patient)),
+            func.sum(case((XrayRow.patient.is_(None), 1), else_=0)),
         )
         .select_from(latest)
         .join(now_row, now_row.c.id == latest.c.label_id)
@@ -125,9 +126,9 @@ def count_new_trainable(session: Session, since_label_id: int) -> LabelTally:
         .where(now_row.c.label.in_(_TRAINABLE))
         .group_by(now_row.c.label)
     )
-    counted = {label: (int(new), xrays, patients) for label, new, xrays, patients in rows.tuples()}
-    new, all_xrays, patients = ({x: counted.get(x, (0, 0, 0))[place] for x in _TRAINABLE} for place in range(3))
-    return LabelTally(new=new, xrays=all_xrays, patients=patients)
+    counted = {label: tuple(map(int, counts)) for label, *counts in rows.tuples()}
+    nothing = (0,) * 4
+    return LabelTally(*({label: counted.get(label, nothing)[place] for label in _TRAINABLE} for place in range(4)))
 
 
 def label_watermark(session: Session) -> int:
@@ -175,6 +176,16 @@ def iter_film_names(session: Session) -> Iterator[str]:
 def find_known_names(session: Session, filenames: Sequence[str]) -> set[str]:
     """Those of the names in a CSV, escaped or not, that are the very name of some X-ray's file."""
     return set(_find_named(session, filenames))
+
+
+def find_contents(session: Session, filenames: Sequence[str]) -> dict[str, set[str]]:
+    """The SHA-256 of every X-ray that ever had each of these names; names that nobody had are left out."""
+    found = _find_named(session, filenames)
+    ids = sorted({xray_id for known in found.values() for xray_id in known})
+    contents: dict[int, str] = {}
+    for part in pieces(ids):
+        contents |= dict(session.execute(select(XrayRow.id, XrayRow.sha256).where(XrayRow.id.in_(part))).tuples().all())
+    return {name: {contents[xray_id] for xray_id in known} for name, known in found.items()}
 
 
 def _find_named(session: Session, filenames: Sequence[str]) -> dict[str, set[int]]:

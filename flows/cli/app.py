@@ -45,10 +45,12 @@ def main() -> None:
     from flows.cli.evidence import add_evidence_commands
     from flows.cli.labels import labels_app
     from flows.cli.models import models_app
+    from flows.cli.patients import patients_app
 
     add_evidence_commands(models_app)
     app.add_typer(labels_app, name="labels")
     app.add_typer(models_app, name="models")
+    app.add_typer(patients_app, name="patients")
     try:
         app()
     except RefusedInput as refusal:

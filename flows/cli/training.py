@@ -100,6 +100,13 @@ def train_from_folder(
     ):
         registered = register_dataset(settings, engine, folder, on_progress=advance)
     typer.echo(f"{registered.xrays} X-rays registered, {registered.new_labels} new labels")
+    if registered.unknown_patients:
+        typer.echo(
+            f"  {registered.unknown_patients} of them are of unknown patients: they are trained on and never judge; "
+            "--patients CSV or `xray patients import CSV` says whose they are"
+        )
+    if registered.other_patients:
+        typer.echo(f"  {registered.other_patients} of them were known here as another patient's, and stay so")
     for reason, number in sorted(registered.kept_out.items()):
         typer.echo(f"  kept out: {reason} {number}")
 

@@ -16,7 +16,7 @@ from db.registry import evaluations
 from db.scoring import labels, xrays
 from flows.home.films import make_locator
 from flows.home.ledger import open_ledger
-from flows.home.site_key import pseudonym, read_site_key
+from flows.home.site_key import name_patient, read_site_key
 from flows.registry.models import find_model
 from flows.registry.registered import open_registered
 from flows.registry.rescoring import KnownScore, score_known
@@ -30,7 +30,7 @@ from xray_core.imaging.records import Preprocessing
 from xray_core.models.records import OperatingPoint
 from xray_core.processes.decoding import Decoded
 from xray_core.processes.reading import read_dataset_films, read_xrays
-from xray_core.records import FilmPath, FolderKind, Label, LabelledXray, Outcome, escape_name
+from xray_core.records import FilmPath, FolderKind, Label, LabelledXray, Outcome, escape_name, name_content_group
 from xray_core.training.near_duplicates import find_near_duplicates
 from xray_core.training.split import digest_label_set
 
@@ -122,14 +122,14 @@ def _read_dataset(
 
 
 def _to_labelled(item: DatasetItem, film: Decoded, key: bytes) -> LabelledXray:
-    patient_id = item.patient or film.patient_id
+    patient = name_patient(key, item.patient) or name_patient(key, film.patient_id)
     return LabelledXray(
         xray_id=0,
         sha256=film.sha256,
         path=FilmPath(0, FolderKind.DATASET, "", escape_name(os.fsencode(item.path))),
         label=item.label,
-        group=pseudonym(key, patient_id) if patient_id else f"content:{film.sha256}",
-        patient_known=bool(patient_id),
+        group=patient or name_content_group(film.sha256),
+        patient_known=patient is not None,
         source=item.source,
         view=item.view or film.facts.view,
         sex=item.sex or film.facts.sex,

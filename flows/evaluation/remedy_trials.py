@@ -16,6 +16,7 @@ from flows.home.ledger import open_ledger, prepare_ledger
 from flows.home.site_key import read_site_key
 from flows.review.dataset import register_dataset
 from flows.settings import Settings
+from flows.training.due import read_policy
 from flows.training.remedies import REMEDY_WORDS, parse_remedies
 from xray_core.evaluation.evaluation import evaluate
 from xray_core.evaluation.shortcut_audit import ShortcutAudit
@@ -88,6 +89,7 @@ def _try(trial: Settings, labelled: list[LabelledXray], word: str, options: Trai
         options.preprocessing,
         used_before=frozenset(),
         locate=make_locator(trial),
+        unknown_may_judge=read_policy(trial).test.unknown_may_judge,
     )
     validation, test = images.sides[Split.VALIDATION], images.sides[Split.TEST]
     classifier = fit(images, options, lambda _: None).classifier

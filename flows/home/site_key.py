@@ -9,6 +9,7 @@ import secrets
 from flows.home.secret_file import create_secret
 from flows.settings import Settings
 from xray_core.errors import WrongSiteKey
+from xray_core.imaging.patient_ids import is_placeholder
 
 _WORD = b"xray site key"
 
@@ -30,6 +31,11 @@ def read_site_key(settings: Settings) -> bytes:
 def fingerprint(key: bytes) -> str:
     """What tells one key from another and gives neither away: the HMAC-SHA256 of a fixed word, in hex."""
     return hmac.new(key, _WORD, hashlib.sha256).hexdigest()
+
+
+def name_patient(key: bytes, patient_id: str | None) -> str | None:
+    """The pseudonym of a patient id, None where there is none or it is a placeholder: nobody knows whose that is."""
+    return None if patient_id is None or is_placeholder(patient_id) else pseudonym(key, patient_id)
 
 
 def pseudonym(key: bytes, patient_id: str) -> str:

@@ -13,6 +13,7 @@ from db.engine import snapshot
 from db.records import ModelRecord, ScanRecord, TrainingRun, TrainingState
 from db.registry import models, training_runs
 from db.scoring import file_history, labels, scans
+from db.scoring.patients import PatientTally, count_patients
 from flows.home.ledger import open_ledger
 from flows.operations.schedule import Schedule, read_schedule
 from flows.registry.standing import say_blind_spot, say_standing
@@ -41,6 +42,7 @@ class Status:
     last_training: TrainingRun | None
     blind_spot: str | None
     paused: tuple[str, ...]
+    patients: PatientTally
     alarms: tuple[str, ...]
 
     def as_json(self) -> dict[str, Any]:
@@ -56,6 +58,10 @@ class Status:
             ended = f"problem: {self.last_scan.problem}" if self.last_scan.problem else "good"
             told.append(f"last scan: {self.last_scan.finished_at:%Y-%m-%d %H:%M:%S} UTC, {ended}")
         told.append(f"labels: {self.labels_imported} imported from reviewers")
+        told.append(
+            f"patients: {self.patients.patients} known; {self.patients.unknown} X-rays of unknown patients, "
+            f"{self.patients.labelled_unknown} of them labelled: they never judge"
+        )
         if self.last_training is not None:
             told.append(_tell_training(self.last_training))
         if self.paused:
@@ -88,6 +94,7 @@ def _read(settings: Settings, session: Session, now: datetime) -> Status:
         trainings_finished=sum(run.state is TrainingState.FINISHED for run in trainings),
         last_training=trainings[0] if trainings else None,
         blind_spot=say_blind_spot(settings, champion),
+        patients=count_patients(session),
         paused=schedule.paused if schedule else (),
         alarms=tuple(find_alarms(champion, last, good, schedule, now=now)),
     )

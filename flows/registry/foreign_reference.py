@@ -12,6 +12,7 @@ from flows.settings import Settings
 from xray_core.errors import InvalidDataset
 from xray_core.evaluation.drift import FEWEST_XRAYS as FEWEST_TO_COMPARE
 from xray_core.exchange.dataset_folder import read_dataset_folder
+from xray_core.imaging.patient_ids import is_placeholder
 from xray_core.imaging.records import Preprocessing
 from xray_core.models.chest_reference import (
     FEWEST_XRAYS,
@@ -52,7 +53,7 @@ def learn_foreign_reference(
     folder = read_dataset_folder(dataset, settings.class_names, patients, both_classes=False)
     read = read_dataset_films(folder, settings.decoder_limits, takes, on_progress=on_progress)
     xrays = [film for _, film in read.films]
-    groups = [item.patient or film.patient_id or film.sha256 for item, film in read.films]
+    groups = [_name_group(item.patient, film.patient_id) or film.sha256 for item, film in read.films]
     names = sorted(set(groups))
     judges = set(np.random.default_rng(0).permutation(names)[: len(names) // _HELD_OUT].tolist())
     greys = np.stack([item.grey for item in xrays]) if xrays else np.empty((0, takes.height, takes.width), np.uint8)
@@ -76,3 +77,8 @@ def learn_foreign_reference(
     )
     files = {REFERENCE_FILE: dump_reference(chest), DRIFT_FILE: dump_figures(figures)}
     return ForeignReference(chest, files, len(xrays), len(names))
+
+
+def _name_group(*patient_ids: str | None) -> str | None:
+    """The first id that names a patient."""
+    return next((given for given in patient_ids if given and not is_placeholder(given)), None)

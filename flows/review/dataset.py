@@ -13,9 +13,9 @@ from sqlalchemy import Engine
 from db import audit
 from db.engine import transaction
 from db.records import DatasetXray
-from db.scoring import folders, labels, xrays
+from db.scoring import folders, labels, patients, xrays
 from flows.home.films import name_dataset
-from flows.home.site_key import pseudonym, read_site_key
+from flows.home.site_key import name_patient, read_site_key
 from flows.settings import Settings
 from xray_core.exchange.dataset_folder import DatasetFolder, DatasetItem
 from xray_core.exchange.records import LabelLine
@@ -30,11 +30,16 @@ _SMALL = Preprocessing(height=64, width=64, channels=1, scaling=Scaling.NONE)
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """What became of a dataset: X-rays registered, labels that were new, files kept out by reason."""
+    """What became of a dataset: X-rays registered, labels that were new, files kept out by reason.
+
+    `unknown_patients` of its X-rays are nobody knows whose; `other_patients` keep the patient that they had here.
+    """
 
     xrays: int
     new_labels: int
     kept_out: dict[str, int]
+    unknown_patients: int
+    other_patients: int
 
 
 def register_dataset(
@@ -52,6 +57,8 @@ def register_dataset(
         folder_id = folders.add_folder(session, FolderKind.DATASET, name_dataset(settings, dataset.root), now=now)
         described = [_describe(dataset, item, film, key) for item, film in read.films]
         ids = xrays.add_dataset_xrays(session, described, folder_id=folder_id, now=now)
+        patients.apply_to_arrivals(session, {xray.sha256: xray.path.rpartition("/")[2] for xray in described})
+        known = patients.read_patients(session, sorted(items))
         new = labels.add_labels(
             session,
             [(_to_label_row(item, sha256), ids[sha256]) for sha256, item in sorted(items.items())],
@@ -68,11 +75,12 @@ def register_dataset(
                 detail={"xrays": len(items), "new_labels": new},
                 now=now,
             )
-    return Registration(len(items), new, dict(read.kept_out))
+    unknown = sum(patient is None for patient in known.values())
+    other = sum(xray.patient not in (None, known[xray.sha256]) for xray in described)
+    return Registration(len(items), new, dict(read.kept_out), unknown, other)
 
 
 def _describe(dataset: DatasetFolder, item: DatasetItem, film: Decoded, key: bytes) -> DatasetXray:
-    patient_id = item.patient or film.patient_id
     return DatasetXray(
         sha256=film.sha256,
         facts=replace(
@@ -83,7 +91,7 @@ def _describe(dataset: DatasetFolder, item: DatasetItem, film: Decoded, key: byt
         ),
         dhash=film.dhash,
         path=escape_name(os.fsencode(item.path.relative_to(dataset.root))),
-        patient=pseudonym(key, patient_id) if patient_id else None,
+        patient=name_patient(key, item.patient) or name_patient(key, film.patient_id),
         source=item.source,
     )
 

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from db import audit
 from db.engine import snapshot
 from db.registry import models
-from db.scoring import results
+from db.scoring import patients, results
 from flows.home.ledger import open_ledger
 from flows.registry.standing import say_blind_spot, say_predictive_values, say_standing
 from flows.settings import Settings
@@ -49,8 +49,9 @@ def write_worklist(settings: Settings, *, out: Path, limit: int) -> ExportSummar
 def describe_champion(session: Session, settings: Settings) -> dict[str, str]:
     """What must stand beside every score: which champion, whether it is proven, the prevalence PPV is stated for."""
     champion = models.champion(session)
+    unknown = {"xrays_of_unknown_patients": str(patients.count_unknown_scored(session))}
     if champion is None:
-        return {"champion": "none"}
+        return {"champion": "none"} | unknown
     audit_verdict = champion.audit_verdict.value if champion.audit_verdict else "not audited"
     return {
         "champion": champion.version,
@@ -59,7 +60,7 @@ def describe_champion(session: Session, settings: Settings) -> dict[str, str]:
         "out_of_distribution": say_blind_spot(settings, champion) or "referred, with the distance that said so",
         "assumed_prevalence": f"{settings.prevalence:g}",
         "predictive_values": say_predictive_values(session, champion, settings.prevalence) or "",
-    }
+    } | unknown
 
 
 def _caution(session: Session) -> str | None:

@@ -14,9 +14,11 @@ from sqlalchemy import Engine
 
 from db import audit
 from db.engine import transaction
-from db.scoring import labels
+from db.scoring import labels, patients
 from flows.home.ledger import open_ledger
+from flows.home.site_key import read_site_key
 from flows.review.label_names import resolve_names
+from flows.review.patient_import import find_label_patients
 from flows.settings import Settings
 from xray_core.errors import InvalidLabelsCsv
 from xray_core.exchange.atomic_file import write_whole
@@ -56,7 +58,7 @@ def import_labels_from(settings: Settings, source: Path, *, mapping: dict[str, s
     words = {word: label.value for word, label in settings.class_names.items()} | mapping
     read = _read(source, words)
     with open_ledger(settings) as engine:
-        return _add_rows(engine, read, source)
+        return _add_rows(engine, read, source, read_site_key(settings))
 
 
 def find_dropped(settings: Settings) -> list[Path]:
@@ -103,12 +105,14 @@ def _read(source: Path, words: dict[str, str]) -> ReadLabels:
         return ReadLabels(escape_name(os.fsencode(source.name)), (), (problem,))
 
 
-def _add_rows(engine: Engine, read: ReadLabels, source: Path) -> LabelImport:
+def _add_rows(engine: Engine, read: ReadLabels, source: Path, key: bytes) -> LabelImport:
     with transaction(engine) as session:
         named, doubtful = resolve_names(session, read.rows)
         matched, unmatched = labels.match_labels(session, named)
-        rows = read.accept(doubtful + unmatched)
+        facts, contradictory = find_label_patients(session, matched, key)
+        rows = read.accept(doubtful + unmatched + contradictory)
         digest = _digest(source, rows)
+        patients.add_facts(session, facts, source="labels", import_sha256=digest, now=datetime.now(UTC))
         new = labels.add_labels(
             session,
             matched,

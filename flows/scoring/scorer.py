@@ -13,7 +13,7 @@ from db.engine import snapshot
 from db.records import ClaimedFile, Scored
 from db.registry import models
 from db.scoring import decisions
-from flows.home.site_key import pseudonym, read_site_key
+from flows.home.site_key import read_site_key
 from flows.home.termination import unbroken
 from flows.settings import Settings
 from xray_core.errors import NoChampion
@@ -66,7 +66,7 @@ class Scorer:
 
     def _describe(self, file: ClaimedFile, film: Decoded, score: Score | None, inference_ms: float) -> Scored:
         """What the ledger keeps of a film: its patient becomes a pseudonym here and its pixels stay behind."""
-        patient = pseudonym(self.site_key, film.patient_id) if film.patient_id else None
+        patient = name_patient(self.site_key, film.patient_id)
         duration_ms = film.seconds * 1000 + (inference_ms if score else 0)
         return Scored(file, film.sha256, film.facts, patient, film.dhash, score, duration_ms)
 

@@ -44,12 +44,13 @@ def _read_due(session: Session, settings: Settings) -> RetrainingDue:
     now = datetime.now(UTC)
     last = training_runs.last_finished(session)
     counted = labels.count_new_trainable(session, last.label_watermark if last else 0)
+    may_judge = read_policy(settings).test.unknown_may_judge  # then each of them counts as a patient
     counts = LabelCounts(
         new_labels=sum(counted.new.values()),
         covid_xrays=counted.xrays.get(Label.COVID, 0),
         normal_xrays=counted.xrays.get(Label.NORMAL, 0),
-        covid_patients=counted.patients.get(Label.COVID, 0),
-        normal_patients=counted.patients.get(Label.NORMAL, 0),
+        covid_patients=counted.patients[Label.COVID] + counted.unknown[Label.COVID] * may_judge,
+        normal_patients=counted.patients[Label.NORMAL] + counted.unknown[Label.NORMAL] * may_judge,
     )
     remedies, erase_border = read_champion_remedies(settings)
     digest = digest_label_set(labels.trainable_labels(session))

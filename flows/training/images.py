@@ -12,6 +12,7 @@ from db.scoring import labels, xrays
 from flows.home.films import make_locator
 from flows.home.site_key import read_site_key
 from flows.settings import Settings
+from flows.training.due import read_policy
 from xray_core.imaging.records import Preprocessing
 from xray_core.training.images import TrainingImages, gather_images
 
@@ -32,5 +33,6 @@ def read_training_images(
         preprocessing,
         used_before=frozenset(xray.sha256 for xray in labelled if xray.group in frozen),
         locate=make_locator(settings),
+        unknown_may_judge=read_policy(settings).test.unknown_may_judge,
         on_progress=on_progress,
     )

@@ -42,7 +42,6 @@ CALLED_BY_OTHERS: dict[str, str] = {
 
 # Dead code that is still there.
 DEAD: dict[str, str] = {
-    "db/scoring/tables.py:PatientFactRow": "patients have no way in yet",
     "xray_core/evaluation/evaluation.py:from_json": "step F reads it, or step G deletes it",
     "xray_core/evaluation/shortcut_audit.py:from_json": "step F reads it, or step G deletes it",
     "xray_core/exchange/atomic_file.py:remove_asides": "step G gives it a caller",

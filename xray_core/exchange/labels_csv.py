@@ -29,6 +29,7 @@ _COLUMNS: Final = {
     "xray_sha256": ("xray_sha256",),
     "labelled_by": ("labelled_by", "labeled_by", "annotated_by", "annotator", "reader"),
     "labelled_at": ("labelled_at", "labeled_at", "annotated_at"),
+    "patient_id": ("patient_id", "patientid"),
 }
 # Where none of those is there.
 _ELSE: Final = {"filename": ("external_id", "image_id"), "labelled_at": ("updated_at",)}
@@ -37,8 +38,8 @@ _YES = frozenset({"true", "yes", "x"})
 
 
 def read_labels_csv(path: Path, *, mapping: Mapping[str, str], label_column: str = "label") -> ReadLabels:
-    """Read `filename,label[,labelled_by,labelled_at]`, a results CSV whose label column was filled in, or an export of
-    a labelling tool: its columns are known by their names, or there is a column for each class with a 1 in one.
+    """Read `filename,label[,labelled_by,labelled_at,patient_id]`, a results CSV whose label column was filled in, or an
+    export of a labelling tool: its columns are known by their names, or a column for each class has a 1 in one.
 
     Any order of columns and more of them; whatever `read_csv_table` reads; label words in any case and spacing. Rows
     without a label are passed over: nobody has looked at them yet. The same row twice counts once. Columns that
@@ -107,6 +108,7 @@ def _read_row(line: CsvRow, header: _Header, words: Mapping[str, Label]) -> Labe
         if label is None:
             return None
         _agree("file names", {_base_name(unguard_text(cell)) for cell in row["filename"] if cell.strip()})
+        _agree("patients", {cell.strip() for cell in row["patient_id"] if cell.strip()})
         _agree("readers", {cell.strip() for cell in row["labelled_by"] if cell.strip()})
         _agree("times", {str(_read_time(cell)) for cell in row["labelled_at"] if cell.strip()})
         sha256 = _read_sha256("".join(row["xray_sha256"]))
@@ -116,7 +118,7 @@ def _read_row(line: CsvRow, header: _Header, words: Mapping[str, Label]) -> Labe
         time = _read_time(_first(row["labelled_at"]))
     except _BadCell as bad:
         return LabelProblem(line.line, bad.code, bad.received, bad.accepted, name or None)
-    return LabelLine(line.line, name, sha256, label, reader, time)
+    return LabelLine(line.line, name, sha256, label, reader, time, _first(row["patient_id"]).strip() or None)
 
 
 def _first(cells: Sequence[str]) -> str:

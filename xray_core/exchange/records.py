@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from xray_core.records import FileState, Label, Outcome, ReasonCode
@@ -36,3 +36,4 @@ class LabelLine:
     label: Label
     labelled_by: str | None
     labelled_at: datetime | None
+    patient_id: str | None = field(default=None, repr=False)

@@ -13,7 +13,7 @@ from xray_core.evaluation.comparison import Difference, compare_auroc, compare_s
 from xray_core.evaluation.intervals import share_interval
 from xray_core.models.records import OperatingPoint
 from xray_core.promotion.policy import GateTest, RetrainingPolicy
-from xray_core.records import AuditVerdict, Interval, Verdict
+from xray_core.records import AuditVerdict, Interval, Verdict, is_content_group
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,8 @@ class GateEvidence:
     """What the gate knows of one model: its scores P(covid) on the frozen test X-rays, one entry per X-ray.
 
     `slices` maps a name to one value per X-ray. `reproduces_probe` says that the model loaded in a fresh process and
-    gave its probe outputs again; `audit` is its shortcut audit. Both are asked of the candidate only.
+    gave its probe outputs again; `audit` is its shortcut audit; `without_patient` counts the labelled X-rays whose
+    patient nobody knows. They are asked of the candidate only.
     """
 
     version: str
@@ -33,6 +34,7 @@ class GateEvidence:
     slices: Mapping[str, Sequence[str]]
     reproduces_probe: bool | None = None
     audit: AuditVerdict | None = None
+    without_patient: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,7 @@ def decide_promotion(
     """
     test = policy.test
     ours = make_cohort(candidate.probabilities, candidate.is_covid, candidate.patients)
-    checks = [_check_probe(candidate), _check_audit(candidate), _check_patients(ours, test)]
+    checks = [_check_probe(candidate), _check_audit(candidate), _check_patients(ours, candidate, test)]
     if checks[-1].passed:
         checks += [_check_sensitivity(ours, candidate, test, seed), _check_refer_share(ours, candidate, test)]
         if champion is not None:
@@ -133,12 +135,17 @@ def _check_audit(candidate: GateEvidence) -> Check:
     return Check("audit", candidate.audit is not AuditVerdict.CONFOUNDED, words[candidate.audit])
 
 
-def _check_patients(ours: Cohort, test: GateTest) -> Check:
+def _check_patients(ours: Cohort, candidate: GateEvidence, test: GateTest) -> Check:
     covid, normal = ours.count_patients(ours.is_covid), ours.count_patients(~ours.is_covid)
     enough = min(covid, normal) >= test.min_patients_per_class
     words = (
         f"{covid} covid and {normal} normal test patients; {test.min_patients_per_class} of each are needed to judge"
     )
+    as_patients = len({group for group in candidate.patients if is_content_group(group)})
+    if as_patients:
+        words += f" ({as_patients} of them are X-rays of unknown patients, counted as a patient each)"
+    elif candidate.without_patient:
+        words += f"; {plural(candidate.without_patient, 'X-ray')} of unknown patients never judge"
     return Check("patients", True if enough else None, words)
 
 

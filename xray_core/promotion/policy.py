@@ -6,6 +6,7 @@ import hashlib
 import json
 import tomllib
 from dataclasses import asdict, dataclass, field, replace
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -48,6 +49,13 @@ class Trigger:
     drift_new_labels: Count = 10
 
 
+class UnknownPatients(StrEnum):
+    """What films of unknown patients may do."""
+
+    NEVER_JUDGE = "never judge"  # they are trained on; the test side holds known patients alone
+    JUDGE = "judge as a patient each"  # each counts as a patient, though several may be one person's
+
+
 @dataclass(frozen=True, slots=True)
 class GateTest:
     """How a candidate is tested. Shares and AUROC differences in 0..1."""
@@ -61,6 +69,12 @@ class GateTest:
     max_refer_share: Share = 0.60
     slice_margin: Annotated[float, Field(gt=0, le=1)] = 0.10
     resamples: Annotated[int, Field(ge=200, le=100_000)] = 2000
+    unknown_patients: UnknownPatients = UnknownPatients.NEVER_JUDGE
+
+    @property
+    def unknown_may_judge(self) -> bool:
+        """Whether a film of an unknown patient may stand on the test side."""
+        return self.unknown_patients is UnknownPatients.JUDGE
 
 
 @dataclass(frozen=True, slots=True)

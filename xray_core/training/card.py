@@ -95,10 +95,7 @@ def _note_split(images: TrainingImages) -> Iterator[str]:
     """Who was left out and why; nothing is left out without a word."""
     plan = images.plan
     if plan.without_patient:
-        yield (
-            f"Of {plan.without_patient} X-rays the patient is unknown; they were split by content, so X-rays of one "
-            "patient may stand on two sides and the figures may flatter."
-        )
+        yield (f"Of {plan.without_patient} X-rays the patient is unknown; {_place_unknown(images)}")
     else:
         yield "The patient of every X-ray is known; the split is by patient."
     for reason, number in sorted(Counter(one.reason for one in plan.left_out).items()):
@@ -107,6 +104,17 @@ def _note_split(images: TrainingImages) -> Iterator[str]:
         yield f"Could not be read any more: {number} (X-rays), {code}."
     if plan.not_trainable:
         yield f"Kept and never trained on: {plan.not_trainable} X-rays labelled unsure or exclude."
+
+
+def _place_unknown(images: TrainingImages) -> str:
+    """What X-rays of unknown patients did in this training."""
+    judging = sum(not xray.patient_known for xray in images.sides[Split.TEST].xrays)
+    if judging:
+        return (
+            f"{judging} of them judge, each counted as a patient, so X-rays of one patient may stand on two sides and "
+            "the figures may flatter."
+        )
+    return "none of them judges: the test side holds known patients alone."
 
 
 def _measure_uncalibrated(images: TrainingImages, judgement: Judgement) -> dict[str, Interval | None]:

@@ -76,6 +76,7 @@ def gather_images(
     *,
     used_before: frozenset[str],
     locate: Locate,
+    unknown_may_judge: bool,
     on_progress: Advance = lambda _: None,
 ) -> TrainingImages:
     """Decode every labelled X-ray once and put it on its patient's side.
@@ -95,18 +96,31 @@ def gather_images(
         key,
         duplicates=[(readable[first].sha256, readable[second].sha256) for first, second in pairs],
         used_before=used_before,
+        labelled=labelled,
+        unknown_may_judge=unknown_may_judge,
     )
     plan = replace(plan, not_trainable=len(labelled) - len(trainable))
     chosen = {Split.TRAIN: plan.train, Split.VALIDATION: plan.validation, Split.TEST: plan.test}
     sides = {split: _stack(xrays, decoded, preprocessing) for split, xrays in chosen.items()}
     for split, side in sides.items():
         if side.is_covid.all() or not side.is_covid.any():
-            raise InvalidDataset(
-                f"the {split.value} side has {int(side.is_covid.sum())} covid X-rays of {len(side.xrays)}; "
-                "every side needs both classes: more patients are needed",
-                public=True,
-            )
+            raise InvalidDataset(_say_too_few(split, side, plan), public=True)
     return TrainingImages(plan, sides, unreadable, preprocessing)
+
+
+def _say_too_few(split: Split, side: Side, plan: TrainingSet) -> str:
+    """Which side lacks a class, and the way out."""
+    sentence = (
+        f"the {split.value} side has {int(side.is_covid.sum())} covid X-rays of {len(side.xrays)}; "
+        "every side needs both classes: more patients are needed"
+    )
+    if not plan.without_patient:
+        return sentence
+    return (
+        f"{sentence}. Of {plan.without_patient} X-rays the patient is unknown, and they never judge: say whose they "
+        "are (`--patients CSV`, `xray patients import CSV`), or let each count as a patient by "
+        '`unknown_patients = "judge as a patient each"` in the retraining policy'
+    )
 
 
 def _stack(xrays: Sequence[LabelledXray], decoded: dict[str, Decoded], preprocessing: Preprocessing) -> Side:

@@ -97,6 +97,7 @@ def judge(
         is_covid=test.is_covid.tolist(),
         patients=test.groups,
         operating_point=point,
+        without_patient=trial.images.plan.without_patient,
         slices=test.slices,
         audit=audit.verdict,
     )

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from xray_core.records import Label, LabelledXray, SideCount, Split, name_content_group
+from xray_core.records import Label, LabelledXray, SideCount, Split, is_content_group, name_content_group
 
 _SIDES = 2**64
 _PROTECTED = {Split.TRAIN: 0, Split.VALIDATION: 1, Split.TEST: 2}
@@ -71,6 +71,8 @@ def plan_training_set(
     *,
     duplicates: Iterable[tuple[str, str]] = (),
     used_before: Collection[str] = frozenset(),
+    labelled: Sequence[LabelledXray] = (),
+    unknown_may_judge: bool = False,
     held_out: float = 0.4,
 ) -> TrainingSet:
     """Put every X-ray with a trainable label on its patient's side (pure).
@@ -80,11 +82,19 @@ def plan_training_set(
     one is left out, with a reason: the one that no training has used before (`used_before`, SHA-256s), so that
     nothing trained on ever comes back to judge; where that does not tell, the one on the side further from test.
     An X-ray that was split by content before its patient was known takes a new patient to its side; where the
-    patient already stands on another one it is left out.
+    patient already stands on another one it is left out. A patient of whom any X-ray was trained on that way never
+    judges; `labelled` are all X-rays that may have been, those that cannot be read or are not trained on any more
+    included. X-rays of unknown patients stay off the test side unless `unknown_may_judge`: nobody can say that no
+    other X-ray of that person was trained on.
     """
     trainable = sorted((xray for xray in xrays if xray.label.is_trainable), key=lambda xray: xray.sha256)
-    sides = _choose_sides(trainable, frozen, key, held_out)
+    known = [*trainable, *labelled]
+    sides = _choose_sides(known, frozen, key, held_out)
+    if not unknown_may_judge:
+        sides = {group: _off_the_test_side(group, side, frozen) for group, side in sides.items()}
     moved = _leave_out_moved(trainable, frozen, sides)
+    still_there = [xray for xray in trainable if xray.sha256 not in {item.xray.sha256 for item in moved}]
+    moved += _keep_from_judging(still_there, sides, _find_trained_on(known, frozen), unknown_may_judge)
     staying = [xray for xray in trainable if xray.sha256 not in {item.xray.sha256 for item in moved}]
     left_out = (*moved, *_leave_out_straddling(staying, sides, duplicates, used_before))
     gone = {item.xray.sha256 for item in left_out}
@@ -96,10 +106,10 @@ def plan_training_set(
         test=by_side[Split.TEST],
         left_out=left_out,
         sides=sides,
-        new_groups={group: side for group, side in sides.items() if group not in frozen},
+        new_groups={xray.group: sides[xray.group] for xray in trainable if xray.group not in frozen},
         counts=tuple(_count(by_side[split], split, label) for split in Split for label in (Label.COVID, Label.NORMAL)),
         not_trainable=len(xrays) - len(trainable),
-        without_patient=sum(not xray.patient_known for xray in kept),
+        without_patient=sum(not xray.patient_known for xray in trainable),
         label_set_sha256=digest_label_set(trainable),
     )
 
@@ -144,6 +154,37 @@ def _leave_out_moved(
             )
             moved.append(LeftOut(xray, reason))
     return tuple(moved)
+
+
+def _find_trained_on(xrays: Iterable[LabelledXray], frozen: Mapping[str, Split]) -> set[str]:
+    """The patients of whom an X-ray stood on the training or validation side before anybody knew whose it was."""
+    return {
+        xray.group
+        for xray in xrays
+        if xray.patient_known and frozen.get(name_content_group(xray.sha256)) in (Split.TRAIN, Split.VALIDATION)
+    }
+
+
+def _off_the_test_side(group: str, side: Split, frozen: Mapping[str, Split]) -> Split:
+    """An X-ray of an unknown patient that would come to the test side now is trained on."""
+    is_new = side is Split.TEST and group not in frozen and is_content_group(group)
+    return Split.TRAIN if is_new else side
+
+
+def _keep_from_judging(
+    xrays: Sequence[LabelledXray], sides: Mapping[str, Split], trained_on: Collection[str], unknown_may_judge: bool
+) -> tuple[LeftOut, ...]:
+    """X-rays of the test side whose patient is unknown, or has been trained on before anybody knew whose that was."""
+    kept_out: list[LeftOut] = []
+    for xray in xrays:
+        if sides[xray.group] is not Split.TEST:
+            continue
+        if xray.group in trained_on:
+            reason = "its patient was trained on before the patient was known: it never judges"
+            kept_out.append(LeftOut(xray, reason))
+        elif not xray.patient_known and not unknown_may_judge:
+            kept_out.append(LeftOut(xray, "stands on the test side and its patient is unknown: it never judges"))
+    return tuple(kept_out)
 
 
 def _leave_out_straddling(

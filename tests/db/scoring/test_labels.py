@@ -167,7 +167,8 @@ def test_new_labels_are_counted_from_a_watermark_per_class_and_patient(scored: E
     assert counts(scored, watermark) == LabelTally(
         new={Label.COVID: 1, Label.NORMAL: 1},
         xrays={Label.COVID: 3, Label.NORMAL: 1},
-        patients={Label.COVID: 2, Label.NORMAL: 1},
+        patients={Label.COVID: 1, Label.NORMAL: 0},
+        unknown={Label.COVID: 1, Label.NORMAL: 1},
     )
     assert counts(scored).new == {Label.COVID: 3, Label.NORMAL: 1}
 
@@ -182,6 +183,6 @@ def test_a_label_that_changed_sides_is_new(scored: Engine) -> None:
 def test_no_labels_count_as_nothing(engine: Engine) -> None:
     none = {Label.COVID: 0, Label.NORMAL: 0}
 
-    assert counts(engine) == LabelTally(new=none, xrays=none, patients=none)
+    assert counts(engine) == LabelTally(new=none, xrays=none, patients=none, unknown=none)
     with snapshot(engine) as session:
         assert labels.label_watermark(session) == 0

@@ -166,7 +166,40 @@ def test_an_xray_that_stood_elsewhere_than_its_patient_is_left_out_with_the_reas
 
     plan = plan_training_set(late, frozen, KEY)
 
-    assert [xray.xray_id for xray in plan.test] == [2]
+    assert plan.test == ()
     assert [(item.xray.xray_id, item.reason) for item in plan.left_out] == [
-        (1, "stood on the train side before its patient was known, who stands on the test side")
+        (1, "stood on the train side before its patient was known, who stands on the test side"),
+        (2, "its patient was trained on before the patient was known: it never judges"),
     ]
+
+
+def test_an_unknown_patient_s_xray_never_judges_unless_the_policy_says_so() -> None:
+    xrays = [make_xray(n) for n in range(200)]
+
+    plan = plan_training_set(xrays, {}, KEY)
+
+    assert plan.test == ()
+    assert plan.without_patient == 200
+    assert len(plan_training_set(xrays, {}, KEY, unknown_may_judge=True).test) > 20
+
+
+def test_an_unknown_xray_that_was_frozen_on_the_test_side_judges_no_more() -> None:
+    xray = make_xray(1)
+
+    plan = plan_training_set([xray], {xray.group: Split.TEST}, KEY)
+
+    assert plan.test == ()
+    assert [item.reason for item in plan.left_out] == [
+        "stands on the test side and its patient is unknown: it never judges"
+    ]
+
+
+@pytest.mark.parametrize("still_labelled", [Label.COVID, Label.EXCLUDE])
+def test_a_patient_who_was_trained_on_before_anybody_knew_never_judges(still_labelled: Label) -> None:
+    judged, trained = make_xray(1, "p"), make_xray(2, "p", still_labelled)
+    frozen = {"p": Split.TEST, make_xray(2).group: Split.TRAIN}
+
+    plan = plan_training_set([judged, trained], frozen, KEY, labelled=[judged, trained])
+
+    assert plan.test == ()
+    assert judged.sha256 in {item.xray.sha256 for item in plan.left_out}

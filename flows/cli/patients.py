@@ -1,0 +1,57 @@
+"""`xray patients`: whose the X-rays are, where their files do not say."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows.cli.terminal import Json, open_home, print_json
+from xray_core.errors import RefusedInput
+
+patients_app = typer.Typer(help="Say whose the X-rays are, and see of how many nobody knows.", no_args_is_help=True)
+
+
+@patients_app.command("import")
+def import_(
+    source: Annotated[Path, typer.Argument(help="a CSV with filename or sha256, and patient_id")], as_json: Json = False
+) -> None:
+    """Take in whose films are: films that are here, and films that have yet to come. All rows or none.
+
+    Example: xray patients import patients.csv
+    """
+    from flows.review.patient_import import import_patients
+
+    if not source.is_file():
+        raise RefusedInput(f"{source}: there is no such file; expected a CSV with filename or sha256, and patient_id")
+    done = import_patients(open_home(), source)
+    if as_json:
+        print_json(asdict(done))
+        return
+    typer.echo(
+        f"{done.matched} rows fit X-rays that are here, {done.waiting} wait for theirs to come, {done.placeholders} "
+        f"name nobody (empty, ANONYMOUS, unknown, 0 ...); {done.new} of them new"
+    )
+
+
+@patients_app.command("status")
+def status(as_json: Json = False) -> None:
+    """Of how many X-rays is the patient known?
+
+    Example: xray patients status
+    """
+    from flows.review.patient_import import read_patient_tally
+
+    tally = read_patient_tally(open_home())
+    if as_json:
+        print_json(asdict(tally))
+        return
+    typer.echo(f"{tally.known} X-rays of {tally.patients} known patients")
+    typer.echo(
+        f"{tally.unknown} X-rays of unknown patients, {tally.labelled_unknown} of them labelled: they never judge"
+    )
+    typer.echo(f"{tally.waiting} rows of patients CSVs wait for their film")
+    if tally.unknown:
+        typer.echo("`xray patients import CSV` (filename or sha256, patient_id) says whose they are")
