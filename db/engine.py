@@ -113,7 +113,8 @@ _EXPECTED_URLS = "sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE"
 
 
 def _open_sqlite(url: URL, path: Path) -> Engine:
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    if not path.exists():
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     engine = create_engine(url, connect_args={"timeout": _BUSY_SECONDS})
     event.listen(engine, "connect", _set_up_sqlite)
     event.listen(engine, "begin", _begin_sqlite)

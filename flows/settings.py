@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -17,12 +18,13 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 
 
 class Settings(BaseSettings):
-    """Everything that may differ between two installations; each field is `XRAY_<NAME>` or a line of `.env`."""
+    """Everything that may differ between two installations; a field is `XRAY_<NAME>` or a line of the home's `.env`."""
 
-    model_config = SettingsConfigDict(env_prefix="XRAY_", env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="XRAY_", extra="ignore", frozen=True)
 
     home: Path = Field(Path("xray-home"), description="data home: database, incoming, labels, exports, models, prefect")
     database_url: str | None = Field(None, description="results database; default is xray.db in the home")
+    env_file: Path | None = Field(None, description="file with more of these lines; default is .env in the home")
     incoming: Path | None = Field(None, description="folder where X-rays arrive; default is incoming/ in the home")
     archive_dir: Path | None = Field(None, description="where scored files move after the commit; default: they stay")
     settle_seconds: Annotated[float, Field(ge=0, le=3600)] = Field(
@@ -62,7 +64,7 @@ class Settings(BaseSettings):
     public_host: str | None = Field(None, description="host name under which a proxy shows the page; default: none")
     shadow: bool = Field(False, description="let the newest candidate score live X-rays too, marked and never exported")
 
-    @field_validator("home", "incoming", "archive_dir", "retraining_policy")
+    @field_validator("home", "env_file", "incoming", "archive_dir", "retraining_policy")
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
         return path.expanduser().absolute() if path is not None else None
@@ -99,9 +101,19 @@ class Settings(BaseSettings):
 
 
 def read_settings() -> Settings:
-    """Read the environment and `.env`; raises RefusedInput naming every wrong variable and what it takes."""
+    """Read the environment and the settings file; raises RefusedInput naming every wrong variable and what it takes.
+
+    The file is what XRAY_ENV_FILE names, else `.env` of the home; never one of the current folder: it may be
+    anybody's.
+    """
+    file = _find_settings_file(os.environ)
     try:
-        return Settings()
+        settings = Settings(_env_file=file)
+        if not os.environ.get("XRAY_ENV_FILE") and file is not None and settings.home != file.parent:
+            raise RefusedInput(
+                f"{file}: names another home, {settings.home}; expected no XRAY_HOME in a home's own file"
+            )
+        return settings.model_copy(update={"env_file": file})
     except ValidationError as error:
         problems = [
             f"XRAY_{'_'.join(str(part).upper() for part in problem['loc'][:1])}: received {problem['input']!r}; "
@@ -109,3 +121,17 @@ def read_settings() -> Settings:
             for problem in error.errors()
         ]
         raise RefusedInput("\n".join(problems)) from error
+
+
+def _find_settings_file(environment: Mapping[str, str]) -> Path | None:
+    """The absolute path of the settings file, None where there is none. Raises RefusedInput."""
+    for name in ("XRAY_HOME", "XRAY_ENV_FILE", "XRAY_INCOMING", "XRAY_ARCHIVE_DIR"):
+        if environment.get(name) == "":
+            raise RefusedInput(f"{name}: received an empty word; expected a path, or no {name} at all")
+    if named := environment.get("XRAY_ENV_FILE"):
+        file = Path(named).expanduser().absolute()
+        if not file.is_file():
+            raise RefusedInput(f"XRAY_ENV_FILE: there is no file {file}")
+        return file
+    home = Path(environment.get("XRAY_HOME", "xray-home")).expanduser().absolute()
+    return home / ".env" if (home / ".env").is_file() else None

@@ -4,6 +4,7 @@ XrayError
 ├── UnreadableXray          skip and record: this file gets a reason code, the rest goes on
 ├── ClaimLost               give up quietly: another process has taken this work over
 ├── RefusedInput            refuse the whole input and change nothing; the user mends it (exit code 2)
+│   ├── NoHome              there is none where the settings say
 │   ├── InvalidLabelsCsv    every bad row is listed
 │   └── InvalidDataset
 └── PersonNeeded            stop: nothing sensible can be done without a person (exit code 1)
@@ -12,6 +13,7 @@ XrayError
     ├── IncompatibleModel   a model that cannot be loaded, exported or trusted
     ├── ModelAltered        a model file that is no longer what was registered
     ├── LowDisk
+    ├── FolderMissing       a folder of films is not there, or is not the one that it was
     └── WrongSiteKey        the key is not there, or is not the one that the ledger hangs on
 """
 
@@ -63,6 +65,10 @@ class RefusedInput(XrayError):
     """The user's input cannot be used; the message says what, where, received and expected."""
 
     kind_sentence = "an input was refused; the same command in a terminal names it"
+
+
+class NoHome(RefusedInput):
+    """No home where the settings say: a mistyped folder is never made one."""
 
 
 class InvalidLabelsCsv(RefusedInput):
@@ -178,3 +184,9 @@ class WrongSiteKey(PersonNeeded):
     """The home's site key is lost, or is not the one that the ledger's patients and sides hang on."""
 
     kind_sentence = "the site key is lost, or is not the one that this ledger hangs on; `xray status` says what to do"
+
+
+class FolderMissing(PersonNeeded):
+    """The incoming or archive folder is not there, or lies on another device: an unmounted share looks empty."""
+
+    kind_sentence = "a folder of films is not there, or is on another device than before; `xray status` names it"

@@ -29,6 +29,7 @@ for command in (
     scoring.export,
     scoring.worklist,
     scoring.why,
+    operations.init,
     operations.status,
     operations.verify,
     operations.backup,

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from db.records import ChampionTerm
-from flows.cli.terminal import Json, open_home, print_json
+from flows.cli.terminal import Json, make_home, open_home, print_json
 from xray_core.errors import RefusedInput
 from xray_core.imaging.records import Scaling
 from xray_core.records import Label, Verdict
@@ -80,7 +80,7 @@ def import_(
     from flows.cli.terminal import show_progress
     from flows.registry.foreign_import import import_model
 
-    settings, label, scale = open_home(), _choose_class(positive_output), _choose_scaling(scaling)
+    settings, label, scale = make_home(), _choose_class(positive_output), _choose_scaling(scaling)
     with show_progress("learning what its chest films look like", unit="X-rays") as advance:
         imported = import_model(
             settings,

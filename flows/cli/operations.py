@@ -8,8 +8,29 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.terminal import Json, fail, open_home, print_json
+from flows.cli.terminal import Json, fail, make_home, open_home, print_json, view_home
 from flows.settings import read_settings
+
+
+def init(
+    accept_folders: Annotated[
+        bool, typer.Option("--accept-folders", help="the incoming and archive folders are right as they are now")
+    ] = False,
+) -> None:
+    """Make a home: folders, ledger, site key, retraining policy and settings file.
+
+    Asks nothing, and changes nothing that is there.
+
+    Example: xray init
+    """
+    from flows.home.initiation import initiate
+    from flows.home.mounts import accept_folders as accept
+
+    settings = make_home()
+    if accept_folders:
+        typer.echo(f"{accept(settings)} folders lie elsewhere than before, and are accepted")
+    for line in initiate(settings):
+        typer.echo(line)
 
 
 def status(as_json: Json = False) -> None:
@@ -21,7 +42,7 @@ def status(as_json: Json = False) -> None:
     """
     from flows.operations.status import read_status
 
-    found = read_status(open_home())
+    found = read_status(view_home())
     if as_json:
         print_json(found.as_json())
     else:
@@ -110,7 +131,7 @@ def up(
     from flows.service.child import Address
     from flows.service.service import run_service
 
-    run_service(open_home(), Address(host, port), say=typer.echo)
+    run_service(make_home(), Address(host, port), say=typer.echo)
 
 
 def demo(

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from flows.cli.terminal import Json, open_home, print_json
+from flows.cli.terminal import Json, open_home, print_json, view_home
 from flows.home.termination import stopping_on_sigterm, unbroken
 from flows.settings import Settings
 from xray_core.records import RESEARCH_USE
@@ -92,7 +92,7 @@ def why(path: Annotated[Path, typer.Argument(help="a file in the incoming folder
     """
     from flows.operations.file_story import explain
 
-    for line in explain(open_home(), path):
+    for line in explain(view_home(), path):
         typer.echo(line)
 
 

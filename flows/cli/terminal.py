@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -18,11 +19,41 @@ Json = Annotated[bool, typer.Option("--json", help="print JSON for a program to 
 
 
 def open_home() -> Settings:
-    """Settings read, home and database there and up to date: the first line of every command."""
+    """Settings read, and a home where they say: the first line of every command that works in one."""
+    from flows.home.folders import enter_home
+
+    settings = _read_settings()
+    enter_home(settings)
+    return settings
+
+
+def view_home() -> Settings:
+    """The same for a command that only looks, and works for somebody who may only read."""
+    from flows.home.folders import view_home as look
+
+    settings = _read_settings()
+    look(settings)
+    return settings
+
+
+def make_home() -> Settings:
+    """Settings read, home and database there and up to date: the first line of the commands that make a home."""
     from flows.home.ledger import prepare_ledger
 
-    settings = read_settings()
+    settings = _read_settings()
     prepare_ledger(settings)
+    return settings
+
+
+def _read_settings() -> Settings:
+    """A `.env` of the current folder may be anybody's: it is not obeyed, and that is said."""
+    settings, here = read_settings(), Path(".env").absolute()
+    if here != settings.env_file and here.is_file() and b"XRAY_" in here.read_bytes():
+        read = f"{settings.env_file} was" if settings.env_file else "none was"
+        typer.echo(
+            f"xray: {here} is not read ({read}): its lines belong into {settings.home / '.env'}, or set XRAY_ENV_FILE",
+            err=True,
+        )
     return settings
 
 

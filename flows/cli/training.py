@@ -7,7 +7,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from flows.cli.terminal import open_home, show_progress
+from flows.cli.terminal import make_home, show_progress
 from flows.settings import Settings
 from xray_core.errors import RefusedInput
 from xray_core.networks.records import Architecture, EpochRecord, Optimizer
@@ -42,7 +42,7 @@ def train(
     Example: xray train dataset/ --patients patients.csv
     """
     train_from_folder(
-        open_home(),
+        make_home(),
         dataset,
         patients=patients,
         architecture=architecture,

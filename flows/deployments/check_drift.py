@@ -9,7 +9,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from flows.deployments.retries import is_passing_fault
-from flows.home.ledger import prepare_ledger
+from flows.home.folders import enter_home
 from flows.home.public_errors import without_words
 from flows.operations.drift import check_drift_of_champion
 from flows.registry.standing import read_caution
@@ -24,7 +24,7 @@ from xray_core.records import RESEARCH_USE
 def check_drift() -> State[None]:
     """Compare recent X-rays and scores with the champion's own; where they have moved, fewer labels retrain."""
     settings = read_settings()
-    prepare_ledger(settings)
+    enter_home(settings)
     try:
         drift = compare_recent(settings)
     except RefusedInput as refusal:  # a new home has no champion yet: nothing failed

@@ -11,7 +11,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from flows.deployments.retries import is_passing_fault
-from flows.home.ledger import prepare_ledger
+from flows.home.folders import enter_home
 from flows.home.public_errors import without_words
 from flows.registry.standing import read_caution, read_predictive_values
 from flows.review.exports import as_utc, write_export
@@ -29,7 +29,7 @@ def export_results(since: datetime | None = None) -> State[None]:
         since: only files decided at or after this time (UTC); empty means every file.
     """
     settings = read_settings()
-    prepare_ledger(settings)
+    enter_home(settings)
     summary = write_csv(settings, as_utc(since))
     caution = read_caution(settings)
     publish_link(summary, caution)

@@ -12,7 +12,7 @@ from prefect.events import emit_event
 from prefect.states import Completed
 
 from flows.deployments.retries import is_passing_fault
-from flows.home.ledger import prepare_ledger
+from flows.home.folders import enter_home
 from flows.home.public_errors import without_words
 from flows.review.label_import import DroppedFile, count_left_alone, find_dropped, take_in
 from flows.settings import Settings, read_settings
@@ -26,7 +26,7 @@ ENOUGH_LABELS = "xray.labels.enough"
 def import_labels() -> State[None]:
     """Import every labels CSV in labels/, all rows of a file or none, and fire the retraining when it is due."""
     settings = read_settings()
-    prepare_ledger(settings)
+    enter_home(settings)
     files = [take_in_file(settings, path, number) for number, path in enumerate(find_dropped(settings), start=1)]
     due = read_due(settings)
     if due.due and not due.claimed:

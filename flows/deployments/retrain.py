@@ -17,7 +17,7 @@ from prefect.runtime import flow_run
 from prefect.states import Completed
 from pydantic import Field
 
-from flows.home.ledger import prepare_ledger
+from flows.home.folders import enter_home
 from flows.home.public_errors import without_words
 from flows.settings import read_settings
 from flows.training.due import read_due
@@ -60,7 +60,7 @@ def retrain(
         seed: of every random choice; on one processor with one set of versions, the same seed trains the same model.
     """
     settings = read_settings()
-    prepare_ledger(settings)
+    enter_home(settings)
     due = read_due(settings)
     if trigger == "event" and not due.due:
         return Completed(message=f"not due: {due.reason}", name="NotDue")

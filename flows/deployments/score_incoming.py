@@ -14,7 +14,7 @@ from prefect.states import Completed
 from pydantic import Field
 
 from flows.deployments.retries import is_passing_fault
-from flows.home.ledger import prepare_ledger
+from flows.home.folders import enter_home
 from flows.home.public_errors import without_words
 from flows.registry.standing import read_caution
 from flows.scoring.counts import ScanCounts
@@ -38,7 +38,7 @@ def score_incoming(batch_size: _BatchSize = None, settle_seconds: _SettleSeconds
     """
     given = {"batch_size": batch_size, "settle_seconds": settle_seconds}
     settings = read_settings().model_copy(update={key: value for key, value in given.items() if value is not None})
-    prepare_ledger(settings)
+    enter_home(settings)
     with open_scan(settings, flow_run_id=flow_run.id) as scan:
         for number, batch in enumerate(scan.find_batches(), start=1):
             score_batch(scan, batch, number)

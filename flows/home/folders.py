@@ -8,23 +8,40 @@ import shutil
 
 from flows.home.secret_file import create_secret
 from flows.settings import Settings
-from xray_core.errors import LowDisk
+from xray_core.errors import LowDisk, NoHome
 
 
 def open_home(settings: Settings) -> None:
-    """Create what is missing of the home: private folders and its own name. Existing folders keep their modes."""
+    """Create what is missing of the home: private folders and its own name. Existing folders keep their modes.
+
+    A folder that the settings name elsewhere must be there: it is never made.
+    """
     os.umask(0o077)
-    folders = (
-        settings.home,
-        settings.incoming_dir,
-        settings.labels_dir,
-        settings.exports_dir,
-        settings.models_dir,
-    )
-    for folder in folders:
+    for folder in (settings.home, *([] if settings.incoming else [settings.incoming_dir])):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    (settings.home / "run").mkdir(mode=0o700, exist_ok=True)
+    _make_own_folders(settings)
     create_secret(settings.home / "home.id", secrets.token_hex(8))
+
+
+def enter_home(settings: Settings) -> None:
+    """Go into a home to write in it; raises NoHome where there is none."""
+    view_home(settings)
+    _make_own_folders(settings)
+
+
+def view_home(settings: Settings) -> None:
+    """Look into a home, whoever may only read it; raises NoHome where there is none."""
+    os.umask(0o077)
+    marks = ("xray.db",) if settings.database_url is None else ("site.key", "home.id")
+    if not any((settings.home / mark).exists() for mark in marks):
+        raise NoHome(
+            f"no home at {settings.home}: `xray init` makes one there; XRAY_HOME says where else to look", public=False
+        )
+
+
+def _make_own_folders(settings: Settings) -> None:
+    for folder in (settings.labels_dir, settings.exports_dir, settings.models_dir, settings.home / "run"):
+        folder.mkdir(mode=0o700, exist_ok=True)
 
 
 def check_free_space(settings: Settings) -> None:

@@ -104,6 +104,8 @@ def _check_site_key(settings: Settings, engine: Engine) -> None:
         return
     if not (settings.home / "site.key").exists():
         raise WrongSiteKey(_LOST.format(home=settings.home))
+    if not os.access(settings.home / "site.key", os.R_OK):
+        return  # a person who may only look: nothing is written, and no pseudonym is made
     own = fingerprint(read_site_key(settings))
     if own != known:
         raise WrongSiteKey(

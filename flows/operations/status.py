@@ -15,6 +15,7 @@ from db.registry import models, training_runs
 from db.scoring import file_history, labels, scans
 from db.scoring.patients import PatientTally, count_patients
 from flows.home.ledger import open_ledger
+from flows.home.mounts import find_folder_faults
 from flows.operations.schedule import Schedule, read_schedule
 from flows.registry.standing import say_blind_spot, say_standing
 from flows.settings import Settings
@@ -96,7 +97,7 @@ def _read(settings: Settings, session: Session, now: datetime) -> Status:
         blind_spot=say_blind_spot(settings, champion),
         patients=count_patients(session),
         paused=schedule.paused if schedule else (),
-        alarms=tuple(find_alarms(champion, last, good, schedule, now=now)),
+        alarms=(*find_alarms(champion, last, good, schedule, now=now), *find_folder_faults(settings)),
     )
 
 

@@ -13,6 +13,7 @@ from db.records import ClaimedFile, RefusedFile, Scored
 from db.scoring import claims, decisions
 from flows.home.folders import check_free_space
 from flows.home.ledger import open_ledger, record_folder
+from flows.home.mounts import check_folders
 from flows.home.process_lock import hold_scanner_lock, is_scanner_alive
 from flows.home.termination import unbroken
 from flows.scoring.counts import ScanCounts
@@ -27,12 +28,13 @@ from xray_core.records import FolderKind, Refusal
 def open_scanner(settings: Settings) -> Iterator[Scanner]:
     """Open the ledger and hold this process's name on claims; everything is closed after it, whatever happens.
 
-    Raises SchemaOutOfDate before anything else, LowDisk before anything is written. The champion and the decoders
-    start with the first batch: a scan that finds nothing pays for neither.
+    Raises SchemaOutOfDate before anything else, FolderMissing and LowDisk before anything is written. The champion
+    and the decoders start with the first batch: a scan that finds nothing pays for neither.
     """
     with ExitStack() as stack:
         with unbroken():
             engine = stack.enter_context(open_ledger(settings))
+        check_folders(settings)
         check_free_space(settings)
         name = stack.enter_context(hold_scanner_lock(settings.home / "run"))
         with unbroken():

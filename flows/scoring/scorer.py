@@ -13,7 +13,7 @@ from db.engine import snapshot
 from db.records import ClaimedFile, Scored
 from db.registry import models
 from db.scoring import decisions
-from flows.home.site_key import read_site_key
+from flows.home.site_key import name_patient, read_site_key
 from flows.home.termination import unbroken
 from flows.settings import Settings
 from xray_core.errors import NoChampion

@@ -11,6 +11,7 @@ from db.engine import snapshot
 from db.records import TrainingRun, TrainingState
 from db.registry import evaluations, models, training_runs
 from db.scoring import labels
+from flows.home.initiation import POLICY_FILE
 from flows.home.ledger import open_ledger
 from flows.home.process_lock import is_scanner_alive
 from flows.settings import Settings
@@ -87,5 +88,12 @@ def _read_history(trainings: list[TrainingRun]) -> TrainingHistory:
 
 
 def read_policy(settings: Settings) -> RetrainingPolicy:
-    """Read `XRAY_RETRAINING_POLICY`; `XRAY_RETRAIN_AFTER` replaces its number of new labels."""
-    return read_retraining_policy(settings.retraining_policy, retrain_after=settings.retrain_after)
+    """Read `XRAY_RETRAINING_POLICY`, else the home's own policy, else the one that came along.
+
+    `XRAY_RETRAIN_AFTER` replaces its number of new labels.
+    """
+    own = settings.home / POLICY_FILE
+    path = settings.retraining_policy if "retraining_policy" in settings.model_fields_set else own
+    return read_retraining_policy(
+        path if path.exists() or path != own else settings.retraining_policy, retrain_after=settings.retrain_after
+    )

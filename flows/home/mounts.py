@@ -1,0 +1,97 @@
+"""Is each folder of films the one that it was before? An unmounted share looks like an empty one.
+
+A folder is known by its path and its device. Device numbers mean something on one machine only, so a home keeps its own
+list (`folders.json`), and each acceptance of another device stands in the audit log.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from flows.settings import Settings
+from xray_core.errors import FolderMissing
+from xray_core.records import FolderKind
+
+_LIST = "folders.json"
+_WAY_OUT = "mount the share again; or, if the folder is right as it is now, `xray init --accept-folders`"
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """A folder's absolute path and the device that it lies on (`st_dev`)."""
+
+    path: str
+    device: int
+
+
+def check_folders(settings: Settings) -> None:
+    """Raise FolderMissing where a folder is not there or lies on another device; note down those that are new."""
+    known = _read_list(settings)
+    if settings.archive_dir and settings.archive_dir.is_relative_to(settings.home):
+        settings.archive_dir.mkdir(mode=0o700, exist_ok=True)  # a folder of the home itself
+    for fault in find_folder_faults(settings):
+        raise FolderMissing(fault)
+    now = _look(settings)
+    if now != known:
+        _write_list(settings, now)
+
+
+def find_folder_faults(settings: Settings) -> list[str]:
+    """What is wrong with the incoming and archive folders, one sentence each; writes nothing."""
+    return judge_folders(_expected(settings), _read_list(settings), _look(settings))
+
+
+def judge_folders(
+    expected: Mapping[FolderKind, Path], known: Mapping[str, Mount], found: Mapping[str, Mount]
+) -> list[str]:
+    """The pure half: folders as they are set, as they were, and as they are."""
+    faults = []
+    for kind, path in expected.items():
+        before, now = known.get(kind.value), found.get(kind.value)
+        if now is None:
+            faults.append(f"{path}: the {kind} folder is not there: {_WAY_OUT.partition(';')[0]}, or make the folder")
+        elif before is not None and before.path == now.path and before.device != now.device:
+            faults.append(f"{path}: the {kind} folder lies on another device than before: {_WAY_OUT}")
+    return faults
+
+
+def accept_folders(settings: Settings) -> int:
+    """Take the folders as they are from now on; returns how many lie elsewhere than before.
+
+    Raises FolderMissing for one that is not there: what is not there cannot be right.
+    """
+    known, now = _read_list(settings), _look(settings)
+    for fault in judge_folders(_expected(settings), {}, now):
+        raise FolderMissing(fault)
+    _write_list(settings, now)
+    return sum(known.get(kind) not in (None, mount) for kind, mount in now.items())
+
+
+def _expected(settings: Settings) -> dict[FolderKind, Path]:
+    folders = {FolderKind.INCOMING: settings.incoming_dir}
+    return folders | ({FolderKind.ARCHIVE: settings.archive_dir} if settings.archive_dir else {})
+
+
+def _look(settings: Settings) -> dict[str, Mount]:
+    folders = {kind: path for kind, path in _expected(settings).items() if path.is_dir()}
+    return {kind.value: Mount(str(path), path.stat().st_dev) for kind, path in folders.items()}
+
+
+def _read_list(settings: Settings) -> dict[str, Mount]:
+    try:
+        written = json.loads((settings.home / _LIST).read_bytes())
+    except (FileNotFoundError, PermissionError):  # a person who may only look need not see it
+        return {}
+    return {kind: Mount(**mount) for kind, mount in written.items()}
+
+
+def _write_list(settings: Settings, mounts: Mapping[str, Mount]) -> None:
+    path = settings.home / _LIST
+    aside = path.with_name(f".{_LIST}.{os.getpid()}.part")
+    aside.write_text(json.dumps({kind: asdict(mount) for kind, mount in mounts.items()}, indent=1) + "\n")
+    aside.chmod(0o600)
+    aside.replace(path)
