@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -12,6 +12,9 @@ from flows.settings import Settings
 from xray_core.errors import RefusedInput
 from xray_core.networks.records import Architecture, EpochRecord, Optimizer
 from xray_core.records import RESEARCH_USE
+
+if TYPE_CHECKING:
+    from flows.review.dataset import Registration
 
 
 def train(
@@ -63,6 +66,20 @@ def train(
 _Choice = TypeVar("_Choice", Architecture, Optimizer)
 
 
+def _report(registered: Registration) -> None:
+    """What became of the dataset; nothing of it vanishes without a word."""
+    typer.echo(f"{registered.xrays} X-rays registered, {registered.new_labels} new labels")
+    if registered.unknown_patients:
+        typer.echo(
+            f"  {registered.unknown_patients} of them are of unknown patients: they are trained on and never judge; "
+            "--patients CSV or `xray patients import CSV` says whose they are"
+        )
+    if registered.other_patients:
+        typer.echo(f"  {registered.other_patients} of them were known here as another patient's, and stay so")
+    for reason, number in sorted(registered.kept_out.items()):
+        typer.echo(f"  kept out: {reason} {number}")
+
+
 def train_from_folder(
     settings: Settings,
     dataset: Path,
@@ -99,16 +116,7 @@ def train_from_folder(
         show_progress("reading", unit="X-rays", total=len(folder.items)) as advance,
     ):
         registered = register_dataset(settings, engine, folder, on_progress=advance)
-    typer.echo(f"{registered.xrays} X-rays registered, {registered.new_labels} new labels")
-    if registered.unknown_patients:
-        typer.echo(
-            f"  {registered.unknown_patients} of them are of unknown patients: they are trained on and never judge; "
-            "--patients CSV or `xray patients import CSV` says whose they are"
-        )
-    if registered.other_patients:
-        typer.echo(f"  {registered.other_patients} of them were known here as another patient's, and stay so")
-    for reason, number in sorted(registered.kept_out.items()):
-        typer.echo(f"  kept out: {reason} {number}")
+    _report(registered)
 
     with show_progress("training", unit="epochs", total=options.epochs) as advance:
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from sqlalchemy.orm import Session
 
-from db.scoring import labels
+from db.scoring import film_names
 from xray_core.exchange.file_names import looks_rewritten, lost_zeros, match_names
 from xray_core.exchange.records import LabelLine
 
@@ -18,9 +18,9 @@ def resolve_names(session: Session, rows: Sequence[LabelLine]) -> tuple[list[Lab
     A row with a SHA-256 needs no name. What no likeness finds stays as it is, for `match_labels` to refuse.
     """
     named = [row.filename for row in rows if not row.xray_sha256]
-    known = labels.find_known_names(session, named)
+    known = film_names.find_known_names(session, named)
     strangers = [name for name in named if name not in known]
-    meant = match_names(strangers, labels.iter_film_names(session)) if strangers else {}
+    meant = match_names(strangers, film_names.iter_film_names(session)) if strangers else {}
     # A CSV that still has a zero in front of some number was never through a program that takes zeros away.
     shortened = {} if any(name.startswith("0") and name.isdecimal() for name in named) else _find_longer(session, named)
     resolved: list[LabelLine] = []
@@ -48,4 +48,4 @@ def resolve_names(session: Session, rows: Sequence[LabelLine]) -> tuple[list[Lab
 def _find_longer(session: Session, names: Sequence[str]) -> dict[str, str]:
     """The numbers among the names that are another film's name without its leading zeros."""
     longer = {candidate: name for name in names for candidate in lost_zeros(name)}
-    return {longer[found]: found for found in labels.find_known_names(session, list(longer))} if longer else {}
+    return {longer[found]: found for found in film_names.find_known_names(session, list(longer))} if longer else {}

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from db import audit
 from db.engine import snapshot, transaction
-from db.scoring import labels, patients
+from db.scoring import film_names, patients
 from db.scoring.patients import PatientFact, PatientTally
 from flows.home.ledger import open_ledger
 from flows.home.site_key import name_patient, read_site_key
@@ -125,12 +125,14 @@ def _find_problem(
 
 def _find_contents(session: Session, names: list[str]) -> dict[str, set[str]]:
     """The contents that each name means: its very own, else by likeness where that is unique."""
-    found = labels.find_contents(session, names)
+    found = film_names.find_contents(session, names)
     strangers = [name for name in names if name not in found]
     if not strangers:
         return found
-    meant = {name: known for name, known in match_names(strangers, labels.iter_film_names(session)).items() if known}
-    by_likeness = labels.find_contents(session, sorted({name for names in meant.values() for name in names}))
+    meant = {
+        name: known for name, known in match_names(strangers, film_names.iter_film_names(session)).items() if known
+    }
+    by_likeness = film_names.find_contents(session, sorted({name for names in meant.values() for name in names}))
     return found | {
         name: {sha256 for alike in known for sha256 in by_likeness.get(alike, set())} for name, known in meant.items()
     }
