@@ -78,6 +78,7 @@ def backup(target: Annotated[Path, typer.Argument(help="a new folder to write")]
     from flows.home.backup import back_up
 
     typer.echo(f"{back_up(open_home(), target)} files in {target}; it holds the site key: keep it as safe as the home")
+    typer.echo("X-rays, exports and labels CSVs are not in it: back up their folders yourself")
 
 
 def restore(source: Annotated[Path, typer.Argument(help="a folder that `xray backup` wrote")]) -> None:

@@ -31,6 +31,9 @@ def back_up(settings: Settings, target: Path) -> int:
     """
     if target.exists():
         raise RefusedInput(f"{target}: exists already; expected a new folder for the backup")
+    inside, home = target.resolve(), settings.home.resolve()
+    if inside.is_relative_to(home) or home.is_relative_to(inside):
+        raise RefusedInput(f"{target}: lies in the home {home}, and would be lost with it; expected a folder elsewhere")
     aside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
     aside.mkdir(mode=0o700, parents=True)
     try:
@@ -57,19 +60,25 @@ def restore(settings: Settings, source: Path) -> int:
         raise RefusedInput("XRAY_DATABASE_URL is set: a restore makes a SQLite home; use pg_restore for PostgreSQL")
     if (settings.home / _DATABASE).exists():
         raise RefusedInput(f"{settings.home}: has a ledger already; expected a new XRAY_HOME to restore into")
-    _check_backup(source)
+    _check_bytes(source)
     settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if (source / "models").exists():
-        shutil.copytree(source / "models", settings.models_dir, dirs_exist_ok=True)
-    shutil.copy2(source / _KEY, settings.home / _KEY)
     aside = settings.home / f".{_DATABASE}.part"
-    shutil.copy2(source / _DATABASE, aside)
-    aside.chmod(0o600)
+    _copy(source / _DATABASE, aside)
+    try:
+        _check_ledger(source, aside)  # the copy: a backup may lie on a medium that nobody can write to
+    except RefusedInput:
+        aside.unlink()
+        raise
+    if (source / "models").exists():
+        shutil.copytree(source / "models", settings.models_dir, copy_function=_copy, dirs_exist_ok=True)
+        for folder in (settings.models_dir, *settings.models_dir.iterdir()):
+            folder.chmod(0o700)
+    _copy(source / _KEY, settings.home / _KEY)
     aside.rename(settings.home / _DATABASE)  # last: a home without a ledger can be restored into again
     return len(_registered_versions(settings.home / _DATABASE))
 
 
-def _check_backup(source: Path) -> None:
+def _check_bytes(source: Path) -> None:
     try:
         expected = json.loads((source / _MANIFEST).read_bytes())
     except (OSError, ValueError) as error:
@@ -80,7 +89,10 @@ def _check_backup(source: Path) -> None:
     if found != expected:
         differing = sorted({name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name)})
         raise RefusedInput(f"{source}: {differing[0]} is not as it was written; this backup is damaged")
-    engine = open_engine(f"sqlite:///{source / _DATABASE}")
+
+
+def _check_ledger(source: Path, database: Path) -> None:
+    engine = open_engine(f"sqlite:///{database}")
     try:
         with snapshot(engine) as session:
             breach = next(invariants.find_breaches(session), None)
@@ -88,6 +100,12 @@ def _check_backup(source: Path) -> None:
         engine.dispose()
     if breach:
         raise RefusedInput(f"{source}: {breach}")
+
+
+def _copy(source: str | Path, target: str | Path) -> None:
+    """The bytes alone, for this user: a read-only medium's modes would stay."""
+    shutil.copyfile(source, target)
+    Path(target).chmod(0o600)
 
 
 def _registered_versions(database: Path) -> list[str]:

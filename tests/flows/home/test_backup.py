@@ -147,3 +147,23 @@ def test_a_home_that_lost_only_its_ledger_can_be_restored_into(settings: Setting
 def test_postgresql_is_left_to_its_own_tools(settings: Settings, tmp_path: Path) -> None:
     with pytest.raises(RefusedInput, match="pg_restore"):
         restore(settings.model_copy(update={"database_url": "postgresql://x@localhost/x"}), tmp_path)
+
+
+def test_a_restore_writes_nothing_into_the_backup_and_works_from_what_nobody_can_write_to(
+    backup: Path, tmp_path: Path
+) -> None:
+    for path in (*backup.rglob("*"), backup):
+        path.chmod(0o500 if path.is_dir() else 0o400)
+    before = sorted(path.name for path in backup.rglob("*"))
+
+    for number in (1, 2):
+        restore(Settings(home=tmp_path / f"restored-{number}"), backup)
+
+    assert sorted(path.name for path in backup.rglob("*")) == before
+    assert stat.S_IMODE((tmp_path / "restored-1/xray.db").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("place", ["home/backup", "home/models/backup"])
+def test_a_backup_does_not_go_into_the_home(settings: Settings, tmp_path: Path, place: str) -> None:
+    with pytest.raises(RefusedInput, match="lies in the home"):
+        back_up(settings, tmp_path / place)
