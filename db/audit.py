@@ -1,23 +1,55 @@
-"""The audit log: who did what and when, each entry chained to the one before by its SHA-256."""
+"""The audit log: who did what and when, each entry chained to the one before under a key outside the database."""
 
 from __future__ import annotations
 
 import hashlib
+import hmac
 import json
+import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
-from sqlalchemy import (
-    String,
-    select,
-)
+from sqlalchemy import Engine, String, func, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from db.columns import Base, Id
+from xray_core.errors import LedgerAltered
+
+# Entries of seals made of what was found; the first of them began the keyed chain of an older ledger.
+SEALED_ANEW = "sealed-anew"
+_ANCHOR = "xray_anchor"
+_HEAD = "xray_head"
 
 # What the first entry is chained to.
 _NOTHING = "0" * 64
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """What the chain hangs on outside the database: the key of its entries, and where the last head is kept.
+
+    `head_file` holds the newest entry that this home has written; None keeps none, for a copy that is only read.
+    """
+
+    key: bytes
+    head_file: Path | None = None
+
+
+def with_anchor(engine: Engine, anchor: Anchor | None) -> Engine:
+    """The same engine, whose sessions write and check the chain with this anchor."""
+    return engine if anchor is None else engine.execution_options(**{_ANCHOR: anchor})
+
+
+def anchor_of(session: Session) -> Anchor:
+    """The session's anchor; LookupError for an engine that was opened without one, to read only."""
+    found: Anchor | None = session.connection().get_execution_options().get(_ANCHOR)
+    if found is None:
+        raise LookupError("this engine was opened without an anchor: it can read, but neither write nor verify")
+    return found
 
 
 def append(
@@ -26,7 +58,11 @@ def append(
     """Add an entry at the end of the chain. `detail` must fit JSON and hold no patient data.
 
     Only inside `transaction`, where writers take turns; two entries on one predecessor fail at the unique key.
+    Raises LedgerAltered when the log has lost an entry that this home wrote: nothing may be built on such a ledger.
     """
+    anchor = anchor_of(session)
+    if _HEAD not in session.info and (sentence := find_lost_head(session)):
+        raise LedgerAltered(sentence)
     position, previous = head(session)
     entry = AuditRow(
         position=position + 1,
@@ -37,9 +73,55 @@ def append(
         detail=json.dumps(detail, sort_keys=True, separators=(",", ":")),
         previous_sha256=previous,
     )
-    entry.sha256 = _digest(entry)
+    entry.sha256 = _digest(entry, anchor.key)
     session.add(entry)
     session.flush()
+    session.info[_HEAD] = (entry.position, entry.sha256)
+
+
+def keep_head(session: Session, engine: Engine) -> None:
+    """Keep the last entry of a committed transaction outside the database; the end of every `transaction`.
+
+    Until it is kept, by a kill or a full disk, the file holds an older entry: it then proves a little less.
+    """
+    written: tuple[int, str] | None = session.info.pop(_HEAD, None)
+    anchor: Anchor | None = engine.get_execution_options().get(_ANCHOR)
+    if written is None or anchor is None or anchor.head_file is None:
+        return
+    with suppress(OSError):
+        descriptor = os.open(anchor.head_file, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            os.pwrite(descriptor, b"%020d %b\n" % (written[0], written[1].encode()), 0)
+        finally:
+            os.close(descriptor)
+
+
+def read_kept_head(path: Path) -> tuple[int, str] | None:
+    """The entry (position, SHA-256) that was kept outside; None where there is no such file yet."""
+    try:
+        position, sha256 = path.read_text().split()
+        return int(position), sha256
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        return (0, f"unreadable {path.name}")
+
+
+def find_lost_head(session: Session) -> str | None:
+    """A sentence when the log lacks the entry that this home kept outside the database."""
+    path = anchor_of(session).head_file
+    kept = None if path is None else read_kept_head(path)
+    if kept is None or has_entry(session, kept[1]):
+        return None
+    return (
+        f"audit log: this home has seen entry {kept[0]} ({kept[1][:16]}), which is not in the database: it is an "
+        f"older copy, or its end was cut off; restore the newest backup, or, if this state is meant, remove {path}"
+    )
+
+
+def has_entry(session: Session, sha256: str) -> bool:
+    """Whether the chain has an entry with this SHA-256; zeros stand for the log before its first entry."""
+    return sha256 == _NOTHING or session.scalar(select(AuditRow.position).where(AuditRow.sha256 == sha256)) is not None
 
 
 def head(session: Session) -> tuple[int, str]:
@@ -56,30 +138,40 @@ def head_sha256(session: Session) -> str:
 
 
 def verify_chain(session: Session) -> int | None:
-    """The first position that is missing, altered or wrongly chained; None when the whole chain holds."""
+    """The first position that is missing, altered or wrongly chained; None when the whole chain holds.
+
+    What an older version wrote, before the first seal, is chained without a key; that seal itself has one.
+    """
+    key = anchor_of(session).key
+    keyed_from = session.scalar(select(func.min(AuditRow.position)).where(AuditRow.action == SEALED_ANEW)) or 1
     expected, previous = 1, _NOTHING
     for entry in session.scalars(select(AuditRow).order_by(AuditRow.position), execution_options={"yield_per": 1000}):
-        sound = entry.position == expected and entry.previous_sha256 == previous and entry.sha256 == _digest(entry)
-        if not sound:
+        digest = _digest(entry, key if entry.position >= keyed_from else None)
+        if entry.position != expected or entry.previous_sha256 != previous or entry.sha256 != digest:
             return expected
         expected, previous = expected + 1, entry.sha256
         session.expunge(entry)
     return None
 
 
-def iter_details(session: Session, action: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Position and detail of every entry of one action, in order."""
+def iter_details(session: Session, *actions: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Action, subject and detail of every entry of these actions, in order."""
     rows = session.execute(
-        select(AuditRow.position, AuditRow.detail).where(AuditRow.action == action).order_by(AuditRow.position)
+        select(AuditRow.action, AuditRow.subject, AuditRow.detail)
+        .where(AuditRow.action.in_(actions))
+        .order_by(AuditRow.position),
+        execution_options={"yield_per": 1000},
     )
-    for position, detail in rows.tuples():
-        yield position, json.loads(detail)
+    for action, subject, detail in rows.tuples():
+        yield action, subject, json.loads(detail)
 
 
-def _digest(entry: AuditRow) -> str:
+def _digest(entry: AuditRow, key: bytes | None) -> str:
+    """The entry's HMAC-SHA256 under the key (RFC 2104); its bare SHA-256 as older versions wrote it."""
     at = entry.at.astimezone(UTC).isoformat(timespec="microseconds")
     parts = [entry.position, at, entry.actor, entry.action, entry.subject, entry.detail, entry.previous_sha256]
-    return hashlib.sha256(json.dumps(parts, separators=(",", ":")).encode()).hexdigest()
+    message = json.dumps(parts, separators=(",", ":")).encode()
+    return hashlib.sha256(message).hexdigest() if key is None else hmac.new(key, message, "sha256").hexdigest()
 
 
 class AuditRow(Base):

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 from sqlalchemy.orm import Session
 
+from db.audit import Anchor, keep_head, with_anchor
 from db.schema import HEAD
+from db.sealing import seal
 from xray_core.errors import RefusedInput, SchemaOutOfDate
 
 # How long anyone waits for another writer before "database is locked".
@@ -21,20 +23,20 @@ _BUSY_SECONDS = 30
 _WRITES = "xray_writes"
 
 
-def open_engine(url: str) -> Engine:
-    """Open the results database at a SQLAlchemy URL; connects on first use.
+def open_engine(url: str, *, anchor: Anchor | None = None) -> Engine:
+    """Open the results database at a SQLAlchemy URL; connects on first use. Without an anchor it can only be read.
 
     A SQLite file is created private (0600) when it is not there. Raises RefusedInput for a URL that is neither
     a SQLite file nor PostgreSQL.
     """
     try:
         parsed = make_url(url)
-    except ArgumentError as error:
-        raise RefusedInput(f"the database URL cannot be read; expected {_EXPECTED_URLS}") from error
+    except (ArgumentError, ValueError) as error:  # a port that is no number
+        raise RefusedInput(f"XRAY_DATABASE_URL cannot be read; expected {_EXPECTED_URLS}") from error
     if parsed.get_backend_name() == "sqlite" and parsed.database:
-        return _open_sqlite(parsed, Path(parsed.database))
+        return with_anchor(_open_sqlite(parsed, Path(parsed.database)), anchor)
     if parsed.get_backend_name() == "postgresql":
-        return _open_postgresql(parsed)
+        return with_anchor(_open_postgresql(parsed), anchor)
     raise RefusedInput(f"database URL: received {parsed.render_as_string()}; expected {_EXPECTED_URLS}")
 
 
@@ -43,12 +45,15 @@ def transaction(engine: Engine) -> Iterator[Session]:
     """One write transaction, committed at the end of the block, rolled back when it raises.
 
     Writers take turns from the start on both databases (BEGIN IMMEDIATE; an advisory lock), so what is read
-    inside is still true when it is written: SQLAlchemy's own BEGIN lost 177 of 240 updates. Raises
-    OperationalError after 30 s of waiting.
+    inside is still true when it is written: SQLAlchemy's own BEGIN lost 177 of 240 updates. What it changes
+    in sealed tables is sealed at its end. Raises OperationalError after 30 s of waiting.
     """
-    with Session(writing(engine), expire_on_commit=False) as session, session.begin():
-        take_turn(session.connection())
-        yield session
+    with Session(writing(engine), expire_on_commit=False) as session:
+        with session.begin():
+            take_turn(session.connection())
+            yield session
+            seal(session)
+        keep_head(session, engine)
 
 
 @contextmanager
@@ -113,6 +118,10 @@ _EXPECTED_URLS = "sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE"
 
 
 def _open_sqlite(url: URL, path: Path) -> Engine:
+    if not path.parent.is_dir():
+        raise RefusedInput(f"XRAY_DATABASE_URL: {path.parent} is no folder; expected {_EXPECTED_URLS}")
+    if path.is_dir():
+        raise RefusedInput(f"XRAY_DATABASE_URL: {path} is a folder; expected {_EXPECTED_URLS}")
     if not path.exists():
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     engine = create_engine(url, connect_args={"timeout": _BUSY_SECONDS})
@@ -139,7 +148,12 @@ def _begin_sqlite(connection: Connection) -> None:
 def _open_postgresql(url: URL) -> Engine:
     if url.drivername == "postgresql":
         url = url.set(drivername="postgresql+psycopg")
-    engine = create_engine(url, pool_pre_ping=True)
+    try:
+        engine = create_engine(url, pool_pre_ping=True)
+    except (NoSuchModuleError, ImportError) as error:
+        raise RefusedInput(
+            f"XRAY_DATABASE_URL: {url.drivername} needs a driver that is not installed; expected {_EXPECTED_URLS}"
+        ) from error
     event.listen(engine, "connect", _set_up_postgresql)
     return engine
 

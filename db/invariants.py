@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from db import audit
-from db.scoring import results
+from db import audit, sealing
+from db.registry.recorded import find_unrecorded
 
 # Each finds at most one row whose first column names the breach. Constraints forbid most of this: the oracle
 # asks all the same, for it must also see a database that was edited, restored or damaged.
@@ -43,18 +43,28 @@ _NOTHING_FOUND = {
 
 def find_breaches(session: Session) -> Iterator[str]:
     """Every invariant of the database that does not hold, one sentence each; nothing when all is well."""
-    yield from _find_damage(session)
+    yield from find_damage(session)
     for sentence, query in _NOTHING_FOUND.items():
         found = session.execute(text(query)).scalar()
         if found is not None:
             yield sentence.format(found)
+    yield from _find_altered_history(session)
+
+
+def _find_altered_history(session: Session) -> Iterator[str]:
+    """The chain first: seals and records are its entries, and prove nothing where it does not hold."""
+    if (lost := audit.find_lost_head(session)) is not None:
+        yield lost
     if (position := audit.verify_chain(session)) is not None:
         yield f"audit log, position {position}: missing, altered or wrongly chained"
-    elif (broken := results.find_broken_seal(session)) is not None:
-        yield broken
+        return
+    yield from sealing.find_broken_seals(session)
+    yield from find_unrecorded(session)
+    if (began := sealing.sealed_since(session)) is not None and began[1] is not None:
+        yield f"history before {began[0]:%Y-%m-%d %H:%M} UTC, when sealing began, did not hold: {began[1]}"
 
 
-def _find_damage(session: Session) -> Iterator[str]:
+def find_damage(session: Session) -> Iterator[str]:
     """SQLite checks its own pages, indexes and references; PostgreSQL has no such question to ask."""
     if session.get_bind().dialect.name != "sqlite":
         return

@@ -8,22 +8,33 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Engine
+from sqlalchemy.orm import Session
 
+from db.audit import keep_head
 from db.engine import read_revision, refuse_newer_revision, take_turn, writing
+from db.schema import HEAD
+from db.sealing import seal_anew
 
 
 def migrate(engine: Engine, home: Mapping[str, str | None] | None = None) -> None:
     """Bring the database to the newest revision, in one transaction: a kill leaves the old one or the new one.
 
     `home` says where the home of an older database keeps its films: the fields of `Home` in revision 0003.
-    Two that start together take turns, and the second finds nothing to do. Raises SchemaOutOfDate where a
-    newer version has been at work.
+    Two that start together take turns, and the second finds nothing to do. What a migration leaves is sealed
+    as it is found. Raises SchemaOutOfDate where a newer version has been at work, LedgerAltered where the
+    database is no longer what this home wrote.
     """
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
     with writing(engine).begin() as connection:
         take_turn(connection)
-        refuse_newer_revision(engine, read_revision(connection))
+        before = read_revision(connection)
+        refuse_newer_revision(engine, before)
         config.attributes["connection"] = connection
         config.attributes["home"] = home
         command.upgrade(config, "head")
+        session = Session(connection, join_transaction_mode="rollback_only")
+        if before != HEAD:
+            seal_anew(session, revision=HEAD, note=config.attributes.get("broken_history"))
+        session.commit()
+    keep_head(session, engine)

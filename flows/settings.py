@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated
 
+from dotenv import dotenv_values
 from pydantic import Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from xray_core.errors import RefusedInput
 from xray_core.processes.records import DecoderLimits
@@ -121,6 +123,26 @@ def read_settings() -> Settings:
             for problem in error.errors()
         ]
         raise RefusedInput("\n".join(problems)) from error
+    except SettingsError as error:  # one that takes JSON, and got none
+        raise RefusedInput(f'{error}: expected JSON, as in XRAY_CLASS_NAMES=\'{{"COVID-19": "covid"}}\'') from error
+
+
+def find_unknown_variables() -> list[str]:
+    """A sentence for every XRAY_ variable, set or in the settings file, that is no setting and has no effect."""
+    known = {f"XRAY_{name.upper()}" for name in (*Settings.model_fields, "env_file")}
+    file = _find_settings_file(os.environ)
+    given = (name.upper() for name in (*os.environ, *(dotenv_values(file) if file else ())))
+    unknown = sorted({name for name in given if name.startswith("XRAY_") and name not in known})
+    return [
+        f"{name}: is no setting and has no effect; {_suggest(name, known)}"
+        for name in unknown
+        if not name.startswith("XRAY_TEST_")
+    ]
+
+
+def _suggest(name: str, known: set[str]) -> str:
+    nearest = get_close_matches(name, known, n=1)
+    return f"is {nearest[0]} meant?" if nearest else "docs/settings.md lists them all"
 
 
 def _find_settings_file(environment: Mapping[str, str]) -> Path | None:

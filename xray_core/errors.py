@@ -14,6 +14,7 @@ XrayError
     ├── ModelAltered        a model file that is no longer what was registered
     ├── LowDisk
     ├── FolderMissing       a folder of films is not there, or is not the one that it was
+    ├── LedgerAltered       the database is damaged, cut, emptied or an older copy
     └── WrongSiteKey        the key is not there, or is not the one that the ledger hangs on
 """
 
@@ -172,6 +173,10 @@ class ModelAltered(IncompatibleModel):
     kind_sentence = (
         "a model's files are not those that were registered: `xray verify` names them, `xray models rollback` leaves it"
     )
+
+
+class LedgerAltered(PersonNeeded):
+    """The database is damaged, or no longer what this home wrote: nothing is written on top of it."""
 
 
 class LowDisk(PersonNeeded):

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from db.records import EvaluationRecord
 from db.registry.tables import EvaluationRow, ModelRow
+from db.sealing import adding
 
 _EXTERNAL = "external: "
 
@@ -33,8 +34,8 @@ def add_evaluation(
         figures=json.dumps(figures, sort_keys=True, allow_nan=False),
         created_at=now,
     )
-    session.add(row)
-    session.flush()
+    with adding(session, EvaluationRow):
+        session.add(row)
     return row.id
 
 

@@ -11,6 +11,7 @@ from db import audit
 from db.records import ChampionTerm, ModelRecord, Stage
 from db.registry.tables import ChampionTermRow, ModelRow
 from db.scoring.tables import ResultRow
+from db.sealing import adding, changing
 from xray_core.errors import RefusedInput
 from xray_core.models.records import ModelManifest
 from xray_core.records import AuditVerdict
@@ -72,8 +73,8 @@ def add_model(
         proven=proven,
         audit_verdict=audit_verdict,
     )
-    session.add(row)
-    session.flush()
+    with adding(session, ModelRow):
+        session.add(row)
     detail = {
         "keras_sha256": manifest.keras_sha256,
         "onnx_sha256": manifest.onnx_sha256,
@@ -88,9 +89,10 @@ def record_audit(
 ) -> ModelRecord:
     """Store what was found out about a model after it was registered."""
     known = _get(session, version)
-    session.execute(
-        update(ModelRow).where(ModelRow.id == known.model_id).values(proven=proven, audit_verdict=audit_verdict)
-    )
+    with changing(session, ModelRow, [known.model_id]):
+        session.execute(
+            update(ModelRow).where(ModelRow.id == known.model_id).values(proven=proven, audit_verdict=audit_verdict)
+        )
     detail = {"proven": proven, "audit_verdict": audit_verdict}
     audit.append(session, actor=actor, action="model-judged", subject=version, detail=detail, now=now)
     return _get(session, version)
@@ -109,13 +111,14 @@ def promote(
         return chosen
     if before is not None:
         _set_stage(session, before, Stage.RETIRED)
-        session.execute(update(ChampionTermRow).where(ChampionTermRow.until.is_(None)).values(until=now))
+        _end_term(session, now)
     _set_stage(session, chosen, Stage.CHAMPION)
-    session.add(
-        ChampionTermRow(
-            model_id=chosen.model_id, since=now, until=None, actor=actor, reason=reason, evaluation_id=evaluation_id
+    with adding(session, ChampionTermRow):
+        session.add(
+            ChampionTermRow(
+                model_id=chosen.model_id, since=now, until=None, actor=actor, reason=reason, evaluation_id=evaluation_id
+            )
         )
-    )
     detail = {"reason": reason, "evaluation_id": evaluation_id, "before": before.version if before else None}
     audit.append(session, actor=actor, action="model-promoted", subject=version, detail=detail, now=now)
     return _get(session, version)
@@ -179,7 +182,15 @@ def _get(session: Session, version: str) -> ModelRecord:
 
 
 def _set_stage(session: Session, model: ModelRecord, stage: Stage) -> None:
-    session.execute(update(ModelRow).where(ModelRow.id == model.model_id).values(stage=stage))
+    with changing(session, ModelRow, [model.model_id]):
+        session.execute(update(ModelRow).where(ModelRow.id == model.model_id).values(stage=stage))
+
+
+def _end_term(session: Session, now: datetime) -> None:
+    term = ChampionTermRow
+    open_terms = session.scalars(select(term.id).where(term.until.is_(None))).all()
+    with changing(session, term, open_terms):
+        session.execute(update(term).where(term.id.in_(open_terms)).values(until=now))
 
 
 def _to_record(row: ModelRow) -> ModelRecord:

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from db.columns import Base, Id, where, word
 from db.records import Stage, TrainingState
+from db.sealing import sealed
 from xray_core.records import AuditVerdict, Verdict
 
 
@@ -28,6 +29,7 @@ class ModelRow(Base):
             "length(keras_sha256) = 64 AND length(onnx_sha256) = 64 AND length(manifest_sha256) = 64", name="sha256"
         ),
         Index("uq_models_champion", "stage", unique=True, **where("stage = 'champion'")),
+        sealed(),
     )
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
@@ -49,6 +51,7 @@ class EvaluationRow(Base):
     """How a model did on a named set of labelled X-rays; `figures` is JSON."""
 
     __tablename__ = "evaluations"
+    __table_args__ = sealed()
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     model_id: Mapped[int] = mapped_column(ForeignKey("models.id"))
@@ -62,6 +65,7 @@ class ChampionTermRow(Base):
     """One time as champion; the open one (`until` is NULL) is the champion's."""
 
     __tablename__ = "champion_terms"
+    __table_args__ = sealed()
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     model_id: Mapped[int] = mapped_column(ForeignKey("models.id"))
@@ -79,6 +83,7 @@ class TrainingRunRow(Base):
     __table_args__ = (
         CheckConstraint("(claimed_by IS NULL) = (claimed_until IS NULL)", name="claim_is_whole"),
         CheckConstraint("(state = 'running') = (finished_at IS NULL)", name="finished_has_time"),
+        sealed(besides=("claimed_by", "claimed_until"), only="state <> 'running'"),
     )
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from db.records import TrainingRun, TrainingState
 from db.registry.tables import ModelRow, TrainingRunRow
+from db.sealing import changing
 from xray_core.errors import ClaimLost
 from xray_core.records import Verdict
 
@@ -53,7 +54,8 @@ def claim_training(
         return added.id
     if known.state is TrainingState.FINISHED or _is_running(known, now, is_alive):
         return None
-    session.execute(update(run).where(run.id == known.id).values(claim))
+    with changing(session, run, [known.id]):  # a failed training is history until it starts again
+        session.execute(update(run).where(run.id == known.id).values(claim))
     return known.id
 
 
@@ -114,12 +116,13 @@ def _is_running(run: TrainingRunRow, now: datetime, is_alive: Callable[[str], bo
 
 def _update_mine(session: Session, run_id: int, scanner: str, values: dict[str, Any]) -> None:
     run = TrainingRunRow
-    mine = session.scalars(
-        update(run)
-        .where(run.id == run_id, run.claimed_by == scanner, run.state == TrainingState.RUNNING)
-        .values(values)
-        .returning(run.id)
-    ).all()
+    with changing(session, run, [run_id]):
+        mine = session.scalars(
+            update(run)
+            .where(run.id == run_id, run.claimed_by == scanner, run.state == TrainingState.RUNNING)
+            .values(values)
+            .returning(run.id)
+        ).all()
     if not mine:
         raise ClaimLost(f"training {run_id}: {scanner} does not hold it any more; another process took it over")
 

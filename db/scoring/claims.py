@@ -18,6 +18,7 @@ from db.columns import UtcTime
 from db.records import ClaimedFile
 from db.scoring.decisions import DECIDED, UNDECIDED, past
 from db.scoring.tables import IncomingFileRow
+from db.sealing import changing
 from xray_core.imaging.records import LONGEST_RETRY, FileSeen
 from xray_core.records import FileState, escape_name
 
@@ -100,7 +101,8 @@ def _apply(session: Session, plan: _Plan, claim: dict[str, Any], now: datetime) 
     """Write the plan; the ids of the added rows by name. Old versions step aside before the new ones come."""
     row = IncomingFileRow
     if plan.replaced:
-        session.execute(update(row), [{"id": file_id, "superseded_at": now} for file_id in plan.replaced])
+        with changing(session, row, plan.replaced):
+            session.execute(update(row), [{"id": file_id, "superseded_at": now} for file_id in plan.replaced])
     if plan.changed:
         session.execute(update(row), [UNDECIDED | changed | claim for changed in plan.changed])
     if plan.taken:

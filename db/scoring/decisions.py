@@ -13,6 +13,7 @@ from db.bulk import pieces
 from db.records import RefusedFile, Scored
 from db.scoring import patients, results, xrays
 from db.scoring.tables import IncomingFileRow, ResultRow, XrayRow
+from db.sealing import changing
 from xray_core.records import FileState, ReasonCode
 
 DECIDED = (FileState.SCORED, FileState.REJECTED)
@@ -53,24 +54,25 @@ def record_batch(
     """
     held = _read_held(session, [file.claimed.file_id for file in scored] + [file.file_id for file in refused], scanner)
     mine = [file for file in scored if file.claimed.file_id in held]
-    if mine:
-        xray_ids = xrays.add_read_xrays(
-            session, [(file, held[file.claimed.file_id].name) for file in mine], folder_id=folder_id, now=now
-        )
-        patients.apply_to_arrivals(
-            session, {file.sha256: held[file.claimed.file_id].name for file in mine if file.patient is None}
-        )
-        if model_id is not None and preprocessing_version is not None:
-            results.add_results(
-                session,
-                [(xray_ids[file.sha256], file) for file in mine],
-                model_id=model_id,
-                preprocessing_version=preprocessing_version,
-                flow_run_id=flow_run_id,
-                now=now,
+    with changing(session, IncomingFileRow, list(held)):
+        if mine:
+            xray_ids = xrays.add_read_xrays(
+                session, [(file, held[file.claimed.file_id].name) for file in mine], folder_id=folder_id, now=now
             )
-        _mark_scored(session, mine, xray_ids, now)
-    _mark_refused(session, [file for file in refused if file.file_id in held], held, now)
+            patients.apply_to_arrivals(
+                session, {file.sha256: held[file.claimed.file_id].name for file in mine if file.patient is None}
+            )
+            if model_id is not None and preprocessing_version is not None:
+                results.add_results(
+                    session,
+                    [(xray_ids[file.sha256], file) for file in mine],
+                    model_id=model_id,
+                    preprocessing_version=preprocessing_version,
+                    flow_run_id=flow_run_id,
+                    now=now,
+                )
+            _mark_scored(session, mine, xray_ids, now)
+        _mark_refused(session, [file for file in refused if file.file_id in held], held, now)
 
 
 def find_scored(session: Session, sha256s: Sequence[str], model_id: int, preprocessing_version: str) -> set[str]:
@@ -115,21 +117,22 @@ def mark_gone(session: Session, file_ids: Sequence[int], *, now: datetime) -> No
     that went away is never refused for that.
     """
     for part in pieces(file_ids):
-        session.execute(
-            update(IncomingFileRow)
-            .where(IncomingFileRow.id.in_(part), IncomingFileRow.state.in_((FileState.NEW, FileState.DEFERRED)))
-            .values(
-                state=FileState.REJECTED,
-                reason_code=ReasonCode.GONE,
-                reason_detail="no longer in the folder",
-                size=-1,
-                signature=0,
-                decided_at=now,
-                retry_at=None,
-                **_NO_CLAIM,
+        with changing(session, IncomingFileRow, part):
+            session.execute(
+                update(IncomingFileRow)
+                .where(IncomingFileRow.id.in_(part), IncomingFileRow.state.in_((FileState.NEW, FileState.DEFERRED)))
+                .values(
+                    state=FileState.REJECTED,
+                    reason_code=ReasonCode.GONE,
+                    reason_detail="no longer in the folder",
+                    size=-1,
+                    signature=0,
+                    decided_at=now,
+                    retry_at=None,
+                    **_NO_CLAIM,
+                )
+                .execution_options(synchronize_session=False)
             )
-            .execution_options(synchronize_session=False)
-        )
 
 
 def _read_held(session: Session, file_ids: Sequence[int], scanner: str) -> dict[int, _Held]:

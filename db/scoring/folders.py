@@ -8,6 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from db.scoring.tables import FolderRow
+from db.sealing import adding
 from xray_core.records import FilmPath, FolderKind
 
 
@@ -22,8 +23,8 @@ def add_folder(session: Session, kind: FolderKind, place: str, *, now: datetime)
     if known is not None:
         return known
     row = FolderRow(kind=kind, place=place, recorded_at=now)
-    session.add(row)
-    session.flush()
+    with adding(session, FolderRow):
+        session.add(row)
     return row.id
 
 

@@ -15,6 +15,7 @@ from db.scoring import tables, xrays
 from db.scoring.film_names import find_named
 from db.scoring.folders import to_film_path
 from db.scoring.tables import FolderRow, XrayRow
+from db.sealing import adding
 from xray_core.exchange.records import LabelLine
 from xray_core.records import Label, LabelledXray, name_content_group
 
@@ -77,8 +78,8 @@ def add_labels(
                 imported_at=now,
             )
         )
-    session.add_all(new)
-    session.flush()
+    with adding(session, tables.LabelRow):
+        session.add_all(new)
     return len(new)
 
 

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from db.bulk import pieces
 from db.scoring.tables import IncomingFileRow, LabelRow, PatientFactRow, ResultRow, XrayRow
+from db.sealing import adding, changing
 
 Source = Literal["csv", "labels"]
 
@@ -71,18 +72,18 @@ def add_facts(
         for fact in facts
         if fact.patient not in (said.get(fact.sha256 or fact.name or ""), here.get(fact.sha256 or ""))
     ]
-    session.add_all(
-        PatientFactRow(
-            sha256=fact.sha256,
-            name=fact.name,
-            patient=fact.patient,
-            source=source,
-            import_sha256=import_sha256,
-            recorded_at=now,
+    with adding(session, PatientFactRow):
+        session.add_all(
+            PatientFactRow(
+                sha256=fact.sha256,
+                name=fact.name,
+                patient=fact.patient,
+                source=source,
+                import_sha256=import_sha256,
+                recorded_at=now,
+            )
+            for fact in new
         )
-        for fact in new
-    )
-    session.flush()
     _fill(session, by_content)
     return len(new)
 
@@ -163,10 +164,11 @@ def _read_facts(session: Session, sha256s: Sequence[str], names: Sequence[str]) 
 
 
 def _fill(session: Session, patients: Mapping[str, str]) -> None:
-    for sha256, patient in patients.items():
-        session.execute(
-            update(XrayRow)
-            .where(XrayRow.sha256 == sha256, XrayRow.patient.is_(None))
-            .values(patient=patient)
-            .execution_options(synchronize_session=False)
-        )
+    with changing(session, XrayRow, list(patients), by="sha256"):
+        for sha256, patient in patients.items():
+            session.execute(
+                update(XrayRow)
+                .where(XrayRow.sha256 == sha256, XrayRow.patient.is_(None))
+                .values(patient=patient)
+                .execution_options(synchronize_session=False)
+            )

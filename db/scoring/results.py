@@ -1,23 +1,20 @@
-"""Results: what models said of X-rays. Written once, sealed in the audit log, never changed."""
+"""Results: what models said of X-rays. Written once, sealed, never changed."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from db import audit
 from db.bulk import insert_into
 from db.records import Scored, ScoredXray
 from db.scoring.folders import to_film_path
 from db.scoring.tables import FolderRow, IncomingFileRow, ResultRow, XrayRow, current_results
+from db.sealing import adding
 from xray_core.exchange.records import ResultLine
 from xray_core.records import FileState, Outcome
-
-_SEALED = "results-sealed"
 
 
 def add_results(
@@ -50,14 +47,13 @@ def add_results(
     }
     if not rows:
         return
-    last = session.scalar(select(func.max(ResultRow.id))) or 0
-    session.execute(
-        insert_into(session, ResultRow).on_conflict_do_nothing(
-            index_elements=["xray_id", "model_id", "preprocessing_version"]
-        ),
-        list(rows.values()),
-    )
-    _seal(session, after=last, actor=flow_run_id or "scan", now=now)
+    with adding(session, ResultRow):
+        session.execute(
+            insert_into(session, ResultRow).on_conflict_do_nothing(
+                index_elements=["xray_id", "model_id", "preprocessing_version"]
+            ),
+            list(rows.values()),
+        )
 
 
 def iter_result_lines(session: Session, *, since: datetime | None = None) -> Iterator[ResultLine]:
@@ -89,64 +85,6 @@ def iter_result_lines(session: Session, *, since: datetime | None = None) -> Ite
         statement = statement.where(file.decided_at >= since)
     for row in session.execute(statement, execution_options={"yield_per": 2000}):
         yield ResultLine(*row)
-
-
-def find_broken_seal(session: Session) -> str | None:
-    """The first place where the results differ from what the audit log sealed, as a sentence, or None."""
-    covered = 0
-    for _, detail in audit.iter_details(session, _SEALED):
-        first, last = int(str(detail["first"])), int(str(detail["last"]))
-        count, digest = _digest(session, after=covered, upto=last)
-        if digest != detail["sha256"]:
-            return (
-                f"results {first} to {last}: changed since they were written ({count} rows are there, "
-                f"{detail['count']} were sealed)"
-            )
-        covered = last
-    unsealed = session.scalar(select(func.min(ResultRow.id)).where(ResultRow.id > covered))
-    return None if unsealed is None else f"result {unsealed}: not written by the service, no seal covers it"
-
-
-def _seal(session: Session, *, after: int, actor: str, now: datetime) -> None:
-    """Put the digest of the results that this transaction added into the audit chain; writers take turns."""
-    last = session.scalar(select(func.max(ResultRow.id))) or 0
-    if last == after:
-        return
-    count, digest = _digest(session, after=after, upto=last)
-    audit.append(
-        session,
-        actor=actor,
-        action=_SEALED,
-        subject="results",
-        detail={"first": after + 1, "last": last, "count": count, "sha256": digest},
-        now=now,
-    )
-
-
-def _digest(session: Session, *, after: int, upto: int) -> tuple[int, str]:
-    row = ResultRow
-    rows = session.execute(
-        select(
-            row.id,
-            row.xray_id,
-            row.model_id,
-            row.preprocessing_version,
-            row.probability,
-            row.outcome,
-            row.refer_reason,
-            row.distance,
-            row.scored_at,
-            row.flow_run_id,
-            row.shadow,
-        )
-        .where(row.id > after, row.id <= upto)
-        .order_by(row.id)
-    ).tuples()
-    digest, count = hashlib.sha256(), 0
-    for values in rows:
-        count += 1
-        digest.update(repr(tuple(str(value) for value in values)).encode())
-    return count, digest.hexdigest()
 
 
 def list_scored_xrays(session: Session, *, newest: int | None = None) -> list[ScoredXray]:

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from db.records import ScanRecord
 from db.scoring.tables import ScanRow
+from db.sealing import adding, changing
 
 
 def record_scan(
@@ -29,17 +30,19 @@ def record_scan(
     if last is not None and idle and _is_idle(last) and last.problem == problem:
         session.execute(update(row).where(row.id == last.id).values(finished_at=finished_at, scans=last.scans + 1))
         return
-    session.add(
-        row(
-            started_at=started_at,
-            finished_at=finished_at,
-            scans=1,
-            scored=scored,
-            rejected=rejected,
-            deferred=deferred,
-            problem=problem,
+    # With a row after it, the last one is closed.
+    with changing(session, row, [last.id] if last else []), adding(session, row):
+        session.add(
+            row(
+                started_at=started_at,
+                finished_at=finished_at,
+                scans=1,
+                scored=scored,
+                rejected=rejected,
+                deferred=deferred,
+                problem=problem,
+            )
         )
-    )
 
 
 def last_scan(session: Session) -> ScanRecord | None:

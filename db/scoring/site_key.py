@@ -8,6 +8,7 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from db.scoring.tables import SiteKeyRow
+from db.sealing import adding
 
 # What hangs on a key, or on the home that has it: with a row in one of these a ledger is not new.
 _IN_USE = text(
@@ -24,8 +25,8 @@ def record_fingerprint(session: Session, fingerprint: str, *, now: datetime) -> 
     """Record the site key of a ledger that has none yet; returns the one that counts. Only inside `transaction`."""
     known = read_fingerprint(session)
     if known is None:
-        session.add(SiteKeyRow(id=1, fingerprint=fingerprint, recorded_at=now))
-        session.flush()
+        with adding(session, SiteKeyRow):
+            session.add(SiteKeyRow(id=1, fingerprint=fingerprint, recorded_at=now))
     return known or fingerprint
 
 

@@ -20,6 +20,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.columns import Base, Id, UtcTime, where, word
+from db.sealing import sealed
 from xray_core.imaging.records import ScaleRule
 from xray_core.records import FileFormat, FileState, FolderKind, Label, Outcome, ReasonCode, Split
 
@@ -28,7 +29,7 @@ class XrayRow(Base):
     """One image content; `path` (escaped, relative to its folder) is where its bytes were last read."""
 
     __tablename__ = "xrays"
-    __table_args__ = (CheckConstraint("length(sha256) = 64", name="sha256"),)
+    __table_args__ = (CheckConstraint("length(sha256) = 64", name="sha256"), sealed(besides=("path", "folder_id")))
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     sha256: Mapped[str] = mapped_column(String(64), unique=True)
@@ -58,7 +59,7 @@ class FolderRow(Base):
     """
 
     __tablename__ = "folders"
-    __table_args__ = (UniqueConstraint("kind", "place"),)
+    __table_args__ = (UniqueConstraint("kind", "place"), sealed())
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     kind: Mapped[FolderKind] = mapped_column(word(FolderKind, "kind"))
@@ -73,6 +74,7 @@ class SiteKeyRow(Base):
     __table_args__ = (
         CheckConstraint("id = 1", name="only_one"),
         CheckConstraint("length(fingerprint) = 64", name="fingerprint"),
+        sealed(),
     )
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
@@ -89,6 +91,7 @@ class PatientFactRow(Base):
         CheckConstraint("source IN ('csv', 'labels', 'dataset', 'delivery')", name="source"),
         Index("ix_patient_facts_sha256", "sha256"),
         Index("ix_patient_facts_name", "name"),
+        sealed(),
     )
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
@@ -101,7 +104,7 @@ class PatientFactRow(Base):
 
 
 class IncomingFileRow(Base):
-    """One version (size, mtime, ctime) of a file in an incoming folder, and what was decided about it."""
+    """One version (size, mtime, ctime) of a file in an incoming folder, and what was decided: a decision is sealed."""
 
     __tablename__ = "incoming_files"
     __table_args__ = (
@@ -126,6 +129,7 @@ class IncomingFileRow(Base):
             "folder_id",
             **where("superseded_at IS NULL AND state = 'scored' AND left_at IS NULL"),
         ),
+        sealed(besides=("claimed_by", "claimed_until", "left_at"), only="state IN ('scored', 'rejected')"),
     )
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
@@ -139,8 +143,7 @@ class IncomingFileRow(Base):
     reason_code: Mapped[ReasonCode | None] = mapped_column(word(ReasonCode, "reason_code"))
     reason_detail: Mapped[str | None]
     xray_id: Mapped[int | None] = mapped_column(ForeignKey("xrays.id"))
-    # The content that was refused; a scored file's content stands in xrays.
-    refused_sha256: Mapped[str | None] = mapped_column(String(64))
+    refused_sha256: Mapped[str | None] = mapped_column(String(64))  # a scored file's content stands in xrays
     first_seen_at: Mapped[datetime]
     decided_at: Mapped[datetime | None]
     deferred_since: Mapped[datetime | None]
@@ -162,6 +165,7 @@ class ResultRow(Base):
         UniqueConstraint("xray_id", "model_id", "preprocessing_version"),
         # NaN compares false on SQLite (it is stored as NULL) and above everything on PostgreSQL.
         CheckConstraint("probability >= 0 AND probability <= 1", name="probability"),
+        sealed(),
     )
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
@@ -185,6 +189,7 @@ class LabelRow(Base):
     __table_args__ = (
         CheckConstraint("source IN ('csv', 'folder', 'dataset')", name="source"),
         Index("ix_labels_xray_id", "xray_id", "id"),
+        sealed(),
     )
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
@@ -201,6 +206,7 @@ class SplitMemberRow(Base):
     """The side of the split that a group (a patient, or a content without one) stands on, for ever."""
 
     __tablename__ = "split_members"
+    __table_args__ = sealed()
 
     split_group: Mapped[str] = mapped_column(Text, primary_key=True)
     split: Mapped[Split] = mapped_column(word(Split, "split"))
@@ -208,9 +214,10 @@ class SplitMemberRow(Base):
 
 
 class ScanRow(Base):
-    """A scan that decided something, or a row of equal scans that decided nothing."""
+    """A scan that decided something, or a row of equal scans that decided nothing: sealed when the next one begins."""
 
     __tablename__ = "scans"
+    __table_args__ = sealed(only="scored + rejected + deferred > 0 OR id < (SELECT max(id) FROM scans)")
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     started_at: Mapped[datetime]

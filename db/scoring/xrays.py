@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from db.bulk import insert_into, pieces
 from db.records import DatasetXray, Scored
 from db.scoring.tables import SplitMemberRow, XrayRow
+from db.sealing import changing
 from xray_core.imaging.records import ImageFacts
 from xray_core.records import Split
 
@@ -65,7 +66,8 @@ def freeze_splits(session: Session, assignments: Mapping[str, Split], *, now: da
     """Put groups on their side of the split for ever; a group that has a side keeps it."""
     rows = [{"split_group": group, "split": split, "assigned_at": now} for group, split in assignments.items()]
     if rows:
-        session.execute(insert_into(session, SplitMemberRow).on_conflict_do_nothing(), rows)
+        with changing(session, SplitMemberRow, list(assignments), by="split_group"):
+            session.execute(insert_into(session, SplitMemberRow).on_conflict_do_nothing(), rows)
 
 
 def read_splits(session: Session) -> dict[str, Split]:
@@ -84,12 +86,13 @@ def _add(session: Session, rows: list[dict[str, Any]]) -> dict[str, int]:
         for name in ("patient", "source", "view", "sex", "age_group")
     }
     by_content = {row["sha256"]: row for row in rows}
-    session.execute(
-        insert.on_conflict_do_update(
-            index_elements=["sha256"], set_=filled | {"folder_id": given.folder_id, "path": given.path}
-        ),
-        list(by_content.values()),
-    )
+    with changing(session, XrayRow, list(by_content), by="sha256"):
+        session.execute(
+            insert.on_conflict_do_update(
+                index_elements=["sha256"], set_=filled | {"folder_id": given.folder_id, "path": given.path}
+            ),
+            list(by_content.values()),
+        )
     return read_ids(session, by_content)
 
 

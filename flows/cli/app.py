@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
 import sys
 
 import typer
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from flows.cli import operations, scoring, training
 from flows.cli.terminal import describe_database_error, describe_os_error, fail
@@ -60,7 +61,9 @@ def main() -> None:
         sys.exit(fail(str(stop), code=1))
     except OSError as error:
         sys.exit(fail(describe_os_error(error), code=1))
-    except OperationalError as error:
+    except DBAPIError as error:
+        sys.exit(fail(describe_database_error(error.orig), code=1))
+    except sqlite3.Error as error:
         sys.exit(fail(describe_database_error(error), code=1))
     except KeyboardInterrupt:
         sys.exit(fail("interrupted; nothing is half done", code=130))

@@ -59,11 +59,14 @@ def verify() -> None:
 
     Example: xray verify
     """
-    from flows.operations.verification import find_breach
+    from flows.operations.verification import find_breach, list_unfinished
 
-    breach, checked = find_breach(open_home())
+    settings = open_home()
+    breach, checked = find_breach(settings)
     for line in checked:
         typer.echo(f"ok  {line}")
+    for path in list_unfinished(settings):
+        typer.echo(f"    {path}: being written, or left by a process that was killed; a day old, it is removed")
     if breach:
         sys.exit(fail(f"breach: {breach}", code=1))
 

@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from sqlalchemy.exc import OperationalError
 
-from flows.settings import Settings, read_settings
+from flows.settings import Settings, find_unknown_variables, read_settings
 
 Json = Annotated[bool, typer.Option("--json", help="print JSON for a program to read")]
 
@@ -41,6 +40,8 @@ def make_home() -> Settings:
     from flows.home.ledger import prepare_ledger
 
     settings = _read_settings()
+    for sentence in find_unknown_variables():
+        typer.echo(f"xray: {sentence}", err=True)
     prepare_ledger(settings)
     return settings
 
@@ -68,11 +69,20 @@ def fail(sentence: str, *, code: int) -> int:
     return code
 
 
-def describe_database_error(error: OperationalError) -> str:
+_HINTS = {
+    "full": "free some space; what was committed is whole, the rest is done by the next run",
+    "disk I/O error": "free some space; what was committed is whole, the rest is done by the next run",
+    "malformed": "the file is damaged: restore the newest backup into a new home, `xray restore`",
+    "not a database": "the file is damaged: restore the newest backup into a new home, `xray restore`",
+    "decode": "the file is damaged: restore the newest backup into a new home, `xray restore`",
+    "unable to open": "is it there, and may this user read and write it and its folder?",
+}
+
+
+def describe_database_error(error: BaseException | None) -> str:
     """The database's own words, without the statement and its values."""
-    words = str(error.orig).strip().splitlines()[0]
-    full = "full" in words or "disk I/O error" in words
-    hint = "free some space; what was committed is whole, the rest is done by the next run" if full else "try again"
+    words = next(iter(str(error).strip().splitlines()), "no word why")
+    hint = next((hint for part, hint in _HINTS.items() if part in words), "try again")
     return f"the results database did not take part: {words} ({hint})"
 
 

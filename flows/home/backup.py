@@ -10,10 +10,13 @@ import shutil
 from pathlib import Path
 
 from db import invariants
+from db.audit import Anchor
 from db.backup import backup_database
-from db.engine import open_engine, snapshot
+from db.engine import open_engine, read_revision, snapshot
 from db.registry import models
-from flows.home.ledger import open_ledger
+from db.schema import HEAD
+from flows.home.ledger import HEAD_FILE, open_ledger
+from flows.home.site_key import seal_key
 from flows.settings import Settings
 from xray_core.errors import RefusedInput
 
@@ -74,6 +77,7 @@ def restore(settings: Settings, source: Path) -> int:
         for folder in (settings.models_dir, *settings.models_dir.iterdir()):
             folder.chmod(0o700)
     _copy(source / _KEY, settings.home / _KEY)
+    (settings.home / HEAD_FILE).unlink(missing_ok=True)  # a ledger that was here before had other entries
     aside.rename(settings.home / _DATABASE)  # last: a home without a ledger can be restored into again
     return len(_registered_versions(settings.home / _DATABASE))
 
@@ -92,10 +96,14 @@ def _check_bytes(source: Path) -> None:
 
 
 def _check_ledger(source: Path, database: Path) -> None:
-    engine = open_engine(f"sqlite:///{database}")
+    """Everything that `xray verify` asks of a ledger; of an older version's only that it is undamaged."""
+    key = seal_key(bytes.fromhex((source / _KEY).read_text().strip()))
+    engine = open_engine(f"sqlite:///{database}", anchor=Anchor(key))
     try:
         with snapshot(engine) as session:
-            breach = next(invariants.find_breaches(session), None)
+            is_current = read_revision(session.connection()) == HEAD
+            find = invariants.find_breaches if is_current else invariants.find_damage
+            breach = next(find(session), None)
     finally:
         engine.dispose()
     if breach:

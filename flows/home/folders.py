@@ -9,6 +9,7 @@ import shutil
 from flows.home.secret_file import create_secret
 from flows.settings import Settings
 from xray_core.errors import LowDisk, NoHome
+from xray_core.exchange.atomic_file import remove_asides
 
 
 def open_home(settings: Settings) -> None:
@@ -42,6 +43,17 @@ def view_home(settings: Settings) -> None:
 def _make_own_folders(settings: Settings) -> None:
     for folder in (settings.labels_dir, settings.exports_dir, settings.models_dir, settings.home / "run"):
         folder.mkdir(mode=0o700, exist_ok=True)
+
+
+def tidy_home(settings: Settings) -> None:
+    """Remove what killed processes left half written a day ago or earlier: models, exports, lists of problems."""
+    if any(path.name.startswith(".") for path in settings.models_dir.iterdir()):
+        from xray_core.models.folder import remove_unfinished  # a scan that finds nothing need not import it
+
+        remove_unfinished(settings.models_dir)
+    for folder in (settings.exports_dir, settings.labels_dir / "refused"):
+        if folder.is_dir():
+            remove_asides(folder)
 
 
 def check_free_space(settings: Settings) -> None:

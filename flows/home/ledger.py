@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from pathlib import Path
 
-from sqlalchemy import Engine, inspect
+from sqlalchemy import Engine, inspect, text
 
+from db.audit import Anchor, read_kept_head, with_anchor
 from db.engine import check_schema, open_engine, snapshot, transaction
 from db.scoring import folders, site_key
 from flows.home.films import name_folder
 from flows.home.folders import open_home
-from flows.home.site_key import create_site_key, fingerprint, read_site_key
+from flows.home.site_key import create_site_key, fingerprint, read_site_key, seal_key
 from flows.settings import Settings
-from xray_core.errors import WrongSiteKey
+from xray_core.errors import LedgerAltered, WrongSiteKey
 from xray_core.records import FolderKind, escape_name
+
+# The newest entry of the audit log that this home has written, kept outside the database.
+HEAD_FILE = "ledger.head"
+_ALWAYS_LOOKED_THROUGH = 4 * 2**20
+_BYTES_LOOKED_THROUGH_A_SECOND = 100e6
 
 
 def prepare_ledger(settings: Settings) -> None:
@@ -29,9 +37,11 @@ def prepare_ledger(settings: Settings) -> None:
     try:
         if inspect(engine).has_table("alembic_version"):
             check_schema(engine)
+            _refuse_damage(settings, engine)
         else:
             from db.migrate import migrate
 
+            _refuse_lost_ledger(settings)
             migrate(engine)
         _settle_site_key(settings, engine)
     finally:
@@ -48,7 +58,7 @@ def open_ledger(settings: Settings) -> Iterator[Engine]:
     try:
         check_schema(engine)
         _check_site_key(settings, engine)
-        yield engine
+        yield with_anchor(engine, find_anchor(settings))
     finally:
         engine.dispose()
 
@@ -62,10 +72,17 @@ def migrate_ledger(settings: Settings) -> None:
     try:
         if inspect(engine).has_table("xrays"):
             _refuse_lost_key(settings, engine)
-        migrate(engine, _describe_home(settings))
+        migrate(with_anchor(engine, find_anchor(settings)), _describe_home(settings))
         _settle_site_key(settings, engine)
     finally:
         engine.dispose()
+
+
+def find_anchor(settings: Settings) -> Anchor | None:
+    """What the ledger's chain hangs on outside the database; None while the home has no key yet."""
+    if not (settings.home / "site.key").exists():
+        return None
+    return Anchor(seal_key(read_site_key(settings)), settings.home / HEAD_FILE)
 
 
 def record_folder(settings: Settings, engine: Engine, kind: FolderKind) -> int:
@@ -86,9 +103,45 @@ def _settle_site_key(settings: Settings, engine: Engine) -> None:
     if known is None:
         _refuse_lost_key(settings, engine)
         create_site_key(settings)
-        with transaction(engine) as session:
+        with transaction(with_anchor(engine, find_anchor(settings))) as session:
             site_key.record_fingerprint(session, fingerprint(read_site_key(settings)), now=datetime.now(UTC))
     _check_site_key(settings, engine)
+
+
+def _refuse_damage(settings: Settings, engine: Engine) -> None:
+    """Raise LedgerAltered for a database file with a damaged page, before anybody says that there is nothing new.
+
+    A scan reads an index, and would not notice. A small file is looked through at every start; a large one so seldom
+    that the looking takes a hundredth of the time.
+    """
+    path = engine.url.database
+    if engine.dialect.name != "sqlite" or path is None:
+        return
+    size, stamp = Path(path).stat().st_size, settings.home / "run" / "ledger-looked-through"
+    if size > _ALWAYS_LOOKED_THROUGH:
+        seconds = size / _BYTES_LOOKED_THROUGH_A_SECOND
+        with suppress(OSError):
+            is_due = stamp.exists() and time.time() - stamp.stat().st_mtime > 100 * seconds
+            if is_due or not stamp.exists():
+                stamp.touch(mode=0o600)
+            if not is_due:
+                return
+    with engine.connect() as connection:
+        found = connection.execute(text("PRAGMA quick_check(1)")).scalar()
+    if found != "ok":
+        raise LedgerAltered(
+            f"{path}: the database is damaged ({found}): restore the newest backup into a new home (`xray restore`)"
+        )
+
+
+def _refuse_lost_ledger(settings: Settings) -> None:
+    """An empty database is a new home's, or what is left of a ledger that somebody emptied."""
+    kept = read_kept_head(settings.home / HEAD_FILE)
+    if kept is not None:
+        raise LedgerAltered(
+            f"{settings.url.rpartition('@')[2].removeprefix('sqlite:///')}: the database is empty, and this home has "
+            f"written {kept[0]} entries into its audit log: restore the newest backup into a new home (`xray restore`)"
+        )
 
 
 def _refuse_lost_key(settings: Settings, engine: Engine) -> None:

@@ -38,6 +38,11 @@ def name_patient(key: bytes, patient_id: str | None) -> str | None:
     return None if patient_id is None or is_placeholder(patient_id) else pseudonym(key, patient_id)
 
 
+def seal_key(key: bytes) -> bytes:
+    """The key of the ledger's audit chain and seals, drawn from the site key: the HMAC-SHA256 of a fixed word."""
+    return hmac.new(key, b"xray ledger seals", hashlib.sha256).digest()
+
+
 def pseudonym(key: bytes, patient_id: str) -> str:
     """A patient's name in this database: 32 hex digits of HMAC-SHA256 under the site key."""
     return hmac.new(key, b"patient:" + patient_id.strip().encode(), hashlib.sha256).hexdigest()[:32]

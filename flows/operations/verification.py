@@ -10,14 +10,17 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
-from db import invariants
+from db import audit, invariants
 from db.engine import snapshot
 from db.registry import models
 from db.scoring import file_history
+from db.triggers import find_changed_triggers
 from flows.home.ledger import open_ledger
 from flows.registry.registered import verify_registered
 from flows.settings import Settings
 from xray_core.errors import IncompatibleModel
+from xray_core.exchange.atomic_file import find_asides
+from xray_core.models.folder import find_unfinished
 from xray_core.records import unescape_name
 
 _Check = Callable[[Settings, Session], Iterator[str]]
@@ -36,6 +39,7 @@ def find_breach(settings: Settings) -> tuple[str | None, list[str]]:
 
 def _check_ledger(_settings: Settings, session: Session) -> Iterator[str]:
     yield from invariants.find_breaches(session)
+    yield from find_changed_triggers(session)
 
 
 def _check_models(settings: Settings, session: Session) -> Iterator[str]:
@@ -46,12 +50,26 @@ def _check_models(settings: Settings, session: Session) -> Iterator[str]:
             yield str(error)
 
 
-def _check_exports(settings: Settings, _session: Session) -> Iterator[str]:
-    """A CSV and its manifest are written one after the other: a CSV alone is whole, one that differs is not."""
+def _check_exports(settings: Settings, session: Session) -> Iterator[str]:
+    """A CSV and its manifest are written one after the other: a CSV alone is whole, one that differs is not.
+
+    The head of the audit log that a manifest holds is an entry of the log for ever.
+    """
     for manifest in sorted(settings.exports_dir.glob("*.manifest.json")):
         csv = manifest.with_name(manifest.name.removesuffix(".manifest.json"))
-        if csv.exists() and _hash(csv) != json.loads(manifest.read_bytes())["sha256"]:
+        try:
+            described = json.loads(manifest.read_bytes())
+            sha256, head = described["sha256"], described["notes"].get("audit_head")
+        except (ValueError, KeyError, TypeError, AttributeError):
+            yield f"export {manifest.name}: is no manifest that the service wrote"
+            continue
+        if csv.exists() and _hash(csv) != sha256:
             yield f"export {csv.name}: its bytes are not the ones that were written"
+        if head is not None and not audit.has_entry(session, head):
+            yield (
+                f"export {csv.name}: the audit log had the entry {head[:16]} when it was written, and has it no more: "
+                "its end was cut off, or the database is an older copy"
+            )
 
 
 def _check_sources(settings: Settings, session: Session) -> Iterator[str]:
@@ -64,6 +82,14 @@ def _check_sources(settings: Settings, session: Session) -> Iterator[str]:
             continue  # taken away since: its result stays
         if (found.st_size, found.st_mtime_ns) == (size, mtime_ns) and _hash(Path(os.fsdecode(path))) != sha256:
             yield f"{name}: its bytes changed behind the same size and time"
+
+
+def list_unfinished(settings: Settings) -> list[str]:
+    """What killed processes have left half written in the home, by its path there; a day later it is removed."""
+    return [
+        str(path.relative_to(settings.home))
+        for path in (*find_unfinished(settings.models_dir), *find_asides(settings.exports_dir))
+    ]
 
 
 def _hash(path: Path) -> str:

@@ -16,6 +16,7 @@ from db.scoring import patients, results
 from flows.home.ledger import open_ledger
 from flows.registry.standing import say_blind_spot, say_predictive_values, say_standing
 from flows.settings import Settings
+from xray_core.errors import RefusedInput
 from xray_core.exchange.records import ResultLine
 from xray_core.exchange.results_csv import ExportSummary, name_export, write_results_csv
 from xray_core.records import AuditVerdict
@@ -26,6 +27,7 @@ def write_export(settings: Settings, *, out: Path | None = None, since: datetime
 
     The CSV is one consistent snapshot, whatever a scan writes meanwhile; the same snapshot gives the same bytes.
     """
+    _refuse_folder(out)
     with _read_ledger(settings) as session:
         return write_results_csv(
             out or settings.exports_dir / name_export(datetime.now(UTC), caution=_caution(session)),
@@ -37,6 +39,7 @@ def write_export(settings: Settings, *, out: Path | None = None, since: datetime
 
 def write_worklist(settings: Settings, *, out: Path, limit: int) -> ExportSummary:
     """Write the unlabelled X-rays that a reviewer should look at first; the same columns, the same way back."""
+    _refuse_folder(out)
     with _read_ledger(settings) as session:
         return write_results_csv(
             out,
@@ -61,6 +64,11 @@ def describe_champion(session: Session, settings: Settings) -> dict[str, str]:
         "assumed_prevalence": f"{settings.prevalence:g}",
         "predictive_values": say_predictive_values(session, champion, settings.prevalence) or "",
     } | unknown
+
+
+def _refuse_folder(out: Path | None) -> None:
+    if out is not None and out.is_dir():
+        raise RefusedInput(f"--out: received {out}, which is a folder; expected a file, as {out / 'results.csv'}")
 
 
 def _caution(session: Session) -> str | None:

@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 from db.engine import transaction
 from db.records import ClaimedFile, RefusedFile, Scored
 from db.scoring import claims, decisions
-from flows.home.folders import check_free_space
+from flows.home.folders import check_free_space, tidy_home
 from flows.home.ledger import open_ledger, record_folder
 from flows.home.mounts import check_folders
 from flows.home.process_lock import hold_scanner_lock, is_scanner_alive
@@ -36,6 +36,7 @@ def open_scanner(settings: Settings) -> Iterator[Scanner]:
             engine = stack.enter_context(open_ledger(settings))
         check_folders(settings)
         check_free_space(settings)
+        tidy_home(settings)
         name = stack.enter_context(hold_scanner_lock(settings.home / "run"))
         with unbroken():
             folder_id = record_folder(settings, engine, FolderKind.INCOMING)

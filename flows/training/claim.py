@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 from db.engine import transaction
 from db.registry import training_runs
 from db.scoring import labels
-from flows.home.folders import check_free_space
+from flows.home.folders import check_free_space, tidy_home
 from flows.home.ledger import open_ledger
 from flows.home.process_lock import hold_scanner_lock, is_scanner_alive
 from flows.home.public_errors import say_publicly
@@ -51,6 +51,7 @@ def open_trainer(settings: Settings) -> Iterator[Trainer]:
     keep_freed_memory()
     with open_ledger(settings) as engine:
         check_free_space(settings)
+        tidy_home(settings)
         with hold_scanner_lock(settings.home / "run") as name:
             yield Trainer(settings, engine, name)
 

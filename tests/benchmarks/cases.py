@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from tests.benchmarks import archive, empty_run, scoring, training
+from tests.benchmarks import archive, empty_run, scoring, seals, training
 from tests.benchmarks.measurement import Measurement
 from tests.benchmarks.workshop import Workshop
 
@@ -16,6 +16,7 @@ CASES: dict[str, Callable[[Workshop], Iterator[Measurement]]] = {
     "rescan": archive.rescan,
     "memory": archive.memory,
     "export": archive.export,
+    "verify": seals.verify,
     "training": training.train,
     "cross-validation": training.cross_validate,
     "retraining": training.retrain,

@@ -15,7 +15,8 @@ from sqlalchemy import insert, select
 from db.engine import open_engine, transaction
 from db.registry.tables import ModelRow
 from db.scoring.tables import IncomingFileRow, ResultRow, XrayRow
-from flows.home.ledger import prepare_ledger, record_folder
+from db.sealing import adding
+from flows.home.ledger import find_anchor, prepare_ledger, record_folder
 from flows.settings import Settings
 from xray_core.imaging.folder import sign_file
 from xray_core.imaging.records import ScaleRule
@@ -54,7 +55,7 @@ def add_known_files(settings: Settings, count: int) -> None:
 
 def add_results(settings: Settings, count: int) -> None:
     """Let the ledger hold `count` scored X-rays, each with a result of the champion; there are no files."""
-    engine = open_engine(settings.url)
+    engine = open_engine(settings.url, anchor=find_anchor(settings))
     with transaction(engine) as session:
         model = session.scalars(select(ModelRow)).one()
     engine.dispose()
@@ -65,17 +66,18 @@ def add_results(settings: Settings, count: int) -> None:
 
 
 def _record_incoming(settings: Settings) -> int:
-    engine = open_engine(settings.url)
+    engine = open_engine(settings.url, anchor=find_anchor(settings))
     folder_id = record_folder(settings, engine, FolderKind.INCOMING)
     engine.dispose()
     return folder_id
 
 
 def _insert(settings: Settings, table: type[Any], rows: Iterator[dict[str, Any]]) -> None:
-    engine = open_engine(settings.url)
+    engine = open_engine(settings.url, anchor=find_anchor(settings))
     with transaction(engine) as session:
         while part := list(islice(rows, _ROWS_PER_STATEMENT)):
-            session.connection().execute(insert(table), part)
+            with adding(session, table):
+                session.connection().execute(insert(table), part)
     engine.dispose()
 
 

@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 
 from db.engine import open_engine, snapshot
 from db.scoring.tables import ResultRow
+from flows.home.ledger import find_anchor
 from flows.settings import Settings
 from tests.benchmarks import peers, service
 from tests.benchmarks.measurement import Measurement, alternate, at_least, at_most
@@ -105,7 +106,7 @@ def score_together(shop: Workshop) -> Iterator[Measurement]:
 
 
 def _count_results(settings: Settings) -> int:
-    engine = open_engine(settings.url)
+    engine = open_engine(settings.url, anchor=find_anchor(settings))
     with snapshot(engine) as session:
         found = session.scalar(select(func.count()).select_from(ResultRow)) or 0
     engine.dispose()

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from db.engine import open_engine
+from flows.home.ledger import find_anchor
 from flows.review.dataset import register_dataset
 from tests.benchmarks import peers, service
 from tests.benchmarks.measurement import Measurement, alternate, at_least, at_most
@@ -65,7 +66,7 @@ def retrain(shop: Workshop) -> Iterator[Measurement]:
 
     def share_outside(_: int) -> float:
         settings = shop.fresh_home()
-        engine = open_engine(settings.url)
+        engine = open_engine(settings.url, anchor=find_anchor(settings))
         dataset = read_dataset_folder(folder / "train", settings.class_names, None)
         register_dataset(settings, engine, dataset, on_progress=lambda _: None)
         engine.dispose()

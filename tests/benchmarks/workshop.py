@@ -30,12 +30,23 @@ class Sizes:
     known: int = 200_000
     most_known: int = 1_000_000
     exported: int = 200_000
+    sealed: int = 1_000_000
     epochs: int = 15
     tiny: bool = False
 
 
 TINY = Sizes(
-    1, many=8, few=4, together=8, little_known=10, known=100, most_known=300, exported=100, epochs=1, tiny=True
+    1,
+    many=8,
+    few=4,
+    together=8,
+    little_known=10,
+    known=100,
+    most_known=300,
+    exported=100,
+    sealed=100,
+    epochs=1,
+    tiny=True,
 )
 
 

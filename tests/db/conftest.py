@@ -13,6 +13,7 @@ from db.engine import open_engine
 from db.migrate import migrate
 from tests import databases
 from tests.databases import create_database, drop_database, with_database
+from tests.db.rows import ANCHOR
 
 
 @pytest.fixture(scope="session")
@@ -59,7 +60,7 @@ def database_url(server_url: str | None, migrated: str, tmp_path: Path) -> Itera
 
 @pytest.fixture
 def engine(database_url: str) -> Iterator[Engine]:
-    engine = open_engine(database_url)
+    engine = open_engine(database_url, anchor=ANCHOR)
     yield engine
     engine.dispose()
 
@@ -71,6 +72,6 @@ def sqlite_only(server_url: str | None) -> None:
 
 
 def migrate_url(url: str) -> None:
-    engine = open_engine(url)
+    engine = open_engine(url, anchor=ANCHOR)
     migrate(engine)
     engine.dispose()

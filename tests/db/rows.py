@@ -10,6 +10,7 @@ from pathlib import Path
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
+from db.audit import Anchor
 from db.engine import transaction
 from db.records import ClaimedFile, ModelRecord, RefusedFile, Scored
 from db.registry import models
@@ -21,6 +22,7 @@ from xray_core.records import FileFormat, FolderKind, Label, Outcome, ReasonCode
 
 ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+ANCHOR = Anchor(bytes(range(32)))
 PREPROCESSING = Preprocessing(150, 150, 3, Scaling.UNIT)
 
 

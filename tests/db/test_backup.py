@@ -11,7 +11,7 @@ from db import invariants
 from db.backup import backup_database
 from db.engine import check_schema, open_engine, snapshot
 from db.scoring.tables import ResultRow
-from tests.db.rows import add_champion, score_files
+from tests.db.rows import ANCHOR, add_champion, score_files
 from xray_core.errors import RefusedInput
 
 
@@ -43,7 +43,7 @@ def test_backups_made_while_others_write_are_whole_and_a_prefix_of_history(
 
 
 def count_results(path: Path) -> int:
-    copy = open_engine(f"sqlite:///{path}")
+    copy = open_engine(f"sqlite:///{path}", anchor=ANCHOR)
     check_schema(copy)
     with snapshot(copy) as session:
         assert list(invariants.find_breaches(session)) == []

@@ -22,7 +22,7 @@ from db.registry import training_runs
 from db.schema import HEAD
 from db.scoring import file_history
 from db.scoring.tables import IncomingFileRow, ResultRow
-from tests.db.rows import NOW, ROOT, add_champion
+from tests.db.rows import ANCHOR, NOW, ROOT, add_champion
 from tests.patience import here
 from xray_core.records import FileState
 
@@ -206,7 +206,7 @@ def test_a_migration_that_is_killed_leaves_the_old_database_or_the_new_one(empty
 
 def revision_of(url: str) -> str:
     """The whole state of a database in a word; anything between empty and migrated is a word of its own."""
-    engine = open_engine(url)
+    engine = open_engine(url, anchor=ANCHOR)
     try:
         tables = set(inspect(engine).get_table_names())
         if not tables:

@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 
 from db.engine import check_schema, has_wal_reset_fix, open_engine, snapshot, transaction
 from db.schema import HEAD
-from tests.db.rows import ROOT, add_champion, add_model, promote, score_files
+from tests.db.rows import ANCHOR, ROOT, add_champion, add_model, promote, score_files
 from xray_core.errors import RefusedInput, SchemaOutOfDate
 
 pytestmark = pytest.mark.processes
@@ -34,7 +34,7 @@ def test_a_new_sqlite_file_is_private(tmp_path: Path) -> None:
 @pytest.mark.parametrize("url", ["sqlite://", "mysql://u:secret@h/d", "not a url"])
 def test_any_other_database_is_refused_without_showing_its_password(url: str) -> None:
     with pytest.raises(RefusedInput, match="expected sqlite:///FILE") as refusal:
-        open_engine(url)
+        open_engine(url, anchor=ANCHOR)
 
     assert "secret" not in str(refusal.value)
 
@@ -131,7 +131,7 @@ def test_a_migrated_database_is_in_date(engine: Engine) -> None:
 
 
 def test_a_database_without_tables_is_refused_by_name(empty_url: str) -> None:
-    engine = open_engine(empty_url)
+    engine = open_engine(empty_url, anchor=ANCHOR)
 
     with pytest.raises(SchemaOutOfDate, match=rf"revision none .*needs {HEAD}: .*`xray doctor --migrate`"):
         check_schema(engine)

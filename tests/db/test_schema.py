@@ -13,6 +13,7 @@ from db import columns, invariants, schema
 from db.engine import snapshot, transaction
 from db.records import Stage, TrainingState
 from db.scoring import site_key, tables, xrays
+from db.sealing import adding
 from tests.db.rows import NOW, ROOT, add_champion, add_model, import_labels, label_row, score_files
 from xray_core.imaging.records import ScaleRule
 from xray_core.records import AuditVerdict, FileFormat, FileState, Label, Outcome, ReasonCode, Split, Verdict
@@ -172,9 +173,12 @@ def with_history(engine: Engine) -> Engine:
     with transaction(engine) as session:
         xrays.freeze_splits(session, {"p": Split.TEST}, now=NOW)
         site_key.record_fingerprint(session, "f" * 64, now=NOW)
-        session.add(
-            tables.PatientFactRow(sha256="a" * 64, patient="p", source="csv", import_sha256="0" * 64, recorded_at=NOW)
-        )
+        with adding(session, tables.PatientFactRow):
+            session.add(
+                tables.PatientFactRow(
+                    sha256="a" * 64, patient="p", source="csv", import_sha256="0" * 64, recorded_at=NOW
+                )
+            )
     return engine
 
 

@@ -16,12 +16,12 @@ from sqlalchemy.exc import OperationalError
 from db.engine import open_engine, snapshot, transaction
 from db.registry import models, training_runs
 from db.registry.tables import TrainingRunRow
-from tests.db.rows import NOW, claim, file_seen, record, scored_file
+from tests.db.rows import ANCHOR, NOW, claim, file_seen, record, scored_file
 
 
 def claim_all(url: str, scanner: str, count: str) -> None:
     """Offer every file in batches and score what is ours; print the names."""
-    engine = open_engine(url)
+    engine = open_engine(url, anchor=ANCHOR)
     with snapshot(engine) as session:
         model = models.champion(session)
     names = [f"xray-{number:04}.png" for number in range(int(count))]
@@ -36,7 +36,7 @@ def claim_all(url: str, scanner: str, count: str) -> None:
 
 def increment(url: str, times: str) -> None:
     """Read a number, write it plus one, many times."""
-    engine = open_engine(url)
+    engine = open_engine(url, anchor=ANCHOR)
     for _ in range(int(times)):
         with transaction(engine) as session:
             (run,) = training_runs.list_trainings(session)
@@ -49,7 +49,7 @@ def increment(url: str, times: str) -> None:
 
 def claim_training(url: str, scanner: str) -> None:
     """Ask for the one training and print what came."""
-    engine = open_engine(url)
+    engine = open_engine(url, anchor=ANCHOR)
     with transaction(engine) as session:
         run_id = training_runs.claim_training(
             session,
@@ -77,7 +77,7 @@ def nursery() -> None:
 
 def score_for_ever(url: str, said: Path) -> None:
     """Commit batches of new X-rays, writing their names into a file after each commit, until killed."""
-    engine = open_engine(url)
+    engine = open_engine(url, anchor=ANCHOR)
     with snapshot(engine) as session:
         model = models.champion(session)
     with said.open("w") as acknowledged:
@@ -104,7 +104,7 @@ def migrate_once(url: str) -> None:
     """Say when the work begins, then migrate."""
     from db.migrate import migrate
 
-    engine = open_engine(url)
+    engine = open_engine(url, anchor=ANCHOR)
     print("ready", os.getpid(), flush=True)
     migrate(engine)
 

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from db.engine import open_engine, transaction
 from db.registry import models
+from flows.home.ledger import find_anchor
 from flows.registry.models import list_models, promote_by_hand
 from flows.scoring.scan import open_scan
 from flows.settings import Settings, read_settings
@@ -46,7 +47,7 @@ def save_for_ever(prefix: str) -> None:
 
 def hold_database(seconds: str) -> None:
     """Keep every other writer waiting."""
-    with transaction(open_engine(read_settings().url)):
+    with transaction(open_engine(read_settings().url, anchor=find_anchor(read_settings()))):
         print("holding", flush=True)
         time.sleep(float(seconds))
 
@@ -81,7 +82,7 @@ def register_twin(settings: Settings, version: str) -> None:
     """A second model with the champion's files."""
     manifest = save_twin(settings, version)
     saved = hash_file(settings.models_dir / version / "model.json")
-    engine = open_engine(settings.url)
+    engine = open_engine(settings.url, anchor=find_anchor(settings))
     with transaction(engine) as session:
         models.add_model(
             session,

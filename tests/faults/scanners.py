@@ -16,6 +16,7 @@ from sqlalchemy import select
 
 from db.engine import open_engine, snapshot
 from db.scoring.tables import IncomingFileRow, ResultRow, XrayRow
+from flows.home.ledger import find_anchor
 from flows.operations.verification import find_breach
 from flows.settings import Settings
 from tests.patience import here
@@ -81,7 +82,7 @@ def drop_many(folder: Path, count: int, *, seed: int = 0) -> None:
 
 def read_states(settings: Settings) -> dict[str, FileState]:
     """The state of every current file by its name."""
-    engine = open_engine(settings.url)
+    engine = open_engine(settings.url, anchor=find_anchor(settings))
     row = IncomingFileRow
     with snapshot(engine) as session:
         found = session.execute(select(row.name, row.state).where(row.superseded_at.is_(None))).tuples().all()
@@ -91,7 +92,7 @@ def read_states(settings: Settings) -> dict[str, FileState]:
 
 def scored_contents(settings: Settings) -> list[str]:
     """The SHA-256 of every result's X-ray: one that stands here twice was scored twice."""
-    engine = open_engine(settings.url)
+    engine = open_engine(settings.url, anchor=find_anchor(settings))
     with snapshot(engine) as session:
         found = session.scalars(select(XrayRow.sha256).join(ResultRow, ResultRow.xray_id == XrayRow.id)).all()
     engine.dispose()

@@ -21,6 +21,7 @@ import pytest
 from PIL import Image
 
 from db.engine import open_engine, transaction
+from flows.home.ledger import find_anchor
 from flows.operations.verification import find_breach
 from flows.review.exports import write_export
 from flows.scoring.scan import open_scan
@@ -239,7 +240,7 @@ def test_a_database_that_stays_locked_ends_the_scan_with_a_sentence_and_blames_n
 ) -> None:
     drop_xrays(settings.incoming_dir, 3)
     monkeypatch.setattr("db.engine._BUSY_SECONDS", 0.5)
-    engine = open_engine(settings.url)
+    engine = open_engine(settings.url, anchor=find_anchor(settings))
 
     with transaction(engine), pytest.raises(Exception, match="database is locked"):
         scan(settings)

@@ -18,6 +18,7 @@ from sqlalchemy import select, update
 
 from db.engine import open_engine, snapshot, transaction
 from db.scoring.tables import IncomingFileRow
+from flows.home.ledger import find_anchor
 from flows.operations.verification import find_breach
 from flows.settings import Settings
 from tests.faults.scanners import (
@@ -76,7 +77,7 @@ def _other_hosts() -> None:
 
 def held_elsewhere(settings: Settings) -> set[str]:
     """The names of files that a scanner of the other host has claimed and not decided on."""
-    engine = open_engine(settings.url)
+    engine = open_engine(settings.url, anchor=find_anchor(settings))
     row = IncomingFileRow
     with snapshot(engine) as session:
         found = session.scalars(
@@ -88,7 +89,7 @@ def held_elsewhere(settings: Settings) -> set[str]:
 
 def end_leases(settings: Settings) -> None:
     """As if the hour of every claim were over."""
-    engine = open_engine(settings.url)
+    engine = open_engine(settings.url, anchor=find_anchor(settings))
     with transaction(engine) as session:
         session.execute(
             update(IncomingFileRow).where(IncomingFileRow.claimed_by.is_not(None)).values(claimed_until=PAST)

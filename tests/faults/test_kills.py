@@ -18,7 +18,7 @@ from db.engine import open_engine, snapshot
 from db.records import Stage, TrainingState
 from db.registry import training_runs
 from flows.home.backup import back_up, restore
-from flows.home.ledger import prepare_ledger
+from flows.home.ledger import find_anchor, prepare_ledger
 from flows.home.site_key import read_site_key
 from flows.operations.status import read_status
 from flows.operations.verification import find_breach
@@ -306,7 +306,7 @@ def test_backups_taken_while_scanners_are_killed_restore_to_a_home_that_verifies
 
 
 def read_training(settings: Settings) -> TrainingState:
-    engine = open_engine(settings.url)
+    engine = open_engine(settings.url, anchor=find_anchor(settings))
     with snapshot(engine) as session:
         (run,) = training_runs.list_trainings(session)
     engine.dispose()

@@ -18,6 +18,7 @@ from sqlalchemy import select
 
 from db.engine import open_engine, snapshot
 from db.scoring.tables import ScanRow
+from flows.home.ledger import find_anchor
 from flows.operations.status import read_status
 from flows.operations.verification import find_breach
 from flows.service.child import Address
@@ -214,7 +215,7 @@ def read_time(run: dict[str, Any], key: str) -> datetime:
 
 def assert_scans_took_turns(settings: Settings) -> None:
     """No scan began before the one recorded before it had ended."""
-    engine = open_engine(settings.url)
+    engine = open_engine(settings.url, anchor=find_anchor(settings))
     with snapshot(engine) as session:
         rows = session.execute(select(ScanRow.started_at, ScanRow.finished_at).order_by(ScanRow.id)).tuples().all()
     engine.dispose()

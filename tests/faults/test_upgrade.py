@@ -22,6 +22,7 @@ from sqlalchemy import inspect, text
 from db.columns import Base
 from db.engine import open_engine
 from db.schema import HEAD
+from flows.home.ledger import find_anchor
 from flows.settings import Settings
 from tests.db.test_concurrency import wait_for_a_line
 from tests.faults.scanners import ROOT, assert_all_scored_once, drop_many
@@ -92,7 +93,7 @@ def next_version(tmp_path: Path) -> Run:
 
 def count_rows(settings: Settings) -> tuple[str, dict[str, int]]:
     """The revision, and how many rows each table has."""
-    engine = open_engine(settings.url)
+    engine = open_engine(settings.url, anchor=find_anchor(settings))
     with engine.connect() as connection:
         tables = sorted(inspect(connection).get_table_names())
         rows = {

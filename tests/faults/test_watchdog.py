@@ -12,6 +12,7 @@ from sqlalchemy import update
 
 from db.engine import open_engine, transaction
 from db.scoring.tables import ScanRow
+from flows.home.ledger import find_anchor
 from flows.operations.schedule import Schedule, write_schedule
 from flows.operations.status import SCAN_INTERVAL, read_status
 from flows.scoring.counts import ScanCounts, find_problem
@@ -29,7 +30,7 @@ def status() -> subprocess.CompletedProcess[str]:
 
 def turn_back(settings: Settings, by: timedelta) -> None:
     """Make the scans that were recorded so much older."""
-    engine = open_engine(settings.url)
+    engine = open_engine(settings.url, anchor=find_anchor(settings))
     with transaction(engine) as session:
         then = datetime.now(UTC) - by
         session.execute(update(ScanRow).values(started_at=then, finished_at=then))

@@ -17,7 +17,7 @@ import pytest
 from db.engine import open_engine, snapshot
 from db.records import EvaluationRecord, ModelRecord
 from db.registry import evaluations
-from flows.home.ledger import prepare_ledger
+from flows.home.ledger import find_anchor, prepare_ledger
 from flows.registry.foreign_import import import_model
 from flows.registry.models import find_model
 from flows.review.dataset import register_dataset
@@ -40,7 +40,7 @@ def make_trained_home(folder: Path) -> Settings:
     settings.home.mkdir()
     (settings.home / "site.key").write_text("5a" * 32 + "\n")  # the key decides the split: every run has the same one
     prepare_ledger(settings)
-    engine = open_engine(settings.url)
+    engine = open_engine(settings.url, anchor=find_anchor(settings))
     found = read_dataset_folder(folder / "dataset", settings.class_names, folder / "dataset" / "patients.csv")
     register_dataset(settings, engine, found, on_progress=lambda _: None)
     engine.dispose()
@@ -87,7 +87,7 @@ def deliver(settings: Settings, *, per_class: int = 8, seed: int = 5) -> None:
 
 
 def stored(settings: Settings) -> list[EvaluationRecord]:
-    engine = open_engine(settings.url)
+    engine = open_engine(settings.url, anchor=find_anchor(settings))
     with snapshot(engine) as session:
         found = evaluations.list_evaluations(session)
     engine.dispose()
@@ -99,7 +99,7 @@ def champion(settings: Settings) -> ModelRecord:
 
 
 def make_labelled(settings: Settings, folder: Path) -> None:
-    engine = open_engine(settings.url)
+    engine = open_engine(settings.url, anchor=find_anchor(settings))
     found = read_dataset_folder(folder, settings.class_names, None)
     register_dataset(settings, engine, found, on_progress=lambda _: None)
     engine.dispose()

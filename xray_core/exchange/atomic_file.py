@@ -45,10 +45,15 @@ def write_whole(path: Path, content: bytes, *, mode: int = 0o600) -> None:
 def remove_asides(folder: Path, *, older_than_seconds: float = 86_400) -> int:
     """Remove what killed processes left half written in a folder; how many. Younger ones may still be written."""
     oldest = time.time() - older_than_seconds
-    left = [path for path in folder.glob(f"{_ASIDE_PREFIX}*{_ASIDE_SUFFIX}") if path.stat().st_mtime < oldest]
+    left = [path for path in find_asides(folder) if path.lstat().st_mtime < oldest]
     for path in left:
         path.unlink(missing_ok=True)
     return len(left)
+
+
+def find_asides(folder: Path) -> list[Path]:
+    """The files of a folder that are being written, or that a killed process left half written."""
+    return sorted(folder.glob(f"{_ASIDE_PREFIX}*{_ASIDE_SUFFIX}"))
 
 
 def _sync_folder(folder: Path) -> None:

@@ -138,10 +138,15 @@ def hash_file(path: Path) -> str:
 def remove_unfinished(models_dir: Path, *, older_than_seconds: float = 86_400) -> int:
     """Remove what killed processes left half saved; how many. Younger ones may still be being written."""
     oldest = time.time() - older_than_seconds
-    unfinished = [folder for folder in models_dir.glob(f"{_UNFINISHED}*") if folder.stat().st_mtime < oldest]
+    unfinished = [folder for folder in find_unfinished(models_dir) if folder.lstat().st_mtime < oldest]
     for folder in unfinished:
         shutil.rmtree(folder, ignore_errors=True)
     return len(unfinished)
+
+
+def find_unfinished(models_dir: Path) -> list[Path]:
+    """The folders in which a model was being saved, or still is."""
+    return sorted(models_dir.glob(f"{_UNFINISHED}*"))
 
 
 def files_below(folder: Path) -> list[Path]:

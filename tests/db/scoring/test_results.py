@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import Engine
 
+from db import sealing
 from db.engine import snapshot, transaction
 from db.scoring import results
 from db.scoring.tables import IncomingFileRow
@@ -133,19 +134,19 @@ def test_a_result_that_exists_is_never_overwritten(engine: Engine) -> None:
 
 def seal(engine: Engine) -> str | None:
     with snapshot(engine) as session:
-        return results.find_broken_seal(session)
+        return next(sealing.find_broken_seals(session), None)
 
 
 @pytest.mark.parametrize(
     ("change", "found"),
     [
-        ("UPDATE results SET probability = 0.1 WHERE id = 2", "results 1 to 2: changed"),
-        ("UPDATE results SET outcome = 'negative' WHERE id = 3", "results 3 to 3: changed"),
-        ("DELETE FROM results WHERE id = 1", "results 1 to 2: changed"),
+        ("UPDATE results SET probability = 0.1 WHERE id = 2", "results 1 to 3: changed"),
+        ("UPDATE results SET outcome = 'negative' WHERE id = 3", "results 1 to 3: changed"),
+        ("DELETE FROM results WHERE id = 1", "results 1 to 3: changed"),
         (
             "INSERT INTO results SELECT 9, xray_id, model_id, 'v9', probability, outcome, refer_reason, distance, "
             "scored_at, flow_run_id, duration_ms, shadow FROM results WHERE id = 1",
-            "result 9: not written by the service",
+            "results 1 to 9: changed since they were written (4 rows are there, 3 were sealed)",
         ),
     ],
 )

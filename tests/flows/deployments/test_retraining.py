@@ -13,7 +13,7 @@ import pytest
 from db.engine import open_engine, snapshot
 from db.records import Stage, TrainingRun, TrainingState
 from db.registry import training_runs
-from flows.home.ledger import prepare_ledger
+from flows.home.ledger import find_anchor, prepare_ledger
 from flows.operations.verification import find_breach
 from flows.registry.models import list_models, read_history
 from flows.review.dataset import register_dataset
@@ -58,7 +58,7 @@ def register(settings: Settings, folder: Path, *, per_class: int, seed: int = 0)
     """Register synthetic X-rays."""
     write_sample_set(folder, per_class=per_class, patients=per_class, seed=seed)
     found = read_dataset_folder(folder, settings.class_names, folder / "patients.csv")
-    engine = open_engine(settings.url)
+    engine = open_engine(settings.url, anchor=find_anchor(settings))
     register_dataset(settings, engine, found, on_progress=lambda _: None)
     engine.dispose()
 
@@ -69,7 +69,7 @@ def train(settings: Settings, options: TrainingOptions = OPTIONS, *, trigger: st
 
 
 def read_trainings(settings: Settings) -> list[TrainingRun]:
-    engine = open_engine(settings.url)
+    engine = open_engine(settings.url, anchor=find_anchor(settings))
     with snapshot(engine) as session:
         found = training_runs.list_trainings(session)
     engine.dispose()

@@ -11,6 +11,7 @@ from db.engine import open_engine, snapshot
 from db.registry import models
 from db.scoring import results
 from flows.evaluation.compare import compare_models
+from flows.home.ledger import find_anchor
 from flows.settings import Settings
 from tests.flows.evidence_home import Rival, champion, deliver, scan
 from xray_core.errors import RefusedInput
@@ -25,7 +26,7 @@ def test_two_models_are_compared_on_what_came_in_and_nothing_is_stored(rival: Ri
     report = compare_models(trained, champion(trained).version, second)
 
     assert (len(report.compared), report.unread) == (16, 0)
-    engine = open_engine(trained.url)
+    engine = open_engine(trained.url, anchor=find_anchor(trained))
     with snapshot(engine) as session:
         model = models.find_model(session, second)
         assert model is not None

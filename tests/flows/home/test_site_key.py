@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from db.engine import open_engine, writing
-from flows.home.ledger import migrate_ledger, open_ledger, prepare_ledger
+from flows.home.ledger import find_anchor, migrate_ledger, open_ledger, prepare_ledger
 from flows.home.site_key import fingerprint, pseudonym, read_site_key
 from flows.settings import Settings
 from tests.flows.scoring.test_scan import count_results, drop_xrays, read_lines, scan
@@ -103,7 +103,7 @@ def test_a_home_with_another_key_cannot_join_a_database(settings: Settings, tmp_
 
 def forget_fingerprint(settings: Settings) -> None:
     """As the ledger was before it knew its key."""
-    engine = open_engine(settings.url)
+    engine = open_engine(settings.url, anchor=find_anchor(settings))
     sqlite = engine.dialect.name == "sqlite"
     with writing(engine).begin() as connection:
         if sqlite:
@@ -115,7 +115,7 @@ def forget_fingerprint(settings: Settings) -> None:
 
 
 def read_fingerprints(settings: Settings) -> list[str]:
-    engine = open_engine(settings.url)
+    engine = open_engine(settings.url, anchor=find_anchor(settings))
     with engine.connect() as connection:
         found = list(connection.execute(text("SELECT fingerprint FROM site_keys")).scalars())
     engine.dispose()
@@ -123,7 +123,7 @@ def read_fingerprints(settings: Settings) -> list[str]:
 
 
 def count_rows(settings: Settings, table: str) -> int:
-    engine = open_engine(settings.url)
+    engine = open_engine(settings.url, anchor=find_anchor(settings))
     with engine.connect() as connection:
         found: int = connection.execute(text(f"SELECT count(*) FROM {table}")).scalar_one()  # noqa: S608  # our own words
     engine.dispose()

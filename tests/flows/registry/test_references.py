@@ -10,7 +10,7 @@ from PIL import Image
 
 from db.engine import open_engine, snapshot
 from db.records import Stage
-from flows.home.ledger import prepare_ledger
+from flows.home.ledger import find_anchor, prepare_ledger
 from flows.operations.drift import check_drift_of_champion
 from flows.operations.file_story import explain
 from flows.operations.status import read_status
@@ -63,7 +63,7 @@ def test_ordinary_films_keep_their_outcome_and_their_distance_is_stored(trained:
 
     scan(trained)
 
-    engine = open_engine(trained.url)
+    engine = open_engine(trained.url, anchor=find_anchor(trained))
     with snapshot(engine) as session:
         rows = session.connection().exec_driver_sql("SELECT distance, refer_reason FROM results").all()
     engine.dispose()
@@ -107,7 +107,7 @@ def test_an_imported_model_without_a_reference_says_everywhere_that_it_refers_no
     assert NO_REFERENCE in imported.notes[-1]
     assert NO_REFERENCE in read_status(trained).lines()[0]
     assert NO_REFERENCE in (read_caution(trained) or "")
-    engine = open_engine(trained.url)
+    engine = open_engine(trained.url, anchor=find_anchor(trained))
     with snapshot(engine) as session:
         assert describe_champion(session, trained)["out_of_distribution"] == NO_REFERENCE
     engine.dispose()

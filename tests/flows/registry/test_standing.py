@@ -10,6 +10,7 @@ import pytest
 
 from db.engine import open_engine, snapshot, transaction
 from db.registry import models
+from flows.home.ledger import find_anchor
 from flows.registry.standing import read_caution, read_predictive_values
 from flows.review.exports import describe_champion
 from flows.settings import Settings
@@ -20,7 +21,7 @@ from xray_core.records import AuditVerdict
 
 
 def judge(settings: Settings, verdict: AuditVerdict, *, proven: bool = False) -> None:
-    engine = open_engine(settings.url)
+    engine = open_engine(settings.url, anchor=find_anchor(settings))
     with transaction(engine) as session:
         models.record_audit(
             session,
@@ -34,7 +35,7 @@ def judge(settings: Settings, verdict: AuditVerdict, *, proven: bool = False) ->
 
 
 def test_the_champions_standing_goes_with_every_export(trained: Settings) -> None:
-    engine = open_engine(trained.url)
+    engine = open_engine(trained.url, anchor=find_anchor(trained))
     with snapshot(engine) as session:
         told = describe_champion(session, trained)
     engine.dispose()

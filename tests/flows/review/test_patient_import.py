@@ -11,6 +11,7 @@ import pytest
 
 from db.engine import open_engine, snapshot
 from db.scoring import patients
+from flows.home.ledger import find_anchor
 from flows.home.site_key import pseudonym, read_site_key
 from flows.operations.status import read_status
 from flows.review.label_import import import_labels_from
@@ -92,7 +93,7 @@ def test_every_surface_says_how_many_are_unknown(settings: Settings, tmp_path: P
     told = subprocess.run(
         [sys.executable, "-m", "flows", "patients", "status"], capture_output=True, text=True, check=True
     ).stdout
-    engine = open_engine(settings.url)
+    engine = open_engine(settings.url, anchor=find_anchor(settings))
     with snapshot(engine) as session:
         unscored = patients.count_unknown_scored(session)
     engine.dispose()

@@ -17,6 +17,7 @@ from sqlalchemy import func, select
 from db.engine import open_engine, snapshot
 from db.scoring.results import iter_result_lines
 from db.scoring.tables import ResultRow
+from flows.home.ledger import find_anchor
 from flows.operations.verification import find_breach
 from flows.scoring.counts import ScanCounts
 from flows.scoring.scan import open_scan
@@ -45,7 +46,7 @@ def scan(settings: Settings) -> ScanCounts:
 
 
 def read_lines(settings: Settings) -> dict[str, ResultLine]:
-    engine = open_engine(settings.url)
+    engine = open_engine(settings.url, anchor=find_anchor(settings))
     with snapshot(engine) as session:
         lines = {line.file: line for line in iter_result_lines(session)}
     engine.dispose()
@@ -53,7 +54,7 @@ def read_lines(settings: Settings) -> dict[str, ResultLine]:
 
 
 def count_results(settings: Settings) -> int:
-    engine = open_engine(settings.url)
+    engine = open_engine(settings.url, anchor=find_anchor(settings))
     with snapshot(engine) as session:
         found = session.scalar(select(func.count()).select_from(ResultRow))
     engine.dispose()

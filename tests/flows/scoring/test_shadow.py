@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from db.engine import open_engine, snapshot
+from flows.home.ledger import find_anchor
 from flows.operations.verification import find_breach
 from flows.review.exports import write_export
 from flows.settings import Settings
@@ -23,7 +24,7 @@ def test_a_shadow_scores_what_the_champion_scores_and_never_leaves(
 
     scan(trained.model_copy(update={"shadow": True}))
 
-    engine = open_engine(trained.url)
+    engine = open_engine(trained.url, anchor=find_anchor(trained))
     with snapshot(engine) as session:
         counted = session.connection().exec_driver_sql("SELECT shadow, count(*) FROM results GROUP BY 1").all()
     engine.dispose()
@@ -51,7 +52,7 @@ def test_without_the_setting_nobody_stands_in_the_shadow(rival: Rival) -> None:
 
     scan(trained)
 
-    engine = open_engine(trained.url)
+    engine = open_engine(trained.url, anchor=find_anchor(trained))
     with snapshot(engine) as session:
         assert session.connection().exec_driver_sql("SELECT count(*) FROM results WHERE shadow").scalar() == 0
     engine.dispose()

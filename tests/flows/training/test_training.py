@@ -10,6 +10,7 @@ import pytest
 from scipy.special import logit
 
 from db.engine import open_engine
+from flows.home.ledger import find_anchor
 from flows.registry.models import promote_by_hand
 from flows.registry.registered import open_registered
 from flows.settings import Settings
@@ -54,7 +55,7 @@ def read_line(settings: Settings) -> Recalibration:
 def test_line_and_thresholds_are_those_of_the_validation_side_and_what_scores_is_recalibrated(
     trained: Settings, tmp_path: Path
 ) -> None:
-    engine = open_engine(trained.url)
+    engine = open_engine(trained.url, anchor=find_anchor(trained))
     opened = open_registered(trained, champion(trained))
     images = read_training_images(trained, engine, opened.manifest.preprocessing, lambda _: None)
     engine.dispose()
