@@ -1,4 +1,7 @@
-"""The words and values that all packages share; standard library only."""
+"""The words and values that all packages share; standard library only.
+
+Longer than other files: the closed lists of words (reason codes first) stand in one place, to be looked up.
+"""
 
 from __future__ import annotations
 

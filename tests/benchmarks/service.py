@@ -78,9 +78,9 @@ def train_on_files(
         is_covid[:edge],
         images[edge:],
         is_covid[edge:],
-        options.preprocessing,
-        options,
-        lambda _: None,
+        preprocessing=options.preprocessing,
+        options=options,
+        on_epoch=lambda _: None,
     )
     seconds = time.perf_counter() - started
     classifier = trained.classifier

@@ -89,17 +89,12 @@ class Evaluation:
     slices: tuple[SliceFigures, ...]
 
     def to_json(self) -> str:
-        """The evaluation as JSON text; `from_json` gives back an equal one."""
+        """The evaluation as JSON text."""
         return _ADAPTER.dump_json(self, indent=1).decode()
 
     def to_dict(self) -> dict[str, Any]:
         """The same as JSON's own values, for the ledger and for `--json`."""
         return dict(json.loads(self.to_json()))
-
-    @staticmethod
-    def from_json(text: str) -> Evaluation:
-        """Read what `to_json` wrote. Raises ValueError on anything else."""
-        return _ADAPTER.validate_json(text)
 
 
 _ADAPTER = TypeAdapter(Evaluation)

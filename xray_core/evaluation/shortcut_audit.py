@@ -1,4 +1,8 @@
-"""The shortcut audit: could the class be told without looking at the lungs, and does the model do so?"""
+"""The shortcut audit: could the class be told without looking at the lungs, and does the model do so?
+
+Longer than other files: the lines between clean, suspect and confounded and the sentence of each probe are read
+side by side.
+"""
 
 from __future__ import annotations
 
@@ -32,20 +36,10 @@ from xray_core.records import AuditVerdict, Interval
 # At 0.60 something besides the lungs tells the class a little; at 0.75 it ranks three of four pairs rightly by
 # itself, half of all there is to gain: whatever the model scores cannot be credited to the lungs any more.
 SUSPECT_FROM = 0.60
-
-
 CONFOUNDED_FROM = 0.75
-
-
 FEWEST_PATIENTS = 10  # of each class; fewer audit nothing
-
-
 _CORNER_LOSS = (0.03, 0.10)  # AUROC lost beyond chance with the corners masked: suspect, confounded
-
-
 _RESAMPLES = 1000
-
-
 _MOST_XRAYS = 3000
 
 
@@ -70,17 +64,12 @@ class ShortcutAudit:
     patients: int
 
     def to_json(self) -> str:
-        """The audit as JSON text; `from_json` gives back an equal one."""
+        """The audit as JSON text."""
         return _ADAPTER.dump_json(self, indent=1).decode()
 
     def to_dict(self) -> dict[str, Any]:
         """The same as JSON's own values, for the ledger and for `--json`."""
         return dict(json.loads(self.to_json()))
-
-    @staticmethod
-    def from_json(text: str) -> ShortcutAudit:
-        """Read what `to_json` wrote. Raises ValueError on anything else."""
-        return _ADAPTER.validate_json(text)
 
 
 _ADAPTER = TypeAdapter(ShortcutAudit)

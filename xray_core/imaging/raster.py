@@ -103,7 +103,7 @@ def read_png(content: bytes, limits: ImageLimits, rules: GreyRules = GreyRules.V
     is_deep = layout.bit_depth == 16 and (mode.startswith("I") or rules is not GreyRules.V1)
     rule = ScaleRule.FULL_RANGE if is_deep else ScaleRule.EIGHT_BIT
     image = stretch_png(image, content, layout, rules) if is_deep else _to_grey(image)
-    return _finish(FileFormat.PNG, image, (layout.width, layout.height), mode, rule, flags, layout.exif)
+    return _finish(FileFormat.PNG, image, (layout.width, layout.height), mode, rule=rule, flags=flags, exif=layout.exif)
 
 
 def read_jpeg(
@@ -129,7 +129,7 @@ def read_jpeg(
     flags = {Flag.TRAILING_DATA: layout.end < len(content), Flag.STRAY_BYTES: layout.has_stray_bytes}
     image = _to_grey(image)
     size = (layout.width, layout.height)
-    return _finish(FileFormat.JPEG, image, size, mode, ScaleRule.EIGHT_BIT, flags, layout.exif)
+    return _finish(FileFormat.JPEG, image, size, mode, rule=ScaleRule.EIGHT_BIT, flags=flags, exif=layout.exif)
 
 
 def _check_jpeg(layout: JpegLayout) -> None:
@@ -178,6 +178,7 @@ def _finish(
     image: Image.Image,
     size: tuple[int, int],
     mode: str,
+    *,
     rule: ScaleRule,
     flags: dict[Flag, bool],
     exif: bytes | None,

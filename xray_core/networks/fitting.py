@@ -86,6 +86,7 @@ def train_network(
     is_covid: NDArray[np.bool_],
     held_out_images: NDArray[np.uint8],
     held_out_is_covid: NDArray[np.bool_],
+    *,
     preprocessing: Preprocessing,
     options: TrainingOptions,
     on_epoch: Callable[[EpochRecord], None],
@@ -110,7 +111,15 @@ def train_network(
     history: list[EpochRecord] = []
     for epoch in range(1, options.epochs + 1):
         order = random.permutation(len(images))
-        seen = _train_epoch(train_steps, images[order], is_covid[order], weights, preprocessing, options, random)
+        seen = _train_epoch(
+            train_steps,
+            images[order],
+            is_covid[order],
+            weights=weights,
+            preprocessing=preprocessing,
+            options=options,
+            random=random,
+        )
         train = _measure(seen, is_covid[order])
         if not (np.isfinite(train.loss) and has_finite_weights(model)):
             raise IncompatibleModel(
@@ -187,6 +196,7 @@ def _train_epoch(
     train_steps: Any,
     images: NDArray[np.uint8],
     is_covid: NDArray[np.bool_],
+    *,
     weights: tuple[float, float],
     preprocessing: Preprocessing,
     options: TrainingOptions,

@@ -80,7 +80,7 @@ def decide_promotion(
         if champion is not None:
             theirs = _align(champion, candidate)
             checks.append(_check_not_worse(ours, theirs, champion.version, test, seed))
-            checks.append(_check_slices(ours, theirs, candidate, champion, test, seed))
+            checks.append(_check_slices(ours, theirs, candidate, champion, test=test, seed=seed))
     if champion is None:
         return _decide_first(tuple(checks))
     return _decide(tuple(checks))
@@ -192,7 +192,7 @@ def _check_not_worse(ours: Cohort, theirs: Cohort, champion: str, test: GateTest
 
 
 def _check_slices(
-    ours: Cohort, theirs: Cohort, candidate: GateEvidence, champion: GateEvidence, test: GateTest, seed: int
+    ours: Cohort, theirs: Cohort, candidate: GateEvidence, champion: GateEvidence, *, test: GateTest, seed: int
 ) -> Check:
     points = candidate.operating_point, champion.operating_point
     differences = compare_slices(

@@ -50,19 +50,6 @@ def draw_xray(
     return _expose(rng, density)
 
 
-def paint_marker(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """A copy of an X-ray (height, width) uint8 with a burnt-in white letter L in its upper left corner.
-
-    Painted into one class alone it is the shortcut that an audit must find.
-    """
-    marked = pixels.copy()
-    height, width = marked.shape
-    stroke, top, left, bottom = max(2, height // 64), height // 24, width // 24, height // 24 + height // 9
-    marked[top:bottom, left : left + stroke] = 255
-    marked[bottom - stroke : bottom, left : left + width // 14] = 255
-    return marked
-
-
 def write_sample_set(
     folder: Path, *, per_class: int, patients: int, seed: int, layout: Literal["classes", "flat"] = "classes"
 ) -> dict[str, Label]:

@@ -21,9 +21,9 @@ def fit(images: TrainingImages, options: TrainingOptions, show_epoch: Callable[[
         train.is_covid,
         validation.images,
         validation.is_covid,
-        images.preprocessing,
-        options,
-        show_epoch,
+        preprocessing=images.preprocessing,
+        options=options,
+        on_epoch=show_epoch,
     )
 
 

@@ -24,10 +24,10 @@ from flows.training.claim import Claim, claim_labels, open_trainer, released_on_
 from flows.training.due import read_due, read_policy
 from tests.conftest import own_database
 from tests.databases import server_url
+from tests.evaluations import read_evaluation
 from tests.flows.scoring.test_scan import drop_xrays, scan
 from tests.networks import keep_known_weights
 from xray_core.errors import InvalidDataset
-from xray_core.evaluation.evaluation import Evaluation
 from xray_core.exchange.dataset_folder import read_dataset_folder
 from xray_core.models.folder import read_manifest
 from xray_core.networks.fitting import TrainingOptions
@@ -121,7 +121,7 @@ def test_the_folder_holds_model_figures_plots_and_card(trained: tuple[Settings, 
     assert {"model.keras", "model.onnx", "model.json", "history.csv", "evaluation.json", "audit.json"} <= names
     assert {"MODEL_CARD.md", "MODEL_CARD.html", "learning.png", "roc.png", "audit.png", "attention.png"} <= names
     assert not {"comparison.png", "champion_evaluation.json"} & names  # nobody was there to be compared with
-    evaluation = Evaluation.from_json((folder / "evaluation.json").read_text())
+    evaluation = read_evaluation((folder / "evaluation.json").read_text())
     assert evaluation.covid.xrays > 0
     assert evaluation.normal.xrays > 0
 
@@ -178,7 +178,7 @@ def test_the_next_model_is_judged_beside_the_champion_and_too_few_patients_judge
     assert not second.is_champion
     assert {"comparison.png", "champion_evaluation.json"} <= {path.name for path in folder.iterdir()}
     ours, theirs = (
-        Evaluation.from_json((folder / name).read_text()) for name in ("evaluation.json", "champion_evaluation.json")
+        read_evaluation((folder / name).read_text()) for name in ("evaluation.json", "champion_evaluation.json")
     )
     assert (ours.covid, ours.normal) == (theirs.covid, theirs.normal)
     assert first.version in (folder / "MODEL_CARD.md").read_text().replace("\\", "")

@@ -14,9 +14,9 @@ from flows.home.ledger import find_anchor
 from flows.registry.standing import read_caution, read_predictive_values
 from flows.review.exports import describe_champion
 from flows.settings import Settings
+from tests.evaluations import read_evaluation
 from tests.flows.cli.test_cli import xray
 from tests.flows.evidence_home import champion, deliver, enter
-from xray_core.evaluation.evaluation import Evaluation
 from xray_core.records import AuditVerdict
 
 
@@ -92,7 +92,7 @@ def test_every_export_says_what_positive_and_negative_are_worth_at_the_stated_pr
 ) -> None:
     enter(trained, monkeypatch)
     folder = trained.models_dir / champion(trained).version
-    npv = Evaluation.from_json((folder / "evaluation.json").read_text()).figures.npv
+    npv = read_evaluation((folder / "evaluation.json").read_text()).figures.npv
     assert npv is not None
 
     done = xray("export", "--out", "out.csv")

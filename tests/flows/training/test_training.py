@@ -18,10 +18,10 @@ from flows.training.claim import claim_labels, open_trainer
 from flows.training.images import read_training_images
 from flows.training.steps import Workbench, ask_gate
 from flows.training.training import Step, train
+from tests.evaluations import read_evaluation
 from tests.flows.evidence_home import Rival, champion
 from tests.networks import SIZE, keep_known_weights
 from xray_core.errors import RefusedInput
-from xray_core.evaluation.evaluation import Evaluation
 from xray_core.imaging.records import Remedy
 from xray_core.models.folder import read_manifest
 from xray_core.models.operating_point import choose_operating_point
@@ -78,9 +78,9 @@ def test_line_and_thresholds_are_those_of_the_validation_side_and_what_scores_is
         train.is_covid,
         validation.images,
         validation.is_covid,
-        images.preprocessing,
-        keep_known_weights(tmp_path),
-        lambda _: None,
+        preprocessing=images.preprocessing,
+        options=keep_known_weights(tmp_path),
+        on_epoch=lambda _: None,
     )
     inputs = np.repeat(validation.images[..., np.newaxis], 3, axis=-1) / 255
     raw = plain.classifier.model.predict(inputs, verbose=0)[:, 0]
@@ -89,7 +89,7 @@ def test_line_and_thresholds_are_those_of_the_validation_side_and_what_scores_is
 
 def test_the_evaluation_is_of_the_recalibrated_scores_and_the_card_shows_both(trained: Settings) -> None:
     folder = trained.models_dir / champion(trained).version
-    evaluation = Evaluation.from_json((folder / "evaluation.json").read_text())
+    evaluation = read_evaluation((folder / "evaluation.json").read_text())
     brier = evaluation.figures.brier
     assert brier is not None
 

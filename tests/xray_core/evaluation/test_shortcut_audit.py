@@ -11,14 +11,16 @@ from numpy.typing import NDArray
 from PIL import Image
 from sklearn.linear_model import LogisticRegression
 
+from tests.evaluations import read_shortcut_audit
 from tests.films import FILMS
+from tests.markers import paint_marker
 from xray_core.evaluation.shortcut_audit import ShortcutAudit, audit_shortcuts
 from xray_core.evaluation.shortcut_probes import AuditImages
 from xray_core.imaging.network_input import fit_pixels
 from xray_core.imaging.records import ImageFacts, Preprocessing, ScaleRule, Scaling
 from xray_core.records import AuditVerdict, FileFormat, Label
 from xray_core.synthetic.chest import draw_anatomy
-from xray_core.synthetic.xrays import draw_xray, paint_marker
+from xray_core.synthetic.xrays import draw_xray
 
 SIZE = Preprocessing(150, 150, 3, Scaling.UNIT)
 Greys = NDArray[np.uint8]
@@ -131,7 +133,7 @@ def test_too_few_patients_are_suspect_and_it_says_so() -> None:
 def test_an_audit_is_read_back_as_it_was_written() -> None:
     found = audit(draw_films(seed=1, count=80))
 
-    assert ShortcutAudit.from_json(found.to_json()) == found
+    assert read_shortcut_audit(found.to_json()) == found
 
 
 @pytest.mark.films

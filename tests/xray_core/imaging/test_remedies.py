@@ -7,6 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from tests.markers import paint_marker
 from xray_core.imaging.network_input import fit_pixels
 from xray_core.imaging.records import Preprocessing, Remedy, Scaling
 from xray_core.imaging.remedies import (
@@ -18,7 +19,7 @@ from xray_core.imaging.remedies import (
     mask_markers,
 )
 from xray_core.records import Label
-from xray_core.synthetic.xrays import draw_xray, paint_marker
+from xray_core.synthetic.xrays import draw_xray
 
 Grey = NDArray[np.uint8]
 

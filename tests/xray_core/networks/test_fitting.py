@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -35,12 +36,20 @@ def draw_xrays(count: int, *, size: int = 30, seed: int = 0) -> tuple[NDArray[np
     return images, is_covid
 
 
+def learn(
+    options: TrainingOptions,
+    *sides: NDArray[np.uint8] | NDArray[np.bool_],
+    on_epoch: Callable[[EpochRecord], None] = lambda _: None,
+) -> Trained:
+    return train_network(*sides, preprocessing=options.preprocessing, options=options, on_epoch=on_epoch)
+
+
 def train(options: TrainingOptions, *, count: int = 20, on_epoch: list[EpochRecord] | None = None) -> Trained:
     size = options.preprocessing.height
     images, is_covid = draw_xrays(count, size=size)
     held_out, held_out_is_covid = draw_xrays(10, size=size, seed=1)
     heard = [] if on_epoch is None else on_epoch
-    return train_network(images, is_covid, held_out, held_out_is_covid, options.preprocessing, options, heard.append)
+    return learn(options, images, is_covid, held_out, held_out_is_covid, on_epoch=heard.append)
 
 
 def test_the_defaults_are_the_tutorials() -> None:
@@ -82,8 +91,7 @@ def test_the_rarer_class_weighs_as_much_as_the_other_unless_switched_off() -> No
     keep = np.r_[np.flatnonzero(~is_covid), np.flatnonzero(is_covid)[:5]]
 
     def class_weights(options: TrainingOptions) -> tuple[float, float]:
-        arguments = images[keep], is_covid[keep], images, is_covid, options.preprocessing, options
-        return train_network(*arguments, lambda _: None).class_weights
+        return learn(options, images[keep], is_covid[keep], images, is_covid).class_weights
 
     assert class_weights(options) == (15 / 20, 15 / 10)
     assert class_weights(TrainingOptions(input_size=30, epochs=1, balance_classes=False)) == (1, 1)
@@ -101,7 +109,7 @@ def test_one_class_alone_cannot_be_trained_on() -> None:
     images, _ = draw_xrays(4)
 
     with pytest.raises(InvalidDataset, match=r"received 0 covid and 4 normal"):
-        train_network(images, np.zeros(4, bool), images, np.ones(4, bool), options.preprocessing, options, print)
+        learn(options, images, np.zeros(4, bool), images, np.ones(4, bool))
 
 
 @pytest.mark.parametrize("optimizer", Optimizer)

@@ -16,11 +16,12 @@ from sklearn.model_selection import cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from tests.markers import paint_marker
 from xray_core.imaging.network_input import fit_pixels
 from xray_core.networks.fitting import TrainingOptions, train_network
 from xray_core.records import Label
 from xray_core.synthetic.chest import draw_anatomy
-from xray_core.synthetic.xrays import draw_xray, paint_marker, write_sample_set
+from xray_core.synthetic.xrays import draw_xray, write_sample_set
 
 N = 400
 BORDER = 0.15
@@ -180,7 +181,13 @@ def test_the_small_network_learns_it_from_a_hundred_xrays() -> None:
     train, held_out = slice(0, 120), slice(120, 400)
 
     trained = train_network(
-        fitted[train], is_covid[train], fitted[held_out], is_covid[held_out], options.preprocessing, options, print
+        fitted[train],
+        is_covid[train],
+        fitted[held_out],
+        is_covid[held_out],
+        preprocessing=options.preprocessing,
+        options=options,
+        on_epoch=print,
     )
 
     classifier = trained.classifier
