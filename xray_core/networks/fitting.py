@@ -35,7 +35,6 @@ class TrainingOptions:
     """How to train; the defaults are the tutorial's. For shear and zoom see `augment`.
 
     `remedies` against shortcuts become part of the model's preprocessing; `erase_border` is one for training alone.
-
     `learning_rate` None is Keras's default for the optimizer, `input_size` (pixels a side) None the network's
     own, `weights` None random. With `balance_classes` the rarer class weighs as much as the other in all.
     """
