@@ -17,12 +17,11 @@ from numpy.typing import NDArray
 
 from xray_core.errors import IncompatibleModel
 from xray_core.imaging.network_input import scale_pixels
-from xray_core.imaging.records import Preprocessing, Scaling
+from xray_core.imaging.records import Preprocessing
 from xray_core.models.onnx_classifier import OnnxClassifier, check_parity, to_probability_covid
 from xray_core.models.records import OutputMeaning
 from xray_core.networks.grey_twin import let_take_grey
 from xray_core.networks.quiet_keras import keras, tf
-from xray_core.records import Label
 
 # Enough to fill two cores, small enough that a large network's activations fit into a small machine.
 _BATCH = 32
@@ -102,77 +101,6 @@ def export_checked(classifier: KerasClassifier, path: Path, xrays: NDArray[np.ui
     except IncompatibleModel:
         path.unlink()
         raise
-
-
-def inspect_model(
-    model: keras.Model,
-    *,
-    positive_output: Label,
-    scaling: Scaling | None = None,
-    input_size: tuple[int, int] | None = None,
-) -> tuple[Preprocessing, OutputMeaning, tuple[str, ...]]:
-    """Read what a model takes and what its output says, with notes on what was assumed.
-
-    `positive_output` is the class whose probability the one sigmoid output, or the second of two softmax outputs,
-    is. `scaling` and `input_size` (height, width) say what the model does not. Raises IncompatibleModel.
-    """
-    height, width, channels = _read_input(model, input_size)
-    notes: tuple[str, ...] = ()
-    if scaling is None and _scales_by_itself(model):
-        scaling = Scaling.NONE
-        notes = ("it scales grey levels 0..255 by itself",)
-    elif scaling is None:
-        scaling = Scaling.UNIT
-        notes = ("it does not say how it wants its input scaled; grey levels / 255 were assumed",)
-    if scaling is Scaling.CAFFE and channels != 3:
-        raise IncompatibleModel(f"scaling {scaling.value} needs 3 channels; the model takes {channels}")
-    preprocessing = Preprocessing(height=height, width=width, channels=channels, scaling=scaling)
-    return preprocessing, _read_output(model, positive_output), notes
-
-
-def _read_input(model: keras.Model, input_size: tuple[int, int] | None) -> tuple[int, int, int]:
-    shapes = [tuple(each.shape) for each in getattr(model, "inputs", None) or ()]
-    if len(shapes) != 1 or len(shapes[0]) != 4 or shapes[0][3] not in (1, 3):
-        raise IncompatibleModel(f"its input is {shapes or 'unknown'}; expected one of (n, height, width, 1 or 3)")
-    _, height, width, channels = shapes[0]
-    for name, own, given in zip(("height", "width"), (height, width), input_size or (None, None), strict=True):
-        if own is None and given is None:
-            raise IncompatibleModel(f"it takes any {name}; give the input size that it was trained with")
-        if own is not None and given is not None and own != given:
-            raise IncompatibleModel(f"its input {name} is {own}; received {given}")
-    if input_size is not None:
-        height, width = input_size
-    return int(height), int(width), int(channels)
-
-
-def _scales_by_itself(model: keras.Model) -> bool:
-    kinds = (keras.layers.Rescaling, keras.layers.Normalization)
-    return any(isinstance(layer, kinds) for layer in model._flatten_layers())
-
-
-def _read_output(model: keras.Model, positive_output: Label) -> OutputMeaning:
-    shapes = [tuple(each.shape) for each in model.outputs]
-    activation = _last_activation(model)
-    is_covid = positive_output is Label.COVID
-    if shapes == [(None, 1)] and activation == "sigmoid":
-        return OutputMeaning.SIGMOID_COVID if is_covid else OutputMeaning.SIGMOID_NORMAL
-    if shapes == [(None, 2)] and activation == "softmax":
-        return OutputMeaning.SOFTMAX_NORMAL_FIRST if is_covid else OutputMeaning.SOFTMAX_COVID_FIRST
-    raise IncompatibleModel(
-        f"its output is {shapes} after {activation or 'an unknown layer'};"
-        " expected one sigmoid output (n, 1) or two softmax outputs (n, 2)"
-    )
-
-
-def _last_activation(model: keras.Model) -> str | None:
-    """The name of the function that makes the output, also when the last layer is itself a model."""
-    last = model.layers[-1]
-    while isinstance(last, keras.Model):
-        last = last.layers[-1]
-    if isinstance(last, keras.layers.Softmax):
-        return "softmax"
-    activation = getattr(last, "activation", None)
-    return None if activation is None else str(activation.__name__)
 
 
 def layer_table(model: keras.Model) -> tuple[tuple[str, str, str, int], ...]:
