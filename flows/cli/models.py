@@ -11,9 +11,9 @@ import typer
 
 from db.records import ChampionTerm
 from flows.cli.terminal import Json, make_home, open_home, print_json
-from xray_core.errors import RefusedInput
 from xray_core.imaging.records import Scaling
-from xray_core.records import Label, Verdict
+from xray_core.networks.records import InputRange
+from xray_core.records import Verdict
 
 models_app = typer.Typer(help="The model registry: list, import, promote, roll back.", no_args_is_help=True)
 _Version = Annotated[str, typer.Argument(help="a model version, as `xray models list` shows it")]
@@ -56,13 +56,21 @@ def show(version: _Version, as_json: Json = False) -> None:
 
 @models_app.command("import")
 def import_(
-    source: Annotated[Path, typer.Argument(help="a .keras file")],
+    source: Annotated[Path, typer.Argument(help="a .keras or .onnx file")],
     positive_output: Annotated[
-        str, typer.Option(help="covid or normal: whose probability the sigmoid, or the second softmax output, is")
+        str,
+        typer.Option(help="covid or normal: of whom the one output, or the second of two, speaks; or a name"),
     ],
     scaling: Annotated[
-        str | None, typer.Option(help=f"what the network takes: {', '.join(Scaling)}; default: read from the model")
+        Scaling | None, typer.Option(help="what a Keras network takes; default: read from its first steps")
     ] = None,
+    input_range: Annotated[
+        InputRange | None, typer.Option(help="what an ONNX network takes; it cannot be read")
+    ] = None,
+    output_names: Annotated[
+        str, typer.Option(help="three outputs or more: their names in order, as covid,normal,pneumonia")
+    ] = "",
+    logits: Annotated[bool, typer.Option("--logits", help="its outputs are logits: a sigmoid is to come")] = False,
     input_size: Annotated[
         int | None, typer.Option(min=16, max=2048, help="side in pixels, where the model does not say")
     ] = None,
@@ -73,20 +81,27 @@ def import_(
     ] = None,
     patients: Annotated[Path | None, typer.Option(help="whose these are: CSV with filename, patient_id")] = None,
 ) -> None:
-    """A Keras model that you trained elsewhere joins; the first one becomes champion (unproven).
+    """A model that you trained elsewhere joins; the first one becomes champion (unproven).
+
+    From Keras, or as ONNX from PyTorch and others. The report shows its scores of probe films scaled both ways.
 
     Example: xray models import ours.keras --positive-output covid --reference dataset/
+    Example: xray models import ours.onnx --positive-output covid --input-range imagenet --logits
+    Example: xray models import ours.keras --positive-output covid --output-names normal,covid,pneumonia
     """
     from flows.cli.terminal import show_progress
     from flows.registry.foreign_import import import_model
 
-    settings, label, scale = make_home(), _choose_class(positive_output), _choose_scaling(scaling)
+    settings = make_home()
     with show_progress("learning what its chest films look like", unit="X-rays") as advance:
         imported = import_model(
             settings,
             source,
-            positive_output=label,
-            scaling=scale,
+            positive_output=positive_output,
+            scaling=scaling,
+            input_range=input_range,
+            output_names=tuple(name.strip() for name in output_names.split(",") if name.strip()),
+            are_logits=logits,
             input_size=(input_size, input_size) if input_size else None,
             name=name,
             reference=reference,
@@ -169,15 +184,3 @@ def _say_length(term: ChampionTerm) -> str:
         if minutes >= 2 * length:
             return f"{minutes // length:.0f} {unit}"
     return f"{minutes:.0f} minutes"
-
-
-def _choose_class(word: str) -> Label:
-    if word not in (Label.COVID, Label.NORMAL):
-        raise RefusedInput(f"--positive-output: received {word!r}; expected covid or normal")
-    return Label(word)
-
-
-def _choose_scaling(word: str | None) -> Scaling | None:
-    if word is not None and word not in set(Scaling):
-        raise RefusedInput(f"--scaling: received {word!r}; expected one of {', '.join(Scaling)}")
-    return Scaling(word) if word is not None else None

@@ -22,7 +22,9 @@ from xray_core.errors import RefusedInput
 from xray_core.imaging.records import Scaling
 from xray_core.models.folder import KERAS_FILE, ONNX_FILE, hash_file, hash_manifest, write_model_folder
 from xray_core.models.records import ModelManifest, OperatingPoint
-from xray_core.networks.foreign_model import ForeignModel, import_keras
+from xray_core.networks.foreign_model import ForeignModel, import_network
+from xray_core.networks.foreign_output import OutputRequest
+from xray_core.networks.records import InputRange
 from xray_core.records import Label
 from xray_core.report.card import CardFacts, write_card
 from xray_core.synthetic.xrays import draw_xray
@@ -45,15 +47,18 @@ def import_model(
     settings: Settings,
     source: Path,
     *,
-    positive_output: Label,
+    positive_output: str,
     scaling: Scaling | None,
     input_size: tuple[int, int] | None,
     name: str,
+    output_names: tuple[str, ...] = (),
+    are_logits: bool = False,
+    input_range: InputRange | None = None,
     reference: Path | None = None,
     patients: Path | None = None,
     on_progress: Callable[[int], None] = lambda _: None,
 ) -> ImportedModel:
-    """Import a `.keras` file; it becomes champion (unproven) where there is none, else a candidate.
+    """Import a `.keras` or `.onnx` file; it becomes champion (unproven) where there is none, else a candidate.
 
     Its weights stay as they are and its thresholds are 0.5 until somebody judges it on labelled X-rays. `reference` is
     a folder per class of X-rays like those that it was trained on (`patients` says whose they are): from them it is
@@ -62,17 +67,18 @@ def import_model(
     IncompatibleModel for one that cannot be loaded, trusted or exported, InvalidDataset for a reference of too few.
     """
     if not source.is_file():
-        raise RefusedInput(f"{source}: there is no such file; expected a .keras file")
+        raise RefusedInput(f"{source}: there is no such file; expected a .keras or .onnx file")
     rng = np.random.default_rng(1)
     trial = [draw_xray(rng, label, 384) for label in (Label.COVID, Label.NORMAL) * (_TRIAL_XRAYS // 2)]
     with open_ledger(settings) as engine:
         with TemporaryDirectory(prefix="xray-import-") as aside:
-            found = import_keras(
+            found = import_network(
                 source,
                 Path(aside),
-                positive_output=positive_output,
+                output=OutputRequest(positive_output, output_names, are_logits),
                 pixels=trial,
                 scaling=scaling,
+                input_range=input_range,
                 input_size=input_size,
             )
             learned = None
@@ -96,6 +102,15 @@ def _note_reference(learned: ForeignReference | None) -> str:
     )
 
 
+def _describe_source(found: ForeignModel) -> dict[str, str | int | float | bool | None]:
+    """Where the model comes from, as model.json and the card say it."""
+    return {
+        "imported": True,
+        "imported_from": found.source_file,
+        "can_be_trained_further": found.source_file == KERAS_FILE,
+    }
+
+
 def _publish(
     settings: Settings, aside: Path, found: ForeignModel, learned: ForeignReference | None, version: str
 ) -> ModelManifest:
@@ -107,14 +122,14 @@ def _publish(
         code_revision=read_code_revision(),
         proven=False,
         preprocessing=found.preprocessing,
-        training={"imported": True},
+        training=_describe_source(found),
         operating_point=point,
         odd_limit=None if learned is None else float(learned.chest.limit),
-        hashes=tuple((name, hash_file(aside / name)) for name in (KERAS_FILE, ONNX_FILE)),
+        hashes=tuple((name, hash_file(aside / name)) for name in (found.source_file, ONNX_FILE)),
     )
 
     def fill(folder: Path) -> None:
-        for name in (KERAS_FILE, ONNX_FILE):
+        for name in (found.source_file, ONNX_FILE):
             (folder / name).write_bytes((aside / name).read_bytes())
         for name, content in (learned.files if learned else {}).items():
             (folder / name).write_bytes(content)
@@ -132,7 +147,8 @@ def _publish(
         created_at=now,
         code_revision=read_code_revision(),
         seed=None,
-        training={"imported": True},
+        training=_describe_source(found),
         probe=draw_probe(found.preprocessing),
+        source_file=found.source_file,
         fill=fill,
     )

@@ -64,10 +64,11 @@ def write_model_folder(
     training: dict[str, str | int | float | bool | None],
     probe: NDArray[np.uint8],
     fill: Callable[[Path], None],
+    source_file: str = KERAS_FILE,
 ) -> ModelManifest:
     """Save a model version as `models_dir/version`, a folder that appears whole or not at all.
 
-    `fill(folder)` writes model.keras, model.onnx and whatever else belongs there (plots, MODEL_CARD.md) into a
+    `fill(folder)` writes `source_file`, model.onnx and whatever else belongs there (plots, MODEL_CARD.md) into a
     folder beside the final one. `probe` holds a few fitted X-rays (k, height, width) uint8, whose scores
     are stored and compared at every load. Raises IncompatibleModel when the version exists already, a file is
     missing or the probe's scores are no probabilities; OSError travels up, and nothing is left behind.
@@ -82,14 +83,14 @@ def write_model_folder(
         fill(folder)
         np.save(folder / PROBE_FILE, probe)
         files = {path.relative_to(folder).as_posix(): hash_file(path) for path in files_below(folder)}
-        _require_files(folder, files)
+        _require_files(folder, files, source_file)
         manifest = ModelManifest(
             version=version,
             architecture=architecture,
             preprocessing=preprocessing,
             output=output,
             operating_point=operating_point,
-            keras_sha256=files[KERAS_FILE],
+            keras_sha256=files[source_file],
             onnx_sha256=files[ONNX_FILE],
             label_set_sha256=label_set_sha256,
             created_at=created_at,
@@ -98,6 +99,7 @@ def write_model_folder(
             training=training,
             probe_outputs=_score_probe(folder, preprocessing, output, probe),
             files=files,
+            source_file=source_file,
         )
         (folder / MANIFEST_FILE).write_bytes(_MANIFEST.dump_json(manifest, indent=2) + b"\n")
         _publish(folder, models_dir / version)
@@ -153,10 +155,10 @@ def files_below(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if not path.is_dir())
 
 
-def _require_files(folder: Path, files: dict[str, str]) -> None:
-    missing = [name for name in (KERAS_FILE, ONNX_FILE) if name not in files]
+def _require_files(folder: Path, files: dict[str, str], source_file: str) -> None:
+    missing = [name for name in (source_file, ONNX_FILE) if name not in files]
     if missing:
-        raise IncompatibleModel(f"a model folder needs {KERAS_FILE} and {ONNX_FILE}; missing {' and '.join(missing)}")
+        raise IncompatibleModel(f"a model folder needs {source_file} and {ONNX_FILE}; missing {' and '.join(missing)}")
     if MANIFEST_FILE in files:
         raise IncompatibleModel(f"{MANIFEST_FILE} is written last, and not by what fills {folder.name}")
 

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from xray_core.errors import IncompatibleModel, ModelAltered
 from xray_core.models.chest_reference import REFERENCE_FILE, ChestReference, read_reference
 from xray_core.models.folder import (
-    KERAS_FILE,
     MANIFEST_FILE,
     ONNX_FILE,
     PROBE_FILE,
@@ -75,7 +74,7 @@ def verify_model_folder(
     Raises ModelAltered when a file is missing, added or changed, IncompatibleModel when there is no manifest.
     """
     manifest = _read_registered_manifest(folder, expected_manifest_sha256)
-    registered = {ONNX_FILE: expected_onnx_sha256, KERAS_FILE: expected_keras_sha256}
+    registered = {ONNX_FILE: expected_onnx_sha256, manifest.source_file: expected_keras_sha256}
     present = {path.relative_to(folder).as_posix(): path for path in files_below(folder)}
     present.pop(MANIFEST_FILE)
     for name in sorted(manifest.files.keys() | registered.keys() | present.keys()):

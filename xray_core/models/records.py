@@ -44,7 +44,10 @@ class OperatingPoint:
 
 @dataclass(frozen=True, slots=True)
 class ModelManifest:
-    """What `model.json` says of an immutable model folder. `probe_outputs` are P(covid) on the stored probe inputs."""
+    """What `model.json` says of an immutable model folder. `probe_outputs` are P(covid) on the stored probe inputs.
+
+    `source_file` is what the twin was made from, and `keras_sha256` its hash: a Keras file, or an imported ONNX file.
+    """
 
     version: str
     architecture: str
@@ -60,6 +63,7 @@ class ModelManifest:
     training: dict[str, str | int | float | bool | None]
     probe_outputs: tuple[float, ...]
     files: dict[str, str]
+    source_file: str = "model.keras"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """The configuration of a `.keras` file from elsewhere, rewritten so that it holds what scores and nothing else.
 
-Pure: a configuration (the JSON of config.json) goes in, another one comes out, before Keras sees either. The file itself
-is never changed.
+Pure: a configuration (the JSON of config.json) goes in, another one comes out, before Keras sees either. The
+file itself is never changed.
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 # They act in training alone; in an export they leave operations that no runtime knows (keras-team/keras#21346).
-_TRAINING_ONLY: Final = (
-    *("ActivityRegularization", "AlphaDropout", "Dropout", "GaussianDropout", "GaussianNoise", "SpatialDropout1D"),
-    *("SpatialDropout2D", "SpatialDropout3D", "AugMix", "AutoContrast", "CutMix", "MixUp", "RandAugment", "Equalization"),
+_TRAINING_ONLY: Final = frozenset(
+    (
+        *("ActivityRegularization", "AlphaDropout", "AugMix", "CutMix", "Dropout", "GaussianDropout", "GaussianNoise"),
+        *("MixUp", "RandAugment", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D"),
+    )
 )
 _HALF_PRECISION: Final = frozenset({"mixed_float16", "mixed_bfloat16", "float16", "bfloat16"})
 _KERAS_2_HOMES: Final = {
@@ -33,16 +35,16 @@ class MendedConfig:
     half_precision: str | None
 
 
-def mend_config(config: dict[str, Any]) -> MendedConfig:
+def mend_config(config: dict[str, Any], *, keep_precision: bool = False) -> MendedConfig:
     """Rewrite a configuration for scoring.
 
     * Layers that act in training alone become identities, also where a call asked for training.
-    * Half precision becomes float32 (keras-team/keras#20710: an export needs it); the weights are float32 anyway.
+    * Half precision becomes float32 (keras-team/keras#20710: an export needs it) unless `keep_precision`.
     * A fixed batch becomes any batch.
     * Constants become part of the graph; else the export makes a second input of them.
     * Keras 2 homes of the two model classes become those of Keras 3.
     """
-    changes = _Changes(_read_fixed_batch(config))
+    changes = _Changes(_read_fixed_batch(config), keep_precision=keep_precision)
     mended: dict[str, Any] = changes.mend(config)
     notes = []
     if changes.removed:
@@ -57,8 +59,9 @@ def mend_config(config: dict[str, Any]) -> MendedConfig:
 class _Changes:
     """One walk through a configuration, and what it changed."""
 
-    def __init__(self, batch: int | None) -> None:
+    def __init__(self, batch: int | None, *, keep_precision: bool) -> None:
         self.batch = batch
+        self._half = frozenset() if keep_precision else _HALF_PRECISION
         self.removed: set[str] = set()
         self.half_precision: str | None = None
 
@@ -69,7 +72,7 @@ class _Changes:
             if key in ("batch_shape", "batch_input_shape", "input_shape", "shape") and self._has_fixed_batch(part):
                 return [None, *part[1:]]
             return [self.mend(each) for each in part]
-        if key == "dtype" and isinstance(part, str) and part in _HALF_PRECISION:
+        if key == "dtype" and isinstance(part, str) and part in self._half:
             self.half_precision = self.half_precision or part
             return "float32"
         return part
@@ -78,7 +81,7 @@ class _Changes:
         name = part.get("class_name")
         if name == "__tensor__":
             part = part | {"class_name": "__numpy__"}
-        if name == "DTypePolicy" and (policy := part.get("config", {}).get("name")) in _HALF_PRECISION:
+        if name == "DTypePolicy" and (policy := part.get("config", {}).get("name")) in self._half:
             self.half_precision = self.half_precision or policy
             part = part | {"config": {"name": "float32"}}
         if part.get("module") in _KERAS_2_HOMES:
@@ -96,7 +99,8 @@ class _Changes:
 
 
 def _acts_in_training_alone(class_name: str) -> bool:
-    return class_name.startswith("Random") or class_name in _TRAINING_ONLY
+    # RandomCrop crops the centre when it scores.
+    return class_name in _TRAINING_ONLY or (class_name.startswith("Random") and class_name != "RandomCrop")
 
 
 def _to_identity(layer: dict[str, Any]) -> dict[str, Any]:

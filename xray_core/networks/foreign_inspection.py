@@ -8,12 +8,19 @@ from typing import Final
 from xray_core.errors import IncompatibleModel
 from xray_core.imaging.records import Preprocessing, Scaling
 from xray_core.models.records import OutputMeaning
-from xray_core.networks.foreign_output import OutputRequest, apply_plan, choose_head, count_units, plan_output
-from xray_core.networks.foreign_output import read_activation
+from xray_core.networks.foreign_output import (
+    OutputRequest,
+    apply_plan,
+    choose_head,
+    count_units,
+    plan_output,
+    read_activation,
+)
 from xray_core.networks.input_range import choose_scaling, read_input_line
 from xray_core.networks.quiet_keras import keras
 
-_WORDS: Final = {
+# The numbers that a network is given, in words.
+SCALING_WORDS: Final = {
     Scaling.NONE: "grey levels 0..255",
     Scaling.UNIT: "0..1",
     Scaling.MINUS_ONE_TO_ONE: "-1..1",
@@ -48,14 +55,10 @@ def inspect_model(
     scaling, notes = _read_scaling(head, (height, width, channels), scaling)
     if scaling is Scaling.CAFFE and channels != 3:
         raise IncompatibleModel(f"scaling {scaling.value} needs 3 channels; the model takes {channels}")
-    plan = plan_output(count_units(tuple(head.outputs[0].shape)), read_activation(head), request)
+    units, was_chosen = count_units(tuple(head.outputs[0].shape)), len(model.outputs) > 1
+    plan = plan_output(units, read_activation(head), request, was_chosen_by_name=was_chosen)
     preprocessing = Preprocessing(height=height, width=width, channels=channels, scaling=scaling)
     return Inspection(apply_plan(head, plan), preprocessing, plan.meaning, notes)
-
-
-def describe_scaling(scaling: Scaling) -> str:
-    """The numbers that a network is given, in words."""
-    return _WORDS[scaling]
 
 
 def _read_scaling(
@@ -66,19 +69,19 @@ def _read_scaling(
     if given is not None:
         if read is None or read is given:
             return given, ()
-        note = f"its first numbers look like those of a network for {_WORDS[read]}; --scaling {given.value} was kept"
+        note = f"its first steps are those of a network for {SCALING_WORDS[read]}; --scaling {given.value} was kept"
         return given, (note,)
     if read is None:
-        ways = "; ".join(f"--scaling {scaling.value} for {words}" for scaling, words in _WORDS.items())
+        ways = "; ".join(f"--scaling {scaling.value} for {words}" for scaling, words in SCALING_WORDS.items())
         reason = (
             "it takes numbers as they come and does not say which ones it was trained on"
             if line is not None and line.is_identity
             else "what it does with its input before its first weights does not tell which numbers it was trained on"
         )
         raise IncompatibleModel(f"{reason}; say it: {ways}")
-    assert line is not None  # noqa: S101 - a scaling was read from it
+    assert line is not None
     lowest, highest = line.ends(read)
-    return read, (f"it takes {_WORDS[read]}: its own first steps make {lowest:.3g}..{highest:.3g} of them",)
+    return read, (f"it takes {SCALING_WORDS[read]}: its own first steps make {lowest:.3g}..{highest:.3g} of them",)
 
 
 def _read_input(model: keras.Model, input_size: tuple[int, int] | None) -> tuple[int, int, int]:

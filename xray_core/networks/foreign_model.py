@@ -23,60 +23,71 @@ from xray_core.errors import IncompatibleModel
 from xray_core.imaging.records import Preprocessing, Scaling
 from xray_core.models.records import OutputMeaning
 from xray_core.networks.foreign_child import ANSWER, GREY, MAX_FILE_BYTES, PIXELS, REQUEST, TWIN, ChildLimits
-from xray_core.records import Label
+from xray_core.networks.foreign_output import OutputRequest
+from xray_core.networks.records import InputRange
 
 # A .keras file is a zip of these; their sizes as the zip declares them, which is also all that is ever unpacked.
 _PARTS: Final = frozenset({"config.json", "metadata.json", "model.weights.h5"})
 _MAX_CONFIG_BYTES: Final = 16 * 2**20
 _LIMITS: Final = ChildLimits()
+# What a file from elsewhere is called in the model's folder.
+_KEPT_AS: Final = {".keras": "model.keras", ".onnx": "source.onnx"}
 
 
 @dataclass(frozen=True, slots=True)
 class ForeignModel:
-    """What was learned of a foreign model: `probabilities` are its own P(covid) on `grey`, the fitted X-rays."""
+    """What was learned of a foreign model: `probabilities` are its own P(covid) on `grey`, the fitted X-rays.
+
+    `source_file` is the name of its copy in the folder, `source_sha256` the copy's hash.
+    """
 
     preprocessing: Preprocessing
     output: OutputMeaning
-    keras_sha256: str
+    source_file: str
+    source_sha256: str
     grey: NDArray[np.uint8]
     probabilities: NDArray[np.float32]
     notes: tuple[str, ...]
 
 
-def import_keras(
+def import_network(
     source: Path,
     folder: Path,
     *,
-    positive_output: Label,
+    output: OutputRequest,
     pixels: Sequence[NDArray[np.uint8]],
     scaling: Scaling | None = None,
+    input_range: InputRange | None = None,
     input_size: tuple[int, int] | None = None,
     limits: ChildLimits = _LIMITS,
 ) -> ForeignModel:
-    """Copy a `.keras` file to `folder/model.keras` and write its twin `folder/model.onnx`, without opening it here.
+    """Copy a `.keras` or `.onnx` file into `folder` and write its twin `folder/model.onnx`, without opening it here.
 
     A child process with `limits` loads the copy (safe mode, not compiled), reads its input and output, scores
     `pixels` (grey levels of any size, uint8) and exports. Here the twin is compared with those scores.
-    `positive_output` is the class whose probability the single sigmoid output, or the second of two softmax
-    outputs, is. `scaling` and `input_size` (height, width) say what the file does not.
+    `output` says what its outputs mean; `scaling` (of a Keras file), `input_range` (of an ONNX file, which needs it)
+    and `input_size` (height, width) say what the file does not.
     Raises IncompatibleModel, in one sentence, for a file that cannot be trusted, loaded or exported.
     """
-    if positive_output not in (Label.COVID, Label.NORMAL):
-        raise ValueError(f"positive output {positive_output.value!r}: expected covid or normal")
-    keras_sha256 = _copy_archive(source, folder / "model.keras")
+    _check_options(source, scaling, input_range)
+    kept = folder / _KEPT_AS[source.suffix]
+    source_sha256 = _copy_file(source, kept)
+    if source.suffix == ".keras":
+        check_keras_archive(kept, source.name)
     with tempfile.TemporaryDirectory(prefix="xray-import-") as room_name:
         room = Path(room_name)
         request = {
-            "model": str((folder / "model.keras").resolve()),
-            "positive_output": positive_output.value,
+            "model": str(kept.resolve()),
+            "output": asdict(output),
             "scaling": scaling and scaling.value,
+            "input_range": input_range and input_range.value,
             "input_size": input_size,
             "limits": asdict(limits),
         }
         (room / REQUEST).write_text(json.dumps(request), encoding="utf-8")
         np.savez(room / PIXELS, *pixels)
         _run_child(room, source.name, limits)
-        model = _read_answer(room, source.name, keras_sha256)
+        model = _read_answer(room, source.name, (kept.name, source_sha256))
         _check_twin(room / TWIN, source.name, model)
         (folder / "model.onnx").write_bytes((room / TWIN).read_bytes())
     return model
@@ -104,10 +115,24 @@ def check_keras_archive(path: Path, name: str) -> None:
         raise IncompatibleModel(f"{name}: it unpacks to more than {MAX_FILE_BYTES >> 30} GiB")
 
 
-def _copy_archive(source: Path, copy: Path) -> str:
+def _check_options(source: Path, scaling: Scaling | None, input_range: InputRange | None) -> None:
+    if source.suffix not in _KEPT_AS:
+        raise IncompatibleModel(
+            f"{source.name}: only .keras files are imported, and .onnx, never {source.suffix or 'a folder'}"
+        )
+    if source.suffix == ".onnx" and input_range is None:
+        ways = ", ".join(each.value for each in InputRange)
+        raise IncompatibleModel(
+            f"{source.name}: an ONNX file does not say which numbers it was trained on: --input-range, one of {ways}"
+        )
+    if source.suffix == ".onnx" and scaling is not None:
+        raise IncompatibleModel(f"{source.name}: --scaling is for Keras files; an ONNX file takes --input-range alone")
+    if source.suffix == ".keras" and input_range is not None:
+        raise IncompatibleModel(f"{source.name}: --input-range is for ONNX files; a Keras file takes --scaling")
+
+
+def _copy_file(source: Path, copy: Path) -> str:
     """Copy once, then judge and hash the copy: what is checked is what is used."""
-    if source.suffix != ".keras":
-        raise IncompatibleModel(f"{source.name}: only .keras files are imported, never {source.suffix or 'a folder'}")
     try:
         with source.open("rb") as given, copy.open("xb") as kept:
             if os.fstat(given.fileno()).st_size > MAX_FILE_BYTES:
@@ -116,7 +141,6 @@ def _copy_archive(source: Path, copy: Path) -> str:
                 kept.write(block)
     except OSError as error:
         raise IncompatibleModel(f"{source.name}: it cannot be read: {error.strerror}") from error
-    check_keras_archive(copy, source.name)
     with copy.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -161,7 +185,7 @@ def _exit_words(code: int) -> str:
     return signal.Signals(-code).name if code < 0 else f"exit code {code}"
 
 
-def _read_answer(room: Path, name: str, keras_sha256: str) -> ForeignModel:
+def _read_answer(room: Path, name: str, kept: tuple[str, str]) -> ForeignModel:
     """The child's answer; it is data from elsewhere, so every part of it is checked."""
     try:
         answer = json.loads((room / ANSWER).read_bytes()[: 1 << 20])
@@ -179,7 +203,8 @@ def _read_answer(room: Path, name: str, keras_sha256: str) -> ForeignModel:
         model = ForeignModel(
             preprocessing=preprocessing,
             output=OutputMeaning(answer["output"]),
-            keras_sha256=keras_sha256,
+            source_file=kept[0],
+            source_sha256=kept[1],
             grey=grey,
             probabilities=probabilities,
             notes=tuple(str(note) for note in answer["notes"]),

@@ -36,8 +36,15 @@ class OutputPlan:
     column: int | None = None
 
 
-def plan_output(units: int, activation: str | None, request: OutputRequest) -> OutputPlan:
-    """Decide what `units` outputs after `activation` say. Pure. Raises IncompatibleModel with the way out."""
+def plan_output(
+    units: int, activation: str | None, request: OutputRequest, *, was_chosen_by_name: bool = False
+) -> OutputPlan:
+    """Decide what `units` outputs after `activation` say. Pure. Raises IncompatibleModel with the way out.
+
+    An output that was chosen by its name among several is P(covid) by that.
+    """
+    if was_chosen_by_name:
+        request = OutputRequest(Label.COVID.value, are_logits=request.are_logits)
     if request.are_logits:
         if activation in ("sigmoid", "softmax"):
             raise IncompatibleModel(f"its output is no logit, for it comes after a {activation}; leave out --logits")
@@ -85,7 +92,7 @@ def apply_plan(model: keras.Model, plan: OutputPlan) -> keras.Model:
         output = keras.layers.Activation(plan.activation)(output)
     if plan.column is not None:
         output = output[:, plan.column : plan.column + 1]
-    return keras.Model(model.inputs, output)
+    return keras.Model(model.inputs[0], output)
 
 
 def choose_head(model: keras.Model, request: OutputRequest) -> keras.Model:
@@ -97,7 +104,7 @@ def choose_head(model: keras.Model, request: OutputRequest) -> keras.Model:
         raise IncompatibleModel(
             f"it has {len(names)} outputs ({', '.join(names)}); say which is P(covid): --positive-output {names[0]}"
         )
-    return keras.Model(model.inputs, model.outputs[names.index(request.positive_output)])
+    return keras.Model(model.inputs[0], model.outputs[names.index(request.positive_output)])
 
 
 def count_units(shape: tuple[Any, ...]) -> int:
@@ -113,9 +120,12 @@ def count_units(shape: tuple[Any, ...]) -> int:
 def _choose_columns(units: int, activation: str, request: OutputRequest, *, added: str | None) -> OutputPlan:
     known = _CLASSES.get(request.positive_output)
     if units == 1:
-        if known is None and request.positive_output not in request.names:
-            return OutputPlan(OutputMeaning.SIGMOID_COVID, added)  # the head of that name was chosen: it is P(covid)
-        is_covid = known is not Label.NORMAL
+        if known is None:
+            raise IncompatibleModel(
+                f"it has one output; received --positive-output {request.positive_output!r}; expected covid or normal, "
+                "of whichever it is the probability"
+            )
+        is_covid = known is Label.COVID
         return OutputPlan(OutputMeaning.SIGMOID_COVID if is_covid else OutputMeaning.SIGMOID_NORMAL, added)
     if units == 2 and activation == "softmax" and not request.names and known is not None:
         first = OutputMeaning.SOFTMAX_NORMAL_FIRST if known is Label.COVID else OutputMeaning.SOFTMAX_COVID_FIRST
@@ -128,8 +138,8 @@ def _find_column(units: int, activation: str, request: OutputRequest) -> int:
     if len(request.names) != units:
         example = ",".join(["covid", "normal", *(f"class{number}" for number in range(3, units + 1))])
         raise IncompatibleModel(
-            f"its output is {units} after {activation}; expected one sigmoid output (n, 1) or two softmax outputs (n, 2), "
-            f"or {units} names in the order of its outputs, as --output-names {example}; received "
+            f"its output is {units} after {activation}; expected one sigmoid output (n, 1) or two softmax outputs "
+            f"(n, 2), or {units} names in the order of its outputs, as --output-names {example}; received "
             f"{len(request.names)} names"
         )
     if request.names.count(request.positive_output) != 1:

@@ -34,7 +34,7 @@ class InputLine:
     @property
     def is_identity(self) -> bool:
         """Whether the network takes its numbers as they are: then the file does not say which ones."""
-        return bool(np.allclose(self.slope, 1, atol=1e-6) and np.allclose(self.offset, 0, atol=1e-6))
+        return bool(np.allclose(self.slope, 1, atol=5e-3) and np.allclose(self.offset, 0, atol=5e-3))
 
     def ends(self, scaling: Scaling) -> tuple[float, float]:
         """The lowest and highest number that reaches the weights when grey levels 0..255 are scaled so."""
@@ -107,7 +107,7 @@ def _arrivals(model: keras.Model, given: Any) -> Iterator[Any]:
         for node in graph._nodes_by_depth[depth]:
             if not node.is_input and all(id(tensor) in known for tensor in node.input_tensors):
                 operation = node.operation
-                if isinstance(operation, keras.Model):
+                if isinstance(operation, keras.Model) and _has_learned_weights(operation):
                     yield from _arrivals(operation, known[id(node.input_tensors[0])])
                 elif _has_learned_weights(operation):
                     yield known[id(node.input_tensors[0])]
@@ -119,5 +119,7 @@ def _arrivals(model: keras.Model, given: Any) -> Iterator[Any]:
 
 def _has_learned_weights(operation: Any) -> bool:
     """A layer whose weights were learned from labels; the means and variances of a normalization were not."""
+    if isinstance(operation, keras.Model):
+        return any(_has_learned_weights(layer) for layer in operation.layers)
     scales = (keras.layers.Normalization, keras.layers.BatchNormalization, keras.layers.Rescaling)
     return not isinstance(operation, scales) and bool(getattr(operation, "weights", ()))

@@ -15,6 +15,15 @@ class Architecture(StrEnum):
     XCEPTION = "xception"
 
 
+class InputRange(StrEnum):
+    """Which numbers an ONNX file from elsewhere was trained on."""
+
+    UNIT = "0..1"
+    MINUS_ONE_TO_ONE = "-1..1"
+    GREY_LEVELS = "0..255"
+    IMAGENET = "imagenet"  # 0..1, then minus the ImageNet means, divided by their standard deviations
+
+
 class Optimizer(StrEnum):
     """How the weights are moved in training."""
 

@@ -22,11 +22,11 @@ from xray_core.models.onnx_classifier import OnnxClassifier
 from xray_core.models.records import OutputMeaning
 from xray_core.networks.architectures import build_network
 from xray_core.networks.foreign_child import ChildLimits
-from xray_core.networks.foreign_model import ForeignModel, check_keras_archive, import_keras
+from xray_core.networks.foreign_model import ForeignModel, check_keras_archive, import_network
+from xray_core.networks.foreign_output import OutputRequest
 from xray_core.networks.keras_classifier import KerasClassifier, load_untrusted_keras
 from xray_core.networks.quiet_keras import keras
 from xray_core.networks.records import Architecture
-from xray_core.records import Label
 
 pytestmark = pytest.mark.keras
 
@@ -45,10 +45,10 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def import_into(folder: Path, source: Path, *, limits: ChildLimits | None = None, **given: object) -> ForeignModel:
     folder.mkdir(exist_ok=True)
-    return import_keras(
+    return import_network(
         source,
         folder,
-        **{"positive_output": Label.NORMAL, "pixels": draw_pixels(), **given},  # type: ignore[arg-type]
+        **{"output": OutputRequest("normal"), "pixels": draw_pixels(), "scaling": Scaling.UNIT, **given},  # type: ignore[arg-type]
         limits=limits or ChildLimits(),
     )
 
