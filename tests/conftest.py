@@ -18,6 +18,7 @@ from flows.home.ledger import prepare_ledger
 from flows.settings import Settings
 from tests import films
 from tests.databases import create_database, drop_database, server_url, with_database
+from xray_core.imaging.records import Scaling
 from xray_core.records import Label
 
 # A test that imports ONNX Runtime by itself tells its vendor as little as the service does.
@@ -88,7 +89,7 @@ def make_template(folder: Path, url: str | None) -> Settings:
         settings,
         folder / "untrained.keras",
         positive_output=Label.COVID,
-        scaling=None,
+        scaling=Scaling.UNIT,
         input_size=None,
         name="untrained",
     )

@@ -19,7 +19,7 @@ from db.sealing import adding
 from flows.home.ledger import find_anchor, prepare_ledger, record_folder
 from flows.settings import Settings
 from xray_core.imaging.folder import sign_file
-from xray_core.imaging.records import ScaleRule
+from xray_core.imaging.records import ScaleRule, Scaling
 from xray_core.records import FileFormat, FileState, FolderKind, Label, Outcome, ReasonCode
 
 _ROWS_PER_STATEMENT = 10_000
@@ -40,7 +40,9 @@ def make_home(home: str) -> None:
     network.save(source)
     network(np.zeros((1, *network.input_shape[1:]), dtype=np.float32))
     network.export(source.with_suffix(".onnx"), format="onnx", verbose=False)
-    import_model(settings, source, positive_output=Label.COVID, scaling=None, input_size=(150, 150), name="untrained")
+    import_model(
+        settings, source, positive_output=Label.COVID, scaling=Scaling.UNIT, input_size=(150, 150), name="untrained"
+    )
 
 
 def add_known_files(settings: Settings, count: int) -> None:

@@ -26,6 +26,7 @@ from flows.settings import Settings
 from flows.training.training import train
 from tests.networks import SIZE, keep_known_weights, lung_contrast_network
 from xray_core.exchange.dataset_folder import read_dataset_folder
+from xray_core.imaging.records import Scaling
 from xray_core.records import Label
 from xray_core.synthetic.xrays import write_sample_set
 
@@ -55,7 +56,7 @@ def add_candidate(settings: Settings, folder: Path, *, size: int = SIZE) -> str:
         settings,
         folder / "second.keras",
         positive_output=Label.COVID,
-        scaling=None,
+        scaling=Scaling.UNIT,
         input_size=None,
         name="second",
     )

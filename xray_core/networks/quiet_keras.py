@@ -6,20 +6,13 @@ They take two seconds: they are imported when something of them is first used, o
 from __future__ import annotations
 
 import os
-import re
-import sys
-import tempfile
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-# Notes that TensorFlow 2.21 writes straight to descriptor 2 while it is imported, whatever
-# TF_CPP_MIN_LOG_LEVEL says: absl's preamble and lines of level I.
-_CHATTER = re.compile(rb"WARNING: All log messages before absl::InitializeLog|I\d{4} \d\d:\d\d:")
-
+# Lines of level I and W stay away. Nothing else is done about what TensorFlow writes: descriptor 2 belongs to the whole
+# process, and whoever swaps it while another thread speaks loses that thread's last words.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
@@ -28,10 +21,7 @@ _LOADED: dict[str, ModuleType] = {}
 
 
 def load_beside() -> None:
-    """Begin to import both in a thread; whoever needs them first waits for it.
-
-    A process that is started meanwhile would inherit the muted descriptor: start it before.
-    """
+    """Begin to import both in a thread; whoever needs them first waits for it."""
     threading.Thread(target=_load, args=("keras",), daemon=True).start()
 
 
@@ -54,28 +44,8 @@ class _Deferred:
 def _load(name: str) -> Any:
     with _LOADING:
         if name not in _LOADED:
-            with _without_chatter():
-                _LOADED[name] = import_module(name)
+            _LOADED[name] = import_module(name)
         return _LOADED[name]
-
-
-@contextmanager
-def _without_chatter() -> Iterator[None]:
-    """Hold back what is written to descriptor 2, and afterwards pass on every line that is not chatter."""
-    sys.stderr.flush()
-    saved = os.dup(2)
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
-        try:
-            yield
-        finally:
-            sys.stderr.flush()
-            os.dup2(saved, 2)
-            os.close(saved)
-            held.seek(0)
-            for line in held:
-                if not _CHATTER.match(line):
-                    os.write(2, line)
 
 
 if TYPE_CHECKING:

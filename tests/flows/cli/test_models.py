@@ -95,14 +95,18 @@ def test_an_import_says_what_it_can_refer(pair: Rival, trained_once: Path) -> No
     lung_contrast_network(turned=True).save("ours.keras")
     data = trained_once / "dataset"
 
-    bare = xray("models", "import", "ours.keras", "--positive-output", "covid")
+    unsaid = xray("models", "import", "ours.keras", "--positive-output", "covid")
+    bare = xray("models", "import", "ours.keras", "--positive-output", "covid", "--scaling", "unit")
     taught = xray(
-        *("models", "import", "ours.keras", "--positive-output", "covid"),
+        *("models", "import", "ours.keras", "--positive-output", "covid", "--scaling", "unit"),
         *("--reference", str(data), "--patients", str(data / "patients.csv")),
     )
-    refused = xray("models", "import", "ours.keras", "--positive-output", "covid", "--reference", "nowhere")
+    refused = xray("models", "import", "ours.keras", "--positive-output", "covid", "--scaling", "unit", "--reference", "nowhere")
 
+    assert unsaid.returncode != 0
+    assert "say it: --scaling none for grey levels 0..255; --scaling unit for 0..1" in unsaid.stderr
     assert bare.returncode == 0, bare.stderr
+    assert "synthetic probe films" in bare.stdout
     assert NO_REFERENCE in bare.stdout
     assert "--reference DATASET_DIR" in bare.stdout
     assert "learned from 120 X-rays of 120 patients" in taught.stdout

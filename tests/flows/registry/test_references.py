@@ -23,6 +23,7 @@ from flows.settings import Settings
 from tests.flows.evidence_home import champion, deliver, scan
 from tests.networks import lung_contrast_network
 from xray_core.errors import InvalidDataset
+from xray_core.imaging.records import Scaling
 from xray_core.models.folder import read_manifest
 from xray_core.records import Label
 from xray_core.synthetic.xrays import write_sample_set
@@ -34,7 +35,7 @@ def import_untrained(settings: Settings, folder: Path, *, reference: Path | None
         settings,
         folder / "ours.keras",
         positive_output=Label.COVID,
-        scaling=None,
+        scaling=Scaling.UNIT,
         input_size=None,
         name="ours",
         reference=reference,

@@ -30,5 +30,19 @@ def test_keras_that_is_loaded_beside_is_whole_for_whoever_needs_it_first() -> No
     assert done.stderr == ""
 
 
+def test_a_last_word_is_heard_while_keras_is_being_loaded() -> None:
+    heard = [
+        run(
+            "import sys, time; from xray_core.networks.quiet_keras import load_beside\n"
+            f"load_beside(); time.sleep({pause})\n"
+            "print('the train side has 0 covid X-rays', file=sys.stderr, flush=True)\n"
+            "import os; os._exit(0)"
+        ).stderr
+        for pause in (0, 0.2, 0.5, 1)
+    ]
+
+    assert heard == ["the train side has 0 covid X-rays\n"] * 4
+
+
 def run(program: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
