@@ -101,7 +101,9 @@ def test_an_import_says_what_it_can_refer(pair: Rival, trained_once: Path) -> No
         *("models", "import", "ours.keras", "--positive-output", "covid", "--scaling", "unit"),
         *("--reference", str(data), "--patients", str(data / "patients.csv")),
     )
-    refused = xray("models", "import", "ours.keras", "--positive-output", "covid", "--scaling", "unit", "--reference", "nowhere")
+    refused = xray(
+        "models", "import", "ours.keras", "--positive-output", "covid", "--scaling", "unit", "--reference", "nowhere"
+    )
 
     assert unsaid.returncode != 0
     assert "say it: --scaling none for grey levels 0..255; --scaling unit for 0..1" in unsaid.stderr

@@ -18,7 +18,6 @@ from tests.flows.scoring.test_scan import drop_xrays, read_lines, scan
 from xray_core.errors import ModelAltered, RefusedInput
 from xray_core.imaging.network_input import fit_pixels
 from xray_core.networks.quiet_keras import keras
-from xray_core.imaging.records import Scaling
 from xray_core.records import Label
 
 pytestmark = pytest.mark.keras
@@ -44,9 +43,7 @@ def save_network(path: Path, *, units: int, seed: int = 3) -> keras.Model:
 
 
 def add_model(settings: Settings, path: Path, *, positive_output: Label = Label.COVID, name: str = "ours") -> str:
-    imported = import_model(
-        settings, path, positive_output=positive_output, scaling=Scaling.UNIT, input_size=None, name=name
-    )
+    imported = import_model(settings, path, positive_output=positive_output, scaling=None, input_size=None, name=name)
     return imported.version
 
 

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from xray_core.errors import IncompatibleModel
-from xray_core.imaging.records import Preprocessing, Scaling
 from xray_core.models.records import OutputMeaning
 from xray_core.networks.architectures import build_network, default_preprocessing
 from xray_core.networks.keras_classifier import (
