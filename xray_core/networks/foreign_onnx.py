@@ -9,7 +9,6 @@ from typing import Final
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from xray_core.errors import IncompatibleModel
@@ -99,23 +98,6 @@ def wrap_network(
     )
     preprocessing = Preprocessing(taken.height, taken.width, taken.channels, _SCALINGS[given])
     return WrappedNetwork(wrapped, preprocessing, plan.meaning, notes)
-
-
-def run_unwrapped(
-    session_input: str, grey: NDArray[np.uint8], given: InputRange, *, channels: int, channels_first: bool
-) -> dict[str, NDArray[np.float32]]:
-    """What the file itself is fed for fitted grey levels (n, height, width): computed apart from the wrapped graph."""
-    numbers = np.repeat(grey[..., None].astype(np.float64), channels, axis=-1)
-    match given:
-        case InputRange.UNIT:
-            numbers /= 255
-        case InputRange.MINUS_ONE_TO_ONE:
-            numbers = numbers / 127.5 - 1
-        case InputRange.IMAGENET:
-            numbers = (numbers / 255 - np.array(_IMAGENET_MEAN)) / np.array(_IMAGENET_SD)
-        case InputRange.GREY_LEVELS:
-            pass
-    return {session_input: (numbers.transpose(0, 3, 1, 2) if channels_first else numbers).astype(np.float32)}
 
 
 def uses_external_data(tensor: TensorProto) -> bool:

@@ -18,6 +18,8 @@ from xray_core.networks.input_range import choose_scaling, read_input_line
 from xray_core.networks.quiet_keras import keras
 from xray_core.records import Label
 
+pytestmark = pytest.mark.keras
+
 layers = keras.layers
 COVID, NORMAL = OutputRequest("covid"), OutputRequest("normal")
 THREE = ("normal", "covid", "pneumonia")

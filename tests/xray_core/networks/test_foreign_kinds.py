@@ -22,6 +22,8 @@ from xray_core.networks.foreign_output import OutputRequest
 from xray_core.networks.quiet_keras import keras
 from xray_core.networks.records import InputRange
 
+pytestmark = pytest.mark.keras
+
 layers = keras.layers
 SIDE = 24
 COVID = OutputRequest("covid")
