@@ -13,15 +13,29 @@ from pathlib import Path
 from flows.settings import Settings
 from xray_core.records import FilmPath, FolderKind, escape_name, unescape_name
 
+_HOME_ID = "home.id"
+
 
 def name_folder(settings: Settings, kind: FolderKind) -> str:
-    """The place under which the ledger records this home's incoming or archive folder."""
+    """The place under which the ledger records this home's incoming or archive folder.
+
+    Empty for the folders of the home that the ledger lies in. A folder inside a home carries that home's name, for two
+    machines may each have a home at the same path; what lies outside every home may be shared by all.
+    """
     if settings.database_url is None:
         return ""
     path = _own_folder(settings, kind).resolve()
-    inside = path.is_relative_to(settings.home.resolve())
-    # Two machines may each have a home at the same path; what lies outside a home may be shared by both.
-    return f"{_read_home_id(settings)}:{_escape(path)}" if inside else _escape(path)
+    home = settings.home.resolve() if path.is_relative_to(settings.home.resolve()) else path.parent
+    if home == _find_ledger_folder(settings) and path.name == kind.value:
+        return ""
+    home_id = home / _HOME_ID
+    return f"{home_id.read_text().strip()}:{_escape(path)}" if home_id.is_file() else _escape(path)
+
+
+def _find_ledger_folder(settings: Settings) -> Path | None:
+    """The folder of the database file, which is a home where the ledger is one's own; None on a server."""
+    scheme, _, path = (settings.database_url or "").partition(":///")
+    return Path(path).resolve().parent if scheme.startswith("sqlite") and path else None
 
 
 def name_dataset(settings: Settings, root: Path) -> str:
@@ -58,10 +72,6 @@ def _find_root(settings: Settings, film: FilmPath) -> Path:
 
 def _own_folder(settings: Settings, kind: FolderKind) -> Path:
     return settings.incoming_dir if kind is FolderKind.INCOMING else settings.archive_dir or settings.home / "archive"
-
-
-def _read_home_id(settings: Settings) -> str:
-    return (settings.home / "home.id").read_text().strip()
 
 
 def _escape(path: Path) -> str:
