@@ -260,7 +260,8 @@ def test_a_training_that_is_killed_is_given_out_again_and_changes_no_champion(
     settings: Settings, tmp_path: Path
 ) -> None:
     write_sample_set(tmp_path / "dataset", per_class=24, patients=24, seed=1)
-    arguments = ("train", str(tmp_path / "dataset"), "--epochs", "1000", "--input-size", "32")
+    patients = ("--patients", str(tmp_path / "dataset" / "patients.csv"))
+    arguments = ("train", str(tmp_path / "dataset"), *patients, "--epochs", "1000", "--input-size", "32")
     said = tmp_path / "said.txt"
     trainer = start("flows", *arguments, said=said)
     wait_until(lambda: "epoch" in said.read_text() or trainer.poll() is not None, seconds=100)
