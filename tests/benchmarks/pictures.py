@@ -66,12 +66,16 @@ def write_dataset(folder: Path, *, tiny: bool) -> tuple[list[LabelledFile], list
 
 
 def lay_out(folder: Path, train: list[LabelledFile], held_out: list[LabelledFile]) -> None:
-    """Copy the files to `folder`/train|test/covid|normal."""
+    """Copy the files to `folder`/train|test/covid|normal, and say beside them whose those to train on are."""
     for name, files in (("train", train), ("test", held_out)):
         for file in files:
             target = folder / name / file.label.value / file.path.name
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(file.path.read_bytes())
+    with (folder / "patients.csv").open("w", newline="") as file_of_patients:
+        rows = csv.writer(file_of_patients)
+        rows.writerow(("filename", "patient_id"))
+        rows.writerows((file.path.name, file.patient) for file in train)
 
 
 def split_by_patient(files: list[LabelledFile], folds: int) -> list[tuple[list[LabelledFile], list[LabelledFile]]]:

@@ -67,7 +67,7 @@ def retrain(shop: Workshop) -> Iterator[Measurement]:
     def share_outside(_: int) -> float:
         settings = shop.fresh_home()
         engine = open_engine(settings.url, anchor=find_anchor(settings))
-        dataset = read_dataset_folder(folder / "train", settings.class_names, None)
+        dataset = read_dataset_folder(folder / "train", settings.class_names, folder / "patients.csv")
         register_dataset(settings, engine, dataset, on_progress=lambda _: None)
         engine.dispose()
         program = ["tests.benchmarks.retraining", str(time.time()), str(shop.sizes.epochs)]

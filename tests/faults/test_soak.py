@@ -148,7 +148,8 @@ class Soak:
             return
         write_sample_set(self._work / "dataset", per_class=40, patients=30, seed=3)
         said = self._work / "training.txt"
-        arguments = ("train", str(self._work / "dataset"), "--epochs", "3", "--input-size", "48")
+        patients = ("--patients", str(self._work / "dataset" / "patients.csv"))
+        arguments = ("train", str(self._work / "dataset"), *patients, "--epochs", "3", "--input-size", "48")
         trainer = start("flows", *arguments, said=said)
         assert trainer.wait(600) == 0, said.read_text()
         self.counts["trainings"] += 1

@@ -213,7 +213,9 @@ def test_every_flow_and_every_task_is_wrapped() -> None:
         if isinstance(found, Flow | Task) and found.fn.__module__ == module.__name__
     }
 
-    assert len(ours) >= 10
+    assert (
+        len(ours) >= 9
+    )  # the steps of a retraining are tasks made one by one, wrapped where `take_as_task` makes them
     for name, function in ours.items():
         assert getattr(function, "__code__", None) is without_words(len).__code__, f"{name} is not wrapped"  # type: ignore[attr-defined]
 
