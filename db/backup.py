@@ -7,8 +7,11 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, update
+from sqlalchemy.orm import Session
 
+from db.registry.tables import TrainingRunRow
+from db.scoring.tables import IncomingFileRow
 from xray_core.errors import RefusedInput
 
 
@@ -43,3 +46,9 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def release_claims(session: Session) -> None:
+    """Give back what scanners and trainings held when a backup was made: none of them lives in the home made of it."""
+    for row in (IncomingFileRow, TrainingRunRow):
+        session.execute(update(row).where(row.claimed_by.is_not(None)).values(claimed_by=None, claimed_until=None))

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from db import invariants
 from db.audit import Anchor
-from db.backup import backup_database
-from db.engine import open_engine, read_revision, snapshot
+from db.backup import backup_database, release_claims
+from db.engine import open_engine, read_revision, snapshot, transaction
 from db.registry import models
 from db.schema import HEAD
 from flows.home.ledger import HEAD_FILE, open_ledger
@@ -77,6 +77,7 @@ def restore(settings: Settings, source: Path) -> int:
         for folder in (settings.models_dir, *settings.models_dir.iterdir()):
             folder.chmod(0o700)
     _copy(source / _KEY, settings.home / _KEY)
+    _release_claims(source, aside)
     (settings.home / HEAD_FILE).unlink(missing_ok=True)  # a ledger that was here before had other entries
     aside.rename(settings.home / _DATABASE)  # last: a home without a ledger can be restored into again
     return len(_registered_versions(settings.home / _DATABASE))
@@ -108,6 +109,17 @@ def _check_ledger(source: Path, database: Path) -> None:
         engine.dispose()
     if breach:
         raise RefusedInput(f"{source}: {breach}")
+
+
+def _release_claims(source: Path, database: Path) -> None:
+    """A claim in a backup is of a process that nobody can ask; without this its files would wait for the lease."""
+    key = seal_key(bytes.fromhex((source / _KEY).read_text().strip()))
+    engine = open_engine(f"sqlite:///{database}", anchor=Anchor(key))
+    try:
+        with transaction(engine) as session:
+            release_claims(session)
+    finally:
+        engine.dispose()
 
 
 def _copy(source: str | Path, target: str | Path) -> None:
