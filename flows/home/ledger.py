@@ -34,6 +34,7 @@ def prepare_ledger(settings: Settings) -> None:
     """
     open_home(settings)
     engine = open_engine(settings.url)
+    kept = read_kept_head(settings.home / HEAD_FILE)  # before the look at the database, which another may be making now
     try:
         if inspect(engine).has_table("alembic_version"):
             check_schema(engine)
@@ -41,7 +42,7 @@ def prepare_ledger(settings: Settings) -> None:
         else:
             from db.migrate import migrate
 
-            _refuse_lost_ledger(settings)
+            _refuse_lost_ledger(settings, kept)
             migrate(engine)
         _settle_site_key(settings, engine)
     finally:
@@ -134,9 +135,8 @@ def _refuse_damage(settings: Settings, engine: Engine) -> None:
         )
 
 
-def _refuse_lost_ledger(settings: Settings) -> None:
-    """An empty database is a new home's, or what is left of a ledger that somebody emptied."""
-    kept = read_kept_head(settings.home / HEAD_FILE)
+def _refuse_lost_ledger(settings: Settings, kept: tuple[int, str] | None) -> None:
+    """An empty database is a new home's, or what is left of one that somebody emptied; `kept` is its last entry."""
     if kept is not None:
         raise LedgerAltered(
             f"{settings.url.rpartition('@')[2].removeprefix('sqlite:///')}: the database is empty, and this home has "

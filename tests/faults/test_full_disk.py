@@ -24,11 +24,11 @@ pytestmark = pytest.mark.processes
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system in memory, of 1 MiB to begin with; a home and its models fit, a thousand results do not."""
+    """A file system in memory, of 2 MiB to begin with; a home and its models fit, a thousand results do not."""
     disk = tmp_path / "disk"
     disk.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)], capture_output=True, text=True, check=False
+        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(disk)], capture_output=True, text=True, check=False
     )
     if mounted.returncode:
         pytest.skip(f"no file system can be mounted here ({mounted.stderr.strip()}); RLIMIT_FSIZE is tried instead")
@@ -75,7 +75,7 @@ def test_a_scan_onto_a_full_disk_keeps_what_was_committed_blames_no_file_and_goe
 ) -> None:
     settings = home_on_small_disk
     drop_many(settings.incoming_dir, 600)
-    fill(small_disk, leave=120_000)
+    fill(small_disk, leave=220_000)
 
     stopped = run_scan(settings)
 
@@ -87,7 +87,7 @@ def test_a_scan_onto_a_full_disk_keeps_what_was_committed_blames_no_file_and_goe
     assert find_breach(settings)[0] is None
 
     (small_disk / "filling").unlink()
-    subprocess.run(["mount", "-o", "remount,size=4m", str(small_disk)], check=True)
+    subprocess.run(["mount", "-o", "remount,size=6m", str(small_disk)], check=True)
     assert run_scan(settings).returncode == 0
     assert set(written) <= set(scored_contents(settings))
     assert_all_scored_once(settings)
