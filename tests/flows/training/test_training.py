@@ -107,7 +107,7 @@ def test_an_imported_model_is_never_recalibrated(settings: Settings) -> None:
 
     facts = json.loads((folder / "model.json").read_bytes())["training"]
 
-    assert facts == {"imported": True}
+    assert facts == {"imported": True, "imported_from": "model.keras", "can_be_trained_further": True}
 
 
 def test_a_candidate_replaces_no_champion_that_it_was_not_compared_with(rival: Rival) -> None:
