@@ -101,5 +101,5 @@ _CHECKS: dict[str, _Check] = {
     "the ledger: states, results, references, history": _check_ledger,
     "every model's files are the registered ones": _check_models,
     "every export is whole": _check_exports,
-    "every scored file still has the bytes that were scored": _check_sources,
+    "scored files that still lie in the incoming folder have the bytes that were scored": _check_sources,
 }
