@@ -57,7 +57,7 @@ def make_locator(settings: Settings) -> Callable[[FilmPath], bytes]:
 
 
 def restored_dataset(settings: Settings, folder_id: int) -> Path:
-    """Where a restore puts the films of a dataset."""
+    """Where a dataset's films lie in a home of their own: here first, where a person has put them back."""
     return settings.home / "datasets" / str(folder_id)
 
 
