@@ -65,6 +65,15 @@ class Scored:
 
 
 @dataclass(frozen=True, slots=True)
+class StayingFilm:
+    """A scored file that is to be archived: what it was when it was read, and its content."""
+
+    file_id: int
+    seen: FileSeen
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
 class RefusedFile:
     """A claimed file that was deferred (with the time of the next look) or rejected."""
 

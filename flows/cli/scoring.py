@@ -40,11 +40,13 @@ def scan(as_json: Json = False) -> None:
                 "outcomes": dict(counts.outcomes),
                 "rejected": dict(counts.rejected),
                 "deferred": dict(counts.deferred),
+                "unarchived": dict(counts.unarchived),
             }
         )
         return
     typer.echo(f"{counts.sentence()}. {RESEARCH_USE}")
-    for title, counted in (("outcome", counts.outcomes), ("rejected", counts.rejected), ("deferred", counts.deferred)):
+    listed = (("outcome", counts.outcomes), ("rejected", counts.rejected), ("deferred", counts.deferred))
+    for title, counted in (*listed, ("not moved", counts.unarchived)):
         for name, number in sorted(counted.items()):
             typer.echo(f"  {title:9} {name:28} {number}")
     if counts.files and (caution := read_caution(settings)):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+from pathlib import Path
 
 from flows.home.secret_file import create_secret
 from flows.settings import Settings
 from xray_core.errors import LowDisk, NoHome
-from xray_core.exchange.atomic_file import remove_asides
+from xray_core.exchange.atomic_file import UNFINISHED, remove_asides
 
 
 def open_home(settings: Settings) -> None:
@@ -46,14 +47,20 @@ def _make_own_folders(settings: Settings) -> None:
 
 
 def tidy_home(settings: Settings) -> None:
-    """Remove what killed processes left half written a day ago or earlier: models, exports, lists of problems."""
+    """Remove what killed processes left half written a day ago or earlier: models, exports, films, problems."""
     if any(path.name.startswith(".") for path in settings.models_dir.iterdir()):
         from xray_core.models.folder import remove_unfinished  # a scan that finds nothing need not import it
 
         remove_unfinished(settings.models_dir)
-    for folder in (settings.exports_dir, settings.labels_dir / "refused"):
-        if folder.is_dir():
-            remove_asides(folder)
+    for folder in folders_of_asides(settings):
+        remove_asides(folder)
+
+
+def folders_of_asides(settings: Settings) -> list[Path]:
+    """The folders in which files are written under a name of their own until they are whole."""
+    archived = [settings.archive_dir / UNFINISHED] if settings.archive_dir else []
+    folders = (settings.exports_dir, settings.labels_dir / "refused", *archived)
+    return [folder for folder in folders if folder.is_dir()]
 
 
 def check_free_space(settings: Settings) -> None:

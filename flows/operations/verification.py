@@ -15,6 +15,7 @@ from db.engine import snapshot
 from db.registry import models
 from db.scoring import file_history
 from db.triggers import find_changed_triggers
+from flows.home.folders import folders_of_asides
 from flows.home.ledger import open_ledger
 from flows.registry.registered import verify_registered
 from flows.settings import Settings
@@ -86,9 +87,10 @@ def _check_sources(settings: Settings, session: Session) -> Iterator[str]:
 
 def list_unfinished(settings: Settings) -> list[str]:
     """What killed processes have left half written in the home, by its path there; a day later it is removed."""
+    asides = [path for folder in folders_of_asides(settings) for path in find_asides(folder)]
     return [
-        str(path.relative_to(settings.home))
-        for path in (*find_unfinished(settings.models_dir), *find_asides(settings.exports_dir))
+        str(path.relative_to(settings.home) if path.is_relative_to(settings.home) else path)
+        for path in (*find_unfinished(settings.models_dir), *asides)
     ]
 
 

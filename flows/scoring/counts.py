@@ -13,12 +13,16 @@ from xray_core.records import ReasonCode
 
 @dataclass(slots=True)
 class ScanCounts:
-    """What a scan decided so far, by outcome of the scored X-rays and by reason code of the others."""
+    """What a scan decided so far, by outcome of the scored X-rays and by reason code of the others.
+
+    `unarchived` are scored films that could not be moved to the archive, by the name of the error.
+    """
 
     outcomes: Counter[str] = field(default_factory=Counter)
     known: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
     deferred: Counter[str] = field(default_factory=Counter)
+    unarchived: Counter[str] = field(default_factory=Counter)
 
     @property
     def scored(self) -> int:
@@ -39,12 +43,13 @@ class ScanCounts:
 
     def sentence(self) -> str:
         """One line for logs, run states and the terminal."""
-        if not self.files:
-            return "nothing new"
-        parts = [f"{self.scored} scored"]
+        parts = [f"{self.scored} scored"] if self.files else ["nothing new"]
         parts += [f"{self.known} already scored under another name"] if self.known else []
         parts += [f"{self.rejected.total()} rejected"] if self.rejected else []
         parts += [f"{self.deferred.total()} deferred"] if self.deferred else []
+        if self.unarchived:
+            errors = ", ".join(f"{code} {number}" for code, number in sorted(self.unarchived.items()))
+            parts += [f"{self.unarchived.total()} not archived ({errors}): they stay, and the next scan tries again"]
         return ", ".join(parts)
 
 
@@ -54,7 +59,9 @@ def find_problem(counts: ScanCounts) -> str | None:
     More than 5 % of scores that are not finite is the model's fault; fewer are the X-rays'.
     """
     without_score = counts.rejected[ReasonCode.NON_FINITE_SCORE.value]
-    return "NonFiniteScores" if without_score > 0.05 * (counts.scored + without_score) else None
+    if without_score > 0.05 * (counts.scored + without_score):
+        return "NonFiniteScores"
+    return "FilmsNotArchived" if counts.unarchived else None
 
 
 def name_problem(error: BaseException) -> str:

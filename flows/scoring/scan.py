@@ -13,6 +13,7 @@ from db.engine import snapshot, transaction
 from db.scoring import claims, decisions, scans
 from flows.home.site_key import fingerprint, read_site_key
 from flows.home.termination import unbroken
+from flows.scoring.archive import archive_staying
 from flows.scoring.counts import ScanCounts, find_problem, name_problem
 from flows.scoring.scanner import Scanner, open_scanner
 from flows.scoring.score_files import Batch, in_groups, score_files
@@ -57,8 +58,14 @@ class Scan:
     def find_batches(self) -> Iterator[Batch]:
         """Walk the folder and yield the files to score now; those too fresh come last, after the settle time.
 
+        In the end what was scored, now or earlier, and is not in the archive yet goes there.
         Raises NoChampion when there is a file but nothing to score it with.
         """
+        yield from self._find_new_batches()
+        if self._settings.archive_dir is not None:
+            self.counts.unarchived = archive_staying(self._settings, self._engine, self._scanner.folder_id)
+
+    def _find_new_batches(self) -> Iterator[Batch]:
         self._close_vanished()
         walked_at = time.monotonic()
         fresh: list[FileSeen] = []

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from db.records import ClaimedFile, Scored
 from flows.home.site_key import fingerprint
-from flows.home.termination import unbroken
-from flows.scoring.archive import archive_files
+from flows.scoring.archive import archive_scored
 from flows.scoring.counts import ScanCounts
 from flows.scoring.scanner import Scanner, open_scanner
 from flows.settings import read_settings
@@ -111,8 +110,7 @@ def _follow_up(
     if scorer.shadow is not None:
         scorer.shadow.score(answers, scored, batch.flow_run_id)
     if scanner.settings.archive_dir is not None:
-        with unbroken():
-            archive_files(scanner.settings, scanner.engine, scored)
+        archive_scored(scanner.settings, scanner.engine, scored)
 
 
 def _check_key(scorer: Scorer, batch: Batch) -> None:

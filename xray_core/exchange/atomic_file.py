@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 import time
@@ -13,16 +14,24 @@ from typing import BinaryIO
 # Names that intake, the label import and `*.csv` all pass over.
 _ASIDE_PREFIX = ".aside-"
 _ASIDE_SUFFIX = ".part"
+# A folder for such files in one that may hold a million others.
+UNFINISHED = ".unfinished"
+# What a file system, or a kernel that guards the files of others, says instead of making a hard link.
+_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
 
 @contextmanager
-def write_aside(path: Path, *, mode: int = 0o600) -> Iterator[BinaryIO]:
+def write_aside(
+    path: Path, *, mode: int = 0o600, overwrite: bool = True, folder: Path | None = None
+) -> Iterator[BinaryIO]:
     """Open a file beside `path` for writing; when the block ends well, it is on disk and takes the name `path`.
 
+    Until then it lies in `folder`, on the same file system; without one beside `path`. Without `overwrite` it takes a
+    name that nothing has, else FileExistsError is raised.
     A reader sees the file as it was before or the whole new one. When the block raises, what was written is
     removed and `path` is as it was; what a killed process leaves is a dot-file (see `remove_asides`). Raises OSError.
     """
-    descriptor, name = tempfile.mkstemp(prefix=_ASIDE_PREFIX, suffix=_ASIDE_SUFFIX, dir=path.parent)
+    descriptor, name = tempfile.mkstemp(prefix=_ASIDE_PREFIX, suffix=_ASIDE_SUFFIX, dir=folder or path.parent)
     aside = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -30,7 +39,10 @@ def write_aside(path: Path, *, mode: int = 0o600) -> Iterator[BinaryIO]:
             file.flush()
             os.fchmod(descriptor, mode)
             os.fsync(descriptor)
-        aside.replace(path)
+        if overwrite:
+            aside.replace(path)
+        else:
+            rename_free(aside, path)
     finally:
         aside.unlink(missing_ok=True)  # once it has its name there is nothing; an interrupt leaves nothing either
     _sync_folder(path.parent)
@@ -40,6 +52,23 @@ def write_whole(path: Path, content: bytes, *, mode: int = 0o600) -> None:
     """Write `content` to `path`, whole or not at all. Raises OSError."""
     with write_aside(path, mode=mode) as file:
         file.write(content)
+
+
+def rename_free(source: Path, target: Path) -> None:
+    """Rename a file to a name that nothing has. Raises FileExistsError where something has it, OSError.
+
+    By a hard link, which never replaces; where there are none the name is looked at first.
+    """
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        if os.path.lexists(target):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target)) from None
+        source.rename(target)
+        return
+    source.unlink()
 
 
 def remove_asides(folder: Path, *, older_than_seconds: float = 86_400) -> int:
