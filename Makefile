@@ -40,7 +40,7 @@ check: $(STAMP) ## ruff, mypy --strict and import-linter only
 	$(BIN)/lint-imports
 
 # Format, lint, contracts and types (from mypy's cache), then what needs no process of ours, no Keras and no server.
-QUICK := not (slow or soak or postgres or prefect or processes or keras)
+QUICK := not (slow or lengthy or soak or postgres or prefect or processes or keras)
 
 quick: check ## what to run after every change: the checks and the unit tests, in parallel, under a minute
 	$(BIN)/pytest -q -n 2 -m "$(QUICK)" --ignore tests/benchmarks --ignore tests/faults --ignore tests/xray_core/networks

@@ -106,6 +106,7 @@ def test_the_indexes_are_those_of_before(old: Engine, sqlite_only: None) -> None
     assert [index for index in read_indexes(old) if index.name != "incoming_files"] == before
 
 
+@pytest.mark.processes
 def test_a_kill_before_any_of_its_statements_leaves_the_old_database(old: Engine, sqlite_only: None) -> None:
     before = read_files(old), read_indexes(old)
     old.dispose()

@@ -129,6 +129,7 @@ def test_every_known_file_has_the_signature_that_the_next_scan_will_look_for(old
     assert len(kept) == 5
 
 
+@pytest.mark.processes
 def test_a_kill_before_any_of_its_statements_leaves_the_old_database(old: Engine, sqlite_only: None) -> None:
     schema = "SELECT name, sql FROM sqlite_master ORDER BY name"
     rows = "SELECT id, name, signature FROM incoming_files ORDER BY id"

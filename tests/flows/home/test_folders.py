@@ -29,6 +29,7 @@ def test_a_fresh_home_is_for_its_owner_alone(tmp_path: Path) -> None:
     assert stat.S_IMODE((settings.home / "site.key").stat().st_mode) == 0o600
 
 
+@pytest.mark.processes
 def test_the_site_key_survives_a_second_start(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path / "home")
     prepare_ledger(settings)
@@ -40,6 +41,7 @@ def test_the_site_key_survives_a_second_start(tmp_path: Path) -> None:
     assert len(first) == 32
 
 
+@pytest.mark.processes
 def test_processes_that_start_together_agree_on_one_site_key(tmp_path: Path) -> None:
     code = (
         "from pathlib import Path; from flows.home.ledger import prepare_ledger\n"

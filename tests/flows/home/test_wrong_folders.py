@@ -17,6 +17,8 @@ from flows.settings import Settings
 from tests.flows.scoring.test_scan import drop_xrays, scan
 from xray_core.errors import FolderMissing
 
+pytestmark = pytest.mark.processes
+
 SHARE = Path("/dev/shm")
 
 

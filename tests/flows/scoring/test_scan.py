@@ -219,6 +219,7 @@ def test_two_scanners_on_one_folder_score_each_file_once(settings: Settings) -> 
     assert find_breach(settings)[0] is None
 
 
+@pytest.mark.processes
 def test_the_scoring_path_leaves_the_heavy_libraries_alone() -> None:
     code = (
         "import sys, db.engine, db.scoring.claims, xray_core.models.scoring\n"

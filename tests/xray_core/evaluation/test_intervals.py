@@ -23,6 +23,8 @@ from xray_core.evaluation.intervals import (
 from xray_core.models.records import OperatingPoint
 from xray_core.records import Interval
 
+pytestmark = pytest.mark.lengthy
+
 
 @pytest.mark.parametrize(
     ("successes", "trials", "low", "high"),

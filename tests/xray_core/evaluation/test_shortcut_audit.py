@@ -22,6 +22,8 @@ from xray_core.records import AuditVerdict, FileFormat, Label
 from xray_core.synthetic.chest import draw_anatomy
 from xray_core.synthetic.xrays import draw_xray
 
+pytestmark = pytest.mark.lengthy
+
 SIZE = Preprocessing(150, 150, 3, Scaling.UNIT)
 Greys = NDArray[np.uint8]
 

@@ -14,6 +14,8 @@ from tests.xray_core.cohorts import simulate_cohort
 from xray_core.evaluation import calibration, statistics
 from xray_core.evaluation.bootstrap import Cohort, Statistic, make_cohort, resample_patients
 
+pytestmark = pytest.mark.lengthy
+
 Oracle = Callable[[Cohort, NDArray[np.float32]], float]
 
 AGAINST_SCIKIT_LEARN: dict[str, tuple[Callable[[Cohort], Statistic], Oracle]] = {

@@ -36,6 +36,7 @@ def test_harmless_text_stays_as_it_is(text: str) -> None:
     assert unguard_text(text) == text
 
 
+@pytest.mark.lengthy
 @given(st.text(st.sampled_from("'\" =+-@\t\r\n\0aä1"), max_size=8) | st.text())
 def test_every_text_comes_back(text: str) -> None:
     assert unguard_text(guard_text(text)) == text

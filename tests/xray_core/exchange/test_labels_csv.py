@@ -181,6 +181,7 @@ def test_ten_rows_of_one_word_are_one_line(tmp_path: Path) -> None:
     assert lines[0].startswith("lines 2, 3, 4, 5, 6, 7, 8, 9, 10, 11: received label 'pneumonia' for '0.png', '1.png'")
 
 
+@pytest.mark.lengthy
 def test_a_report_stays_short_however_many_rows_are_bad(tmp_path: Path) -> None:
     rows = "".join(f"{number}.png,word {number}\n,covid\n" for number in range(20_000))
     with pytest.raises(InvalidLabelsCsv) as refused:

@@ -151,6 +151,7 @@ def test_the_name_of_an_export_says_what_it_is_for() -> None:
     assert name_export(NOW, caution="confounded") == "results-20260501T093000Z-research-use-only-confounded.csv"
 
 
+@pytest.mark.lengthy
 def test_two_hundred_thousand_rows_take_seconds_and_no_memory(tmp_path: Path) -> None:
     line = result_line("a,b.png", labelled_by="r1")
     tracemalloc.start()

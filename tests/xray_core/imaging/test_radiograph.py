@@ -21,6 +21,7 @@ from xray_core.records import FileFormat, ReasonCode
 LIMITS = ImageLimits()
 
 
+@pytest.mark.lengthy
 @pytest.mark.films
 def test_every_real_film_is_read_and_none_looks_cut() -> None:
     paths = sorted(path for path in FILMS.rglob("*") if path.suffix in (".png", ".jpg", ".jpeg"))

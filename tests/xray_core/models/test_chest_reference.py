@@ -21,6 +21,8 @@ from xray_core.models.chest_reference import ChestReference, dump_reference, lea
 from xray_core.records import Label
 from xray_core.synthetic.xrays import draw_xray
 
+pytestmark = pytest.mark.lengthy
+
 PREPROCESSING = Preprocessing(64, 64, 1, Scaling.UNIT)
 Greys = NDArray[np.uint8]
 

@@ -12,6 +12,8 @@ from xray_core.evaluation.bootstrap import make_cohort
 from xray_core.evaluation.calibration import calibration_intercept, calibration_slope
 from xray_core.models.recalibration import LOWEST_SLOPE, Recalibration, fit_recalibration
 
+pytestmark = pytest.mark.lengthy
+
 
 def draw(xrays: int, *, intercept: float, slope: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Log-odds of a network whose scores need just this intercept and this slope to be right."""

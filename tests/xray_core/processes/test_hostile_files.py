@@ -17,6 +17,8 @@ from xray_core.imaging.records import Preprocessing, Scaling
 from xray_core.processes.decoding import Decoded, DecodeRequest, Undecoded, open_decoder
 from xray_core.records import ReasonCode
 
+pytestmark = pytest.mark.processes
+
 CORPUS = hostile_files()
 # The others are refused by kind or size, and never read.
 READABLE = [

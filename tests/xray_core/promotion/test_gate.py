@@ -226,6 +226,7 @@ def count_promoted(candidate_auroc: float, champion_auroc: float, patients: int,
     return verdicts.count(Verdict.PROMOTE)
 
 
+@pytest.mark.lengthy
 def test_a_candidate_worse_by_the_margin_is_promoted_in_five_of_a_hundred_comparisons_at_most() -> None:
     assert count_promoted(0.87, 0.92, patients=30, comparisons=200) <= 19  # 10, and three standard errors of 3.1
 

@@ -335,6 +335,7 @@ def test_small_slices_of_one_collection_name_it_once() -> None:
     assert "No slice has 20 X-rays" in markdown
 
 
+@pytest.mark.processes
 def test_a_wheel_carries_the_templates(tmp_path: Path) -> None:
     root = Path(__file__).parents[3]
     for name in ("pyproject.toml", "README.md", "LICENSE"):
@@ -350,6 +351,7 @@ def test_a_wheel_carries_the_templates(tmp_path: Path) -> None:
     assert there <= set(zipfile.ZipFile(wheel).namelist())
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("module", ["flows.scoring.scan", "flows.cli.app", "xray_core.models.open_model"])
 def test_who_scores_never_opens_the_template_engine(module: str) -> None:
     look = f"import sys, {module}; print([name for name in ('jinja2', 'markdown_it') if name in sys.modules])"

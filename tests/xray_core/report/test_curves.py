@@ -27,6 +27,8 @@ from xray_core.report.frame import find_falls, format_interval, open_figure
 from xray_core.report.image_sheets import plot_contact_sheet, plot_heat_sheet
 from xray_core.synthetic.xrays import draw_xray
 
+pytestmark = pytest.mark.lengthy
+
 INTERVAL = Interval(0.9, 0.8, 0.95)
 FILMS = np.stack([draw_xray(np.random.default_rng(seed), Label.COVID, 150) for seed in range(7)])
 HEAT = np.linspace(0, 1, 150 * 150, dtype=np.float32).reshape(1, 150, 150).repeat(7, axis=0)

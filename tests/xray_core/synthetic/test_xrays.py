@@ -23,6 +23,8 @@ from xray_core.records import Label
 from xray_core.synthetic.chest import draw_anatomy
 from xray_core.synthetic.xrays import draw_xray, write_sample_set
 
+pytestmark = pytest.mark.lengthy
+
 N = 400
 BORDER = 0.15
 

@@ -12,6 +12,8 @@ from PIL import Image, ImageOps
 from tests.films import FILMS
 from xray_core.training.near_duplicates import find_near_duplicates
 
+pytestmark = pytest.mark.lengthy
+
 Grey = NDArray[np.uint8]
 
 
