@@ -76,11 +76,13 @@ class InvalidLabelsCsv(RefusedInput):
     """A labels CSV with at least one bad row: none of it was imported.
 
     The message lists what to mend, a line for each kind of problem, and may hold file names; however many rows are
-    bad, it stays short enough to read. `problem_counts`, by code, holds no name.
+    bad, it stays short enough to read. `problem_counts`, by code, and `fit`, which says how many rows fit, hold no
+    name.
     """
 
-    def __init__(self, source: str, problems: Sequence[LabelProblem | str]) -> None:
-        heading = f"{source}: refused, nothing was imported; {len(problems)} to mend:"
+    def __init__(self, source: str, problems: Sequence[LabelProblem | str], fit: str = "") -> None:
+        self.fit = fit and f"{fit}; "
+        heading = f"{source}: refused, nothing was imported; {self.fit}{len(problems)} to mend:"
         self.problems = tuple(problems)
         lines = _list_problems(problems)
         left = [
@@ -95,7 +97,7 @@ class InvalidLabelsCsv(RefusedInput):
         if self.is_public:
             return str(self)
         counts = ", ".join(f"{n} {code}" for code, n in self.problem_counts.items())
-        return f"a labels CSV was refused, nothing of it was imported: {counts}"
+        return f"a labels CSV was refused, nothing of it was imported: {self.fit}{counts}"
 
     @property
     def problem_counts(self) -> dict[str, int]:

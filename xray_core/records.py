@@ -215,7 +215,8 @@ class FilmPath:
 class LabelledXray:
     """An X-ray that can be trained on: where its bytes were last read, its label, whose it is.
 
-    `group` is the patient's pseudonym, or `content:<sha256>` where no patient is known.
+    `group` is the patient's pseudonym, or `content:<sha256>` where no patient is known; `former_groups` are the
+    pseudonyms of patients whose it was said to be before, or is by its own header.
     """
 
     xray_id: int
@@ -232,6 +233,7 @@ class LabelledXray:
     width: int
     height: int
     dhash: str
+    former_groups: tuple[str, ...] = ()
 
 
 def age_group(years: float) -> str:

@@ -60,7 +60,7 @@ def record_batch(
                 session, [(file, held[file.claimed.file_id].name) for file in mine], folder_id=folder_id, now=now
             )
             patients.apply_to_arrivals(
-                session, {file.sha256: held[file.claimed.file_id].name for file in mine if file.patient is None}
+                session, {file.sha256: held[file.claimed.file_id].name for file in mine}, now=now
             )
             if model_id is not None and preprocessing_version is not None:
                 results.add_results(

@@ -6,7 +6,7 @@ import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from db.bulk import pieces
@@ -20,6 +20,11 @@ def iter_film_names(session: Session) -> Iterator[str]:
         is_film = IncomingFileRow.xray_id.is_not(None) if column is IncomingFileRow.name else XrayRow.id.is_not(None)
         names = session.scalars(select(column).where(is_film), execution_options={"yield_per": 5000})
         yield from (name.rpartition("/")[2] for name in names)
+
+
+def count_films(session: Session) -> int:
+    """How many X-rays are known, from incoming folders and datasets."""
+    return session.scalar(select(func.count()).select_from(XrayRow)) or 0
 
 
 def find_known_names(session: Session, filenames: Sequence[str]) -> set[str]:

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from db.bulk import pieces
 from db.records import LabelTally
-from db.scoring import tables, xrays
+from db.scoring import patients, tables, xrays
 from db.scoring.film_names import find_named
 from db.scoring.folders import to_film_path
 from db.scoring.tables import FolderRow, XrayRow
@@ -98,7 +98,8 @@ def latest_labels(session: Session) -> list[LabelledXray]:
         .join(tables.LabelRow, tables.LabelRow.id == latest.c.label_id)
         .order_by(XrayRow.id)
     )
-    return [_to_labelled(xray, folder, label) for xray, folder, label in rows.tuples()]
+    former = patients.read_former_patients(session)
+    return [_to_labelled(xray, folder, label, former.get(xray.id, ())) for xray, folder, label in rows.tuples()]
 
 
 def count_new_trainable(session: Session, since_label_id: int) -> LabelTally:
@@ -129,6 +130,28 @@ def count_new_trainable(session: Session, since_label_id: int) -> LabelTally:
     counted = {label: tuple(map(int, counts)) for label, *counts in rows.tuples()}
     nothing = (0,) * 4
     return LabelTally(*({label: counted.get(label, nothing)[place] for label in _TRAINABLE} for place in range(4)))
+
+
+def count_by_patient(session: Session) -> list[tuple[int, int]]:
+    """Of every known patient with trainable labels: how many X-rays are covid, how many normal."""
+    latest, row = _latest().subquery(), tables.LabelRow
+    covid, normal = (func.sum(case((row.label == label, 1), else_=0)) for label in (Label.COVID, Label.NORMAL))
+    counted = session.execute(
+        select(covid, normal)
+        .select_from(latest)
+        .join(row, row.id == latest.c.label_id)
+        .join(XrayRow, XrayRow.id == latest.c.xray_id)
+        .where(row.label.in_(_TRAINABLE), XrayRow.patient.is_not(None))
+        .group_by(XrayRow.patient)
+    )
+    return [(int(covid), int(normal)) for covid, normal in counted.tuples()]
+
+
+def count_trainable(session: Session) -> int:
+    """How many X-rays have a latest label that is trained on."""
+    latest, row = _latest().subquery(), tables.LabelRow
+    found = select(func.count()).select_from(latest).join(row, row.id == latest.c.label_id)
+    return session.scalar(found.where(row.label.in_(_TRAINABLE))) or 0
 
 
 def label_watermark(session: Session) -> int:
@@ -180,7 +203,7 @@ def _refuse_match(row: LabelLine, found: set[int]) -> str | None:
     return f"line {row.line}: {row.filename} fits {len(found)} different X-rays; give xray_sha256"
 
 
-def _to_labelled(xray: XrayRow, folder: FolderRow, label: Label) -> LabelledXray:
+def _to_labelled(xray: XrayRow, folder: FolderRow, label: Label, former: tuple[str, ...]) -> LabelledXray:
     return LabelledXray(
         xray_id=xray.id,
         sha256=xray.sha256,
@@ -196,4 +219,5 @@ def _to_labelled(xray: XrayRow, folder: FolderRow, label: Label) -> LabelledXray
         width=xray.width,
         height=xray.height,
         dhash=xray.dhash,
+        former_groups=former,
     )

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Any, Final, Literal
 
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, Select, func, select, update
 from sqlalchemy.orm import Session
 
 from db.bulk import pieces
 from db.scoring.tables import IncomingFileRow, LabelRow, PatientFactRow, ResultRow, XrayRow
 from db.sealing import adding, changing
 
-Source = Literal["csv", "labels"]
+# `delivery` is what came with a film: its own header, or the dataset that it was registered with.
+Source = Literal["csv", "labels", "dataset", "delivery"]
+_HEADER: Final = "delivery"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +31,19 @@ class PatientFact:
 
 @dataclass(frozen=True, slots=True)
 class PatientTally:
-    """X-rays with a known and an unknown patient, of those that are labelled and of all; patients; facts that wait."""
+    """X-rays with a known and an unknown patient, of those that are labelled and of all; patients; facts that wait.
+
+    `corrected` X-rays were said to be another patient's before; `against_header` ones are another's by what came with
+    the film.
+    """
 
     known: int
     unknown: int
     labelled_unknown: int
     patients: int
     waiting: int
+    corrected: int
+    against_header: int
 
 
 def read_patients(session: Session, sha256s: Sequence[str]) -> dict[str, str | None]:
@@ -56,60 +65,71 @@ def read_patients_of(session: Session, xray_ids: Sequence[int]) -> dict[int, tup
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class AddedFacts:
+    """How many facts were new; how many X-rays were another patient's until now, by a header or dataset some."""
+
+    new: int
+    corrected: int
+    against_header: int
+
+
 def add_facts(
     session: Session, facts: Sequence[PatientFact], *, source: Source, import_sha256: str, now: datetime
-) -> int:
-    """Write down what is new, and give X-rays without a patient theirs; returns how many facts were new.
+) -> AddedFacts:
+    """Write down what is new, and give X-rays the patient that was said of them last.
 
-    A fact about a content that has another patient already must have been refused before. Only in `transaction`.
+    The patient whom an X-ray had before stays written down: by the fact that said so, or, where it came with the film
+    (in its header, or with its dataset), by one that is added now. Only in `transaction`.
     """
-    by_content = {fact.sha256: fact.patient for fact in facts if fact.sha256 is not None}
-    by_name = {fact.name: fact.patient for fact in facts if fact.name is not None}
-    said = _read_facts(session, list(by_content), list(by_name))
-    here = read_patients(session, list(by_content))
-    new = [
-        fact
-        for fact in facts
-        if fact.patient not in (said.get(fact.sha256 or fact.name or ""), here.get(fact.sha256 or ""))
-    ]
-    with adding(session, PatientFactRow):
-        session.add_all(
-            PatientFactRow(
-                sha256=fact.sha256,
-                name=fact.name,
-                patient=fact.patient,
-                source=source,
-                import_sha256=import_sha256,
-                recorded_at=now,
-            )
-            for fact in new
-        )
-    _fill(session, by_content)
+    said = _read_facts(session, [f.sha256 for f in facts if f.sha256], [f.name for f in facts if f.name])
+    here = read_patients(session, [fact.sha256 for fact in facts if fact.sha256 is not None])
+    new = [fact for fact in facts if fact.patient != (here.get(fact.sha256 or "") or said.get(_film(fact)))]
+    replaced = {sha256: patient for fact in new if (sha256 := fact.sha256 or "") and (patient := here.get(sha256))}
+    against = record_headers(session, replaced, now=now)
+    _write(session, new, source=source, import_sha256=import_sha256, now=now)
+    _set_patients(session, {fact.sha256: fact.patient for fact in new if fact.sha256 in here})
+    return AddedFacts(len(new), len(replaced), against)
+
+
+def record_headers(session: Session, patients: Mapping[str, str], *, now: datetime) -> int:
+    """Write down whose films (by SHA-256) are by what came with them, where that is said otherwise and nobody knows.
+
+    Returns how many were written. Only in `transaction`.
+    """
+    known = {pair for part in pieces(list(patients)) for pair in _read_said_of(session, part)}
+    new = [PatientFact(sha256, None, patient) for sha256, patient in patients.items() if (sha256, patient) not in known]
+    for fact in new:
+        _write(session, [fact], source="delivery", import_sha256=fact.sha256 or "", now=now)
     return len(new)
 
 
-def apply_to_arrivals(session: Session, arrived: Mapping[str, str]) -> None:
+def apply_to_arrivals(session: Session, arrived: Mapping[str, str], *, now: datetime) -> None:
     """Give films that have just come (escaped file names by SHA-256) the patient that was said of them before.
 
-    A fact about a name is meant for the first content under that name: a second one may be anybody's.
+    What a person said counts, also where a film's own header says otherwise; that is written down then. A fact about
+    a name is meant for the first content under that name: a second one may be anybody's.
     """
-    unknown = [sha256 for sha256, patient in read_patients(session, list(arrived)).items() if patient is None]
-    names = {arrived[sha256] for sha256 in unknown}
-    said = _read_facts(session, unknown, list(names))
+    said = _read_facts(session, list(arrived), list(arrived.values()))
     if not said:
         return
     had_another = set(
         session.scalars(
             select(IncomingFileRow.name).where(
-                IncomingFileRow.name.in_(names),
+                IncomingFileRow.name.in_(set(arrived.values()) & set(said)),
                 IncomingFileRow.superseded_at.is_not(None),
                 IncomingFileRow.xray_id.is_not(None),
             )
         )
     )
     by_name = {name: patient for name, patient in said.items() if name not in had_another}
-    patients = {sha256: said.get(sha256) or by_name.get(arrived[sha256]) for sha256 in unknown}
-    _fill(session, {sha256: patient for sha256, patient in patients.items() if patient is not None})
+    here = read_patients(session, list(arrived))
+    meant = {sha256: said.get(sha256) or by_name.get(name) for sha256, name in arrived.items()}
+    changed = {
+        sha256: patient for sha256, patient in meant.items() if patient is not None and patient != here.get(sha256)
+    }
+    record_headers(session, {sha256: before for sha256 in changed if (before := here.get(sha256))}, now=now)
+    _set_patients(session, changed)
 
 
 def count_waiting(session: Session, facts: Sequence[PatientFact]) -> int:
@@ -121,28 +141,28 @@ def count_waiting(session: Session, facts: Sequence[PatientFact]) -> int:
 def count_patients(session: Session) -> PatientTally:
     """How much is known of whose the X-rays are."""
     row, fact = XrayRow, PatientFactRow
-    known = session.scalar(select(func.count()).select_from(row).where(row.patient.is_not(None))) or 0
-    unknown = session.scalar(select(func.count()).select_from(row).where(row.patient.is_(None))) or 0
-    labelled = select(LabelRow.xray_id).distinct()
     named = select(IncomingFileRow.name).where(IncomingFileRow.xray_id.is_not(None))
-    waiting = (
-        select(func.count())
-        .select_from(fact)
-        .where(
-            (fact.name.is_not(None) & fact.name.not_in(named))
-            | (fact.sha256.is_not(None) & fact.sha256.not_in(select(row.sha256)))
-        )
+    waits = (fact.name.is_not(None) & fact.name.not_in(named)) | (
+        fact.sha256.is_not(None) & fact.sha256.not_in(select(row.sha256))
     )
+    otherwise = _said_otherwise(func.count(func.distinct(row.id)))
     return PatientTally(
-        known=known,
-        unknown=unknown,
-        labelled_unknown=session.scalar(
-            select(func.count()).select_from(row).where(row.patient.is_(None), row.id.in_(labelled))
-        )
-        or 0,
+        known=_count(session, row.patient.is_not(None)),
+        unknown=_count(session, row.patient.is_(None)),
+        labelled_unknown=_count(session, row.patient.is_(None), row.id.in_(select(LabelRow.xray_id))),
         patients=session.scalar(select(func.count(func.distinct(row.patient)))) or 0,
-        waiting=session.scalar(waiting) or 0,
+        waiting=session.scalar(select(func.count()).select_from(fact).where(waits)) or 0,
+        corrected=session.scalar(otherwise.where(fact.source != _HEADER)) or 0,
+        against_header=session.scalar(otherwise.where(fact.source == _HEADER)) or 0,
     )
+
+
+def read_former_patients(session: Session) -> dict[int, tuple[str, ...]]:
+    """Of X-rays (by id) of which something else was said than what counts now: the other patients."""
+    former: defaultdict[int, set[str]] = defaultdict(set)
+    for xray_id, patient in session.execute(_said_otherwise(XrayRow.id, PatientFactRow.patient)).tuples():
+        former[xray_id].add(patient)
+    return {xray_id: tuple(sorted(patients)) for xray_id, patients in former.items()}
 
 
 def count_unknown_scored(session: Session) -> int:
@@ -152,23 +172,67 @@ def count_unknown_scored(session: Session) -> int:
     return session.scalar(unknown) or 0
 
 
+def _count(session: Session, *conditions: ColumnElement[bool]) -> int:
+    return session.scalar(select(func.count()).select_from(XrayRow).where(*conditions)) or 0
+
+
+def _said_otherwise(*columns: Any) -> Select[Any]:
+    """X-rays with facts about their content that name another patient than theirs."""
+    return (
+        select(*columns)
+        .select_from(XrayRow)
+        .join(PatientFactRow, PatientFactRow.sha256 == XrayRow.sha256)
+        .where(PatientFactRow.patient != XrayRow.patient)
+    )
+
+
+def _film(fact: PatientFact) -> str:
+    return fact.sha256 or fact.name or ""
+
+
 def _read_facts(session: Session, sha256s: Sequence[str], names: Sequence[str]) -> dict[str, str]:
-    """The latest patient that was said of each content and of each name."""
+    """The patient that somebody said last of each content and of each name; a header is not somebody."""
     row = PatientFactRow
     said: dict[str, str] = {}
     for column, wanted in ((row.name, names), (row.sha256, sha256s)):
         for part in pieces(wanted):
-            found = session.execute(select(column, row.patient).where(column.in_(part)).order_by(row.id))
+            found = session.execute(
+                select(column, row.patient).where(column.in_(part), row.source != _HEADER).order_by(row.id)
+            )
             said |= {key: patient for key, patient in found.tuples() if key is not None}
     return said
 
 
-def _fill(session: Session, patients: Mapping[str, str]) -> None:
+def _read_said_of(session: Session, sha256s: Sequence[str]) -> set[tuple[str, str]]:
+    """Every patient that was ever said of these contents, by whomever."""
+    row = PatientFactRow
+    found = session.execute(select(row.sha256, row.patient).where(row.sha256.in_(sha256s))).tuples()
+    return {(sha256, patient) for sha256, patient in found if sha256 is not None}
+
+
+def _write(
+    session: Session, facts: Sequence[PatientFact], *, source: Source, import_sha256: str, now: datetime
+) -> None:
+    with adding(session, PatientFactRow):
+        session.add_all(
+            PatientFactRow(
+                sha256=fact.sha256,
+                name=fact.name,
+                patient=fact.patient,
+                source=source,
+                import_sha256=import_sha256,
+                recorded_at=now,
+            )
+            for fact in facts
+        )
+
+
+def _set_patients(session: Session, patients: Mapping[str, str]) -> None:
     with changing(session, XrayRow, list(patients), by="sha256"):
         for sha256, patient in patients.items():
             session.execute(
                 update(XrayRow)
-                .where(XrayRow.sha256 == sha256, XrayRow.patient.is_(None))
+                .where(XrayRow.sha256 == sha256)
                 .values(patient=patient)
                 .execution_options(synchronize_session=False)
             )

@@ -81,13 +81,15 @@ def evaluate(
     if as_json:
         print_json(
             {"name": name, "version": external.version, "kept_out": external.kept_out, "unlike_training": external.odd}
-            | {"evaluation": evaluation.to_dict()}
+            | {"remarks": list(external.remarks), "evaluation": evaluation.to_dict()}
         )
         return
     typer.echo(
         f"{external.version} on {name}: {evaluation.covid.xrays} covid X-rays of {evaluation.covid.patients} patients, "
         f"{evaluation.normal.xrays} normal of {evaluation.normal.patients}"
     )
+    for remark in external.remarks:
+        typer.echo(f"  {remark}")
     for reason, number in sorted(external.kept_out.items()):
         typer.echo(f"  kept out: {reason} {number}")
     for field in fields(evaluation.figures):
@@ -137,7 +139,7 @@ def _try_remedies(settings: Settings, dataset: Path, patients: Path | None, epoc
     from xray_core.networks.fitting import TrainingOptions
 
     trials = []
-    for trial in try_remedies(settings, dataset, TrainingOptions(epochs=epochs), patients=patients):
+    for trial in try_remedies(settings, dataset, TrainingOptions(epochs=epochs), patients=patients, say=_say_aside):
         trials.append(trial)
         if not as_json:
             typer.echo(tabulate([trial])[1] if len(trials) > 1 else "\n".join(tabulate([trial])))
@@ -145,6 +147,10 @@ def _try_remedies(settings: Settings, dataset: Path, patients: Path | None, epoc
         print_json({trial.remedy: {"auroc": _write(trial.auroc), "audit": trial.audit.to_dict()} for trial in trials})
         return
     typer.echo("Lower is better for every figure but the held-out AUC and the centre. " + RESEARCH_USE)
+
+
+def _say_aside(sentence: str) -> None:
+    typer.echo(sentence, err=True)
 
 
 def _write(figure: Interval | None) -> str:

@@ -16,9 +16,13 @@ patients_app = typer.Typer(help="Say whose the X-rays are, and see of how many n
 
 @patients_app.command("import")
 def import_(
-    source: Annotated[Path, typer.Argument(help="a CSV with filename or sha256, and patient_id")], as_json: Json = False
+    source: Annotated[Path, typer.Argument(help="a CSV with filename or sha256, and patient_id")],
+    to_come: Annotated[bool, typer.Option("--to-come", help="most of its films are not here yet")] = False,
+    as_json: Json = False,
 ) -> None:
     """Take in whose films are: films that are here, and films that have yet to come. All rows or none.
+
+    The newest word on a film counts, also over its own header; what it replaces stays recorded and is counted.
 
     Example: xray patients import patients.csv
     """
@@ -26,7 +30,7 @@ def import_(
 
     if not source.is_file():
         raise RefusedInput(f"{source}: there is no such file; expected a CSV with filename or sha256, and patient_id")
-    done = import_patients(open_home(), source)
+    done = import_patients(open_home(), source, to_come=to_come)
     if as_json:
         print_json(asdict(done))
         return
@@ -34,6 +38,11 @@ def import_(
         f"{done.matched} rows fit X-rays that are here, {done.waiting} wait for theirs to come, {done.placeholders} "
         f"name nobody (empty, ANONYMOUS, unknown, 0 ...); {done.new} of them new"
     )
+    if done.corrected:
+        typer.echo(
+            f"{done.corrected} X-rays were another patient's until now, {done.against_header} of them by what came "
+            "with the film (its header, its dataset): the CSV counts. What was trained on never judges"
+        )
 
 
 @patients_app.command("status")
@@ -44,14 +53,20 @@ def status(as_json: Json = False) -> None:
     """
     from flows.review.patient_import import read_patient_tally
 
-    tally = read_patient_tally(open_home())
+    tally, doubted = read_patient_tally(open_home())
     if as_json:
-        print_json(asdict(tally))
+        print_json({**asdict(tally), "doubted": doubted})
         return
     typer.echo(f"{tally.known} X-rays of {tally.patients} known patients")
     typer.echo(
         f"{tally.unknown} X-rays of unknown patients, {tally.labelled_unknown} of them labelled: they never judge"
     )
+    if doubted:
+        typer.echo(f"{doubted} labelled X-rays carry patient ids that cannot be one person's: unknown too")
     typer.echo(f"{tally.waiting} rows of patients CSVs wait for their film")
+    typer.echo(
+        f"{tally.corrected} X-rays were said to be another patient's before; {tally.against_header} are another's by "
+        "what came with the film (the CSV counts)"
+    )
     if tally.unknown:
         typer.echo("`xray patients import CSV` (filename or sha256, patient_id) says whose they are")

@@ -15,6 +15,7 @@ from xray_core.records import RESEARCH_USE
 
 if TYPE_CHECKING:
     from flows.review.dataset import Registration
+    from xray_core.exchange.dataset_patients import PatientsFit
 
 
 def train(
@@ -66,8 +67,10 @@ def train(
 _Choice = TypeVar("_Choice", Architecture, Optimizer)
 
 
-def _report(registered: Registration) -> None:
+def _report(registered: Registration, fit: PatientsFit | None) -> None:
     """What became of the dataset; nothing of it vanishes without a word."""
+    if fit is not None:
+        typer.echo(f"{fit}")
     typer.echo(f"{registered.xrays} X-rays registered, {registered.new_labels} new labels")
     if registered.unknown_patients:
         typer.echo(
@@ -75,7 +78,20 @@ def _report(registered: Registration) -> None:
             "--patients CSV or `xray patients import CSV` says whose they are"
         )
     if registered.other_patients:
-        typer.echo(f"  {registered.other_patients} of them were known here as another patient's, and stay so")
+        typer.echo(
+            f"  {registered.other_patients} of them were known here as another patient's, and stay so; "
+            "`xray patients import CSV` corrects it"
+        )
+    if registered.against_header:
+        typer.echo(
+            f"  {registered.against_header} of them are another patient's by their own header than by the patients "
+            "CSV: the CSV counts"
+        )
+    if registered.doubted:
+        typer.echo(
+            f"  {registered.doubted} labelled X-rays carry patient ids of too many films, or of both classes, to be "
+            "one person's: their patients count as unknown"
+        )
     for reason, number in sorted(registered.kept_out.items()):
         typer.echo(f"  kept out: {reason} {number}")
 
@@ -116,7 +132,7 @@ def train_from_folder(
         show_progress("reading", unit="X-rays", total=len(folder.items)) as advance,
     ):
         registered = register_dataset(settings, engine, folder, on_progress=advance)
-    _report(registered)
+    _report(registered, folder.fit)
 
     with show_progress("training", unit="epochs", total=options.epochs) as advance:
 

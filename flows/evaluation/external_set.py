@@ -25,12 +25,14 @@ from flows.settings import Settings
 from xray_core.errors import InvalidDataset, RefusedInput
 from xray_core.evaluation.evaluation import Evaluation, evaluate
 from xray_core.evaluation.slices import name_slices
-from xray_core.exchange.dataset_folder import DatasetItem, read_dataset_folder
+from xray_core.exchange.dataset_folder import DatasetFolder, read_dataset_folder
+from xray_core.exchange.records import DatasetItem
 from xray_core.imaging.records import Preprocessing
 from xray_core.models.records import OperatingPoint
 from xray_core.processes.decoding import Decoded
 from xray_core.processes.reading import read_dataset_films, read_xrays
 from xray_core.records import FilmPath, FolderKind, Label, LabelledXray, Outcome, escape_name, name_content_group
+from xray_core.training.implausible_patients import doubt_patients
 from xray_core.training.near_duplicates import find_near_duplicates
 from xray_core.training.split import digest_label_set
 
@@ -41,7 +43,8 @@ _RESERVED = {"train", "validation", "test", "drift", AUDIT_SET}
 class ExternalEvaluation:
     """How a model does on an external set; `kept_out` counts its files that judge nothing, by reason.
 
-    `odd` is how many of its X-rays the model refers as no chest film of the kind that it was trained on.
+    `odd` is how many of its X-rays the model refers as no chest film of the kind that it was trained on; `remarks`
+    are sentences on whose they are.
     """
 
     name: str
@@ -49,6 +52,7 @@ class ExternalEvaluation:
     evaluation: Evaluation
     kept_out: dict[str, int]
     odd: int
+    remarks: tuple[str, ...]
 
 
 def evaluate_external(
@@ -71,7 +75,7 @@ def evaluate_external(
     model = find_model(settings, version)
     opened = open_registered(settings, model)
     preprocessing = opened.manifest.preprocessing
-    foreign, kept_out = _read_dataset(settings, dataset, patients, preprocessing, on_progress)
+    foreign, kept_out, remarks = _read_dataset(settings, dataset, patients, preprocessing, on_progress)
     with open_ledger(settings) as engine:
         with snapshot(engine) as session:
             labelled = labels.trainable_labels(session)
@@ -102,7 +106,7 @@ def evaluate_external(
         and opened.manifest.operating_point.outcome(scores[xray.sha256].score.probability) is not Outcome.REFER
         for xray in chosen
     )
-    return ExternalEvaluation(name, model.version, evaluation, dict(kept_out), odd)
+    return ExternalEvaluation(name, model.version, evaluation, dict(kept_out), odd, remarks)
 
 
 def _read_dataset(
@@ -111,14 +115,25 @@ def _read_dataset(
     patients: Path | None,
     preprocessing: Preprocessing,
     on_progress: Callable[[int], None],
-) -> tuple[list[LabelledXray], Counter[str]]:
-    """The X-rays of the folder, one per content; they are registered nowhere."""
+) -> tuple[list[LabelledXray], Counter[str], tuple[str, ...]]:
+    """The X-rays of the folder, one per content, what was kept out, and remarks; they are registered nowhere."""
     folder = read_dataset_folder(dataset, settings.class_names, patients)
     read = read_dataset_films(folder, settings.decoder_limits, preprocessing, on_progress=on_progress)
     if read.repeated:
         read.kept_out["the same content twice"] += read.repeated
     key = read_site_key(settings)
-    return [_to_labelled(item, film, key) for item, film in read.films], read.kept_out
+    xrays, doubted = doubt_patients([_to_labelled(item, film, key) for item, film in read.films])
+    return xrays, read.kept_out, _remark(folder, xrays, doubted)
+
+
+def _remark(folder: DatasetFolder, xrays: Sequence[LabelledXray], doubted: int) -> tuple[str, ...]:
+    """What must be said of whose the X-rays are."""
+    unknown = sum(not xray.patient_known for xray in xrays)
+    return (
+        *([f"{folder.fit}"] if folder.fit else []),
+        *([f"{unknown} X-rays are of unknown patients: each counts as a patient"] if unknown else []),
+        *([f"{doubted} of them carry ids that cannot be one person's"] if doubted else []),
+    )
 
 
 def _to_labelled(item: DatasetItem, film: Decoded, key: bytes) -> LabelledXray:

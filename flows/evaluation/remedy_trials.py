@@ -47,9 +47,11 @@ def try_remedies(
     options: TrainingOptions,
     *,
     patients: Path | None,
-    on_progress: Callable[[int], None] = lambda _: None,
+    say: Callable[[str], None],
 ) -> Iterator[RemedyTrial]:
     """Train without a remedy, then with each, on the same patients; yields as each is done.
+
+    How the patients CSV fits is said before that.
 
     Nothing is registered and the ledger is not touched: the trials live in a folder that is gone afterwards, under a
     copy of this home's key, so that each patient stands on the side where `xray train` would put them.
@@ -57,7 +59,7 @@ def try_remedies(
     with TemporaryDirectory(prefix="xray-remedies-") as folder:
         trial = settings.model_copy(update={"home": Path(folder), "database_url": None, "incoming": None})
         (Path(folder) / "site.key").write_bytes((settings.home / "site.key").read_bytes())
-        labelled = _register(trial, dataset, patients, on_progress)
+        labelled = _register(trial, dataset, patients, say)
         for word in (NONE, *REMEDY_WORDS):
             remedies, erase_border = parse_remedies([] if word == NONE else [word])
             yield _try(trial, labelled, word, replace(options, remedies=remedies, erase_border=erase_border))
@@ -69,13 +71,13 @@ def tabulate(trials: list[RemedyTrial]) -> list[str]:
     return [header, *(_row(trial) for trial in trials)]
 
 
-def _register(
-    trial: Settings, dataset: Path, patients: Path | None, on_progress: Callable[[int], None]
-) -> list[LabelledXray]:
+def _register(trial: Settings, dataset: Path, patients: Path | None, say: Callable[[str], None]) -> list[LabelledXray]:
     prepare_ledger(trial)
     with open_ledger(trial) as engine:
         folder = read_dataset_folder(dataset, trial.class_names, patients)
-        register_dataset(trial, engine, folder, on_progress=on_progress)
+        if folder.fit is not None:
+            say(f"{folder.fit}")
+        register_dataset(trial, engine, folder, on_progress=lambda _: None)
         with snapshot(engine) as session:
             return labels.trainable_labels(session)
 

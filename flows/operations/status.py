@@ -16,6 +16,7 @@ from db.scoring import file_history, labels, scans
 from db.scoring.patients import PatientTally, count_patients
 from flows.home.ledger import open_ledger
 from flows.home.mounts import find_folder_faults
+from flows.home.patients import count_doubted
 from flows.operations.schedule import Schedule, read_schedule
 from flows.registry.standing import say_blind_spot, say_standing
 from flows.settings import Settings
@@ -44,6 +45,7 @@ class Status:
     blind_spot: str | None
     paused: tuple[str, ...]
     patients: PatientTally
+    doubted: int
     alarms: tuple[str, ...]
 
     def as_json(self) -> dict[str, Any]:
@@ -63,6 +65,12 @@ class Status:
             f"patients: {self.patients.patients} known; {self.patients.unknown} X-rays of unknown patients, "
             f"{self.patients.labelled_unknown} of them labelled: they never judge"
         )
+        if self.patients.against_header:
+            told.append(
+                f"  of {self.patients.against_header} X-rays a CSV and what came with the film name two patients"
+            )
+        if self.doubted:
+            told.append(f"  {self.doubted} labelled X-rays carry ids that cannot be one person's: unknown too")
         if self.last_training is not None:
             told.append(_tell_training(self.last_training))
         if self.paused:
@@ -96,6 +104,7 @@ def _read(settings: Settings, session: Session, now: datetime) -> Status:
         last_training=trainings[0] if trainings else None,
         blind_spot=say_blind_spot(settings, champion),
         patients=count_patients(session),
+        doubted=count_doubted(session),
         paused=schedule.paused if schedule else (),
         alarms=(*find_alarms(champion, last, good, schedule, now=now), *find_folder_faults(settings)),
     )

@@ -90,7 +90,8 @@ def import_model(
         folder_sha256 = hash_manifest(settings.models_dir / manifest.version)
         with transaction(engine) as session:
             is_first = register_unjudged(session, manifest, folder_sha256, actor="operator", now=datetime.now(UTC))
-        return ImportedModel(manifest.version, is_first, (*found.notes, _note_reference(learned)))
+        fit = [f"{learned.fit}"] if learned and learned.fit else []
+        return ImportedModel(manifest.version, is_first, (*found.notes, *fit, _note_reference(learned)))
 
 
 def _note_reference(learned: ForeignReference | None) -> str:

@@ -12,6 +12,7 @@ from flows.settings import Settings
 from xray_core.errors import InvalidDataset
 from xray_core.evaluation.drift import FEWEST_XRAYS as FEWEST_TO_COMPARE
 from xray_core.exchange.dataset_folder import read_dataset_folder
+from xray_core.exchange.dataset_patients import PatientsFit
 from xray_core.imaging.patient_ids import is_placeholder
 from xray_core.imaging.records import Preprocessing
 from xray_core.models.chest_reference import (
@@ -29,12 +30,16 @@ _HELD_OUT = 3  # every third patient judges what was learned from the others
 
 @dataclass(frozen=True, slots=True)
 class ForeignReference:
-    """The files that join the model's folder, by name, and how many X-rays of how many patients they come from."""
+    """The files that join the model's folder, by name, and how many X-rays of how many patients they come from.
+
+    An X-ray of an unknown patient counts as one; `fit` is how the patients CSV fits, where one was given.
+    """
 
     chest: ChestReference
     files: dict[str, bytes]
     xrays: int
     patients: int
+    fit: PatientsFit | None
 
 
 def learn_foreign_reference(
@@ -76,7 +81,7 @@ def learn_foreign_reference(
         distances=[oddity.distance for oddity in chest.find_oddities(greys[judging])] if judging else [],
     )
     files = {REFERENCE_FILE: dump_reference(chest), DRIFT_FILE: dump_figures(figures)}
-    return ForeignReference(chest, files, len(xrays), len(names))
+    return ForeignReference(chest, files, len(xrays), len(names), folder.fit)
 
 
 def _name_group(*patient_ids: str | None) -> str | None:

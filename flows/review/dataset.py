@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -15,10 +15,11 @@ from db.engine import transaction
 from db.records import DatasetXray
 from db.scoring import folders, labels, patients, xrays
 from flows.home.films import name_dataset
+from flows.home.patients import count_doubted
 from flows.home.site_key import name_patient, read_site_key
 from flows.settings import Settings
-from xray_core.exchange.dataset_folder import DatasetFolder, DatasetItem
-from xray_core.exchange.records import LabelLine
+from xray_core.exchange.dataset_folder import DatasetFolder
+from xray_core.exchange.records import DatasetItem, LabelLine
 from xray_core.imaging.records import Preprocessing, Scaling
 from xray_core.processes.decoding import Decoded
 from xray_core.processes.reading import read_dataset_films
@@ -32,7 +33,9 @@ _SMALL = Preprocessing(height=64, width=64, channels=1, scaling=Scaling.NONE)
 class Registration:
     """What became of a dataset: X-rays registered, labels that were new, files kept out by reason.
 
-    `unknown_patients` of its X-rays are nobody knows whose; `other_patients` keep the patient that they had here.
+    `unknown_patients` of its X-rays are nobody knows whose; `other_patients` keep the patient that they had here;
+    `against_header` ones are another's by their own header than by the patients CSV, which counts; `doubted` ones, of
+    all that are labelled, carry an id that cannot be one person's.
     """
 
     xrays: int
@@ -40,6 +43,8 @@ class Registration:
     kept_out: dict[str, int]
     unknown_patients: int
     other_patients: int
+    against_header: int
+    doubted: int
 
 
 def register_dataset(
@@ -57,7 +62,11 @@ def register_dataset(
         folder_id = folders.add_folder(session, FolderKind.DATASET, name_dataset(settings, dataset.root), now=now)
         described = [_describe(dataset, item, film, key) for item, film in read.films]
         ids = xrays.add_dataset_xrays(session, described, folder_id=folder_id, now=now)
-        patients.apply_to_arrivals(session, {xray.sha256: xray.path.rpartition("/")[2] for xray in described})
+        headers = _find_other_headers(read.films, key)
+        patients.record_headers(session, headers, now=now)
+        unsaid = {film.sha256 for item, film in read.films if name_patient(key, item.patient) is None}
+        names = {xray.sha256: xray.path.rpartition("/")[2] for xray in described if xray.sha256 in unsaid}
+        patients.apply_to_arrivals(session, names, now=now)
         known = patients.read_patients(session, sorted(items))
         new = labels.add_labels(
             session,
@@ -75,9 +84,10 @@ def register_dataset(
                 detail={"xrays": len(items), "new_labels": new},
                 now=now,
             )
+        doubted = count_doubted(session)
     unknown = sum(patient is None for patient in known.values())
     other = sum(xray.patient not in (None, known[xray.sha256]) for xray in described)
-    return Registration(len(items), new, dict(read.kept_out), unknown, other)
+    return Registration(len(items), new, dict(read.kept_out), unknown, other, len(headers), doubted)
 
 
 def _describe(dataset: DatasetFolder, item: DatasetItem, film: Decoded, key: bytes) -> DatasetXray:
@@ -94,6 +104,12 @@ def _describe(dataset: DatasetFolder, item: DatasetItem, film: Decoded, key: byt
         patient=name_patient(key, item.patient) or name_patient(key, film.patient_id),
         source=item.source,
     )
+
+
+def _find_other_headers(films: Sequence[tuple[DatasetItem, Decoded]], key: bytes) -> dict[str, str]:
+    """The patients of films (by SHA-256) whose own header names another one than the patients CSV does."""
+    named = ((film.sha256, name_patient(key, item.patient), name_patient(key, film.patient_id)) for item, film in films)
+    return {sha256: header for sha256, said, header in named if said and header and said != header}
 
 
 def _to_label_row(item: DatasetItem, sha256: str) -> LabelLine:

@@ -110,7 +110,7 @@ def _add_rows(engine: Engine, read: ReadLabels, source: Path, key: bytes) -> Lab
         named, doubtful = resolve_names(session, read.rows)
         matched, unmatched = labels.match_labels(session, named)
         facts, contradictory = find_label_patients(session, matched, key)
-        rows = read.accept(doubtful + unmatched + contradictory)
+        rows = read.accept(doubtful + unmatched + contradictory, fit=_say_fit(len(matched), len(read.rows)))
         digest = _digest(source, rows)
         patients.add_facts(session, facts, source="labels", import_sha256=digest, now=datetime.now(UTC))
         new = labels.add_labels(
@@ -131,6 +131,14 @@ def _add_rows(engine: Engine, read: ReadLabels, source: Path, key: bytes) -> Lab
                 now=datetime.now(UTC),
             )
     return LabelImport(rows=len(rows), new=new, by_label=dict(counts))
+
+
+def _say_fit(matched: int, rows: int) -> str:
+    """How many rows fit, and the way out where not all do."""
+    if matched == rows:
+        return ""
+    way_out = "`xray export` lists the names and sha256 that are known here; `xray scan` or `xray train` adds films"
+    return f"{matched} of {rows} rows fit an X-ray that is known here ({way_out})"
 
 
 def _digest(source: Path, rows: list[LabelLine]) -> str:

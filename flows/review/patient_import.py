@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, astuple, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,53 +16,68 @@ from db.engine import snapshot, transaction
 from db.scoring import film_names, patients
 from db.scoring.patients import PatientFact, PatientTally
 from flows.home.ledger import open_ledger
+from flows.home.patients import count_doubted
 from flows.home.site_key import name_patient, read_site_key
 from flows.settings import Settings
-from xray_core.exchange.file_names import match_names
-from xray_core.exchange.patients_csv import PatientLine, ReadPatients, read_patients_csv, refuse_patients
+from xray_core.errors import RefusedInput
+from xray_core.exchange.file_names import match_names, matches_few
+from xray_core.exchange.patients_csv import PatientLine, ReadPatients, list_problems, read_patients_csv
 from xray_core.exchange.records import LabelLine
 from xray_core.records import escape_name
 
 
 @dataclass(frozen=True, slots=True)
 class PatientImport:
-    """What one import did: rows that fit films here, rows that wait for theirs, rows that name nobody, new facts."""
+    """What one import did: rows that fit films here, rows that wait for theirs, rows that name nobody, new facts.
+
+    `corrected` films were another patient's until now; `against_header` of them by what came with the film.
+    """
 
     matched: int
     waiting: int
     placeholders: int
     new: int
+    corrected: int = 0
+    against_header: int = 0
 
 
-def import_patients(settings: Settings, source: Path) -> PatientImport:
-    """Take in a patients CSV, all rows or none; raises RefusedInput with every row that cannot be true."""
+def import_patients(settings: Settings, source: Path, *, to_come: bool = False) -> PatientImport:
+    """Take in a patients CSV, all rows or none; the newest word on a film counts, and what it replaces stays recorded.
+
+    Raises RefusedInput with every row that cannot be true, and for a CSV that fits few of the films that are here,
+    unless its films are `to_come`.
+    """
     read, key = read_patients_csv(source), read_site_key(settings)
+    if read.problems:
+        raise _refuse(read.source, list(read.problems))
     digest = hashlib.sha256(source.read_bytes()).hexdigest()
     with open_ledger(settings) as engine, transaction(engine) as session:
         facts, problems = _find_facts(session, read, key)
         if problems:
-            raise refuse_patients(read.source, problems)
-        now = datetime.now(UTC)
-        new = patients.add_facts(session, facts, source="csv", import_sha256=digest, now=now)
-        matched = sum(fact.sha256 is not None for fact in facts)
+            raise _refuse(read.source, problems)
         waiting = patients.count_waiting(session, facts)
-        done = PatientImport(len(facts) - waiting, waiting, read.placeholders, new)
-        if new:
+        if not to_come:
+            _refuse_few(read, len(facts) - waiting, len(facts), film_names.count_films(session))
+        now = datetime.now(UTC)
+        added = patients.add_facts(session, facts, source="csv", import_sha256=digest, now=now)
+        placeholders = sum(row.patient_id is None for row in read.rows)
+        done = PatientImport(len(facts) - waiting, waiting, placeholders, *astuple(added))
+        if added.new:
             audit.append(
                 session,
                 actor="operator",
                 action="patients-imported",
                 subject=digest[:16],
-                detail={"rows": len(facts), "by_content": matched, "waiting": waiting, "new": new},
+                detail={"rows": len(facts), "waiting": waiting, **asdict(added)},
                 now=now,
             )
     return done
 
 
-def read_patient_tally(settings: Settings) -> PatientTally:
-    """How much is known of whose the X-rays are."""
+def read_patient_tally(settings: Settings) -> tuple[PatientTally, int]:
+    """How much is known of whose the X-rays are, and how many labelled ones carry an implausible id."""
     with open_ledger(settings) as engine, snapshot(engine) as session:
-        return patients.count_patients(session)
+        return patients.count_patients(session), count_doubted(session)
 
 
 def find_label_patients(
@@ -78,49 +93,53 @@ def find_label_patients(
         if patient is None:
             continue
         if said.setdefault(sha256, before or patient) != patient:
-            problems.append(f"line {row.line}: patient_id: this X-ray is known as another patient's")
+            problems.append(
+                f"line {row.line}: patient_id: this X-ray is known as another patient's; "
+                "`xray patients import` corrects it"
+            )
     return [PatientFact(sha256, None, patient) for sha256, patient in said.items()], problems
 
 
 def _find_facts(session: Session, read: ReadPatients, key: bytes) -> tuple[list[PatientFact], list[str]]:
-    """What each row says of which film, and a sentence for each that contradicts what is known."""
-    by_name = _find_contents(session, [row.filename for row in read.rows if row.xray_sha256 is None])
-    contents = {sha256 for found in by_name.values() for sha256 in found}
-    contents |= {row.xray_sha256 for row in read.rows if row.xray_sha256 is not None}
-    known = patients.read_patients(session, sorted(contents))
-    facts: list[PatientFact] = []
+    """What each row that names a patient says of which film, and a sentence for each that cannot be true."""
+    rows = [row for row in read.rows if row.patient_id is not None]
+    by_name = _find_contents(session, [row.filename for row in rows if row.xray_sha256 is None])
+    facts: dict[str, PatientFact] = {}
     problems: list[str] = []
     said: dict[str, PatientLine] = {}
-    for row in read.rows:
-        patient = name_patient(key, row.patient_id)
-        assert patient is not None, "placeholders were left out"
+    for row in rows:
         found = [row.xray_sha256] if row.xray_sha256 else sorted(by_name.get(row.filename, set()))
-        problem = _find_problem(row, patient, found, known, said)
-        if problem:
-            problems.append(f"line {row.line}: {problem}")
-        elif found:
-            facts.append(PatientFact(found[0], None, patient))
+        name = escape_name(os.fsencode(row.filename.rpartition("/")[2]))
+        film = found[0] if found else name
+        first = said.setdefault(film, row)
+        if len(found) > 1:
+            problems.append(f"line {row.line}: {row.filename} fits {len(found)} different X-rays; give sha256")
+        elif first.patient_id != row.patient_id:
+            problems.append(
+                f"line {row.line}: another patient than in line {first.line} for the same film; expected one"
+            )
         else:
-            facts.append(PatientFact(None, escape_name(os.fsencode(_base_name(row.filename))), patient))
-    return facts, problems
+            patient = name_patient(key, row.patient_id)
+            assert patient is not None, "placeholders were left out"
+            facts[film] = PatientFact(found[0] if found else None, None if found else name, patient)
+    return list(facts.values()), problems
 
 
-def _find_problem(
-    row: PatientLine, patient: str, found: list[str], known: dict[str, str | None], said: dict[str, PatientLine]
-) -> str | None:
-    if len(found) > 1:
-        return f"{row.filename} fits {len(found)} different X-rays; give sha256"
-    if not found:
-        return None
-    first = said.setdefault(found[0], row)
-    if first.patient_id != row.patient_id:
-        return f"another patient than in line {first.line} for the same X-ray; expected one"
-    if known.get(found[0]) not in (None, patient):
-        return (
-            "this X-ray is known as another patient's, by its own DICOM header or by what was imported before; what it "
-            "was trained and judged as stays: take the line out"
+def _refuse(source: str, problems: list[str]) -> RefusedInput:
+    """One error for all bad rows."""
+    heading = f"{source}: refused, nothing was imported; {len(problems)} to mend:"
+    return RefusedInput(f"{heading}\n{list_problems(problems)}")
+
+
+def _refuse_few(read: ReadPatients, fitting: int, films: int, here: int) -> None:
+    """Rows of films that are not here may wait for them; where nearly all do, the names are probably others'."""
+    if matches_few(fitting, min(films, here)):
+        named = [row.filename or f"{row.xray_sha256}" for row in read.rows][:3]
+        raise RefusedInput(
+            f"{read.source}: refused, nothing was imported; {fitting} of {films} films that it names are here, of "
+            f"{here} X-rays: its names are probably others' (they read {', '.join(named)}; `xray export` lists ours "
+            "with their sha256). If most of its films have yet to come, say --to-come"
         )
-    return None
 
 
 def _find_contents(session: Session, names: list[str]) -> dict[str, set[str]]:
@@ -136,7 +155,3 @@ def _find_contents(session: Session, names: list[str]) -> dict[str, set[str]]:
     return found | {
         name: {sha256 for alike in known for sha256 in by_likeness.get(alike, set())} for name, known in meant.items()
     }
-
-
-def _base_name(name: str) -> str:
-    return name.replace("\\", "/").rpartition("/")[2]

@@ -47,6 +47,11 @@ def match_names(wanted: Iterable[str], known: Iterable[str]) -> dict[str, set[st
     }
 
 
+def matches_few(fitting: int, possible: int) -> bool:
+    """Whether so few of the rows that could fit a file do that the names are probably others': less than a quarter."""
+    return 4 * fitting < possible
+
+
 def looks_rewritten(name: str) -> bool:
     """Whether a spreadsheet made a date or a rounded number of what once was a name."""
     return bool(_SPREADSHEET_DATE.fullmatch(name.strip()) or _SPREADSHEET_NUMBER.fullmatch(name.strip()))

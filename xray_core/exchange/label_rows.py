@@ -26,10 +26,13 @@ class ReadLabels:
     rows: tuple[LabelLine, ...]
     problems: tuple[LabelProblem, ...]
 
-    def accept(self, problems: Sequence[LabelProblem | str] = ()) -> list[LabelLine]:
-        """The rows; raises InvalidLabelsCsv with every problem, those given included, where there is one."""
+    def accept(self, problems: Sequence[LabelProblem | str] = (), *, fit: str = "") -> list[LabelLine]:
+        """The rows; raises InvalidLabelsCsv with every problem, those given included, where there is one.
+
+        `fit` says how many rows fit, in numbers alone.
+        """
         if self.problems or problems:
-            raise InvalidLabelsCsv(self.source, (*self.problems, *problems))
+            raise InvalidLabelsCsv(self.source, (*self.problems, *problems), fit)
         return list(self.rows)
 
 

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from xray_core.exchange.class_folders import holds_no_films
 from xray_core.exchange.csv_table import normal_text
 from xray_core.exchange.label_rows import ReadLabels, gather_rows, name_words, quote, read_mapping
 from xray_core.exchange.records import LabelLine
@@ -18,9 +19,10 @@ from xray_core.records import LabelProblemCode as Code
 def read_labels_folder(path: Path, *, mapping: Mapping[str, str]) -> ReadLabels:
     """Read a folder per class (`covid/`, `normal/`): each file is a label for the X-ray with its very content.
 
-    Sub-folders count as their class; files beside the class folders do not count, nor do dot-files and what intake
-    ignores. `line` is the file's place in the order of paths. Problems are a folder whose name is no label, what is
-    no regular file, and no file at all. Raises RefusedInput for the mapping; OSError.
+    Sub-folders count as their class, but masks and their like are refused (`holds_no_films`). Files beside the class
+    folders do not count, nor do dot-files and what intake ignores. `line` is the file's place in the order of paths.
+    Problems are a folder whose name is no label, what is no regular file, and no file at all. Raises RefusedInput for
+    the mapping; OSError.
     """
     words = read_mapping(mapping)
     rows: list[LabelLine] = []
@@ -31,7 +33,10 @@ def read_labels_folder(path: Path, *, mapping: Mapping[str, str]) -> ReadLabels:
             problems.append(_refuse_folder(folder, words))
             continue
         for file in _find_files(folder):
-            if file.is_symlink() or not file.is_file():
+            if file.is_dir() and not file.is_symlink():
+                received = f"folder {quote(file)} in {quote(folder)}, which holds no X-rays by its name"
+                problems.append(LabelProblem(None, Code.NOT_REGULAR_FILE, received, "X-rays alone: take it out"))
+            elif file.is_symlink() or not file.is_file():
                 received = f"{quote(file)} in {quote(folder)}, a link or no file"
                 problems.append(LabelProblem(None, Code.NOT_REGULAR_FILE, received, "a copy of the X-ray"))
             else:
@@ -49,8 +54,12 @@ def _refuse_folder(folder: Path, words: Mapping[str, Label]) -> LabelProblem:
 
 
 def _find_files(folder: Path) -> Iterator[Path]:
+    """The files below a class's folder, and the folders in it that hold no films, or are links."""
     for place, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        inside = sorted(name for name in folders if not name.startswith("."))
+        paths = [Path(place) / name for name in inside]
+        yield from (path for path in paths if holds_no_films(path.name) or path.is_symlink())
+        folders[:] = [name for name in inside if not holds_no_films(name)]
         yield from (Path(place) / name for name in sorted(names) if not is_ignored(os.fsencode(name)))
 
 

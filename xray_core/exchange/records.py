@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 
 from xray_core.records import FileState, Label, Outcome, ReasonCode
 
@@ -37,3 +38,16 @@ class LabelLine:
     labelled_by: str | None
     labelled_at: datetime | None
     patient_id: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetItem:
+    """One X-ray file of a dataset; what is None nobody has written down. `patient` is the id as the CSV has it."""
+
+    path: Path
+    label: Label
+    patient: str | None
+    source: str | None = None
+    view: str | None = None
+    sex: str | None = None
+    age_group: str | None = None

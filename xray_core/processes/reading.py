@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from xray_core.exchange.dataset_folder import DatasetFolder, DatasetItem
+from xray_core.exchange.dataset_folder import DatasetFolder
+from xray_core.exchange.records import DatasetItem
 from xray_core.imaging.records import Preprocessing
 from xray_core.processes.decoding import Decoded, DecodeRequest, Ticket, Undecoded, open_decoder
 from xray_core.processes.records import DecoderLimits

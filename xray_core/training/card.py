@@ -96,6 +96,8 @@ def _note_split(images: TrainingImages) -> Iterator[str]:
     plan = images.plan
     if plan.without_patient:
         yield (f"Of {plan.without_patient} X-rays the patient is unknown; {_place_unknown(images)}")
+        if plan.doubted:
+            yield f"{plan.doubted} of them carry ids of too many films, or of both classes, to be one person's."
     else:
         yield "The patient of every X-ray is known; the split is by patient."
     for reason, number in sorted(Counter(one.reason for one in plan.left_out).items()):

@@ -15,6 +15,7 @@ from xray_core.processes.decoding import Decoded
 from xray_core.processes.reading import Advance, Locate, read_xrays
 from xray_core.processes.records import DecoderLimits
 from xray_core.records import Label, LabelledXray, Split
+from xray_core.training.implausible_patients import doubt_patients
 from xray_core.training.near_duplicates import find_near_duplicates
 from xray_core.training.split import TrainingSet, plan_training_set
 
@@ -81,12 +82,14 @@ def gather_images(
 ) -> TrainingImages:
     """Decode every labelled X-ray once and put it on its patient's side.
 
-    Near-duplicates are searched among all of them, so that no picture stands on two sides. Raises InvalidDataset
-    when a side lacks a class: nothing could be learned or judged then.
+    X-rays under one implausible patient id count as those of unknown patients. Near-duplicates are searched among
+    all of them, so that no picture stands on two sides. Raises InvalidDataset when a side lacks a class: nothing
+    could be learned or judged then.
     """
     trainable = [xray for xray in labelled if xray.label.is_trainable]
     decoded, unreadable = read_xrays(limits, trainable, preprocessing, locate=locate, on_progress=on_progress)
-    readable = [xray for xray in trainable if xray.sha256 in decoded]
+    labelled, doubted = doubt_patients(labelled)
+    readable = [xray for xray in labelled if xray.label.is_trainable and xray.sha256 in decoded]
     pairs = find_near_duplicates(
         [xray.dhash for xray in readable], lambda place: decoded[readable[place].sha256].grey
     ).pairs
@@ -99,7 +102,7 @@ def gather_images(
         labelled=labelled,
         unknown_may_judge=unknown_may_judge,
     )
-    plan = replace(plan, not_trainable=len(labelled) - len(trainable))
+    plan = replace(plan, not_trainable=len(labelled) - len(trainable), doubted=doubted)
     chosen = {Split.TRAIN: plan.train, Split.VALIDATION: plan.validation, Split.TEST: plan.test}
     sides = {split: _stack(xrays, decoded, preprocessing) for split, xrays in chosen.items()}
     for split, side in sides.items():

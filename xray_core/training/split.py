@@ -27,7 +27,7 @@ class TrainingSet:
 
     `sides` holds every group of the set; those of it that were not frozen before are in `new_groups`, to be frozen
     now. `not_trainable` counts labels such as `unsure`; `without_patient` counts X-rays that were split by content
-    because nobody knows their patient.
+    because nobody knows their patient, `doubted` those of them that carry an implausible id.
     """
 
     train: tuple[LabelledXray, ...]
@@ -40,6 +40,7 @@ class TrainingSet:
     not_trainable: int
     without_patient: int
     label_set_sha256: str
+    doubted: int = 0
 
     def count(self, split: Split, label: Label) -> SideCount:
         """The count of one side and class."""
@@ -126,13 +127,13 @@ def digest_label_set(xrays: Iterable[LabelledXray]) -> str:
 def _choose_sides(
     xrays: Sequence[LabelledXray], frozen: Mapping[str, Split], key: bytes, held_out: float
 ) -> dict[str, Split]:
-    """Every group's side: the frozen one, else that of its X-rays before their patient was known, else by the key.
+    """Every group's side: the frozen one, else that of its X-rays before it was known whose they are, else by the key.
 
     Of several such sides training wins: what was trained on must not judge.
     """
     before: dict[str, Split] = {}
     for xray in xrays:
-        stood = frozen.get(name_content_group(xray.sha256))
+        stood = _find_former_side(xray, frozen)
         if stood is not None and (xray.group not in before or _PROTECTED[stood] < _PROTECTED[before[xray.group]]):
             before[xray.group] = stood
     return {
@@ -141,27 +142,35 @@ def _choose_sides(
     }
 
 
+def _find_former_side(xray: LabelledXray, frozen: Mapping[str, Split]) -> Split | None:
+    """Where it stood while its patient was unknown or another one; of several sides the one nearest to training."""
+    before = (name_content_group(xray.sha256), *xray.former_groups)
+    sides = [frozen[group] for group in before if group in frozen and group != xray.group]
+    return min(sides, key=_PROTECTED.__getitem__, default=None)
+
+
 def _leave_out_moved(
     xrays: Sequence[LabelledXray], frozen: Mapping[str, Split], sides: Mapping[str, Split]
 ) -> tuple[LeftOut, ...]:
-    """X-rays that stood on another side before their patient was known."""
+    """X-rays that stood on another side before their patient was known, or corrected."""
     moved: list[LeftOut] = []
     for xray in xrays:
-        stood = frozen.get(name_content_group(xray.sha256))
+        stood = _find_former_side(xray, frozen)
         if stood is not None and stood is not sides[xray.group]:
+            became = "corrected" if xray.former_groups else "known"
             reason = (
-                f"stood on the {stood} side before its patient was known, who stands on the {sides[xray.group]} side"
+                f"stood on the {stood} side before its patient was {became}, who stands on the {sides[xray.group]} side"
             )
             moved.append(LeftOut(xray, reason))
     return tuple(moved)
 
 
 def _find_trained_on(xrays: Iterable[LabelledXray], frozen: Mapping[str, Split]) -> set[str]:
-    """The patients of whom an X-ray stood on the training or validation side before anybody knew whose it was."""
+    """The patients of whom an X-ray stood on the training or validation side before it was known whose it is."""
     return {
         xray.group
         for xray in xrays
-        if xray.patient_known and frozen.get(name_content_group(xray.sha256)) in (Split.TRAIN, Split.VALIDATION)
+        if xray.patient_known and _find_former_side(xray, frozen) in (Split.TRAIN, Split.VALIDATION)
     }
 
 

@@ -230,3 +230,24 @@ def test_folders_and_links_in_the_label_folder_are_counted_and_its_own_are_not(s
     (scored.labels_dir / ".hidden").mkdir()
 
     assert count_left_alone(scored) == 2
+
+
+def test_a_csv_that_fits_few_films_says_how_many_and_shows_names_to_its_sender_alone(
+    settings: Settings, tmp_path: Path
+) -> None:
+    films = drop_xrays(settings.incoming_dir, 2)
+    scan(settings)
+    csv = settings.labels_dir / "reviewed.csv"
+    csv.write_text(f"filename,label\n{films[0].stem},covid\n" + "".join(f"IM{n}.png,normal\n" for n in range(7)))
+
+    with pytest.raises(InvalidLabelsCsv) as refusal:
+        import_labels_from(settings, csv, mapping={})
+    dropped = take_in(settings, csv, 1)
+
+    assert "1 of 8 rows fit an X-ray that is known here (`xray export` lists the names" in str(refusal.value)
+    assert "IM3.png" in str(refusal.value)
+    assert "1 of 8 rows fit an X-ray" in refusal.value.public_sentence
+    assert "IM" not in refusal.value.public_sentence
+    assert dropped.problems == {"UNMATCHED": 7}
+    (listed,) = (settings.labels_dir / "refused").glob("*.problems.txt")
+    assert "1 of 8 rows fit" in listed.read_text()

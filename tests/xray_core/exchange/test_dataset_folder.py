@@ -88,11 +88,11 @@ def test_a_name_that_stands_for_two_patients_must_say_which_folder_it_is_in(tmp_
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        (b"filename,patient\na.png,1\n", r"received the columns \['filename', 'patient'\]; expected also"),
+        (b"filename,patient\na.png,1\n", "received the columns filename, patient; expected filename or sha256, and"),
         (b"filename,patient_id\n", "no row"),
         (b"filename,patient_id\n,1\n", "line 2: the file name is empty"),
-        (b"filename,patient_id\n\xff\xfe,1\n", "not a CSV in UTF-8"),
-        (b"", "expected also"),
+        (b"filename,patient_id\n\xff\xfe,1\n", "line 2: received the byte 0xFF in column 1, which is not UTF-8"),
+        (b"", "received an empty file"),
     ],
 )
 def test_a_patients_csv_that_cannot_be_used_is_refused_in_words(tmp_path: Path, content: bytes, problem: str) -> None:
@@ -160,4 +160,85 @@ def test_metadata_that_gives_a_file_both_classes_is_refused(tmp_path: Path) -> N
     write(tmp_path / "metadata.csv", "patientid,finding,view,filename", "1,COVID-19,PA,a.jpg", "1,No Finding,PA,a.jpg")
 
     with pytest.raises(InvalidDataset, match=r"line 3: a\.jpg is there before as covid"):
+        read_dataset_folder(tmp_path, CLASSES)
+
+
+@pytest.mark.parametrize(
+    "beside", ["masks", "Mask", "lung_masks", "Segmentation-2", "annotations", "heatmaps", "__MACOSX", "ground_truth"]
+)
+def test_folders_that_hold_no_films_are_kept_out_and_counted(tmp_path: Path, beside: str) -> None:
+    put(tmp_path, "COVID/a.png", f"COVID/{beside}/a.png", f"COVID/{beside}/deep/._a.png", "normal/series 1/b.png")
+
+    dataset = read_dataset_folder(tmp_path, CLASSES)
+
+    assert [item.path.relative_to(tmp_path).as_posix() for item in dataset.items] == [
+        "COVID/a.png",
+        "normal/series 1/b.png",
+    ]
+    assert dataset.kept_out == {f"in folders called {beside!r} beside the X-rays": 2}
+
+
+def test_beside_a_folder_of_images_no_other_one_is_read(tmp_path: Path) -> None:
+    put(tmp_path, "covid/images/a.png", "covid/out/a.png", "normal/Images/p1/b.png", "normal/x/c.png", "normal/x/d.png")
+
+    dataset = read_dataset_folder(tmp_path, CLASSES)
+
+    assert len(dataset.items) == 2
+    assert dataset.kept_out == {
+        "in folders called 'out' beside the X-rays": 1,
+        "in folders called 'x' beside the X-rays": 2,
+    }
+
+
+def test_patients_and_series_may_have_folders_of_their_own(tmp_path: Path) -> None:
+    put(tmp_path, "covid/P0017/1.png", "covid/Maskell, J/1.png", "normal/labelled by us/b.png", "normal/segovia/c.png")
+
+    assert len(read_dataset_folder(tmp_path, CLASSES).items) == 4
+
+
+def test_a_folder_that_is_a_link_is_counted(tmp_path: Path) -> None:
+    put(tmp_path, "set/covid/a.png", "set/normal/b.png", "elsewhere/c.png")
+    (tmp_path / "set/covid/more").symlink_to(tmp_path / "elsewhere")
+
+    assert read_dataset_folder(tmp_path / "set", CLASSES).kept_out == {"a link or no regular file": 1}
+
+
+def test_a_set_that_comes_split_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    put(tmp_path, *(f"{part}/{label}/a.png" for part in ("train", "test") for label in CLASSES), "set/covid/a.png")
+
+    with pytest.raises(InvalidDataset, match=r"set/, test/, train/ hold them: put each class's files into one folder"):
+        read_dataset_folder(tmp_path, CLASSES)
+    put(tmp_path, "zip/data/covid/a.png")
+    with pytest.raises(InvalidDataset, match=r"data/ holds them: give that folder"):
+        read_dataset_folder(tmp_path / "zip", CLASSES)
+
+
+def test_where_nothing_is_left_it_is_said_what_was_kept_out(tmp_path: Path) -> None:
+    put(tmp_path, "elsewhere/a.png", "covid/notes.txt")
+    (tmp_path / "normal").mkdir()
+    (tmp_path / "normal/a.png").symlink_to(tmp_path / "elsewhere/a.png")
+
+    with pytest.raises(
+        InvalidDataset, match=r"kept out: a link or no regular file: 1; folder 'elsewhere' is no class: 1"
+    ):
+        read_dataset_folder(tmp_path, CLASSES)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_metadata_listing_is_read_whatever_program_wrote_it(tmp_path: Path, encoding: str) -> None:
+    put(tmp_path, "images/a.JPG", "images/b.jpg")
+    listing = "patientid;finding;view;filename;age\r\n2;COVID-19;PA;a.jpg;65,0\r\n3;No Finding;AP;b;\r\n"
+    (tmp_path / "metadata.csv").write_bytes(listing.encode(encoding))
+
+    covid, normal = read_dataset_folder(tmp_path, CLASSES).items
+
+    assert (covid.path.name, covid.patient, covid.age_group) == ("a.JPG", "2", "60-79")
+    assert (normal.path.name, normal.patient, normal.age_group) == ("b.jpg", "3", None)
+
+
+def test_a_metadata_listing_with_bad_rows_is_refused_with_them(tmp_path: Path) -> None:
+    put(tmp_path, "images/a.jpg")
+    (tmp_path / "metadata.csv").write_bytes(b"patientid,finding,view,filename\n1,COVID-19,PA,\xfc.jpg\n")
+
+    with pytest.raises(InvalidDataset, match=r"metadata\.csv: refused:\nline 2: .*Windows-1252 it would be"):
         read_dataset_folder(tmp_path, CLASSES)

@@ -416,3 +416,15 @@ def fill_in(path: Path, labels: dict[str, str]) -> None:
         for row in rows:
             label = labels.get(row["file"], "")
             writer.writerow(row | {"label": label, "labelled_by": "r1" if label else ""})
+
+
+def test_folders_of_masks_in_a_class_folder_are_refused_with_the_way_out(tmp_path: Path) -> None:
+    write_xray(tmp_path / "covid" / "images" / "a.png")
+    write_xray(tmp_path / "covid" / "masks" / "a.png")
+    (tmp_path / "covid" / "more").symlink_to(tmp_path / "covid" / "images")
+
+    with pytest.raises(InvalidLabelsCsv) as refusal:
+        read_labels_folder(tmp_path, mapping={}).accept()
+
+    assert refusal.value.problem_counts == {"NOT_REGULAR_FILE": 2}
+    assert "folder 'masks' in 'covid', which holds no X-rays by its name; expected X-rays alone" in str(refusal.value)
