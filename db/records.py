@@ -52,7 +52,8 @@ class ClaimedFile:
 class Scored:
     """A claimed file whose bytes are a whole X-ray, with its score, or None where this model has scored it before.
 
-    `patient` is a pseudonym, `dhash` 64 bits in hex.
+    `patient` is a pseudonym, by the film's own header; `sidecar` another one, by what was laid beside the film, and
+    when that was; `dhash` 64 bits in hex.
     """
 
     claimed: ClaimedFile
@@ -62,6 +63,7 @@ class Scored:
     dhash: str
     score: Score | None
     duration_ms: float
+    sidecar: tuple[str, datetime] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from xray_core.errors import RefusedInput
 from xray_core.processes.records import DecoderLimits
-from xray_core.records import Label
+from xray_core.records import Label, PatientSource
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 
@@ -55,6 +55,11 @@ class Settings(BaseSettings):
     chest_words: tuple[str, ...] = Field(
         (),
         description="this site's own words for the chest as a DICOM body part, as a JSON list, besides the known ones",
+    )
+    patient_from: PatientSource | None = Field(
+        None,
+        description="where else a film's patient stands: sidecar (`NAME.patient`), or folder (a folder per patient, in "
+        "datasets); default: nowhere (docs/patients.md)",
     )
     prevalence: Annotated[float, Field(gt=0, lt=1)] = Field(
         0.1, description="assumed share of covid where the scores are used, for PPV and NPV"

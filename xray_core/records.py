@@ -94,6 +94,13 @@ class FolderKind(StrEnum):
     DATASET = "dataset"  # what a training was given
 
 
+class PatientSource(StrEnum):
+    """Where a film's patient is looked for besides CSVs and its own header."""
+
+    SIDECAR = "sidecar"  # NAME.patient beside the film NAME
+    FOLDER = "folder"  # a folder per patient, in datasets
+
+
 class ReasonCode(StrEnum):
     """Why a file was not scored. A closed, documented list: codes are never renamed or reused."""
 

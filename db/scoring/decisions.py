@@ -59,6 +59,11 @@ def record_batch(
             xray_ids = xrays.add_read_xrays(
                 session, [(file, held[file.claimed.file_id].name) for file in mine], folder_id=folder_id, now=now
             )
+            patients.add_sidecars(
+                session,
+                {file.sha256: (held[file.claimed.file_id].name, *file.sidecar) for file in mine if file.sidecar},
+                now=now,
+            )
             patients.apply_to_arrivals(
                 session, {file.sha256: held[file.claimed.file_id].name for file in mine}, now=now
             )

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from db.bulk import pieces
 from db.records import LabelTally
-from db.scoring import patients, tables, xrays
+from db.scoring import patient_tally, tables, xrays
 from db.scoring.film_names import find_named
 from db.scoring.folders import to_film_path
 from db.scoring.tables import FolderRow, XrayRow
@@ -98,7 +98,7 @@ def latest_labels(session: Session) -> list[LabelledXray]:
         .join(tables.LabelRow, tables.LabelRow.id == latest.c.label_id)
         .order_by(XrayRow.id)
     )
-    former = patients.read_former_patients(session)
+    former = patient_tally.read_former_patients(session)
     return [_to_labelled(xray, folder, label, former.get(xray.id, ())) for xray, folder, label in rows.tuples()]
 
 

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
-from sqlalchemy import ColumnElement, Select, func, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from db.bulk import pieces
-from db.scoring.tables import IncomingFileRow, LabelRow, PatientFactRow, ResultRow, XrayRow
+from db.scoring.tables import IncomingFileRow, PatientFactRow, XrayRow
 from db.sealing import adding, changing
 
 # `delivery` is what came with a film: its own header, or the dataset that it was registered with.
 Source = Literal["csv", "labels", "dataset", "delivery"]
-_HEADER: Final = "delivery"
+HEADER: Final = "delivery"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,23 +26,6 @@ class PatientFact:
     sha256: str | None
     name: str | None
     patient: str
-
-
-@dataclass(frozen=True, slots=True)
-class PatientTally:
-    """X-rays with a known and an unknown patient, of those that are labelled and of all; patients; facts that wait.
-
-    `corrected` X-rays were said to be another patient's before; `against_header` ones are another's by what came with
-    the film.
-    """
-
-    known: int
-    unknown: int
-    labelled_unknown: int
-    patients: int
-    waiting: int
-    corrected: int
-    against_header: int
 
 
 def read_patients(session: Session, sha256s: Sequence[str]) -> dict[str, str | None]:
@@ -132,58 +114,23 @@ def apply_to_arrivals(session: Session, arrived: Mapping[str, str], *, now: date
     _set_patients(session, changed)
 
 
-def count_waiting(session: Session, facts: Sequence[PatientFact]) -> int:
-    """How many of these facts are about films that are not here yet."""
-    here = read_patients(session, [fact.sha256 for fact in facts if fact.sha256 is not None])
-    return sum(fact.sha256 is None or fact.sha256 not in here for fact in facts)
+def add_sidecars(session: Session, said: Mapping[str, tuple[str, str, datetime]], *, now: datetime) -> None:
+    """Take in what lay beside films (by SHA-256: the film's escaped name, the patient, when that was written).
 
-
-def count_patients(session: Session) -> PatientTally:
-    """How much is known of whose the X-rays are."""
-    row, fact = XrayRow, PatientFactRow
-    named = select(IncomingFileRow.name).where(IncomingFileRow.xray_id.is_not(None))
-    waits = (fact.name.is_not(None) & fact.name.not_in(named)) | (
-        fact.sha256.is_not(None) & fact.sha256.not_in(select(row.sha256))
-    )
-    otherwise = _said_otherwise(func.count(func.distinct(row.id)))
-    return PatientTally(
-        known=_count(session, row.patient.is_not(None)),
-        unknown=_count(session, row.patient.is_(None)),
-        labelled_unknown=_count(session, row.patient.is_(None), row.id.in_(select(LabelRow.xray_id))),
-        patients=session.scalar(select(func.count(func.distinct(row.patient)))) or 0,
-        waiting=session.scalar(select(func.count()).select_from(fact).where(waits)) or 0,
-        corrected=session.scalar(otherwise.where(fact.source != _HEADER)) or 0,
-        against_header=session.scalar(otherwise.where(fact.source == _HEADER)) or 0,
-    )
-
-
-def read_former_patients(session: Session) -> dict[int, tuple[str, ...]]:
-    """Of X-rays (by id) of which something else was said than what counts now: the other patients."""
-    former: defaultdict[int, set[str]] = defaultdict(set)
-    for xray_id, patient in session.execute(_said_otherwise(XrayRow.id, PatientFactRow.patient)).tuples():
-        former[xray_id].add(patient)
-    return {xray_id: tuple(sorted(patients)) for xray_id, patients in former.items()}
-
-
-def count_unknown_scored(session: Session) -> int:
-    """How many X-rays with a result have no known patient."""
-    scored = select(ResultRow.xray_id).where(~ResultRow.shadow)
-    unknown = select(func.count()).select_from(XrayRow).where(XrayRow.patient.is_(None), XrayRow.id.in_(scored))
-    return session.scalar(unknown) or 0
-
-
-def _count(session: Session, *conditions: ColumnElement[bool]) -> int:
-    return session.scalar(select(func.count()).select_from(XrayRow).where(*conditions)) or 0
-
-
-def _said_otherwise(*columns: Any) -> Select[Any]:
-    """X-rays with facts about their content that name another patient than theirs."""
-    return (
-        select(*columns)
-        .select_from(XrayRow)
-        .join(PatientFactRow, PatientFactRow.sha256 == XrayRow.sha256)
-        .where(PatientFactRow.patient != XrayRow.patient)
-    )
+    It counts over the film's own header, as a CSV of one row would. What a person said of the content before counts
+    over it, and the disagreement is written down. One from before an earlier content under its name is that one's.
+    """
+    known = _read_facts(session, list(said), [])
+    decided = _read_last_decided(session, [name for name, _, _ in said.values()])
+    fresh = {
+        sha256: patient
+        for sha256, (name, patient, written_at) in said.items()
+        if name not in decided or written_at > decided[name]
+    }
+    record_headers(session, {s: patient for s, patient in fresh.items() if known.get(s, patient) != patient}, now=now)
+    for sha256, patient in fresh.items():
+        if sha256 not in known:
+            add_facts(session, [PatientFact(sha256, None, patient)], source="csv", import_sha256=sha256, now=now)
 
 
 def _film(fact: PatientFact) -> str:
@@ -197,7 +144,7 @@ def _read_facts(session: Session, sha256s: Sequence[str], names: Sequence[str]) 
     for column, wanted in ((row.name, names), (row.sha256, sha256s)):
         for part in pieces(wanted):
             found = session.execute(
-                select(column, row.patient).where(column.in_(part), row.source != _HEADER).order_by(row.id)
+                select(column, row.patient).where(column.in_(part), row.source != HEADER).order_by(row.id)
             )
             said |= {key: patient for key, patient in found.tuples() if key is not None}
     return said
@@ -208,6 +155,17 @@ def _read_said_of(session: Session, sha256s: Sequence[str]) -> set[tuple[str, st
     row = PatientFactRow
     found = session.execute(select(row.sha256, row.patient).where(row.sha256.in_(sha256s))).tuples()
     return {(sha256, patient) for sha256, patient in found if sha256 is not None}
+
+
+def _read_last_decided(session: Session, names: Sequence[str]) -> dict[str, datetime]:
+    """When the last earlier content under each name was decided, of those that had one."""
+    row = IncomingFileRow
+    found = session.execute(
+        select(row.name, func.max(row.decided_at))
+        .where(row.name.in_(names), row.superseded_at.is_not(None), row.xray_id.is_not(None))
+        .group_by(row.name)
+    )
+    return {name: decided_at for name, decided_at in found.tuples() if decided_at is not None}
 
 
 def _write(

@@ -126,7 +126,7 @@ def train_from_folder(
         **rest,
     )
     check_weights(options)
-    folder = read_dataset_folder(dataset, settings.class_names, patients)
+    folder = read_dataset_folder(dataset, settings.class_names, patients, patient_from=settings.patient_from)
     with (
         open_ledger(settings) as engine,
         show_progress("reading", unit="X-rays", total=len(folder.items)) as advance,

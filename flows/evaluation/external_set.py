@@ -117,7 +117,7 @@ def _read_dataset(
     on_progress: Callable[[int], None],
 ) -> tuple[list[LabelledXray], Counter[str], tuple[str, ...]]:
     """The X-rays of the folder, one per content, what was kept out, and remarks; they are registered nowhere."""
-    folder = read_dataset_folder(dataset, settings.class_names, patients)
+    folder = read_dataset_folder(dataset, settings.class_names, patients, patient_from=settings.patient_from)
     read = read_dataset_films(folder, settings.decoder_limits, preprocessing, on_progress=on_progress)
     if read.repeated:
         read.kept_out["the same content twice"] += read.repeated

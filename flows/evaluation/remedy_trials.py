@@ -74,7 +74,7 @@ def tabulate(trials: list[RemedyTrial]) -> list[str]:
 def _register(trial: Settings, dataset: Path, patients: Path | None, say: Callable[[str], None]) -> list[LabelledXray]:
     prepare_ledger(trial)
     with open_ledger(trial) as engine:
-        folder = read_dataset_folder(dataset, trial.class_names, patients)
+        folder = read_dataset_folder(dataset, trial.class_names, patients, patient_from=trial.patient_from)
         if folder.fit is not None:
             say(f"{folder.fit}")
         register_dataset(trial, engine, folder, on_progress=lambda _: None)

@@ -13,7 +13,7 @@ from db.engine import snapshot
 from db.records import ModelRecord, ScanRecord, TrainingRun, TrainingState
 from db.registry import models, training_runs
 from db.scoring import file_history, labels, scans
-from db.scoring.patients import PatientTally, count_patients
+from db.scoring.patient_tally import PatientTally, count_patients
 from flows.home.ledger import open_ledger
 from flows.home.mounts import find_folder_faults
 from flows.home.patients import count_doubted

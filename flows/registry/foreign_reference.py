@@ -55,7 +55,9 @@ def learn_foreign_reference(
     The scores are left out of the drift reference: nobody here knows which of these X-rays the model has learned
     from, and on those it is surer than elsewhere. Raises InvalidDataset for too few readable X-rays or patients.
     """
-    folder = read_dataset_folder(dataset, settings.class_names, patients, both_classes=False)
+    folder = read_dataset_folder(
+        dataset, settings.class_names, patients, both_classes=False, patient_from=settings.patient_from
+    )
     read = read_dataset_films(folder, settings.decoder_limits, takes, on_progress=on_progress)
     xrays = [film for _, film in read.films]
     groups = [_name_group(item.patient, film.patient_id) or film.sha256 for item, film in read.films]

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from db import audit
 from db.engine import snapshot
 from db.registry import models
-from db.scoring import patients, results
+from db.scoring import patient_tally, results
 from flows.home.ledger import open_ledger
 from flows.registry.standing import say_blind_spot, say_predictive_values, say_standing
 from flows.settings import Settings
@@ -52,7 +52,7 @@ def write_worklist(settings: Settings, *, out: Path, limit: int) -> ExportSummar
 def describe_champion(session: Session, settings: Settings) -> dict[str, str]:
     """What must stand beside every score: which champion, whether it is proven, the prevalence PPV is stated for."""
     champion = models.champion(session)
-    unknown = {"xrays_of_unknown_patients": str(patients.count_unknown_scored(session))}
+    unknown = {"xrays_of_unknown_patients": str(patient_tally.count_unknown_scored(session))}
     if champion is None:
         return {"champion": "none"} | unknown
     audit_verdict = champion.audit_verdict.value if champion.audit_verdict else "not audited"

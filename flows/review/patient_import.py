@@ -14,7 +14,8 @@ from sqlalchemy.orm import Session
 from db import audit
 from db.engine import snapshot, transaction
 from db.scoring import film_names, patients
-from db.scoring.patients import PatientFact, PatientTally
+from db.scoring.patient_tally import PatientTally, count_patients, count_waiting
+from db.scoring.patients import PatientFact
 from flows.home.ledger import open_ledger
 from flows.home.patients import count_doubted
 from flows.home.site_key import name_patient, read_site_key
@@ -55,7 +56,7 @@ def import_patients(settings: Settings, source: Path, *, to_come: bool = False) 
         facts, problems = _find_facts(session, read, key)
         if problems:
             raise _refuse(read.source, problems)
-        waiting = patients.count_waiting(session, facts)
+        waiting = count_waiting(session, facts)
         if not to_come:
             _refuse_few(read, len(facts) - waiting, len(facts), film_names.count_films(session))
         now = datetime.now(UTC)
@@ -77,7 +78,7 @@ def import_patients(settings: Settings, source: Path, *, to_come: bool = False) 
 def read_patient_tally(settings: Settings) -> tuple[PatientTally, int]:
     """How much is known of whose the X-rays are, and how many labelled ones carry an implausible id."""
     with open_ledger(settings) as engine, snapshot(engine) as session:
-        return patients.count_patients(session), count_doubted(session)
+        return count_patients(session), count_doubted(session)
 
 
 def find_label_patients(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
@@ -16,8 +19,9 @@ from db.scoring import decisions
 from flows.home.site_key import name_patient, read_site_key
 from flows.home.termination import unbroken
 from flows.settings import Settings
-from xray_core.errors import NoChampion
-from xray_core.records import Refusal
+from xray_core.errors import NoChampion, UnreadableXray
+from xray_core.exchange.patient_sidecar import read_sidecar
+from xray_core.records import PatientSource, Refusal
 
 if TYPE_CHECKING:
     from flows.scoring.shadow import Shadow
@@ -28,7 +32,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Scorer:
-    """A model ready to score incoming files, the decoders that fit them to it, and the key that names patients."""
+    """A model ready to score incoming files, the decoders that fit them to it, and the key that names patients.
+
+    `sidecars` is the folder beside whose films their patients stand, where the settings say so.
+    """
 
     engine: Engine
     model_id: int
@@ -36,6 +43,7 @@ class Scorer:
     decoder: Decoder
     site_key: bytes
     shadow: Shadow | None
+    sidecars: Path | None = None
 
     def score(
         self, files: Sequence[tuple[ClaimedFile, Decoded | Undecoded]]
@@ -50,10 +58,15 @@ class Scorer:
         scores, inference_ms = score_unscored(self.model, contents, self._find_scored(contents))
         scored: list[Scored] = []
         for (file, film), score in zip(films, scores, strict=True):
+            try:
+                sidecar = self._read_sidecar(file)
+            except UnreadableXray as error:
+                refused.append((file, film.sha256, Refusal(error.reason, error.detail)))
+                continue
             if refusal := refuse_score(score):
                 refused.append((file, film.sha256, refusal))
             else:
-                scored.append(self._describe(file, film, score, inference_ms))
+                scored.append(replace(self._describe(file, film, score, inference_ms), sidecar=sidecar))
         return scored, refused
 
     def _find_scored(self, films: Sequence[Decoded]) -> set[str]:
@@ -63,6 +76,14 @@ class Scorer:
         version = self.model.manifest.preprocessing.version
         with unbroken(), snapshot(self.engine) as session:
             return decisions.find_scored(session, [film.sha256 for film in films], self.model_id, version)
+
+    def _read_sidecar(self, file: ClaimedFile) -> tuple[str, datetime] | None:
+        """The patient's pseudonym by what lies beside a film, and when that was written."""
+        if self.sidecars is None:
+            return None
+        sidecar = read_sidecar(os.path.join(os.fsencode(self.sidecars), file.seen.name))
+        patient = name_patient(self.site_key, sidecar.patient_id) if sidecar else None
+        return (patient, sidecar.written_at) if sidecar and patient else None
 
     def _describe(self, file: ClaimedFile, film: Decoded, score: Score | None, inference_ms: float) -> Scored:
         """What the ledger keeps of a film: its patient becomes a pseudonym here and its pixels stay behind."""
@@ -110,4 +131,5 @@ def open_scorer(settings: Settings, engine: Engine, model_id: int) -> Iterator[S
             if settings.shadow
             else None
         )
-        yield Scorer(engine, model_id, model, decoder, read_site_key(settings), shadow)
+        sidecars = settings.incoming_dir if settings.patient_from is PatientSource.SIDECAR else None
+        yield Scorer(engine, model_id, model, decoder, read_site_key(settings), shadow, sidecars)

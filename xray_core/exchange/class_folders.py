@@ -8,7 +8,12 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from xray_core.exchange.patient_sidecar import ENDING
+
 _NOT_XRAYS = {".csv", ".txt", ".md", ".json", ".xlsx", ".html", ".pdf", ".db", ".ini", ".zip", ".gz"}
+
+_SIDECAR = os.fsdecode(ENDING)
+UNREAD_SIDECARS = "patients' ids beside X-rays, which XRAY_PATIENT_FROM=sidecar reads"
 
 # What stands beside the pictures in public sets and exports: masks, drawings on them, what a Mac's zip leaves.
 _NO_FILMS = re.compile(
@@ -26,6 +31,11 @@ def holds_no_films(folder: str) -> bool:
     return any(_NO_FILMS.fullmatch(word) for word in (*words, "".join(words)))
 
 
+def holds_pictures(folder: str) -> bool:
+    """Whether a folder's name says no more than that pictures are in it."""
+    return folder.casefold() in _PICTURES
+
+
 def find_class_files(folder: Path, kept_out: Counter[str]) -> Iterator[Path]:
     """Regular files below a class's folder in the order of their paths; what is kept out is counted by its reason.
 
@@ -34,7 +44,7 @@ def find_class_files(folder: Path, kept_out: Counter[str]) -> Iterator[Path]:
     """
     for place, folders, names in os.walk(folder):
         inside = sorted(name for name in folders if not name.startswith("."))
-        pictures = [name for name in inside if name.casefold() in _PICTURES] if Path(place) == folder else []
+        pictures = [name for name in inside if holds_pictures(name)] if Path(place) == folder else []
         folders[:] = [name for name in pictures or inside if not holds_no_films(name)]
         kept_out["a link or no regular file"] += sum((Path(place) / name).is_symlink() for name in folders)
         for name in set(inside) - set(folders):
@@ -42,6 +52,8 @@ def find_class_files(folder: Path, kept_out: Counter[str]) -> Iterator[Path]:
         for file in (Path(place) / name for name in sorted(names) if not name.startswith(".")):
             if file.is_symlink() or not file.is_file():
                 kept_out["a link or no regular file"] += 1
+            elif file.suffix == _SIDECAR:
+                kept_out[UNREAD_SIDECARS] += 1
             elif file.suffix.casefold() in _NOT_XRAYS:
                 kept_out["not an X-ray by its ending"] += 1
             else:

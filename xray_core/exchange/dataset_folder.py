@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
-from xray_core.errors import InvalidDataset
-from xray_core.exchange.class_folders import count_files, find_class_files
+from xray_core.errors import InvalidDataset, UnreadableXray
+from xray_core.exchange.class_folders import UNREAD_SIDECARS, count_files, find_class_files, holds_pictures
 from xray_core.exchange.dataset_metadata import METADATA, read_metadata
 from xray_core.exchange.dataset_patients import PatientsFit, match_patients
+from xray_core.exchange.patient_sidecar import read_sidecar
 from xray_core.exchange.patients_csv import PatientLine, read_patients_csv
 from xray_core.exchange.records import DatasetItem
-from xray_core.records import Label
+from xray_core.imaging.patient_ids import is_placeholder
+from xray_core.records import Label, PatientSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +34,21 @@ class DatasetFolder:
 
 
 def read_dataset_folder(
-    path: Path, class_names: Mapping[str, Label], patients_csv: Path | None = None, *, both_classes: bool = True
+    path: Path,
+    class_names: Mapping[str, Label],
+    patients_csv: Path | None = None,
+    *,
+    both_classes: bool = True,
+    patient_from: PatientSource | None = None,
 ) -> DatasetFolder:
     """Find the labelled X-rays of a dataset without opening one.
 
     With a `metadata.csv` in `path` (ieee8023's layout) the X-ray rows of it are read. Else every folder in `path`
     that `class_names` knows (any case) gives its files that label, sub-folders included but for masks and their like
     (`find_class_files`); other folders are counted and never read. `patients_csv` is read by `read_patients_csv` and
-    joined by `match_patients`. Raises InvalidDataset with what is wrong: no such folder, no known class, a class
-    without X-rays (unless `both_classes` is off), a CSV that cannot be read, contradicts itself or fits few files.
+    joined by `match_patients`; where it says nothing, `patient_from` counts. Raises InvalidDataset with what is wrong:
+    no such folder, no known class, a class without X-rays (unless `both_classes` is off), a CSV that cannot be read,
+    contradicts itself or fits few files.
     """
     path = path.absolute()
     if not path.is_dir():
@@ -50,6 +60,8 @@ def read_dataset_folder(
         dataset = DatasetFolder(path, tuple(items), kept_out)
     else:
         dataset = _read_class_folders(path, class_names)
+        if patient_from is not None:
+            dataset = _look_beside(dataset, patient_from)
     _require_classes(dataset, both_classes)
     if patients_csv is not None:
         dataset = _say_whose(dataset, patients_csv)
@@ -102,6 +114,30 @@ def _require_classes(dataset: DatasetFolder, both_classes: bool) -> None:
         )
 
 
+def _look_beside(dataset: DatasetFolder, patient_from: PatientSource) -> DatasetFolder:
+    """The same dataset with the patients that stand beside its films, or that their folders are named after."""
+    read = _read_beside if patient_from is PatientSource.SIDECAR else partial(_read_folder, dataset.root)
+    items = [replace(item, patient=read(item.path)) for item in dataset.items]
+    kept_out = dict(dataset.kept_out)
+    if patient_from is PatientSource.SIDECAR:
+        kept_out.pop(UNREAD_SIDECARS, None)
+    return replace(dataset, items=tuple(items), kept_out=kept_out)
+
+
+def _read_beside(file: Path) -> str | None:
+    try:
+        sidecar = read_sidecar(os.fsencode(file))
+    except UnreadableXray as error:
+        raise InvalidDataset(f"{file}: {error.detail}") from None
+    return None if sidecar is None or is_placeholder(sidecar.patient_id) else sidecar.patient_id
+
+
+def _read_folder(root: Path, file: Path) -> str | None:
+    """The first folder below the class's, pictures' folders left out; None for a film of the class's own folder."""
+    folders = [name for name in file.relative_to(root).parts[1:-1] if not holds_pictures(name)]
+    return None if not folders or is_placeholder(folders[0]) else folders[0]
+
+
 def _say_whose(dataset: DatasetFolder, patients_csv: Path) -> DatasetFolder:
     """The same dataset with what the patients CSV says of its files."""
     files = [item.path.relative_to(dataset.root).as_posix() for item in dataset.items]
@@ -113,7 +149,8 @@ def _say_whose(dataset: DatasetFolder, patients_csv: Path) -> DatasetFolder:
 def _describe(item: DatasetItem, row: PatientLine | None) -> DatasetItem:
     if row is None:
         return item
-    return replace(item, patient=row.patient_id, source=row.source, view=row.view, sex=row.sex, age_group=row.age_group)
+    patient = row.patient_id or item.patient
+    return replace(item, patient=patient, source=row.source, view=row.view, sex=row.sex, age_group=row.age_group)
 
 
 def _name_classes(class_names: Mapping[str, Label]) -> str:

@@ -13,7 +13,7 @@ from sqlalchemy import select
 
 from db import audit
 from db.engine import open_engine, snapshot, transaction
-from db.scoring import labels, patients, xrays
+from db.scoring import labels, patient_tally, xrays
 from db.scoring.tables import PatientFactRow
 from flows.home.ledger import find_anchor
 from flows.home.site_key import pseudonym, read_site_key
@@ -102,7 +102,7 @@ def test_every_surface_says_how_many_are_unknown(settings: Settings, tmp_path: P
     ).stdout
     engine = open_engine(settings.url, anchor=find_anchor(settings))
     with snapshot(engine) as session:
-        unscored = patients.count_unknown_scored(session)
+        unscored = patient_tally.count_unknown_scored(session)
     engine.dispose()
 
     assert (tally.known, tally.unknown, tally.patients, doubted) == (1, 2, 1, 0)
@@ -144,7 +144,7 @@ def test_a_wrong_patient_is_corrected_by_a_later_csv_and_both_stay_recorded(sett
     with snapshot(engine) as session:
         facts = session.scalars(select(PatientFactRow.patient).order_by(PatientFactRow.id)).all()
         said = [detail["corrected"] for _, _, detail in audit.iter_details(session, "patients-imported")]
-        former = patients.read_former_patients(session)
+        former = patient_tally.read_former_patients(session)
     engine.dispose()
     assert facts == [pseudonym(key, patient) for patient in ("P1", "P1", "P2", "P1")]
     assert said == [0, 1, 1]

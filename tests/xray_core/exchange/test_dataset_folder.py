@@ -8,7 +8,7 @@ import pytest
 
 from xray_core.errors import InvalidDataset
 from xray_core.exchange.dataset_folder import read_dataset_folder
-from xray_core.records import Label
+from xray_core.records import Label, PatientSource
 
 CLASSES = {"covid": Label.COVID, "normal": Label.NORMAL}
 
@@ -242,3 +242,31 @@ def test_a_metadata_listing_with_bad_rows_is_refused_with_them(tmp_path: Path) -
 
     with pytest.raises(InvalidDataset, match=r"metadata\.csv: refused:\nline 2: .*Windows-1252 it would be"):
         read_dataset_folder(tmp_path, CLASSES)
+
+
+def test_patients_may_stand_beside_their_films(tmp_path: Path) -> None:
+    put(tmp_path, "covid/a.png", "covid/b.png", "normal/c.png")
+    write(tmp_path / "covid/a.png.patient", "P1")
+    write(tmp_path / "normal/c.png.patient", "unknown")
+
+    read = read_dataset_folder(tmp_path, CLASSES, patient_from=PatientSource.SIDECAR)
+    without = read_dataset_folder(tmp_path, CLASSES)
+
+    assert [item.patient for item in read.items] == ["P1", None, None]
+    assert read.kept_out == {}
+    assert [item.patient for item in without.items] == [None, None, None]
+    assert without.kept_out == {"patients' ids beside X-rays, which XRAY_PATIENT_FROM=sidecar reads": 2}
+    (tmp_path / "covid/b.png.patient").write_bytes(b"\xff")
+    with pytest.raises(InvalidDataset, match=r"b\.png: its \.patient file cannot be read"):
+        read_dataset_folder(tmp_path, CLASSES, patient_from=PatientSource.SIDECAR)
+
+
+def test_patients_may_have_a_folder_each_and_a_csv_counts_over_it(tmp_path: Path) -> None:
+    put(tmp_path, "d/covid/P1/series/a.png", "d/covid/b.png", "d/normal/images/P2/c.png", "d/normal/images/anon/d.png")
+    csv = write(tmp_path / "patients.csv", "filename,patient_id", "c.png,P3")
+
+    read = read_dataset_folder(tmp_path / "d", CLASSES, patient_from=PatientSource.FOLDER)
+    both = read_dataset_folder(tmp_path / "d", CLASSES, csv, patient_from=PatientSource.FOLDER)
+
+    assert [item.patient for item in read.items] == ["P1", None, "P2", None]
+    assert [item.patient for item in both.items] == ["P1", None, "P3", None]
