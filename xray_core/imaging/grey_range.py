@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 # A burnt-in letter or a plate covers a few percent of a film; a dead pixel next to nothing.
 _TAIL = 0.1
 _REACH = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class DeepPicture:
+    """A film at its full depth: values (height, width) uint16, the larger the brighter.
+
+    What is `low` or less is black and what is `high` or more is white, until a reader chooses another window. Where the
+    file's own display is no straight line between them, `curve` (n,) uint8 gives the grey level of each value from 0.
+    """
+
+    values: NDArray[np.uint16]
+    low: int
+    high: int
+    curve: NDArray[np.uint8] | None = None
 
 
 def find_range(values: NDArray[np.float64], counts: NDArray[np.int64]) -> tuple[float, float]:

@@ -5,17 +5,21 @@ from __future__ import annotations
 import logging
 import struct
 import zlib
+from collections.abc import Callable
 from io import BytesIO
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, JpegImagePlugin, PngImagePlugin
 
 from xray_core.errors import UnreadableXray
 from xray_core.imaging.colour import check_grey
+from xray_core.imaging.grey_range import DeepPicture, find_range
 from xray_core.imaging.jpeg import JpegLayout, read_jpeg_layout
 from xray_core.imaging.limits import ImageLimits
-from xray_core.imaging.png import decode_plain_png, read_png_layout
+from xray_core.imaging.png import PngLayout, decode_plain_png, read_png_layout
 from xray_core.imaging.records import Flag, GreyRules, ImageFacts, ScaleRule
-from xray_core.imaging.sixteen_bits import stretch_png
+from xray_core.imaging.sixteen_bits import read_deep_grey, stretch_png
 from xray_core.records import FileFormat, ReasonCode
 
 _ORIENTATION = 0x0112
@@ -79,11 +83,47 @@ _TRANSPOSITIONS = {
 }
 
 
+# The same for arrays of 16 bits.
+_TURNS: dict[int, Callable[[NDArray[np.uint16]], NDArray[np.uint16]]] = {
+    2: np.fliplr,
+    3: lambda values: np.rot90(values, 2),
+    4: np.flipud,
+    5: np.transpose,
+    6: lambda values: np.rot90(values, -1),
+    7: lambda values: np.rot90(values, 2).T,
+    8: np.rot90,
+}
+
+
 def read_png(content: bytes, limits: ImageLimits, rules: GreyRules = GreyRules.V2) -> tuple[Image.Image, ImageFacts]:
     """A PNG's picture in grey levels (mode L), and its facts. Raises UnreadableXray.
 
     16 bits, grey or colour, opaque alpha or none, are stretched by one rule (Pillow reads colour at 8 bits: #1888).
     """
+    image, mode, layout = _load_png(content, limits)
+    flags = {
+        Flag.TRAILING_DATA: layout.has_trailing_data,
+        Flag.SIXTEEN_BIT: layout.bit_depth == 16,
+    }
+    is_deep = layout.bit_depth == 16 and (mode.startswith("I") or rules is not GreyRules.V1)
+    rule = ScaleRule.FULL_RANGE if is_deep else ScaleRule.EIGHT_BIT
+    image = stretch_png(image, content, layout, rules) if is_deep else _to_grey(image)
+    return _finish(FileFormat.PNG, image, (layout.width, layout.height), mode, rule=rule, flags=flags, exif=layout.exif)
+
+
+def read_deep_png(content: bytes, limits: ImageLimits) -> DeepPicture:
+    """A PNG of 16 bits with all its grey levels, upright; its window is the film's own range. Raises UnreadableXray."""
+    image, _, layout = _load_png(content, limits)
+    stored = read_deep_grey(image, content, layout)
+    counts = np.bincount(stored.ravel(), minlength=2**16)
+    used = np.flatnonzero(counts)
+    low, high = find_range(used.astype(np.float64), counts[used])
+    upright = _TURNS.get(read_orientation(layout.exif) or _UPRIGHT, np.asarray)(stored)
+    return DeepPicture(np.ascontiguousarray(upright, dtype=np.uint16), int(low), int(high))
+
+
+def _load_png(content: bytes, limits: ImageLimits) -> tuple[Image.Image, str, PngLayout]:
+    """A whole PNG as Pillow opens it, its mode before it was decoded, and its layout."""
     layout = read_png_layout(content)
     limits.check_shape(layout.width, layout.height)
     if layout.bit_depth == 1:
@@ -96,14 +136,7 @@ def read_png(content: bytes, limits: ImageLimits, rules: GreyRules = GreyRules.V
         image.load()
     except _PILLOW_ERRORS as error:
         raise _corrupt("PNG", error) from None
-    flags = {
-        Flag.TRAILING_DATA: layout.has_trailing_data,
-        Flag.SIXTEEN_BIT: layout.bit_depth == 16,
-    }
-    is_deep = layout.bit_depth == 16 and (mode.startswith("I") or rules is not GreyRules.V1)
-    rule = ScaleRule.FULL_RANGE if is_deep else ScaleRule.EIGHT_BIT
-    image = stretch_png(image, content, layout, rules) if is_deep else _to_grey(image)
-    return _finish(FileFormat.PNG, image, (layout.width, layout.height), mode, rule=rule, flags=flags, exif=layout.exif)
+    return image, mode, layout
 
 
 def read_jpeg(

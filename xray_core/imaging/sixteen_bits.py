@@ -23,6 +23,11 @@ def stretch_png(image: Image.Image, content: bytes, layout: PngLayout, rules: Gr
     """The grey levels of a PNG of 16 bits; `image` is what Pillow makes of it, whole. Raises UnreadableXray."""
     if rules is GreyRules.V1:
         return _stretch_by_first_rules(image)
+    return Image.fromarray(stretch(read_deep_grey(image, content, layout)))
+
+
+def read_deep_grey(image: Image.Image, content: bytes, layout: PngLayout) -> Deep:
+    """The stored values (height, width) uint16 of such a PNG, as they lie in the file. Raises UnreadableXray."""
     stored = np.asarray(image) if layout.colour_type == 0 else read_deep_colour(content, layout)
     stored = _drop_alpha(stored, layout, image.info.get("transparency"))
     if stored.ndim == 3 and all(np.array_equal(stored[..., 0], stored[..., band]) for band in (1, 2)):
@@ -32,8 +37,8 @@ def stretch_png(image: Image.Image, content: bytes, layout: PngLayout, rules: Gr
         raise UnreadableXray(ReasonCode.NO_CONTRAST, "all pixels are alike")
     if stored.ndim == 3:
         refuse_colour(stored, COLOUR_SPREAD / 255 * (high - low))
-        stored = weigh(stored)
-    return Image.fromarray(stretch(stored))
+        return weigh(stored)
+    return stored
 
 
 def _drop_alpha(stored: Deep, layout: PngLayout, transparent: object) -> Deep:

@@ -80,7 +80,7 @@ class DecodeJob:
 
 def decode_chunk(job: DecodeJob, requests: Sequence[DecodeRequest]) -> list[Decoded | Undecoded]:
     """Decode files in turn, an answer each, in order. One that takes more memory than allowed is a RESOURCE_LIMIT."""
-    _limit_processor_time(job.timeout_seconds)
+    limit_processor_time(job.timeout_seconds)
     try:
         directory_fd = None if job.directory is None else os.open(job.directory, _DIRECTORY_FLAGS)
     except OSError:
@@ -166,7 +166,7 @@ def _limit_address_space(memory_bytes: int) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 
-def _limit_processor_time(seconds: float) -> None:
+def limit_processor_time(seconds: float) -> None:
     """A second guard beside the pool's clock, for a parent that is too busy or stopped to look at it."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)

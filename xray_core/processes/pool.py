@@ -37,7 +37,7 @@ class DecoderPool:
     def schedule(self, requests: Sequence[DecodeRequest]) -> Future[list[Answer]]:
         """Give the processes one chunk. Raises BrokenProcessPool when they take no more work."""
         if self._pool is None:
-            self._pool = _start_pool(self.workers, self._confinement)
+            self._pool = start_pool(self.workers, self._confinement)
         try:
             # The limit is one file's for a whole chunk: what takes longer is tried again file by file.
             future: Future[list[Answer]] = self._pool.schedule(
@@ -74,7 +74,8 @@ def explain_failure(failure: BaseException, timeout_seconds: float) -> Refusal:
     return Refusal(ReasonCode.DECODER_CRASHED, f"the decoder died with exit code {failure.exitcode}")
 
 
-def _start_pool(workers: int, confinement: tuple[int, int]) -> ProcessPool:
+def start_pool(workers: int, confinement: tuple[int, int]) -> ProcessPool:
+    """Processes that have given up all that decoding does not need: see `confine_process` for the two limits."""
     start_fork_server()
     return ProcessPool(
         max_workers=workers,

@@ -13,7 +13,7 @@ from pydicom import Dataset
 from xray_core.errors import UnreadableXray
 from xray_core.imaging.dicom import first_rules
 from xray_core.imaging.dicom.tags import DAMAGE, is_given, read_integer, read_number, read_text, read_values
-from xray_core.imaging.grey_range import find_range, to_levels
+from xray_core.imaging.grey_range import DeepPicture, find_range, to_levels
 from xray_core.imaging.lookup_tables import read_lookup_table
 from xray_core.imaging.records import Flag, GreyRules, ScaleRule
 from xray_core.records import ReasonCode
@@ -24,6 +24,8 @@ _LEAST_SPAN = 16
 _LEAST_SHOWN = 0.15
 # So many pixels are enough to know percentiles.
 _SAMPLE = 2**20
+# A display whose levels are no further from a straight line is one.
+_STRAIGHT = 2
 _DISPLAY_TAGS = ("VOILUTSequence", "WindowCenter", "WindowWidth")
 
 
@@ -52,13 +54,62 @@ def show_pixels(stored: NDArray[np.integer], dataset: Dataset, rules: GreyRules)
     Padding is black and never measured; MONOCHROME1 is inverted last (PS3.3, C.7.6.3.1.2). What the first rules
     cannot show they never scored: then today's are used. Raises UnreadableXray, or one of DAMAGE.
     """
-    codes = stored.view(f"u{stored.dtype.itemsize}")
-    values = np.arange(2 ** (8 * stored.dtype.itemsize), dtype=codes.dtype).view(stored.dtype)
+    codes, values = _list_codes(stored)
     table, rule, flags, is_padding = _build(codes, values, dataset, rules)
     if dataset.PhotometricInterpretation == "MONOCHROME1":
         table = 255 - table
     table[is_padding] = 0
     return GreyPicture(table[codes], rule, flags | _contradictions(dataset))
+
+
+def deepen_pixels(stored: NDArray[np.integer], dataset: Dataset) -> DeepPicture:
+    """The modality's values of all pixels as 16 bits, and the window in which the file's own display is linear.
+
+    Whole numbers keep their distances; others, and spans beyond 16 bits, are spread over all 16. A display that falls
+    where values rise (MONOCHROME1, a falling table) is turned over, so that larger is brighter. Padding is 0.
+    Raises UnreadableXray, or one of DAMAGE.
+    """
+    codes, values = _list_codes(stored)
+    levels, _, _, is_padding = _build(codes, values, dataset, GreyRules.V2)
+    if dataset.PhotometricInterpretation == "MONOCHROME1":
+        levels = 255 - levels
+    is_used = np.zeros(values.shape, dtype=bool)
+    is_used[codes] = True
+    is_used &= ~is_padding
+    rescaled = _rescale(_Codes(values, is_used, is_used.astype(np.int64)), dataset)
+    deep = _spread(rescaled, rescaled[is_used])
+    used, shown = deep[is_used], levels[is_used]
+    if shown[used.argmin()] > shown[used.argmax()]:
+        deep = used.max() - np.minimum(deep, used.max())
+        used = deep[is_used]
+    deep[is_padding] = 0
+    low, high = int(used[shown == 0].max(initial=0)), int(used[shown == 255].min(initial=used.max()))
+    return DeepPicture(deep[codes], min(low, high - 1), high, _bend(used, shown, low, high))
+
+
+def _bend(values: NDArray[np.uint16], levels: NDArray[np.uint8], low: int, high: int) -> NDArray[np.uint8] | None:
+    """The levels of all values from 0, or None where a straight line from `low` to `high` says the same."""
+    straight = to_levels((values - float(low)) / max(high - low, 1))
+    if int(np.abs(straight.astype(np.int16) - levels).max()) <= _STRAIGHT:
+        return None
+    order = np.argsort(values, kind="stable")
+    bent = np.interp(np.arange(int(values.max()) + 1), values[order], levels[order])
+    return np.rint(bent).astype(np.uint8)
+
+
+def _spread(values: NDArray[np.float64], used: NDArray[np.float64]) -> NDArray[np.uint16]:
+    """Values as 16 bits, the least that occurs as 0."""
+    low, span = float(used.min()), float(used.max() - used.min())
+    is_whole = span < 2**16 and bool((used == np.rint(used)).all())
+    scale = 1.0 if is_whole else (2**16 - 1) / span
+    shares = np.nan_to_num(values - low) * scale
+    return np.rint(np.clip(shares, 0, 2**16 - 1)).astype(np.uint16)
+
+
+def _list_codes(stored: NDArray[np.integer]) -> tuple[NDArray[np.unsignedinteger], NDArray[np.integer]]:
+    """The pixels' bit patterns, and every possible stored value in the order of its bit pattern."""
+    codes = stored.view(f"u{stored.dtype.itemsize}")
+    return codes, np.arange(2 ** (8 * stored.dtype.itemsize), dtype=codes.dtype).view(stored.dtype)
 
 
 def _build(

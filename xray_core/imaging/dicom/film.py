@@ -26,10 +26,11 @@ from pydicom.uid import (
 )
 
 from xray_core.errors import UnreadableXray
-from xray_core.imaging.dicom.display import show_pixels
+from xray_core.imaging.dicom.display import deepen_pixels, show_pixels
 from xray_core.imaging.dicom.pixel_data import decode_pixels
 from xray_core.imaging.dicom.subject import PROTOCOLS, check_subject
 from xray_core.imaging.dicom.tags import DAMAGE, corrupt, read_integer, read_text
+from xray_core.imaging.grey_range import DeepPicture
 from xray_core.imaging.limits import ImageLimits
 from xray_core.imaging.records import Flag, GreyRules, ImageFacts
 from xray_core.records import FileFormat, ReasonCode, age_group
@@ -100,17 +101,9 @@ def read_dicom(
     The transfer syntax is read by hand first, so that a deflated file is refused before anything is inflated.
     Only the tags that are needed are kept.
     """
-    syntax = _read_transfer_syntax(content)
-    if syntax not in _TRANSFER_SYNTAXES:
-        raise UnreadableXray(
-            ReasonCode.UNSUPPORTED_TRANSFER_SYNTAX,
-            "expected implicit or explicit little endian, RLE, JPEG Baseline, JPEG Lossless, JPEG-LS or JPEG 2000",
-        )
+    syntax = _check_syntax(content)
     try:
-        dataset = _read_tags(content)
-        check_subject(dataset, chest_words)
-        _check_image(dataset, limits)
-        stored, flags = decode_pixels(dataset, syntax)
+        dataset, stored, flags = _decode(content, syntax, limits, chest_words)
         picture = show_pixels(stored, dataset, rules)
         facts = ImageFacts(
             file_format=FileFormat.DICOM,
@@ -127,6 +120,37 @@ def read_dicom(
     except DAMAGE as error:
         # Only the error's type: pydicom's own words can quote a tag.
         raise corrupt(f"cannot be read ({type(error).__name__})") from None
+
+
+def read_deep_dicom(content: bytes, limits: ImageLimits, *, chest_words: Collection[str] = ()) -> DeepPicture:
+    """The same film with all its grey levels, upright in brightness. Raises UnreadableXray."""
+    syntax = _check_syntax(content)
+    try:
+        dataset, stored, _ = _decode(content, syntax, limits, chest_words)
+        return deepen_pixels(stored, dataset)
+    except DAMAGE as error:
+        raise corrupt(f"cannot be read ({type(error).__name__})") from None
+
+
+def _check_syntax(content: bytes) -> str:
+    syntax = _read_transfer_syntax(content)
+    if syntax not in _TRANSFER_SYNTAXES:
+        raise UnreadableXray(
+            ReasonCode.UNSUPPORTED_TRANSFER_SYNTAX,
+            "expected implicit or explicit little endian, RLE, JPEG Baseline, JPEG Lossless, JPEG-LS or JPEG 2000",
+        )
+    return syntax
+
+
+def _decode(
+    content: bytes, syntax: str, limits: ImageLimits, chest_words: Collection[str]
+) -> tuple[FileDataset, NDArray[np.integer], frozenset[Flag]]:
+    """The wanted tags of a chest film, its stored values, and what is worth knowing of them."""
+    dataset = _read_tags(content)
+    check_subject(dataset, chest_words)
+    _check_image(dataset, limits)
+    stored, flags = decode_pixels(dataset, syntax)
+    return dataset, stored, flags
 
 
 def _read_transfer_syntax(content: bytes) -> str:

@@ -1,0 +1,1 @@
+"""Films before readers: lists, the films themselves, settled labels, agreement."""
