@@ -139,6 +139,27 @@ class ScoredXray:
 
 
 @dataclass(frozen=True, slots=True)
+class FilmFile:
+    """A film's content and where its bytes were last read."""
+
+    sha256: str
+    path: FilmPath
+
+
+@dataclass(frozen=True, slots=True)
+class DecidedFile:
+    """What was decided of a current file: a result, or why there is none. `sha256` is None where no byte was read."""
+
+    xray_id: int | None
+    sha256: str | None
+    outcome: Outcome | None
+    probability: float | None
+    refer_reason: str | None
+    reason_code: ReasonCode | None
+    decided_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class LabelTally:
     """Per trainable label: X-rays new since a watermark, all X-rays, known patients, X-rays of unknown ones."""
 

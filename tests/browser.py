@@ -85,6 +85,20 @@ class Browser:
 
         path.write_bytes(base64.b64decode(self._call("Page.captureScreenshot")["data"]))
 
+    def resize(self, width: int, height: int) -> None:
+        """Give the tab a size in pixels."""
+        self._call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+
+    def press(self, key: str, *, shift: bool = False) -> None:
+        """A key on the keyboard, down and up: a letter, or a name such as Enter."""
+        text = {"Enter": "\r"}.get(key, key if len(key) == 1 else "")
+        code = {"key": key.upper() if shift and len(key) == 1 else key, "modifiers": 8 if shift else 0}
+        code |= {"code": f"Key{key.upper()}" if key.isalpha() and len(key) == 1 else key}
+        if key == "Enter":
+            code["windowsVirtualKeyCode"] = 13
+        self._call("Input.dispatchKeyEvent", type="keyDown", text=text, **code)
+        self._call("Input.dispatchKeyEvent", type="keyUp", **code)
+
     def _call(self, method: str, **parameters: Any) -> dict[str, Any]:
         number = next(self._numbers)
         self._connection.send(json.dumps({"id": number, "method": method, "params": parameters}))

@@ -8,7 +8,7 @@ import sys
 import typer
 from sqlalchemy.exc import DBAPIError
 
-from flows.cli import operations, scoring, training
+from flows.cli import operations, reading, scoring, training
 from flows.cli.terminal import describe_database_error, describe_os_error, fail
 from flows.home.termination import STOPPED_EXIT_CODE, STOPPED_SENTENCE, Stopped
 from xray_core.errors import PersonNeeded, RefusedInput
@@ -30,6 +30,7 @@ for command in (
     scoring.export,
     scoring.worklist,
     scoring.why,
+    reading.results,
     operations.init,
     operations.status,
     operations.verify,

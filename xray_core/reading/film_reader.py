@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from concurrent.futures import CancelledError
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from io import BytesIO
 
 import numpy as np
 from numpy.typing import NDArray
 from pebble import ProcessPool
+from PIL import Image
 
 from xray_core.errors import UnreadableXray
 from xray_core.imaging.content import read_content
 from xray_core.imaging.grey_range import DeepPicture
 from xray_core.imaging.limits import ImageLimits
+from xray_core.imaging.radiograph import read_radiograph
 from xray_core.imaging.remedies import mask_markers
 from xray_core.processes.decoder import limit_processor_time
 from xray_core.processes.pool import explain_failure, start_pool
@@ -25,6 +29,7 @@ from xray_core.reading.film_script import write_film_script
 from xray_core.records import ReasonCode, Refusal
 
 _NICE = 5
+_THUMBNAIL_SIDE = 320
 _MASK_SIDE = 512  # burnt-in letters are looked for at about this size
 
 
@@ -47,11 +52,19 @@ class FilmReader:
         self._pool: ProcessPool | None = None
 
     def read(self, order: FilmOrder) -> bytes | Refusal:
-        """The script of a film, or why there is none. A second process tries where the first one was lost."""
+        """The script of a film, or why there is none."""
+        return self._ask(read_film, order)
+
+    def shrink(self, order: FilmOrder) -> bytes | Refusal:
+        """A film as a small PNG, or why there is none."""
+        return self._ask(shrink_film, order)
+
+    def _ask(self, work: Callable[[FilmOrder, DecoderLimits], bytes | Refusal], order: FilmOrder) -> bytes | Refusal:
+        """A second process tries where the first one was lost."""
         answer: bytes | Refusal = Refusal(ReasonCode.DECODER_CRASHED, "the decoder processes did not start")
         for _ in range(2):
             try:
-                future = self._open().schedule(read_film, args=(order, self._limits), timeout=self._limits.seconds)
+                future = self._open().schedule(work, args=(order, self._limits), timeout=self._limits.seconds)
                 answer = future.result()
                 break
             except (BrokenProcessPool, CancelledError, RuntimeError):
@@ -77,17 +90,39 @@ class FilmReader:
 
 def read_film(order: FilmOrder, limits: DecoderLimits) -> bytes | Refusal:
     """What runs in the process: the file's bytes, hashed, decoded at full depth, written as a script."""
+
+    def write(content: bytes) -> bytes:
+        film = read_deep_film(content, ImageLimits(), chest_words=limits.chest_words)
+        return write_film_script(order.name, mask_letters(film) if order.masked else film)
+
+    return _use_content(order, limits, write)
+
+
+def shrink_film(order: FilmOrder, limits: DecoderLimits) -> bytes | Refusal:
+    """The same for a small picture of 8 bits, its longer side 320 pixels at most."""
+
+    def write(content: bytes) -> bytes:
+        size = (_THUMBNAIL_SIDE, _THUMBNAIL_SIDE)
+        film = read_radiograph(content, draft_size=size, chest_words=limits.chest_words)
+        image = Image.fromarray(film.pixels)
+        image.thumbnail(size)
+        png = BytesIO()
+        image.save(png, "PNG")
+        return png.getvalue()
+
+    return _use_content(order, limits, write)
+
+
+def _use_content(order: FilmOrder, limits: DecoderLimits, write: Callable[[bytes], bytes]) -> bytes | Refusal:
+    """What is made of a file's bytes while they are those that are wanted, or why nothing is."""
     limit_processor_time(limits.seconds)
-    image_limits = ImageLimits()
     try:
         status = os.lstat(order.path)
         read = read_content(
-            order.path, directory_fd=None, size=status.st_size, mtime_ns=status.st_mtime_ns, limits=image_limits
+            order.path, directory_fd=None, size=status.st_size, mtime_ns=status.st_mtime_ns, limits=ImageLimits()
         )
-        if read.sha256 != order.sha256:
-            return Refusal(ReasonCode.GONE, "its file holds another picture now")
-        film = read_deep_film(read.content, image_limits, chest_words=limits.chest_words)
-        return write_film_script(order.name, mask_letters(film) if order.masked else film)
+        is_wanted = read.sha256 == order.sha256
+        return write(read.content) if is_wanted else Refusal(ReasonCode.GONE, "its file holds another picture now")
     except OSError:
         return Refusal(ReasonCode.GONE, "no longer there")
     except UnreadableXray as error:

@@ -1,0 +1,93 @@
+"""The results page shows films, outcomes and why to everybody, names nobody, and changes nothing."""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.browser import open_browser
+from tests.flows.reading.conftest import PATIENT, today
+from tests.flows.reading.served import Served
+from xray_core.records import RESEARCH_USE
+
+pytestmark = pytest.mark.processes
+
+
+def _read(page: Served, path: str) -> str:
+    answer = page.ask(path, Cookie=page.enter())
+    assert answer.status == 200, answer.body
+    return answer.body.decode()
+
+
+def _count_cards(text: str) -> int:
+    return text.count('<li class="card">')
+
+
+def test_every_decided_file_is_shown_with_its_outcome_or_why_there_is_none(results_page: Served) -> None:
+    text = _read(results_page, "/results")
+    assert _count_cards(text) == 6
+    assert "UNSUPPORTED_FORMAT" in text
+    assert RESEARCH_USE in text
+    assert "UNPROVEN" in text
+
+
+def test_filters_leave_what_fits(results_page: Served) -> None:
+    whole = _read(results_page, "/results")
+    positives = len(re.findall(r"</span>positive", whole))
+    assert _count_cards(_read(results_page, "/results?outcome=positive")) == positives
+    assert _count_cards(_read(results_page, "/results?outcome=not+scored")) == 1
+    assert _count_cards(_read(results_page, "/results?reason=UNSUPPORTED_FORMAT")) == 1
+    assert _count_cards(_read(results_page, f"/results?day={today()}")) == 6
+    assert _count_cards(_read(results_page, "/results?outcome=refer&reason=UNSUPPORTED_FORMAT")) == 0
+
+
+def test_a_filter_that_is_none_changes_nothing(results_page: Served) -> None:
+    for query in ("outcome=wrong", "reason='; DROP TABLE xrays", "day=yesterday", "page=-1", "page=x"):
+        assert _count_cards(_read(results_page, f"/results?{query.replace(' ', '%20')}")) == 6
+
+
+def test_no_name_of_a_person_or_file_is_in_any_answer(results_page: Served) -> None:
+    cookie = results_page.enter()
+    text = _read(results_page, "/results")
+    films = re.findall(r'href="/results/(\d+)"', text)
+    paths = [path for film in films for path in (f"/results/{film}", f"/results/films/{film}.js")]
+    received = text.encode() + b"".join(results_page.ask(path, Cookie=cookie).body for path in paths)
+    assert len(films) == 5
+    for name in (b"Nguyen", b"1961", PATIENT.encode(), b"film.dcm", b"report", b"incoming"):
+        assert name not in received
+
+
+def test_a_film_has_a_thumbnail_and_a_page(results_page: Served) -> None:
+    cookie = results_page.enter()
+    film = re.findall(r'href="/results/(\d+)"', _read(results_page, "/results"))[0]
+    thumbnail = results_page.ask(f"/results/thumbnails/{film}.png", Cookie=cookie)
+    assert Image.open(io.BytesIO(thumbnail.body)).size[0] <= 320
+    assert results_page.ask(f"/results/films/{film}.js", Cookie=cookie).body.startswith(b"Xray.film(")
+    for path in ("/results/999", "/results/films/999.js", "/results/thumbnails/999.png"):
+        assert results_page.ask(path, Cookie=cookie).status == 404
+
+
+def test_nothing_can_be_changed_there(results_page: Served) -> None:
+    cookie = results_page.enter()
+    origin = {"Origin": f"http://127.0.0.1:{results_page.port}", "Cookie": cookie}
+    for method in ("POST", "PUT", "DELETE", "PATCH"):
+        assert results_page.ask("/results", method=method, body="{}", **origin).status == 405
+
+
+def test_a_real_browser_shows_them_and_asks_nobody_else(results_page: Served, tmp_path: Path) -> None:
+    address = results_page.invite()
+    with open_browser(tmp_path) as browser:
+        browser.open(address)
+        assert browser.evaluate("[...document.images].filter((image) => image.naturalWidth > 0).length") == 5
+        browser.evaluate("document.querySelector('a[href^=\"/results/\"]').click()")
+        browser.settle()
+        assert browser.evaluate("document.getElementById('loading').hidden")
+        lit = "(() => { const screen = document.getElementById('screen'); const data = screen.getContext('2d')"
+        lit += ".getImageData(0, 0, screen.width, screen.height).data; return data.some((v, i) => i % 4 < 3 && v > 60)"
+        assert browser.evaluate(f"{lit}; }})()")
+        assert browser.foreign_requests(address) == []
+        assert browser.complaints == []
