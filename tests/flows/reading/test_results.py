@@ -81,6 +81,7 @@ def test_nothing_can_be_changed_there(results_page: Served) -> None:
 def test_a_real_browser_shows_them_and_asks_nobody_else(results_page: Served, tmp_path: Path) -> None:
     address = results_page.invite()
     with open_browser(tmp_path) as browser:
+        browser.resize(1600, 1400)
         browser.open(address)
         assert browser.evaluate("[...document.images].filter((image) => image.naturalWidth > 0).length") == 5
         browser.evaluate("document.querySelector('a[href^=\"/results/\"]').click()")
