@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from isal import isal_zlib
+from isal.igzip_lib import IsalError
 from kornia_rs import io
 from numpy.typing import NDArray
 from PIL import Image
@@ -148,12 +149,14 @@ def decode_plain_png(content: bytes, layout: PngLayout) -> Image.Image | None:
     return Image.fromarray(pixels[..., 0] if channels == 1 else pixels)
 
 
-def read_deep_colour(content: bytes, layout: PngLayout) -> NDArray[np.uint16]:
-    """The channels (height, width, 2, 3 or 4) uint16 of a PNG of 16 bits that Pillow has found whole.
+def decode_deep_colour(content: bytes, layout: PngLayout) -> NDArray[np.uint16] | None:
+    """The channels (height, width, 2, 3 or 4) uint16 of a PNG of 16 bits in colour or with alpha, or None: ask Pillow.
 
-    Grey with alpha is read as RGBA of 8 bits: the same four bytes a pixel, and the row filters work on bytes
-    (PNG specification, 9.2). Raises UnreadableXray CORRUPT_IMAGE, MemoryError.
+    None as well where this decoder finds anything amiss, see `decode_plain_png`. Grey with alpha is read as RGBA of
+    8 bits: the same four bytes a pixel, and the row filters work on bytes (PNG specification, 9.2). Raises MemoryError.
     """
+    if layout.bit_depth != 16 or layout.colour_type == 0:
+        return None
     height, width = layout.height, layout.width
     np.empty((height, width, 8), np.uint8)  # see decode_plain_png
     try:
@@ -166,8 +169,22 @@ def read_deep_colour(content: bytes, layout: PngLayout) -> NDArray[np.uint16]:
     except Exception as error:
         if type(error) is not Exception:
             raise
-        raise _corrupt("its 16 bits a channel cannot be decoded") from None
+        return None
     return pixels
+
+
+def has_whole_stream(content: bytes, layout: PngLayout) -> bool:
+    """Whether the compressed pixels end as they should, with their own checksum (RFC 1950), and are not too many.
+
+    `decode_deep_colour` asks nothing of it; Pillow does, but takes longer than both together.
+    """
+    stream = isal_zlib.decompressobj()
+    most = 2 * layout.height * (8 * layout.width + 8)
+    try:
+        stream.decompress(b"".join(body for kind, body, _ in _walk_chunks(content) if kind == b"IDAT"), most)
+    except IsalError:  # type: ignore[misc]  # its stub calls an exception class an instance
+        return False
+    return stream.eof
 
 
 def _as_eight_bit_colour(content: bytes) -> bytes:

@@ -17,7 +17,7 @@ from xray_core.imaging.colour import check_grey
 from xray_core.imaging.grey_range import DeepPicture, find_range
 from xray_core.imaging.jpeg import JpegLayout, read_jpeg_layout
 from xray_core.imaging.limits import ImageLimits
-from xray_core.imaging.png import PngLayout, decode_plain_png, read_png_layout
+from xray_core.imaging.png import PngLayout, decode_deep_colour, decode_plain_png, has_whole_stream, read_png_layout
 from xray_core.imaging.records import Flag, GreyRules, ImageFacts, ScaleRule
 from xray_core.imaging.sixteen_bits import read_deep_grey, stretch_png
 from xray_core.records import FileFormat, ReasonCode
@@ -100,21 +100,21 @@ def read_png(content: bytes, limits: ImageLimits, rules: GreyRules = GreyRules.V
 
     16 bits, grey or colour, opaque alpha or none, are stretched by one rule (Pillow reads colour at 8 bits: #1888).
     """
-    image, mode, layout = _load_png(content, limits)
+    image, mode, layout, deep = _load_png(content, limits, rules)
     flags = {
         Flag.TRAILING_DATA: layout.has_trailing_data,
         Flag.SIXTEEN_BIT: layout.bit_depth == 16,
     }
     is_deep = layout.bit_depth == 16 and (mode.startswith("I") or rules is not GreyRules.V1)
     rule = ScaleRule.FULL_RANGE if is_deep else ScaleRule.EIGHT_BIT
-    image = stretch_png(image, content, layout, rules) if is_deep else _to_grey(image)
+    image = stretch_png(image, deep, layout, rules) if is_deep else _to_grey(image)
     return _finish(FileFormat.PNG, image, (layout.width, layout.height), mode, rule=rule, flags=flags, exif=layout.exif)
 
 
 def read_deep_png(content: bytes, limits: ImageLimits) -> DeepPicture:
     """A PNG of 16 bits with all its grey levels, upright; its window is the film's own range. Raises UnreadableXray."""
-    image, _, layout = _load_png(content, limits)
-    stored = read_deep_grey(image, content, layout)
+    image, _, layout, deep = _load_png(content, limits, GreyRules.V2)
+    stored = read_deep_grey(image, deep, layout)
     counts = np.bincount(stored.ravel(), minlength=2**16)
     used = np.flatnonzero(counts)
     low, high = find_range(used.astype(np.float64), counts[used])
@@ -122,8 +122,10 @@ def read_deep_png(content: bytes, limits: ImageLimits) -> DeepPicture:
     return DeepPicture(np.ascontiguousarray(upright, dtype=np.uint16), int(low), int(high))
 
 
-def _load_png(content: bytes, limits: ImageLimits) -> tuple[Image.Image, str, PngLayout]:
-    """A whole PNG as Pillow opens it, its mode before it was decoded, and its layout."""
+def _load_png(
+    content: bytes, limits: ImageLimits, rules: GreyRules
+) -> tuple[Image.Image, str, PngLayout, NDArray[np.uint16] | None]:
+    """A whole PNG as Pillow opens it, its mode before it was decoded, its layout, and its channels of 16 bits."""
     layout = read_png_layout(content)
     limits.check_shape(layout.width, layout.height)
     if layout.bit_depth == 1:
@@ -132,11 +134,13 @@ def _load_png(content: bytes, limits: ImageLimits) -> tuple[Image.Image, str, Pn
         image: Image.Image = PngImagePlugin.PngImageFile(BytesIO(content))
         mode = image.mode
         _check_claim(image, layout.width, layout.height)
+        deep = None if rules is GreyRules.V1 else decode_deep_colour(content, layout)
         image = decode_plain_png(content, layout) or image
-        image.load()
+        if deep is None or not has_whole_stream(content, layout):
+            image.load()
     except _PILLOW_ERRORS as error:
         raise _corrupt("PNG", error) from None
-    return image, mode, layout
+    return image, mode, layout, deep
 
 
 def read_jpeg(

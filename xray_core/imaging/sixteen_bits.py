@@ -12,23 +12,28 @@ from PIL import Image
 from xray_core.errors import UnreadableXray
 from xray_core.imaging.colour import COLOUR_SPREAD, refuse_colour, weigh
 from xray_core.imaging.grey_range import stretch
-from xray_core.imaging.png import PngLayout, read_deep_colour
+from xray_core.imaging.png import PngLayout
 from xray_core.imaging.records import GreyRules
 from xray_core.records import ReasonCode
 
 Deep = NDArray[np.uint16]
 
 
-def stretch_png(image: Image.Image, content: bytes, layout: PngLayout, rules: GreyRules) -> Image.Image:
-    """The grey levels of a PNG of 16 bits; `image` is what Pillow makes of it, whole. Raises UnreadableXray."""
+def stretch_png(image: Image.Image, deep: Deep | None, layout: PngLayout, rules: GreyRules) -> Image.Image:
+    """The grey levels of a PNG of 16 bits: of its colours, `deep`, or of what Pillow makes of it, `image`.
+
+    Raises UnreadableXray, CORRUPT_IMAGE for one in colour whose channels Pillow alone can read.
+    """
     if rules is GreyRules.V1:
         return _stretch_by_first_rules(image)
-    return Image.fromarray(stretch(read_deep_grey(image, content, layout)))
+    return Image.fromarray(stretch(read_deep_grey(image, deep, layout)))
 
 
-def read_deep_grey(image: Image.Image, content: bytes, layout: PngLayout) -> Deep:
+def read_deep_grey(image: Image.Image, deep: Deep | None, layout: PngLayout) -> Deep:
     """The stored values (height, width) uint16 of such a PNG, as they lie in the file. Raises UnreadableXray."""
-    stored = np.asarray(image) if layout.colour_type == 0 else read_deep_colour(content, layout)
+    if deep is None and layout.colour_type != 0:
+        raise UnreadableXray(ReasonCode.CORRUPT_IMAGE, "PNG: its 16 bits a channel cannot be decoded")
+    stored = np.asarray(image) if deep is None else deep
     stored = _drop_alpha(stored, layout, image.info.get("transparency"))
     if stored.ndim == 3 and all(np.array_equal(stored[..., 0], stored[..., band]) for band in (1, 2)):
         stored = np.ascontiguousarray(stored[..., 0])

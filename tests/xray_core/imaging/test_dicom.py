@@ -189,6 +189,16 @@ def test_a_chest_by_any_name_is_taken(body_part: str | None) -> None:
     assert read_radiograph(dicom(BodyPartExamined=body_part)).facts.file_format is FileFormat.DICOM
 
 
+@pytest.mark.parametrize("written", ["monochrome1", " MONOCHROME1 ", "Monochrome1"])
+def test_a_photometric_tag_in_small_letters_means_the_same(written: str) -> None:
+    plain = read_radiograph(dicom(PhotometricInterpretation="MONOCHROME1"))
+
+    found = read_radiograph(dicom(PhotometricInterpretation=written))
+
+    assert np.array_equal(found.pixels, plain.pixels)
+    assert found.facts == plain.facts
+
+
 def test_a_refusal_quotes_no_tag() -> None:
     hostile = [
         dicom(BodyPartExamined="ZZCANARY"),

@@ -8,6 +8,7 @@ import zlib
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import PngImagePlugin
 
 from tests.dicom_files import stored_film
 from tests.hostile_files import png_chunk
@@ -167,3 +168,45 @@ def test_the_first_rules_stretch_grey_from_its_least_to_its_largest_value_for_ev
 
     low = np.float32(spoilt.min())
     assert np.array_equal(pixels, np.rint((spoilt.astype(np.float32) - low) * (255 / float(65535 - low))))
+
+
+def damaged(kind: str, damage: str) -> bytes:
+    """A PNG of 16 bits whose chunks are whole and whose compressed pixels are not."""
+    lines = b"".join(_filter_lines(channels_of(FILM * 16, kind), 1))
+    stream = zlib.compress(lines)
+    middle = len(stream) // 2
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        (
+            png_chunk(b"IHDR", struct.pack(">IIBBBBB", FILM.shape[1], FILM.shape[0], 16, CHANNELS[kind][0], 0, 0, 0)),
+            png_chunk(
+                b"IDAT",
+                {
+                    "cut": stream[:middle],
+                    "one byte changed": stream[:middle] + bytes([stream[middle] ^ 255]) + stream[middle + 1 :],
+                    "another checksum": stream[:-4] + b"abcd",
+                    "fewer rows": zlib.compress(lines[: len(lines) // FILM.shape[0] * 50]),
+                    "no pixels": b"garbage",
+                }[damage],
+            ),
+            png_chunk(b"IEND", b""),
+        )
+    )
+
+
+@pytest.mark.parametrize("kind", ["colour", "grey with alpha", "colour with alpha"])
+@pytest.mark.parametrize("damage", ["cut", "one byte changed", "another checksum", "fewer rows", "no pixels"])
+def test_damaged_pixels_in_whole_chunks_are_refused(kind: str, damage: str) -> None:
+    with pytest.raises(UnreadableXray) as refusal:
+        read_radiograph(damaged(kind, damage))
+
+    assert refusal.value.reason is ReasonCode.CORRUPT_IMAGE
+
+
+@pytest.mark.parametrize("kind", ["colour", "grey with alpha", "colour with alpha"])
+def test_a_whole_film_in_colour_is_decoded_once(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(image: PngImagePlugin.PngImageFile) -> None:
+        raise AssertionError("Pillow decodes it a second time, in twice the time")
+
+    monkeypatch.setattr(PngImagePlugin.PngImageFile, "load", load)
+
+    read_radiograph(png16(channels_of(FILM * 16, kind), kind))

@@ -12,9 +12,10 @@ import unicodedata
 from collections.abc import Collection, Iterator
 
 # Anywhere in the text, as in CHESTPORT or XTHORAX_AP.
-_PARTS = ("chest", "thorax", "torax", "toraks", "lung")
+_PARTS = ("chest", "thorax", "torax", "toraks", "thoraks", "lung")
 # Whole words, for many a spine begins like a chest: Brustwirbel, borstwervel.
 _WORDS = """
+    thoracic thoracique toracico toracica torácico torácica
     pecho peito torace toracele poitrine poumon poumons pulmon pulmones pulmão pulmões polmone polmoni pulmo
     brust brustkorb brustraum lunge lungen borst borstkas longen bröst bröstkorg bryst brystkasse brystkassen lungor
     klatka klp płuc płuca hrudník hrudní hruď plíce pľúca mellkas plămâni göğüs akciğer rintakehä keuhko keuhkot
@@ -23,7 +24,9 @@ _WORDS = """
 """
 _SCRIPTS = ("肺", "흉부", "가슴", "폐", "صدر", "سینه", "חזה", "छाती", "ทรวงอก", "หน้าอก", "ปอด")
 _CHEST_NOT_BONE = re.compile(r"胸(?![椎骨])")
-_OTHER = re.compile(r"spin|wirbel|wervel|colum|colun|colon|vertebr|позвон|хребет|kregosl|pater|gerinc|omur|mamm|молочн")
+_OTHER = re.compile(
+    r"spin|wirbel|wervel|colum|colun|colon|vertebr|rachi|raqui|dorsa|disc|outlet|позвон|хребет|kregosl|pater|gerinc|omur|mamm|молочн"
+)
 _LOST = re.compile(r"[?\ufffd_*]")
 _ENCODINGS = ("utf-8", "gb18030", "shift_jis", "euc_kr", "cp1251", "iso8859_7")
 

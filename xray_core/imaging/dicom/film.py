@@ -190,6 +190,8 @@ def _read_tags(content: bytes) -> FileDataset:
     tape = _Tape(content)
     dataset = dcmread(tape, specific_tags=[Tag(keyword) for keyword in _WANTED])
     if "PixelData" in dataset:
+        # A code string is of capitals (PS3.5, 6.2); some write it otherwise.
+        dataset.PhotometricInterpretation = read_text(dataset, "PhotometricInterpretation").upper()
         return dataset
     if tape.ran_out:
         raise UnreadableXray(ReasonCode.TRUNCATED, "DICOM: ends before its pixels")
