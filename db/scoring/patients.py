@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -54,6 +55,16 @@ class AddedFacts:
     new: int
     corrected: int
     against_header: int
+
+
+def digest_said(session: Session, sha256s: Sequence[str]) -> str | None:
+    """The SHA-256 of whose these contents are, of those of which somebody said so; None where nobody did."""
+    lines: list[str] = []
+    for part in pieces(sha256s):
+        said = select(PatientFactRow.sha256).where(PatientFactRow.sha256.in_(part), PatientFactRow.source != HEADER)
+        found = session.execute(select(XrayRow.sha256, XrayRow.patient).where(XrayRow.sha256.in_(said))).tuples()
+        lines += [f"{sha256} {patient}\n" for sha256, patient in found]
+    return hashlib.sha256("".join(sorted(lines)).encode()).hexdigest() if lines else None
 
 
 def add_facts(

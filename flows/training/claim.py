@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 
 from db.engine import transaction
 from db.registry import training_runs
-from db.scoring import labels
+from db.scoring import labels, patients
 from flows.home.folders import check_free_space, tidy_home
 from flows.home.ledger import open_ledger
 from flows.home.process_lock import hold_scanner_lock, is_scanner_alive
@@ -74,10 +74,12 @@ def claim_labels(
     """
     check_weights(options)
     with transaction(trainer.engine) as session:
-        digest = digest_label_set(labels.trainable_labels(session))
+        trainable = labels.trainable_labels(session)
+        digest = digest_label_set(trainable)
+        said = patients.digest_said(session, [xray.sha256 for xray in trainable])
         run_id = training_runs.claim_training(
             session,
-            sign_training(digest, options.remedies, erase_border=options.erase_border),
+            sign_training(digest, options.remedies, erase_border=options.erase_border, patients_sha256=said),
             watermark=labels.label_watermark(session),
             scanner=trainer.name,
             now=datetime.now(UTC),

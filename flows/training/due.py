@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from db.engine import snapshot
 from db.records import TrainingRun, TrainingState
 from db.registry import evaluations, models, training_runs
-from db.scoring import labels
+from db.scoring import labels, patients
 from flows.home.initiation import POLICY_FILE
 from flows.home.ledger import open_ledger
 from flows.home.process_lock import is_scanner_alive
@@ -54,10 +54,12 @@ def _read_due(session: Session, settings: Settings) -> RetrainingDue:
         normal_patients=counted.patients[Label.NORMAL] + counted.unknown[Label.NORMAL] * may_judge,
     )
     remedies, erase_border = read_champion_remedies(settings)
-    digest = digest_label_set(labels.trainable_labels(session))
+    trainable = labels.trainable_labels(session)
+    digest = digest_label_set(trainable)
+    said = patients.digest_said(session, [xray.sha256 for xray in trainable])
     claimed = training_runs.is_claimed(
         session,
-        sign_training(digest, remedies, erase_border=erase_border),
+        sign_training(digest, remedies, erase_border=erase_border, patients_sha256=said),
         now=now,
         is_alive=lambda trainer: is_scanner_alive(settings.home / "run", trainer),
     )

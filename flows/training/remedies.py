@@ -25,9 +25,15 @@ def parse_remedies(words: Sequence[str]) -> tuple[tuple[Remedy, ...], bool]:
     return tuple(remedy for remedy in Remedy if remedy.value in words), ERASE_BORDER in words
 
 
-def sign_training(label_set_sha256: str, remedies: Sequence[Remedy], *, erase_border: bool) -> str:
-    """What is trained on once: the label set, and with it the remedies where there are any."""
+def sign_training(
+    label_set_sha256: str, remedies: Sequence[Remedy], *, erase_border: bool, patients_sha256: str | None
+) -> str:
+    """What is trained on once: the label set, with it what was said of its patients, and remedies where there are any.
+
+    `patients_sha256` is of whose the X-rays are by what was said after they came; None where nothing was.
+    """
     words = [remedy.value for remedy in Remedy if remedy in remedies] + ([ERASE_BORDER] if erase_border else [])
+    words += [f"patients {patients_sha256}"] if patients_sha256 else []
     if not words:
         return label_set_sha256
     return hashlib.sha256(f"{label_set_sha256} {' '.join(words)}".encode()).hexdigest()

@@ -117,6 +117,12 @@ def _say_too_few(split: Split, side: Side, plan: TrainingSet) -> str:
         f"the {split.value} side has {int(side.is_covid.sum())} covid X-rays of {len(side.xrays)}; "
         "every side needs both classes: more patients are needed"
     )
+    doubles = sum(item.is_double for item in plan.left_out)
+    if plan.left_out:
+        sentence += (
+            f". {len(plan.left_out)} X-rays are left out, {doubles} of them for they show the same picture as one on "
+            "another side"
+        )
     if not plan.without_patient:
         return sentence
     return (

@@ -19,6 +19,7 @@ class LeftOut:
 
     xray: LabelledXray
     reason: str
+    is_double: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +217,7 @@ def _leave_out_straddling(
                 f"the same picture as {stays.sha256[:12]}, which stands on the {sides[stays.group]} side; "
                 f"this one would be on the {sides[leaves.group]} side"
             )
-            left_out[leaves.sha256] = LeftOut(leaves, reason)
+            left_out[leaves.sha256] = LeftOut(leaves, reason, is_double=True)
     return tuple(left_out[sha256] for sha256 in sorted(left_out))
 
 

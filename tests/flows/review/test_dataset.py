@@ -129,3 +129,5 @@ def test_train_says_how_the_csv_fits_what_was_kept_out_and_whom_it_doubts(settin
         assert sentence in told.stdout, told.stdout + told.stderr
     assert told.returncode == 2
     assert "Of 10 X-rays the patient is unknown, and they never judge" in told.stderr
+    assert "X-rays are left out" in told.stderr
+    assert "show the same picture as one on another side" in told.stderr

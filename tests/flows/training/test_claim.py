@@ -11,8 +11,12 @@ import pytest
 from db.engine import snapshot
 from db.registry import training_runs
 from flows.operations.status import read_status
+from flows.review.label_import import import_labels_from
+from flows.review.patient_import import import_patients
 from flows.settings import Settings
 from flows.training.claim import claim_labels, open_trainer, released_on_failure
+from flows.training.due import read_due
+from tests.flows.scoring.test_scan import drop_xrays, scan
 from xray_core.errors import RefusedInput
 from xray_core.networks.fitting import TrainingOptions
 from xray_core.synthetic.xrays import write_sample_set
@@ -66,3 +70,27 @@ def test_a_failed_training_says_why_in_a_sentence_without_a_name(
     assert said in lines
     assert "(RefusedInput)" not in lines
     assert "ZZNAME" not in lines
+
+
+def test_labels_whose_patients_have_changed_since_may_be_trained_on_again(settings: Settings, tmp_path: Path) -> None:
+    films = drop_xrays(settings.incoming_dir, 2)
+    scan(settings)
+    csv = tmp_path / "labels.csv"
+    csv.write_text(f"filename,label\n{films[0].name},covid\n{films[1].name},normal\n")
+    import_labels_from(settings, csv, mapping={})
+
+    with open_trainer(settings) as trainer:
+
+        def claim() -> bool:
+            return claim_labels(trainer, TrainingOptions(), trigger="by hand") is not None
+
+        first, again = claim(), claim()
+        csv.write_text(f"filename,patient_id\n{films[0].name},P1\n{films[1].name},P1\n")
+        import_patients(settings, csv)
+        known, known_again = claim(), claim()
+        csv.write_text(f"filename,patient_id\n{films[0].name},P2\n")
+        import_patients(settings, csv)
+        is_claimed = read_due(settings).claimed
+
+        assert (first, again, known, known_again, is_claimed, claim()) == (True, False, True, False, False, True)
+        assert read_due(settings).claimed
