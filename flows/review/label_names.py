@@ -1,14 +1,14 @@
-"""Which X-ray's file a row of a labels CSV means, where programs on the way have written the name in another form."""
+"""Which X-ray's file a row of a CSV means, where programs on the way have written the name in another form."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from sqlalchemy.orm import Session
 
 from db.scoring import film_names
-from xray_core.exchange.file_names import looks_rewritten, lost_zeros, match_names
+from xray_core.exchange.file_names import find_longer, looks_rewritten, match_names
 from xray_core.exchange.records import LabelLine
 
 
@@ -21,23 +21,14 @@ def resolve_names(session: Session, rows: Sequence[LabelLine]) -> tuple[list[Lab
     known = film_names.find_known_names(session, named)
     strangers = [name for name in named if name not in known]
     meant = match_names(strangers, film_names.iter_film_names(session)) if strangers else {}
-    # A CSV that still has a zero in front of some number was never through a program that takes zeros away.
-    shortened = {} if any(name.startswith("0") and name.isdecimal() for name in named) else _find_longer(session, named)
+    mangled = find_mangled(session, named, known)
     resolved: list[LabelLine] = []
     problems: list[str] = []
     for row in rows:
         if row.xray_sha256:
             resolved.append(row)
-        elif row.filename in shortened:
-            problems.append(
-                f"line {row.line}: {row.filename} may once have been {shortened[row.filename]}, whose zeros a "
-                "spreadsheet takes away; give xray_sha256"
-            )
-        elif row.filename not in known and looks_rewritten(row.filename):
-            problems.append(
-                f"line {row.line}: {row.filename} looks like a name that a spreadsheet rewrote; "
-                "format the column as text, or give xray_sha256"
-            )
+        elif row.filename in mangled:
+            problems.append(f"line {row.line}: {mangled[row.filename]}")
         elif len(names := meant.get(row.filename, set())) > 1:
             problems.append(f"line {row.line}: {row.filename} may be any of {len(names)} files; give xray_sha256")
         else:
@@ -45,7 +36,17 @@ def resolve_names(session: Session, rows: Sequence[LabelLine]) -> tuple[list[Lab
     return resolved, problems
 
 
-def _find_longer(session: Session, names: Sequence[str]) -> dict[str, str]:
-    """The numbers among the names that are another film's name without its leading zeros."""
-    longer = {candidate: name for name in names for candidate in lost_zeros(name)}
-    return {longer[found]: found for found in film_names.find_known_names(session, list(longer))} if longer else {}
+def find_mangled(session: Session, names: Sequence[str], known: Collection[str]) -> dict[str, str]:
+    """A sentence for each name that a spreadsheet may have made of another one; `known` are those of some film."""
+    rewritten = {
+        name: f"{name} looks like a name that a spreadsheet rewrote; format the column as text, or give xray_sha256"
+        for name in names
+        if name not in known and looks_rewritten(name)
+    }
+    has_numbers = any(name.isdecimal() for name in names)
+    longer = find_longer(names, film_names.iter_film_names(session)) if has_numbers else {}
+    return rewritten | {
+        name: f"{name} may once have been {longer[name]}, whose zeros a spreadsheet takes away; give xray_sha256"
+        for name in names
+        if name in longer
+    }

@@ -19,6 +19,7 @@ from db.scoring.patients import PatientFact
 from flows.home.ledger import open_ledger
 from flows.home.patients import count_doubted
 from flows.home.site_key import name_patient, read_site_key
+from flows.review.label_names import find_mangled
 from flows.settings import Settings
 from xray_core.errors import RefusedInput
 from xray_core.exchange.file_names import match_names, matches_few
@@ -104,7 +105,9 @@ def find_label_patients(
 def _find_facts(session: Session, read: ReadPatients, key: bytes) -> tuple[list[PatientFact], list[str]]:
     """What each row that names a patient says of which film, and a sentence for each that cannot be true."""
     rows = [row for row in read.rows if row.patient_id is not None]
-    by_name = _find_contents(session, [row.filename for row in rows if row.xray_sha256 is None])
+    names = [row.filename for row in rows if row.xray_sha256 is None]
+    by_name = _find_contents(session, names)
+    mangled = find_mangled(session, names, by_name)
     facts: dict[str, PatientFact] = {}
     problems: list[str] = []
     said: dict[str, PatientLine] = {}
@@ -113,7 +116,9 @@ def _find_facts(session: Session, read: ReadPatients, key: bytes) -> tuple[list[
         name = escape_name(os.fsencode(row.filename.rpartition("/")[2]))
         film = found[0] if found else name
         first = said.setdefault(film, row)
-        if len(found) > 1:
+        if not row.xray_sha256 and row.filename in mangled:
+            problems.append(f"line {row.line}: {mangled[row.filename]}")
+        elif len(found) > 1:
             problems.append(f"line {row.line}: {row.filename} fits {len(found)} different X-rays; give sha256")
         elif first.patient_id != row.patient_id:
             problems.append(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from unicodedata import normalize
 
 from xray_core.errors import InvalidDataset
-from xray_core.exchange.file_names import match_names, matches_few
+from xray_core.exchange.file_names import find_longer, match_names, matches_few
 from xray_core.exchange.patients_csv import PatientLine, ReadPatients, list_problems
 
 
@@ -39,8 +39,10 @@ def match_patients(read: ReadPatients, files: Sequence[str]) -> tuple[dict[str, 
     names repeat, the folders before it decide. Raises InvalidDataset with every bad row, for a file that has
     rows of two patients, and for a CSV that fits few files: its names are others', and nobody would know.
     """
-    if read.problems:
-        raise InvalidDataset(f"{read.source}: refused:\n{list_problems(list(read.problems))}")
+    longer = find_longer((row.filename for row in read.rows), files)
+    problems = [*read.problems, *(_say_shortened(row, longer) for row in read.rows if row.filename in longer)]
+    if problems:
+        raise InvalidDataset(f"{read.source}: refused:\n{list_problems(problems)}")
     by_base: defaultdict[str, list[str]] = defaultdict(list)
     for file in files:
         by_base[_base(file)].append(file)
@@ -68,6 +70,13 @@ def _narrow(name: str, candidates: list[str]) -> tuple[str, ...]:
     named = set(map(_alike, name.split("/")[:-1]))
     shared = [len(named & set(map(_alike, file.split("/")[:-1]))) for file in candidates]
     return tuple(file for file, count in zip(candidates, shared, strict=True) if count == max(shared))
+
+
+def _say_shortened(row: PatientLine, longer: Mapping[str, str]) -> str:
+    return (
+        f"line {row.line}: {row.filename} may once have been {longer[row.filename]}, whose zeros a spreadsheet takes "
+        "away; format the column as text"
+    )
 
 
 def _say_two(source: str, row: PatientLine, file: str) -> str:

@@ -57,11 +57,21 @@ def looks_rewritten(name: str) -> bool:
     return bool(_SPREADSHEET_DATE.fullmatch(name.strip()) or _SPREADSHEET_NUMBER.fullmatch(name.strip()))
 
 
-def lost_zeros(name: str, *, longest: int = 20) -> list[str]:
-    """The names that a spreadsheet would have turned into this one by taking zeros off its front; none for a text."""
-    if not name.isdecimal() or name.startswith("0"):
-        return []
-    return [name.zfill(length) for length in range(len(name) + 1, longest + 1)]
+def find_longer(wanted: Iterable[str], known: Iterable[str]) -> dict[str, str]:
+    """Of wanted names that are numbers, those that may be a known name without the zeros before it; and that name.
+
+    A spreadsheet takes such zeros away, also from names that have lost their ending. None where a wanted number still
+    has its zeros: that list was never through one. `known` is read once, as a stream.
+    """
+    numbers = {name for name in wanted if name.isdecimal()}
+    if not numbers or any(name.startswith("0") for name in numbers):
+        return {}
+    longer: dict[str, str] = {}
+    for name in known:
+        stem = _without_ending(name.rpartition("/")[2])
+        if stem.isdecimal() and stem.startswith("0") and (short := stem.lstrip("0")) in numbers:
+            longer.setdefault(short, name)
+    return longer
 
 
 def _choose(name: str, tiers: list[set[str]]) -> set[str]:

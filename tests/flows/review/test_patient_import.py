@@ -232,6 +232,19 @@ def test_what_was_trained_on_never_judges_when_its_patient_becomes_known_or_anot
     }
 
 
+def test_names_that_a_spreadsheet_made_of_others_are_refused(settings: Settings, tmp_path: Path) -> None:
+    first, second = drop_xrays(settings.incoming_dir, 2)
+    first.rename(first.with_name("00012345.png"))
+    second.rename(second.with_name("12345.png"))
+    scan(settings)
+
+    with pytest.raises(RefusedInput, match=r"2 to mend:\nline 2: 12345 may once have been 00012345\.png.*\nline 3: 02"):
+        import_patients(settings, write_csv(tmp_path, "12345,P1", "02. Jan,P2"))
+    done = import_patients(settings, write_csv(tmp_path, "00012345,P1", "12345,P2"))
+
+    assert (done.matched, done.waiting) == (2, 0)
+
+
 def label_all(settings: Settings, names: list[str], folder: Path) -> None:
     path = folder / "labels.csv"
     path.write_text("filename,label\n" + "".join(f"{name},covid\n" for name in names))

@@ -4,7 +4,7 @@ from unicodedata import normalize
 
 import pytest
 
-from xray_core.exchange.file_names import looks_rewritten, lost_zeros, match_names
+from xray_core.exchange.file_names import find_longer, looks_rewritten, match_names
 
 DECOMPOSED = normalize("NFD", "Müller-1.png")
 COMPOSED = normalize("NFC", "Müller-1.png")
@@ -49,6 +49,13 @@ def test_an_ending_that_is_no_pictures_is_part_of_the_name() -> None:
 def test_what_a_spreadsheet_made_of_a_name_is_told() -> None:
     assert all(map(looks_rewritten, ("02. Jan", "1.2.2026", "1,23457E+11", "Jan 02", "02/01/26", "Mrz 26")))
     assert not any(map(looks_rewritten, ("12345", "a.png", "1-2.png", "IM0001", "1.2.840.10008.1")))
-    assert lost_zeros("12345", longest=8) == ["012345", "0012345", "00012345"]
-    assert lost_zeros("00012345") == []
-    assert lost_zeros("12345.png") == []
+
+
+def test_a_number_that_may_have_lost_its_zeros_is_told() -> None:
+    known = ["covid/00012345", "0777.png", "888", "0x9"]
+
+    assert find_longer(["12345", "777", "888", "9", "12345.png"], known) == {
+        "12345": "covid/00012345",
+        "777": "0777.png",
+    }
+    assert find_longer(["12345", "0888"], known) == {}

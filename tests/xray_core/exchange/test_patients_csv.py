@@ -169,3 +169,13 @@ def test_placeholders_are_nobody_and_what_else_stands_there_is_kept(tmp_path: Pa
     )
 
     assert [(item.patient, item.sex, item.view) for item in dataset.items] == [(None, "F", None), (None, None, "AP")]
+
+
+def test_numbers_that_a_spreadsheet_shortened_are_refused_and_never_another_film(tmp_path: Path) -> None:
+    files = ["covid/00012345.png", "covid/12345.png", "normal/777.png"]
+
+    with pytest.raises(InvalidDataset, match=r"line 2: 12345 may once have been covid/00012345\.png, whose zeros"):
+        read(tmp_path, files, "filename,patient_id\n12345,A\n12345,B\n777,C\n")
+    assert whose(read(tmp_path, files, "filename,patient_id\n00012345,A\n12345,B\n777,C\n")) == dict(
+        zip(files, "ABC", strict=True)
+    )
