@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import re
 import secrets
@@ -61,6 +62,7 @@ def serve(settings: Settings, routes: Sequence[BaseRoute], sitting: Sitting) -> 
                 webbrowser.open(address)
 
         server = uvicorn.Server(config)
+        logging.getLogger("uvicorn.error").addFilter(shorten_error)
         with _ending(server):
             invite()
             threading.Thread(target=_invite_again, args=(invite,), daemon=True).start()
@@ -83,6 +85,14 @@ def _ending(server: uvicorn.Server) -> Iterator[None]:
     finally:
         for number, handler in kept.items():
             signal.signal(number, handler)
+
+
+def shorten_error(record: logging.LogRecord) -> bool:
+    """The kind of an error instead of its traceback, whose values may be a person's."""
+    if record.exc_info and record.exc_info[0]:
+        record.msg, record.args = "a page could not be answered: %s", (record.exc_info[0].__name__,)
+        record.exc_info = None
+    return True
 
 
 def _invite_again(invite: Callable[[], None]) -> None:

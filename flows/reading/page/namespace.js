@@ -12,7 +12,7 @@
  *   flagged_note: string | null, shown_at: string, seconds: number, prior_used: boolean}} Verdict
  * @typedef {{label: string, sure: boolean, exclude_reason: string | null}} Said
  * @typedef {{width: number, height: number, heat: string}} Heat
- * @typedef {{probability: string, outcome: string, reason: string | null, standing: string, caution: string | null,
+ * @typedef {{probability: string, outcome: string, reason: string | null, standing: string,
  *   heat: Heat | null}} Reveal
  * @typedef {{list: string, count: number, offline: boolean, file: string, priors: number[],
  *   read: Record<string, Said>}} ReadingList

@@ -29,10 +29,9 @@ Xray.reveal = (() => {
     Xray.find("reveal-score").textContent = reveal.probability;
     Xray.find("reveal-outcome").textContent = reveal.outcome + (reveal.reason ? `: ${reveal.reason}` : "");
     Xray.find("reveal-standing").textContent = reveal.standing;
-    Xray.find("reveal-caution").textContent = reveal.caution ?? "";
     Xray.find("reveal-heat").textContent = reveal.heat
       ? "The yellow shade shows where the network looked. It is no proof: such maps often miss what matters."
-      : "There is no heat map of this film.";
+      : "There is no heat map of this film, or it is not drawn yet.";
     document.body.dataset.state = "revealing";
     Xray.find("reveal").hidden = false;
     Xray.announce(`The service says: ${reveal.outcome}, ${reveal.probability}. Enter keeps your verdict.`);

@@ -88,7 +88,7 @@ Xray.review = (() => {
   const judge = async (label, sure, why = null) => {
     if (!isReady()) return;
     const position = now.position;
-    const isChange = now.state === "revealing";
+    const isChange = position in Xray.list.read;
     now.state = "saving";
     document.body.dataset.saving = "yes";
     /** @type {Verdict} */

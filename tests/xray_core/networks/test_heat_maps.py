@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -11,7 +13,7 @@ from xray_core.imaging.records import Preprocessing, Scaling
 from xray_core.models.records import OutputMeaning
 from xray_core.networks.architectures import build_network
 from xray_core.networks.heat_maps import grad_cam
-from xray_core.networks.keras_classifier import KerasClassifier
+from xray_core.networks.keras_classifier import KerasClassifier, load_untrusted_keras, save_keras
 from xray_core.networks.quiet_keras import keras
 from xray_core.networks.records import Architecture
 
@@ -110,3 +112,18 @@ def test_a_network_without_feature_maps_is_refused() -> None:
 
     with pytest.raises(IncompatibleModel, match="no feature maps to explain"):
         grad_cam(classifier, bright_corner())
+
+
+def test_a_network_that_was_loaded_from_its_file_is_explained_as_before(tmp_path: Path) -> None:
+    size = SIZES[Architecture.SEED_CNN]
+    preprocessing = Preprocessing(size, size, 3, Scaling.UNIT)
+    model = build_network(Architecture.SEED_CNN, input_size=(size, size), seed=3)
+    xrays = np.random.default_rng(0).integers(0, 256, (2, size, size), dtype=np.uint8)
+    save_keras(model, tmp_path / "model.keras")
+    loaded = load_untrusted_keras(tmp_path / "model.keras")
+
+    before = grad_cam(KerasClassifier(model, preprocessing, OutputMeaning.SIGMOID_COVID), xrays)
+    after = grad_cam(KerasClassifier(loaded, preprocessing, OutputMeaning.SIGMOID_COVID), xrays)
+
+    assert before.max() == 1
+    assert np.allclose(before, after, atol=1e-5)
