@@ -35,8 +35,8 @@ def import_(
         print_json(asdict(done))
         return
     typer.echo(
-        f"{done.matched} rows fit X-rays that are here, {done.waiting} wait for theirs to come, {done.placeholders} "
-        f"name nobody (empty, ANONYMOUS, unknown, 0 ...); {done.new} of them new"
+        f"{done.matched} of its films are here, {done.waiting} have yet to come, {done.placeholders} rows name nobody "
+        f"(empty, ANONYMOUS, unknown, 0 ...); {done.new} facts are new"
     )
     if done.corrected:
         typer.echo(

@@ -48,7 +48,7 @@ def take_in_file(settings: Settings, path: Path, number: int) -> DroppedFile:
     """Import one file or refuse it whole; its problems are listed beside it in labels/refused/, not here."""
     dropped = take_in(settings, path, number)
     if dropped.imported is None:
-        told = ", ".join(f"{n} {code}" for code, n in dropped.problems.items())
+        told = dropped.fit + ", ".join(f"{n} {code}" for code, n in dropped.problems.items())
         get_run_logger().warning("file %d was refused (%s); every line is listed in labels/refused", number, told)
     return dropped
 

@@ -46,11 +46,15 @@ class LabelImport:
 
 @dataclass(frozen=True, slots=True)
 class DroppedFile:
-    """What became of one file in labels/: imported, or refused; its problems are counted here by code."""
+    """What became of one file in labels/: imported, or refused; its problems are counted here by code.
+
+    `fit` says how many of its rows fit an X-ray, where not all do.
+    """
 
     number: int
     imported: LabelImport | None
     problems: dict[str, int]
+    fit: str = ""
 
 
 def import_labels_from(settings: Settings, source: Path, *, mapping: dict[str, str]) -> LabelImport:
@@ -90,7 +94,7 @@ def take_in(settings: Settings, path: Path, number: int) -> DroppedFile:
         target = _put_away(path, settings.labels_dir / _REFUSED)
         words = f"{refusal}\n".encode(errors="backslashreplace")
         write_whole(target.with_name(f"{target.name}{_PROBLEMS}"), words)
-        return DroppedFile(number, None, refusal.problem_counts)
+        return DroppedFile(number, None, refusal.problem_counts, refusal.fit)
     _put_away(path, settings.labels_dir / _DONE)
     return DroppedFile(number, imported, {})
 

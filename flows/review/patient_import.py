@@ -30,7 +30,7 @@ from xray_core.records import escape_name
 
 @dataclass(frozen=True, slots=True)
 class PatientImport:
-    """What one import did: rows that fit films here, rows that wait for theirs, rows that name nobody, new facts.
+    """What one import did: films of it that are here, films to come, rows that name nobody, new facts.
 
     `corrected` films were another patient's until now; `against_header` of them by what came with the film.
     """

@@ -249,5 +249,6 @@ def test_a_csv_that_fits_few_films_says_how_many_and_shows_names_to_its_sender_a
     assert "1 of 8 rows fit an X-ray" in refusal.value.public_sentence
     assert "IM" not in refusal.value.public_sentence
     assert dropped.problems == {"UNMATCHED": 7}
+    assert dropped.fit.startswith("1 of 8 rows fit an X-ray that is known here")
     (listed,) = (settings.labels_dir / "refused").glob("*.problems.txt")
     assert "1 of 8 rows fit" in listed.read_text()
