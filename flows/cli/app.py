@@ -9,6 +9,7 @@ import typer
 from sqlalchemy.exc import DBAPIError
 
 from flows.cli import operations, reading, scoring, training
+from flows.cli.home import choose_home
 from flows.cli.terminal import describe_database_error, describe_os_error, fail
 from flows.home.termination import STOPPED_EXIT_CODE, STOPPED_SENTENCE, Stopped
 from xray_core.errors import PersonNeeded, RefusedInput
@@ -20,9 +21,10 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+app.callback()(choose_home)
 
 for command in (
     scoring.scan,

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from db.records import ChampionTerm
-from flows.cli.terminal import Json, make_home, open_home, print_json
+from flows.cli.terminal import Json, make_home, open_home, print_json, print_table
 from xray_core.imaging.records import Scaling
 from xray_core.networks.records import InputRange
 from xray_core.records import Verdict
 
+_NO_MODEL = "no model yet: `xray train DATASET` makes the first, `xray models import FILE` takes one from elsewhere"
 models_app = typer.Typer(help="The model registry: list, import, promote, roll back.", no_args_is_help=True)
 _Version = Annotated[str, typer.Argument(help="a model version, as `xray models list` shows it")]
 _Reason = Annotated[str, typer.Option(help="why; it is kept in the audit log")]
@@ -32,10 +34,22 @@ def list_(as_json: Json = False) -> None:
     if as_json:
         print_json({"models": [asdict(model) for model in found]})
         return
-    for model in found:
-        proven = "proven" if model.proven else "unproven"
-        audit = model.audit_verdict.value if model.audit_verdict else "not audited"
-        typer.echo(f"{model.version:24} {model.stage:10} {proven:9} {audit:12} {model.created_at:%Y-%m-%d %H:%M} UTC")
+    if not found:
+        typer.echo(_NO_MODEL)
+        return
+    print_table(
+        ("version", "stage", "gate", "shortcut audit", "made (UTC)"),
+        (
+            (
+                model.version,
+                model.stage.value,
+                "proven" if model.proven else "unproven",
+                model.audit_verdict.value if model.audit_verdict else "not audited",
+                f"{model.created_at:%Y-%m-%d %H:%M}",
+            )
+            for model in found
+        ),
+    )
 
 
 @models_app.command()
@@ -50,8 +64,8 @@ def show(version: _Version, as_json: Json = False) -> None:
     if as_json:
         print_json(described)
         return
-    for name, value in described.items():
-        typer.echo(f"{name:18} {value}")
+    for name, value in _flatten(described):
+        typer.echo(f"{name:32} {value}")
 
 
 @models_app.command("import")
@@ -167,6 +181,8 @@ def history(as_json: Json = False) -> None:
     if as_json:
         print_json({"terms": [asdict(term) for term in terms]})
         return
+    if not terms:
+        typer.echo(_NO_MODEL)
     for term in terms:
         until = f"{term.until:%Y-%m-%d %H:%M}" if term.until else "now"
         evidence = f"evaluation {term.evaluation_id}" if term.evaluation_id else "no evaluation"
@@ -175,6 +191,18 @@ def history(as_json: Json = False) -> None:
             f"{term.xrays_scored} X-rays, by {term.actor} on {evidence}"
         )
         typer.echo(f"{'':24} {term.reason}")
+
+
+def _flatten(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """A line for every value; one that stands in another is named by both."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flatten(value, f"{above}{name}.")
+        elif isinstance(value, list) and value:
+            for line in value:
+                yield f"{above}{name}", line
+        else:
+            yield f"{above}{name}", "-" if value in (None, [], "") else value
 
 
 def _say_length(term: ChampionTerm) -> str:

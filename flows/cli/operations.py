@@ -52,7 +52,7 @@ def status(as_json: Json = False) -> None:
         raise typer.Exit(1)
 
 
-def verify() -> None:
+def verify(as_json: Json = False) -> None:
     """Check every invariant of the data home.
 
     Exit code 1 with the first breach.
@@ -63,9 +63,13 @@ def verify() -> None:
 
     settings = open_home()
     breach, checked = find_breach(settings)
+    unfinished = list_unfinished(settings)
+    if as_json:
+        print_json({"holds": breach is None, "breach": breach, "checked": checked, "unfinished": unfinished})
+        raise typer.Exit(0 if breach is None else 1)
     for line in checked:
         typer.echo(f"ok  {line}")
-    for path in list_unfinished(settings):
+    for path in unfinished:
         typer.echo(f"    {path}: being written, or left by a process that was killed; a day old, it is removed")
     if breach:
         sys.exit(fail(f"breach: {breach}", code=1))
@@ -101,6 +105,7 @@ def doctor(
     migrate: Annotated[
         bool, typer.Option("--migrate", help="bring the database to this version's schema first")
     ] = False,
+    as_json: Json = False,
 ) -> None:
     """Check this machine and this home.
 
@@ -114,6 +119,9 @@ def doctor(
     if migrate:
         migrate_ledger(read_settings())
     findings = examine(read_settings())
+    if as_json:
+        print_json({"findings": [{"what": finding.what, "fix": finding.fix} for finding in findings]})
+        raise typer.Exit(1 if any(finding.fix for finding in findings) else 0)
     for finding in findings:
         typer.echo(f"{'ok ' if finding.fix is None else 'FIX'} {finding.what}")
         if finding.fix is not None:
@@ -124,7 +132,7 @@ def doctor(
 
 def up(
     host: Annotated[str, typer.Option(help="anything but loopback needs an API password")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=1, max=65535)] = 4200,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="of the Prefect page and API")] = 4200,
 ) -> None:
     """Run the service until Ctrl-C.
 

@@ -87,14 +87,20 @@ def worklist(
     _print_export(settings, write_worklist(settings, out=out, limit=limit), as_json)
 
 
-def why(path: Annotated[Path, typer.Argument(help="a file in the incoming folder, or its name")]) -> None:
+def why(
+    path: Annotated[Path, typer.Argument(help="a file in the incoming folder, or its name")], as_json: Json = False
+) -> None:
     """Tell what happened to a file, and why.
 
     Example: xray why incoming/chest-0412.png
     """
     from flows.operations.file_story import explain
 
-    for line in explain(view_home(), path):
+    story = list(explain(view_home(), path))
+    if as_json:
+        print_json({"story": story, "note": RESEARCH_USE})
+        return
+    for line in story:
         typer.echo(line)
 
 

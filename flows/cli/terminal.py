@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,6 +13,8 @@ from typing import Annotated, Any
 import typer
 
 from flows.settings import Settings, find_unknown_variables, read_settings
+
+_WIDER_THAN_ANY_ROW = 10_000
 
 Json = Annotated[bool, typer.Option("--json", help="print JSON for a program to read")]
 
@@ -61,6 +63,26 @@ def _read_settings() -> Settings:
 def print_json(value: dict[str, Any]) -> None:
     """One JSON object on standard output."""
     typer.echo(json.dumps(value, indent=2, default=str))
+
+
+def print_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """A table with a header on standard output, as wide as the terminal; elsewhere as wide as its values."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for name in header:
+        table.add_column(name)
+    for row in rows:
+        table.add_row(*(Text(str(value)) for value in row))
+    width = None if sys.stdout.isatty() else _WIDER_THAN_ANY_ROW
+    console = Console(width=width)
+    with console.capture() as capture:
+        console.print(table)
+    for line in capture.get().splitlines():
+        typer.echo(line.rstrip())
 
 
 def fail(sentence: str, *, code: int) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 def train(
     dataset: Annotated[Path, typer.Argument(help="folder with one folder per class, or with ieee8023's metadata.csv")],
     patients: Annotated[Path | None, typer.Option(help="CSV with filename, patient_id (more columns are used)")] = None,
-    architecture: Annotated[str, typer.Option(help="seed_cnn, vgg16, resnet50 or xception")] = "seed_cnn",
+    architecture: Annotated[Architecture, typer.Option(help="the network")] = Architecture.SEED_CNN,
     weights: Annotated[
         str | None, typer.Option(help="none, or a local FILE.weights.h5 for the base; nothing is ever downloaded")
     ] = None,
-    optimizer: Annotated[str, typer.Option(help="rmsprop, adam or sgd")] = "rmsprop",
+    optimizer: Annotated[Optimizer, typer.Option(help="how weights are moved")] = Optimizer.RMSPROP,
     learning_rate: Annotated[float | None, typer.Option(help="default: the optimizer's own", min=0)] = None,
-    epochs: Annotated[int, typer.Option(min=1, max=1000)] = 15,
-    batch_size: Annotated[int, typer.Option(min=1, max=1024)] = 8,
+    epochs: Annotated[int, typer.Option(min=1, max=1000, help="how often it sees every X-ray")] = 15,
+    batch_size: Annotated[int, typer.Option(min=1, max=1024, help="X-rays a step")] = 8,
     input_size: Annotated[int | None, typer.Option(min=32, max=1024, help="side in pixels; default: its own")] = None,
     shear: Annotated[float, typer.Option(min=0, max=45, help="degrees")] = 0.2,
     zoom: Annotated[float, typer.Option(min=0, max=0.9, help="0.2 zooms by 0.8 to 1.2")] = 0.2,
@@ -37,7 +37,7 @@ def train(
         list[str] | None,
         typer.Option(help="against shortcuts, repeatable: lung-crop, equalize, clahe, mask-markers, erase-border"),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="of weights, order and augmentation")] = 0,
 ) -> None:
     """Train a model from a folder per class.
 
@@ -62,9 +62,6 @@ def train(
         remedy_words=remedy or [],
         seed=seed,
     )
-
-
-_Choice = TypeVar("_Choice", Architecture, Optimizer)
 
 
 def _report(registered: Registration, fit: PatientsFit | None) -> None:
@@ -101,9 +98,9 @@ def train_from_folder(
     dataset: Path,
     *,
     patients: Path | None,
-    architecture: str,
+    architecture: Architecture,
     weights: str | None,
-    optimizer: str,
+    optimizer: Optimizer,
     remedy_words: list[str],
     **rest: Any,
 ) -> None:
@@ -118,8 +115,8 @@ def train_from_folder(
 
     remedies, erase_border = parse_remedies(remedy_words)
     options = TrainingOptions(
-        architecture=_choose(Architecture, architecture, "--architecture"),
-        optimizer=_choose(Optimizer, optimizer, "--optimizer"),
+        architecture=architecture,
+        optimizer=optimizer,
         weights=None if weights in (None, "none") else Path(weights),
         remedies=remedies,
         erase_border=erase_border,
@@ -153,10 +150,3 @@ def train_from_folder(
     typer.echo(f"{done.version}: {done.verdict.value}. {done.reason}")
     typer.echo(f"model, plots and MODEL_CARD.md: {settings.models_dir / done.version}")
     typer.echo(RESEARCH_USE)
-
-
-def _choose(kind: type[_Choice], word: str, option: str) -> _Choice:
-    try:
-        return kind(word)
-    except ValueError:
-        raise RefusedInput(f"{option}: received {word!r}; expected one of {', '.join(kind)}") from None

@@ -85,7 +85,7 @@ def test_a_rollback_to_a_damaged_model_stops_for_a_person_and_changes_nothing(pa
 def test_list_and_show_say_stage_proof_audit_and_recalibration(pair: Rival) -> None:
     listed, shown = xray("models", "list"), xray("models", "show", champion(pair.settings).version)
 
-    first, second = listed.stdout.splitlines()
+    _, _, first, second = listed.stdout.splitlines()
     assert first.split()[:3] == [champion(pair.settings).version, "champion", "unproven"]
     assert second.split()[:5] == [pair.candidate, "candidate", "unproven", "not", "audited"]
     assert "recalibration_slope" in shown.stdout
