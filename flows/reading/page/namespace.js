@@ -15,7 +15,7 @@
  * @typedef {{probability: string, outcome: string, reason: string | null, standing: string,
  *   heat: Heat | null}} Reveal
  * @typedef {{list: string, count: number, offline: boolean, file: string, priors: number[],
- *   read: Record<string, Said>}} ReadingList
+ *   read: Record<string, Said>, opinions: Record<string, Said[]>}} ReadingList
  */
 
 /** @type {any} */

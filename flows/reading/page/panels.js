@@ -16,7 +16,7 @@ Xray.panels = (() => {
     open = Xray.find(id);
     open.hidden = false;
     const first = open.querySelector("input, button");
-    /** @type {HTMLElement} */ (first ?? open).focus();
+    /** @type {HTMLElement} */ (first ?? open).focus({ preventScroll: true });
   };
 
   const hide = () => {

@@ -40,7 +40,6 @@ Xray.review = (() => {
     document.body.dataset.state = "reading";
     Xray.find("unreadable").hidden = true;
     Xray.find("flagged").hidden = true;
-    Xray.films.keepAround(position);
     const slow = setTimeout(() => { Xray.find("loading").hidden = false; }, 200);
     const film = await Xray.films.get(String(position));
     clearTimeout(slow);
@@ -48,12 +47,25 @@ Xray.review = (() => {
     if (now.position !== position) return;
     await paint(film);
     Object.assign(now, { state: "reading", shownAt: new Date(), painted: performance.now() });
+    Xray.films.keepAround(position);  // after the picture: decoding the next ones must not hold it up
     document.body.dataset.film = String(position);
+    showOpinions(Xray.list.opinions[position]);
     const said = Xray.list.read[position];
     Xray.find("said").textContent = said ? `your verdict: ${Xray.describe(said)} · Enter keeps it` : "";
     Xray.find("screen").setAttribute("aria-label", `Film ${position} of ${Xray.list.count}`);
     Xray.announce(`Film ${position} of ${Xray.list.count}.${said ? ` Your verdict: ${Xray.describe(said)}.` : ""}`);
     say();
+  };
+
+  /** What readers said of a disputed film: without names, in no order that tells who.
+   * @param {Said[] | undefined} opinions */
+  const showOpinions = (opinions) => {
+    Xray.find("opinions").hidden = !opinions;
+    Xray.find("opinions-list").replaceChildren(...(opinions ?? []).map((said) => {
+      const line = document.createElement("li");
+      line.textContent = Xray.describe(said);
+      return line;
+    }));
   };
 
   /** @param {Film | Missing} film */
@@ -67,6 +79,7 @@ Xray.review = (() => {
 
   const finish = () => {
     now.state = "done";
+    showOpinions(undefined);
     now.position = Xray.list.count + 1;
     document.body.dataset.state = "done";
     document.body.dataset.film = "done";
@@ -75,6 +88,8 @@ Xray.review = (() => {
     const minutes = Math.max(1, Math.round((performance.now() - started) / 60000));
     Xray.find("done-words").textContent = Xray.list.count === 0 ? "There is no film to read at present." :
       `All ${Xray.list.count} films of this list are read. This session took ${minutes} min.`;
+    Xray.find("done-title").textContent = Xray.list.count ? "Done" : "Nothing to read";
+    Xray.find("done-back").hidden = Xray.list.count === 0;
     Xray.find("done").hidden = false;
     Xray.announce(Xray.find("done-words").textContent);
     if (Xray.list.offline && Xray.list.count) Xray.find("save").focus();
@@ -89,6 +104,7 @@ Xray.review = (() => {
     if (!isReady()) return;
     const position = now.position;
     const isChange = position in Xray.list.read;
+    const pressed = window.event?.timeStamp ?? performance.now();
     now.state = "saving";
     document.body.dataset.saving = "yes";
     /** @type {Verdict} */
@@ -112,7 +128,10 @@ Xray.review = (() => {
     if (reveal && !isChange) {
       now.state = "revealing";
       Xray.reveal.open(reveal, Xray.list.read[position]);
-    } else await go(firstUnread());
+    } else {
+      await go(firstUnread());
+      if (now.state !== "done") performance.measure("key to next film", { start: pressed, end: now.painted });
+    }
   };
 
   /** Enter: what was said stays. */
