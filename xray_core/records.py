@@ -20,6 +20,7 @@ class Label(StrEnum):
     NORMAL = "normal"
     UNSURE = "unsure"
     EXCLUDE = "exclude"
+    OTHER = "other"  # abnormal, not covid
 
     @property
     def is_trainable(self) -> bool:

@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 
 from db.records import DecidedFile, FilmFile
 from db.scoring.folders import to_film_path
-from db.scoring.tables import FolderRow, IncomingFileRow, XrayRow, current_results
+from db.scoring.tables import FolderRow, IncomingFileRow, XrayRow
+from db.scoring.views import current_results
 from xray_core.records import FileState, ReasonCode
 
 _DECIDED = (FileState.SCORED, FileState.REJECTED, FileState.DEFERRED)

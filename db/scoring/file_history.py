@@ -8,7 +8,8 @@ from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from db.records import FileHistory
-from db.scoring.tables import IncomingFileRow, ResultRow, XrayRow, current_results
+from db.scoring.tables import IncomingFileRow, ResultRow, XrayRow
+from db.scoring.views import current_results
 from xray_core.records import FileState, ReasonCode
 
 

@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 from db.bulk import insert_into
 from db.records import Scored, ScoredXray
 from db.scoring.folders import to_film_path
-from db.scoring.tables import FolderRow, IncomingFileRow, ResultRow, XrayRow, current_results
+from db.scoring.tables import FolderRow, IncomingFileRow, ResultRow, XrayRow
+from db.scoring.views import current_results
 from db.sealing import adding
 from xray_core.exchange.records import ResultLine
 from xray_core.records import FileState, Outcome

@@ -7,21 +7,19 @@ from datetime import datetime
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
-    Column,
     Float,
     ForeignKey,
     Index,
-    MetaData,
     String,
-    Table,
     Text,
     UniqueConstraint,
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from db.columns import Base, Id, UtcTime, where, word
+from db.columns import Base, Id, where, word
 from db.sealing import sealed
 from xray_core.imaging.records import ScaleRule
+from xray_core.reading.records import ReaderRole
 from xray_core.records import FileFormat, FileState, FolderKind, Label, Outcome, ReasonCode, Split
 
 
@@ -187,8 +185,10 @@ class LabelRow(Base):
 
     __tablename__ = "labels"
     __table_args__ = (
-        CheckConstraint("source IN ('csv', 'folder', 'dataset')", name="source"),
+        CheckConstraint("source IN ('csv', 'folder', 'dataset', 'page')", name="source"),
         Index("ix_labels_xray_id", "xray_id", "id"),
+        Index("uq_labels_request_id", "request_id", unique=True),
+        Index("ix_labels_list_item_id", "list_item_id"),
         sealed(),
     )
 
@@ -200,6 +200,17 @@ class LabelRow(Base):
     source: Mapped[str]
     import_sha256: Mapped[str] = mapped_column(String(64))
     imported_at: Mapped[datetime]
+    list_item_id: Mapped[int | None] = mapped_column(ForeignKey("reading_list_items.id"))
+    role: Mapped[ReaderRole] = mapped_column(word(ReaderRole, "role"), default=ReaderRole.READER)
+    sure: Mapped[bool | None]
+    # Empty: nobody wrote down whether its reader saw a score.
+    score_visible: Mapped[bool | None]
+    shown_at: Mapped[datetime | None]
+    seconds: Mapped[float | None] = mapped_column(Float(53))
+    exclude_reason: Mapped[str | None]
+    note: Mapped[str | None]
+    prior_used: Mapped[bool | None]
+    request_id: Mapped[str | None] = mapped_column(String(64))
 
 
 class SplitMemberRow(Base):
@@ -227,24 +238,3 @@ class ScanRow(Base):
     rejected: Mapped[int]
     deferred: Mapped[int]
     problem: Mapped[str | None]
-
-
-# A view: each X-ray with the champion's result (else its newest), shadow ones never, and its latest label.
-current_results = Table(
-    "current_results",
-    MetaData(),
-    Column("xray_id", Id),
-    Column("sha256", String(64)),
-    Column("patient", Text),
-    Column("result_id", Id),
-    Column("model_id", Id),
-    Column("model_version", Text),
-    Column("preprocessing_version", Text),
-    Column("probability", Float(53)),
-    Column("outcome", word(Outcome, "outcome")),
-    Column("refer_reason", Text),
-    Column("scored_at", UtcTime),
-    Column("label", word(Label, "label")),
-    Column("labelled_by", Text),
-    Column("labelled_at", UtcTime),
-)

@@ -51,11 +51,13 @@ def main() -> None:
     from flows.cli.labels import labels_app
     from flows.cli.models import models_app
     from flows.cli.patients import patients_app
+    from flows.cli.readers import readers_app
 
     add_evidence_commands(models_app)
     app.add_typer(labels_app, name="labels")
     app.add_typer(models_app, name="models")
     app.add_typer(patients_app, name="patients")
+    app.add_typer(readers_app, name="readers")
     try:
         app()
     except RefusedInput as refusal:

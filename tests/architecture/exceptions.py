@@ -29,6 +29,10 @@ WORDY_INITS: dict[str, str] = {
 
 # Called by a library.
 CALLED_BY_OTHERS: dict[str, str] = {
+    "db/reading/lists.py:add_list": "the reading lists to come write with it",
+    "db/reading/lists.py:open_list": "the page to come reads with it",
+    "db/reading/lists.py:items_of": "the page to come reads with it",
+    "db/reading/verdicts.py:record_verdict": "the page to come writes with it",
     "db/schema.py:db": "imported for the tables that it defines",
     "db/columns.py:process_bind_param": "SQLAlchemy calls it",
     "db/columns.py:process_result_value": "SQLAlchemy calls it",

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
 from db import columns, invariants, schema
 from db.engine import snapshot, transaction
 from db.records import Stage, TrainingState
-from db.scoring import site_key, tables, xrays
+from db.scoring import site_key, tables, views, xrays
 from db.sealing import adding
 from tests.db.rows import NOW, ROOT, add_champion, add_model, import_labels, label_row, score_files
 from xray_core.imaging.records import ScaleRule
@@ -57,7 +57,7 @@ def describe(engine: Engine) -> dict[str, object]:
 def test_the_view_has_the_columns_that_the_code_reads(engine: Engine) -> None:
     found = {column["name"] for column in inspect(engine).get_columns("current_results")}
 
-    assert found == {column.name for column in tables.current_results.columns}
+    assert found == {column.name for column in views.current_results.columns}
 
 
 COLUMNS_OF_WORDS = [
@@ -157,8 +157,8 @@ CHANGES_OF_HISTORY = [
 REPLACEMENTS = [
     "INSERT OR REPLACE INTO results SELECT id, xray_id, model_id, preprocessing_version, 0.1, outcome, refer_reason, "
     "distance, scored_at, flow_run_id, duration_ms, shadow FROM results",
-    "INSERT OR REPLACE INTO labels SELECT id, xray_id, 'normal', reader, labelled_at, source, import_sha256, "
-    "imported_at FROM labels",
+    "INSERT OR REPLACE INTO labels (id, xray_id, label, source, import_sha256, imported_at) "
+    "SELECT id, xray_id, 'normal', source, import_sha256, imported_at FROM labels",
     "INSERT OR REPLACE INTO audit_log SELECT position, at, 'nobody', action, subject, detail, previous_sha256, "
     "sha256 FROM audit_log",
     "INSERT OR REPLACE INTO split_members SELECT split_group, 'train', assigned_at FROM split_members",

@@ -142,7 +142,7 @@ def test_every_bad_row_is_listed_with_its_line_and_nothing_is_taken(tmp_path: Pa
         (10, Code.UNKNOWN_LABEL),
     ]
     assert str(problems[0]) == (
-        "line 3: received label 'pneumonia' for 'b.png'; expected covid, exclude, normal, unsure; "
+        "line 3: received label 'pneumonia' for 'b.png'; expected covid, exclude, normal, other, unsure; "
         "or say what it means: --map WORD=normal"
     )
 

@@ -1,0 +1,1 @@
+"""Readers, their lists, and what they said."""

@@ -1,0 +1,91 @@
+"""Reading lists: written whole, read back for the page without what must stay in the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from db.reading.readers import find_reader
+from db.reading.tables import ReaderRow, ReadingListItemRow, ReadingListRow
+from db.scoring.folders import to_film_path
+from db.scoring.tables import FolderRow, LabelRow, XrayRow
+from db.sealing import adding
+from xray_core.reading.records import ChosenFilm, ListItem, ReadingList
+
+
+def add_list(
+    session: Session,
+    reader_id: int,
+    films: Sequence[ChosenFilm],
+    *,
+    seed: int,
+    reveal_share: float,
+    guide_sha256: str | None,
+    now: datetime,
+) -> int:
+    """Write a list with its films at positions 1, 2, ...; its id. Only inside `transaction`."""
+    row = ReadingListRow(
+        reader_id=reader_id, seed=seed, reveal_share=reveal_share, guide_sha256=guide_sha256, made_at=now
+    )
+    with adding(session, ReadingListRow):
+        session.add(row)
+    with adding(session, ReadingListItemRow):
+        session.add_all(
+            ReadingListItemRow(
+                list_id=row.id,
+                position=position,
+                xray_id=film.xray_id,
+                reason=film.reason,
+                selection_probability=film.selection_probability,
+                reveal=film.reveal,
+            )
+            for position, film in enumerate(films, start=1)
+        )
+    return row.id
+
+
+def open_list(session: Session, reader: str) -> ReadingList | None:
+    """The oldest list of a reader that has a film without a verdict, None where all is read."""
+    item = ReadingListItemRow
+    unread = select(item.list_id).where(~select(LabelRow.id).where(LabelRow.list_item_id == item.id).exists())
+    row = session.execute(
+        select(ReadingListRow, ReaderRow.name)
+        .join(ReaderRow, ReaderRow.id == ReadingListRow.reader_id)
+        .where(ReadingListRow.reader_id == find_reader(session, reader), ReadingListRow.id.in_(unread))
+        .order_by(ReadingListRow.id)
+        .limit(1)
+    ).one_or_none()
+    if row is None:
+        return None
+    size = session.scalar(select(func.count()).where(item.list_id == row[0].id)) or 0
+    return ReadingList(row[0].id, row[1], size, row[0].guide_sha256, row[0].made_at)
+
+
+def items_of(session: Session, list_id: int) -> tuple[ListItem, ...]:
+    """The films of a list by position, each with its reader's newest verdict on this list."""
+    item = ReadingListItemRow
+    newest = select(func.max(LabelRow.id)).where(LabelRow.list_item_id == item.id).correlate(item).scalar_subquery()
+    rows = session.execute(
+        select(item, XrayRow, FolderRow, LabelRow)
+        .join(XrayRow, XrayRow.id == item.xray_id)
+        .join(FolderRow, FolderRow.id == XrayRow.folder_id)
+        .outerjoin(LabelRow, LabelRow.id == newest)
+        .where(item.list_id == list_id)
+        .order_by(item.position)
+    )
+    return tuple(
+        ListItem(
+            list_id=list_id,
+            position=found.position,
+            xray_id=xray.id,
+            sha256=xray.sha256,
+            path=to_film_path(folder, xray.path),
+            reveal=found.reveal,
+            label=label.label if label else None,
+            sure=label.sure if label else None,
+        )
+        for found, xray, folder, label in rows.tuples()
+    )

@@ -1,0 +1,37 @@
+"""`xray readers`: who reads films."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from flows.cli.terminal import Json, open_home, print_json
+
+readers_app = typer.Typer(help="Say who reads films.", no_args_is_help=True)
+
+
+@readers_app.command("add")
+def add(name: Annotated[str, typer.Argument(help="as it shall stand beside labels")]) -> None:
+    """Add a reader; case and blanks do not tell one from another, and who is there already stays.
+
+    Example: xray readers add "Reader A"
+    """
+    from flows.reading.readers import add_reader
+
+    typer.echo(f"readers: {', '.join(add_reader(open_home(), name))}")
+
+
+@readers_app.command("list")
+def list_(as_json: Json = False) -> None:
+    """Who reads, in the order in which they came.
+
+    Example: xray readers list
+    """
+    from flows.reading.readers import list_readers
+
+    names = list_readers(open_home())
+    if as_json:
+        print_json({"readers": names})
+    else:
+        typer.echo("\n".join(names) or 'nobody yet: xray readers add "Reader A"')

@@ -1,0 +1,125 @@
+"""Readers, lists and verdicts in a real database."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import DBAPIError
+
+from db import invariants
+from db.engine import snapshot, transaction
+from db.reading import lists, readers, verdicts
+from db.scoring import labels, xrays
+from tests.db.rows import NOW, add_champion, score_files, sha256_of
+from xray_core.errors import RefusedInput
+from xray_core.reading.records import ChosenFilm, ListReason, ReaderVerdict
+from xray_core.records import Label
+
+
+@pytest.fixture
+def with_list(engine: Engine) -> Engine:
+    """Reader A has a list of two films."""
+    score_files(engine, add_champion(engine), {"a.png": "A", "b.png": "B"})
+    with transaction(engine) as session:
+        ids = xrays.read_ids(session, [sha256_of("A"), sha256_of("B")])
+        chosen = [
+            ChosenFilm(ids[sha256_of("B")], ListReason.AUDIT, 0.2, reveal=True),
+            ChosenFilm(ids[sha256_of("A")], ListReason.REFER, 1.0, reveal=False),
+        ]
+        reader = readers.add_reader(session, "Reader A", now=NOW)
+        lists.add_list(session, reader, chosen, seed=2**40, reveal_share=0.2, guide_sha256=None, now=NOW)
+    return engine
+
+
+def verdict(position: int = 1, label: Label = Label.COVID, request: str = "r1") -> ReaderVerdict:
+    return ReaderVerdict(
+        list_id=1,
+        position=position,
+        label=label,
+        sure=True,
+        exclude_reason=None,
+        flagged_note=None,
+        shown_at=NOW,
+        seconds=11.5,
+        score_visible=False,
+        prior_used=False,
+        request_id=request,
+    )
+
+
+def say(engine: Engine, said: ReaderVerdict) -> bool:
+    with transaction(engine) as session:
+        return verdicts.record_verdict(session, said, now=NOW + timedelta(minutes=1))
+
+
+def test_a_reader_is_one_person_whatever_the_case_and_blanks(engine: Engine) -> None:
+    with transaction(engine) as session:
+        ids = {readers.add_reader(session, name, now=NOW) for name in ("Reader A", "reader a", " READER  A ")}
+        assert len(ids) == 1
+        assert readers.list_readers(session) == ["Reader A"]
+
+
+@pytest.mark.parametrize("name", ["", "  ", "x" * 201, "a\x07b"])
+def test_a_name_that_is_none_is_refused(engine: Engine, name: str) -> None:
+    with pytest.raises(RefusedInput, match="reader: received"), transaction(engine) as session:
+        readers.add_reader(session, name, now=NOW)
+
+
+def test_a_list_is_open_until_its_last_film_has_a_verdict(with_list: Engine) -> None:
+    with snapshot(with_list) as session:
+        opened = lists.open_list(session, "reader a")
+        assert opened is not None
+        assert (opened.list_id, opened.reader, opened.size) == (1, "Reader A", 2)
+        assert lists.open_list(session, "nobody") is None
+        assert [item.path.path for item in lists.items_of(session, 1)] == ["b.png", "a.png"]
+
+    say(with_list, verdict(1, request="r1"))
+    say(with_list, verdict(2, request="r2"))
+
+    with snapshot(with_list) as session:
+        assert lists.open_list(session, "Reader A") is None
+
+
+def test_a_request_that_is_repeated_writes_nothing_twice(with_list: Engine) -> None:
+    assert say(with_list, verdict())
+    assert not say(with_list, verdict())
+    assert not say(with_list, verdict(label=Label.NORMAL))
+
+    with snapshot(with_list) as session:
+        assert session.execute(text("SELECT count(*), min(label) FROM labels")).one() == (1, "covid")
+
+
+def test_a_change_of_mind_is_another_row_and_the_newest_is_trained_on(with_list: Engine) -> None:
+    say(with_list, verdict(label=Label.COVID, request="r1"))
+    say(with_list, verdict(label=Label.NORMAL, request="r2"))
+
+    with snapshot(with_list) as session:
+        assert session.execute(text("SELECT count(*) FROM labels")).scalar_one() == 2
+        assert lists.items_of(session, 1)[0].label is Label.NORMAL
+        assert [xray.label for xray in labels.trainable_labels(session)] == [Label.NORMAL]
+
+
+def test_other_is_a_label_that_the_ledger_keeps(with_list: Engine) -> None:
+    assert say(with_list, verdict(label=Label.OTHER))
+
+
+def test_a_position_that_the_list_has_not_is_refused(with_list: Engine) -> None:
+    with pytest.raises(RefusedInput, match="received position 9"):
+        say(with_list, verdict(9))
+
+
+def test_what_was_read_is_sealed(with_list: Engine) -> None:
+    said = replace(verdict(), score_visible=True, flagged_note="look again")
+    say(with_list, said)
+
+    with snapshot(with_list) as session:
+        assert list(invariants.find_breaches(session)) == []
+
+
+@pytest.mark.parametrize("table", ["readers", "reading_lists", "reading_list_items"])
+def test_lists_and_readers_cannot_be_changed(with_list: Engine, table: str) -> None:
+    with pytest.raises(DBAPIError, match=r"append-only|refuses"), transaction(with_list) as session:
+        session.execute(text(f"DELETE FROM {table}"))  # noqa: S608  # no input

@@ -1,0 +1,88 @@
+"""Words and values of reading; standard library only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from xray_core.records import FilmPath, Label
+
+
+class ListReason(StrEnum):
+    """Why a film is on a list, in the order in which a list is filled."""
+
+    AUDIT = "audit"  # by keyed hash of its content, before any ranking
+    REPEAT = "repeat"  # this reader read it long ago
+    UNLIKE = "unlike"  # referred as unlike a chest film
+    REFER = "refer"  # inside the refer band
+    SHADOW = "shadow"  # champion and shadow disagree
+    DOUBT = "doubt"  # near a threshold
+    LABEL = "label"  # the old label may be wrong
+
+
+class ReaderRole(StrEnum):
+    """As what a person labelled."""
+
+    READER = "reader"
+    ADJUDICATOR = "adjudicator"
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenFilm:
+    """A film for a list, by its X-ray's id; the probability of being chosen by chance is 1 where a rule chose it."""
+
+    xray_id: int
+    reason: ListReason
+    selection_probability: float
+    reveal: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingList:
+    """One reader's list; positions run from 1 to `size`."""
+
+    list_id: int
+    reader: str
+    size: int
+    guide_sha256: str | None
+    made_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderVerdict:
+    """What a reader said of the film at a position of a list; `seconds` since it was shown.
+
+    `request_id` (at most 64 characters) is the same for every try to record one key press.
+    """
+
+    list_id: int
+    position: int
+    label: Label
+    sure: bool
+    exclude_reason: str | None
+    flagged_note: str | None
+    shown_at: datetime
+    seconds: float
+    score_visible: bool
+    prior_used: bool
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ListItem:
+    """A film on a list as its page may know it, and the label that its reader gave last there, if any."""
+
+    list_id: int
+    position: int
+    xray_id: int
+    sha256: str
+    path: FilmPath
+    reveal: bool
+    label: Label | None
+    sure: bool | None
+
+
+def fold_name(name: str) -> str:
+    """A reader's name without regard to case and blanks: `Reader A` and `reader  a` are one person."""
+    return "".join(name.casefold().split())
