@@ -40,17 +40,22 @@ def import_(
 
 @labels_app.command("status")
 def status(as_json: Json = False) -> None:
-    """How many new trainable labels have gathered, and what the next retraining waits for.
+    """How many new trainable labels have gathered, what the next retraining waits for, and where readers disagree.
 
     Example: xray labels status
     """
+    from flows.reading.settled import read_settlements
     from flows.training.due import read_due
 
-    due = read_due(open_home())
+    settings = open_home()
+    due, settled = read_due(settings), read_settlements(settings)
     if as_json:
-        print_json({"due": due.due, "new_labels": due.new_labels, "reason": due.reason})
-    else:
-        typer.echo(due.reason)
+        print_json({"due": due.due, "new_labels": due.new_labels, "reason": due.reason, "films": settled})
+        return
+    typer.echo(due.reason)
+    typer.echo(f"labelled films: {', '.join(f'{number} {word}' for word, number in settled.items())}")
+    if settled["disputed"]:
+        typer.echo("of a disputed film the label that came in last is the one that is trained on")
 
 
 def _read_mapping(pairs: list[str]) -> dict[str, str]:

@@ -12,10 +12,12 @@ from sqlalchemy.exc import DBAPIError
 from db import invariants
 from db.engine import snapshot, transaction
 from db.reading import lists, readers, verdicts
+from db.reading.opinions import read_opinions
 from db.scoring import labels, xrays
-from tests.db.rows import NOW, add_champion, score_files, sha256_of
+from tests.db.rows import NOW, add_champion, import_labels, label_row, score_files, sha256_of
 from xray_core.errors import RefusedInput
 from xray_core.reading.records import ChosenFilm, ListReason, ReaderVerdict
+from xray_core.reading.settled import count_settlements
 from xray_core.records import Label
 
 
@@ -123,3 +125,13 @@ def test_what_was_read_is_sealed(with_list: Engine) -> None:
 def test_lists_and_readers_cannot_be_changed(with_list: Engine, table: str) -> None:
     with pytest.raises(DBAPIError, match=r"append-only|refuses"), transaction(with_list) as session:
         session.execute(text(f"DELETE FROM {table}"))  # noqa: S608  # no input
+
+
+def test_the_last_import_no_longer_hides_that_readers_contradict_each_other(with_list: Engine) -> None:
+    import_labels(with_list, label_row("a.png", Label.COVID, reader="Reader A"), label_row("b.png", reader="Reader A"))
+    import_labels(with_list, label_row("a.png", Label.NORMAL, reader="reader b"))
+
+    with snapshot(with_list) as session:
+        counted = count_settlements(read_opinions(session))
+
+    assert counted == {"agreed": 0, "single": 1, "disputed": 1, "adjudicated": 0}
