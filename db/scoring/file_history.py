@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from db.records import FileHistory
-from db.scoring.tables import IncomingFileRow, ResultRow, XrayRow
+from db.scoring.tables import IncomingFileRow, ResultRow
 from db.scoring.views import current_results
 from xray_core.records import FileState, ReasonCode
 
@@ -81,17 +81,6 @@ def count_reasons(session: Session) -> dict[ReasonCode, int]:
         .group_by(IncomingFileRow.reason_code)
     )
     return {code: count for code, count in rows.tuples() if code is not None}
-
-
-def iter_scored(session: Session) -> Iterator[tuple[str, int, int, str]]:
-    """Escaped name, size, mtime in ns and SHA-256 of every current scored file, read as a stream."""
-    row = IncomingFileRow
-    statement = (
-        select(row.name, row.size, row.mtime_ns, XrayRow.sha256)
-        .join(XrayRow, XrayRow.id == row.xray_id)
-        .where(row.superseded_at.is_(None), row.state == FileState.SCORED)
-    )
-    yield from session.execute(statement, execution_options={"yield_per": 5000}).tuples()
 
 
 def _named(names: Sequence[str]) -> ColumnElement[bool]:

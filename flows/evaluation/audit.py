@@ -13,7 +13,9 @@ from flows.registry.registered import open_registered
 from flows.registry.verdicts import record_audit
 from flows.settings import Settings
 from flows.training.images import read_training_images
+from xray_core.errors import InvalidDataset
 from xray_core.evaluation.shortcut_audit import ShortcutAudit
+from xray_core.promotion.gate import check_films
 from xray_core.training.judgement import audit_images
 
 
@@ -22,12 +24,15 @@ def audit_model(
 ) -> tuple[ModelRecord, ShortcutAudit]:
     """Audit a version (the champion without one) and store findings and verdict; every surface shows it from then on.
 
-    Raises RefusedInput for an unknown version, InvalidDataset where the labelled X-rays do not do for it.
+    Raises RefusedInput for an unknown version, InvalidDataset where the labelled X-rays do not do for it or cannot all
+    be read.
     """
     model = find_model(settings, version)
     opened = open_registered(settings, model)
     with open_ledger(settings) as engine:
         images = read_training_images(settings, engine, opened.manifest.preprocessing, on_progress)
+        for check in check_films(images.unread):
+            raise InvalidDataset(f"insufficient evidence: {check.words}; nothing was audited", public=True)
         audit = audit_images(images, opened.classifier)
         with transaction(engine) as session:
             audited = record_audit(

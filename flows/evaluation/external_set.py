@@ -82,7 +82,7 @@ def evaluate_external(
             external = evaluations.external_xrays(session)
             used = set(xrays.read_splits(session))
         known = [xray for xray in labelled if xray.sha256 not in external]
-        doubles = _find_doubles(settings, foreign, known, preprocessing)
+        doubles, unread = _find_doubles(settings, foreign, known, preprocessing)
         chosen = _keep_unseen(foreign, known, used, doubles, kept_out)
         _require_both_classes(chosen, kept_out)
         scores = score_known(settings, opened, chosen)
@@ -106,6 +106,8 @@ def evaluate_external(
         and opened.manifest.operating_point.outcome(scores[xray.sha256].score.probability) is not Outcome.REFER
         for xray in chosen
     )
+    if unread:
+        kept_out["labelled here, cannot be read any more, so no double of it could be found:"] = unread
     return ExternalEvaluation(name, model.version, evaluation, dict(kept_out), odd, remarks)
 
 
@@ -184,8 +186,8 @@ def _find_doubles(
     foreign: Sequence[LabelledXray],
     known: Sequence[LabelledXray],
     preprocessing: Preprocessing,
-) -> set[str]:
-    """The foreign X-rays that show the same picture as a known one."""
+) -> tuple[set[str], int]:
+    """The foreign X-rays that show the same picture as a known one, and how many known ones cannot be read any more."""
     contents = {xray.sha256 for xray in foreign}
     both = [*foreign, *(xray for xray in known if xray.sha256 not in contents)]
     decoded, _ = read_xrays(settings.decoder_limits, both, preprocessing, locate=make_locator(settings))
@@ -196,7 +198,7 @@ def _find_doubles(
         a, b = readable[first].sha256, readable[second].sha256
         if (a in contents) != (b in contents):
             doubles.add(a if a in contents else b)
-    return doubles
+    return doubles, len(both) - len(readable)
 
 
 def _require_both_classes(chosen: Sequence[LabelledXray], kept_out: Counter[str]) -> None:

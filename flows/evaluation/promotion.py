@@ -22,8 +22,8 @@ from xray_core.errors import RefusedInput
 from xray_core.models.folder import ONNX_FILE
 from xray_core.models.fresh_load import reproduces_in_fresh_process
 from xray_core.models.open_model import OpenModel, read_probe
-from xray_core.promotion.gate import PromotionDecision, decide_promotion
-from xray_core.records import Split
+from xray_core.promotion.gate import PromotionDecision, check_films, decide_promotion
+from xray_core.records import Split, Verdict
 from xray_core.training.judgement import audit_images, evaluate_evidence
 
 _ACTOR = "operator (through the gate)"
@@ -34,8 +34,9 @@ def promote_through_gate(
 ) -> PromotionDecision:
     """Judge a version beside today's champion and make it champion on the verdict `promote`, and on no other.
 
-    What the gate found is stored either way. Raises RefusedInput for today's champion, ModelAltered for a
-    folder that is not what was registered, InvalidDataset where there are no test X-rays.
+    What the gate found is stored either way; a test side of which films cannot be read is not judged. Raises
+    RefusedInput for today's champion, ModelAltered for a folder that is not what was registered, InvalidDataset where
+    there are no test X-rays.
     """
     model = find_model(settings, version)
     if model.stage is Stage.CHAMPION:
@@ -44,12 +45,19 @@ def promote_through_gate(
     opened = open_registered(settings, model)
     with open_ledger(settings) as engine:
         images = read_training_images(settings, engine, opened.manifest.preprocessing, on_progress)
+        films = check_films(images.unread)
+        if images.unread.get(Split.TEST):
+            words = films[0].words
+            return PromotionDecision(
+                Verdict.INSUFFICIENT_EVIDENCE, f"{words[:1].upper()}{words[1:]}.", False, (*films,)
+            )
         test = images.sides[Split.TEST]
         audit_verdict = model.audit_verdict or audit_images(images, opened.classifier).verdict
         evidence = replace(
             collect_evidence(settings, opened, test),
             reproduces_probe=_loads_elsewhere(settings, opened),
             audit=audit_verdict,
+            unread=images.unread,
         )
         champion = collect_champion_evidence(settings, engine, test)
         decision = decide_promotion(evidence, champion, read_policy(settings))

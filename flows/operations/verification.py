@@ -4,30 +4,30 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from sqlalchemy.orm import Session
 
-from db import audit, invariants
+from db import audit, invariants, sealing
 from db.engine import snapshot
 from db.registry import models
-from db.scoring import file_history
 from db.triggers import find_changed_triggers
 from flows.home.folders import folders_of_asides
 from flows.home.ledger import open_ledger
+from flows.operations.missing_films import check_films
 from flows.registry.registered import verify_registered
 from flows.settings import Settings
 from xray_core.errors import IncompatibleModel
 from xray_core.exchange.atomic_file import find_asides
 from xray_core.models.folder import find_unfinished
-from xray_core.records import unescape_name
 
 _Check = Callable[[Settings, Session], Iterator[str]]
 
 
-def find_breach(settings: Settings) -> tuple[str | None, list[str]]:
+def find_breach(
+    settings: Settings, *, on_progress: Callable[[int], None] = lambda _: None
+) -> tuple[str | None, list[str]]:
     """The first breach as a sentence, or None, and what was found to be in order before it."""
     in_order: list[str] = []
     with open_ledger(settings) as engine, snapshot(engine) as session:
@@ -35,7 +35,17 @@ def find_breach(settings: Settings) -> tuple[str | None, list[str]]:
             if (breach := next(check(settings, session), None)) is not None:
                 return breach, in_order
             in_order.append(what)
-    return None, in_order
+        in_order.append(_say_since_when(session))
+        films = check_films(settings, session, on_progress=on_progress)
+    if (breach := films.find_breach()) is not None:
+        return breach, in_order
+    return None, [*in_order, films.sentence()]
+
+
+def _say_since_when(session: Session) -> str:
+    """History before the first seal of an older ledger was never sealed."""
+    since = sealing.sealed_since(session)
+    return "history is sealed " + ("from the start" if since is None else f"since {since[0]:%Y-%m-%d %H:%M} UTC")
 
 
 def _check_ledger(_settings: Settings, session: Session) -> Iterator[str]:
@@ -73,18 +83,6 @@ def _check_exports(settings: Settings, session: Session) -> Iterator[str]:
             )
 
 
-def _check_sources(settings: Settings, session: Session) -> Iterator[str]:
-    """The bytes of scored files are those that were scored, as long as size and mtime say they are the same file."""
-    for name, size, mtime_ns, sha256 in file_history.iter_scored(session):
-        path = os.path.join(os.fsencode(settings.incoming_dir), unescape_name(name))
-        try:
-            found = os.lstat(path)
-        except FileNotFoundError:
-            continue  # taken away since: its result stays
-        if (found.st_size, found.st_mtime_ns) == (size, mtime_ns) and _hash(Path(os.fsdecode(path))) != sha256:
-            yield f"{name}: its bytes changed behind the same size and time"
-
-
 def list_unfinished(settings: Settings) -> list[str]:
     """What killed processes have left half written in the home, by its path there; a day later it is removed."""
     asides = [path for folder in folders_of_asides(settings) for path in find_asides(folder)]
@@ -103,5 +101,4 @@ _CHECKS: dict[str, _Check] = {
     "the ledger: states, results, references, history": _check_ledger,
     "every model's files are the registered ones": _check_models,
     "every export is whole": _check_exports,
-    "scored files that still lie in the incoming folder have the bytes that were scored": _check_sources,
 }

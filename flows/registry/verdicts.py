@@ -20,17 +20,22 @@ if TYPE_CHECKING:
     from xray_core.promotion.gate import PromotionDecision
 
 AUDIT_SET = "shortcut audit"
+_INCOMPLETE_SET = "test, incomplete"
 
 
 @dataclass(frozen=True, slots=True)
 class GateVerdict:
-    """What the gate said of a model, on which figures, beside which champion (None: there was none)."""
+    """What the gate said of a model, on which figures, beside which champion (None: there was none).
+
+    `is_whole` says that every film of the test side could be read; other figures are no figures of that side.
+    """
 
     decision: PromotionDecision
     champion_version: str | None
     evaluation: Evaluation
     label_set_sha256: str
     audit_verdict: AuditVerdict
+    is_whole: bool = True
 
 
 def register_judged(
@@ -126,7 +131,7 @@ def _store_evaluation(session: Session, model: ModelRecord, verdict: GateVerdict
     return evaluations.add_evaluation(
         session,
         model_id=model.model_id,
-        set_name=Split.TEST.value,
+        set_name=Split.TEST.value if verdict.is_whole else _INCOMPLETE_SET,
         label_set_sha256=verdict.label_set_sha256,
         figures=verdict.evaluation.to_dict(),
         now=now,

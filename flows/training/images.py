@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 
 from db.engine import snapshot
 from db.registry import evaluations
-from db.scoring import labels, xrays
+from db.scoring import labels, whereabouts, xrays
 from flows.home.films import make_locator
 from flows.home.site_key import read_site_key
 from flows.settings import Settings
@@ -25,6 +25,7 @@ def read_training_images(
         labelled = labels.latest_labels(session)
         external = evaluations.external_xrays(session)
         frozen = xrays.read_splits(session)
+        let_go = whereabouts.read_let_go(session)
     return gather_images(
         settings.decoder_limits,
         [xray for xray in labelled if xray.sha256 not in external],
@@ -34,5 +35,6 @@ def read_training_images(
         used_before=frozenset(xray.sha256 for xray in labelled if xray.group in frozen),
         locate=make_locator(settings),
         unknown_may_judge=read_policy(settings).test.unknown_may_judge,
+        let_go=frozenset(xray.sha256 for xray in labelled if xray.xray_id in let_go),
         on_progress=on_progress,
     )

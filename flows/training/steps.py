@@ -133,7 +133,12 @@ def conclude(bench: Workbench, trial: Trial) -> Trial:
     manifest = publish_candidate(trial, trainer.settings.models_dir)
     folder_sha256 = hash_manifest(trainer.settings.models_dir / manifest.version)
     verdict = GateVerdict(
-        decision, judgement.champion_version, judgement.candidate, trial.label_set_sha256, judgement.audit.verdict
+        decision,
+        judgement.champion_version,
+        judgement.candidate,
+        trial.label_set_sha256,
+        judgement.audit.verdict,
+        is_whole=not trial.images.unread.get(Split.TEST),
     )
     now = datetime.now(UTC)
     with transaction(trainer.engine) as session:

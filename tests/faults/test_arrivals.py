@@ -22,6 +22,7 @@ from PIL import Image
 
 from db.engine import open_engine, transaction
 from flows.home.ledger import find_anchor
+from flows.operations.missing_films import let_missing_go
 from flows.operations.verification import find_breach
 from flows.review.exports import write_export
 from flows.scoring.scan import open_scan
@@ -158,6 +159,9 @@ def test_files_that_come_and_go_in_a_loop_while_scans_run_stop_nothing(settings:
     left = {path.name for path in settings.incoming_dir.iterdir()}
     assert len(left) == 50
     assert all(read_states(settings)[name] is FileState.SCORED for name in left)
+    breach, _ = find_breach(settings)
+    assert breach is None or "are missing" in breach, "what was scored and then taken away is named"
+    let_missing_go(settings)
     assert find_breach(settings)[0] is None
 
 

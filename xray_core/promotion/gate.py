@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -13,7 +13,9 @@ from xray_core.evaluation.comparison import Difference, compare_auroc, compare_s
 from xray_core.evaluation.intervals import share_interval
 from xray_core.models.records import OperatingPoint
 from xray_core.promotion.policy import GateTest, RetrainingPolicy
-from xray_core.records import AuditVerdict, Interval, Verdict, is_content_group
+from xray_core.records import AuditVerdict, Interval, Split, Verdict, is_content_group
+
+_FILMS = "films"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +24,8 @@ class GateEvidence:
 
     `slices` maps a name to one value per X-ray. `reproduces_probe` says that the model loaded in a fresh process and
     gave its probe outputs again; `audit` is its shortcut audit; `without_patient` counts the labelled X-rays whose
-    patient nobody knows. They are asked of the candidate only.
+    patient nobody knows, `unread` those of each side whose film cannot be read any more. They are asked of the
+    candidate only.
     """
 
     version: str
@@ -35,6 +38,7 @@ class GateEvidence:
     reproduces_probe: bool | None = None
     audit: AuditVerdict | None = None
     without_patient: int = 0
+    unread: Mapping[Split, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +73,15 @@ def decide_promotion(
     `promote` needs every check: it loads and repeats its probe outputs, its audit is not confounded, there are
     patients enough, it reaches the floor for sensitivity, refers not too many, is not worse than the champion by the
     margin (paired, see `comparison.compare_auroc`), and no slice collapses. `reject` when one fails, `insufficient
-    evidence` when none fails but the X-rays cannot tell. A first model is promoted unproven when it loads. Raises
-    ValueError when the two were not judged on the same X-rays.
+    evidence` when none fails but the X-rays cannot tell, or when a film of the test side cannot be read: a smaller
+    side would be an easier or harder one. A first model is promoted unproven when it loads. Raises ValueError when the
+    two were not judged on the same X-rays.
     """
     test = policy.test
     ours = make_cohort(candidate.probabilities, candidate.is_covid, candidate.patients)
-    checks = [_check_probe(candidate), _check_audit(candidate), _check_patients(ours, candidate, test)]
-    if checks[-1].passed:
+    checks = [_check_probe(candidate), _check_audit(candidate), *check_films(candidate.unread)]
+    checks.append(_check_patients(ours, candidate, test))
+    if checks[-1].passed and not candidate.unread.get(Split.TEST):
         checks += [_check_sensitivity(ours, candidate, test, seed), _check_refer_share(ours, candidate, test)]
         if champion is not None:
             theirs = _align(champion, candidate)
@@ -84,6 +90,20 @@ def decide_promotion(
     if champion is None:
         return _decide_first(tuple(checks))
     return _decide(tuple(checks))
+
+
+def check_films(unread: Mapping[Split, int]) -> list[Check]:
+    """What is said where labelled films cannot be read any more, by side; nothing where all can."""
+    sides = " and ".join(f"{number} of the {split.value} side" for split, number in unread.items() if number)
+    if not sides:
+        return []
+    words = (
+        f"labelled films cannot be read any more, {sides}: put them back where they lay (`xray verify` names them), or "
+        "let them go (`xray verify --let-go`)"
+    )
+    if not unread.get(Split.TEST):
+        return [Check(_FILMS, True, words)]
+    return [Check(_FILMS, None, f"{words}; no smaller test side is judged")]
 
 
 def measure_difference(candidate: GateEvidence, champion: GateEvidence, test: GateTest, *, seed: int = 0) -> Difference:
@@ -98,20 +118,22 @@ def measure_difference(candidate: GateEvidence, champion: GateEvidence, test: Ga
 def _decide_first(checks: tuple[Check, ...]) -> PromotionDecision:
     if not checks[0].passed:
         return PromotionDecision(Verdict.REJECT, _sentence(checks[0].words), False, checks)
-    doubts = "; ".join(check.words for check in checks if not check.passed)
+    doubts = "; ".join(check.words for check in checks if not check.passed or check.name == _FILMS)
     reason = "First model, champion but unproven: there was none to compare it with."
     return PromotionDecision(Verdict.PROMOTE, f"{reason} {_sentence(doubts)}".strip(), False, checks)
 
 
 def _decide(checks: tuple[Check, ...]) -> PromotionDecision:
+    films = [check.words for check in checks if check.name == _FILMS and check.passed]
     failed = [check.words for check in checks if check.passed is False]
     untold = [check.words for check in checks if check.passed is None]
     if failed:
-        return PromotionDecision(Verdict.REJECT, _sentence("; ".join(failed)), False, checks)
+        films += [check.words for check in checks if check.name == _FILMS and not check.passed]
+        return PromotionDecision(Verdict.REJECT, _sentence("; ".join(failed + films)), False, checks)
     if untold:
-        return PromotionDecision(Verdict.INSUFFICIENT_EVIDENCE, _sentence("; ".join(untold)), False, checks)
+        return PromotionDecision(Verdict.INSUFFICIENT_EVIDENCE, _sentence("; ".join(untold + films)), False, checks)
     shown = {check.name: check.words for check in checks}
-    reason = f"{shown['not worse']}; {shown['sensitivity']}"
+    reason = "; ".join((shown["not worse"], shown["sensitivity"], *films))
     return PromotionDecision(Verdict.PROMOTE, _sentence(reason), True, checks)
 
 

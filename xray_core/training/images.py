@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from xray_core.imaging.records import ImageFacts, Preprocessing
 from xray_core.processes.decoding import Decoded
 from xray_core.processes.reading import Advance, Locate, read_xrays
 from xray_core.processes.records import DecoderLimits
+from xray_core.promotion.gate import check_films
 from xray_core.records import Label, LabelledXray, Split
 from xray_core.training.implausible_patients import doubt_patients
 from xray_core.training.near_duplicates import find_near_duplicates
@@ -48,11 +50,15 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class TrainingImages:
-    """All sides, the plan behind them, and how many X-rays could not be read any more, by reason."""
+    """All sides, the plan behind them, and how many X-rays could not be read any more: by reason, and by side.
+
+    `unread` leaves out those that a person has let go.
+    """
 
     plan: TrainingSet
     sides: dict[Split, Side]
     unreadable: dict[str, int]
+    unread: dict[Split, int]
     preprocessing: Preprocessing
 
     @property
@@ -78,13 +84,14 @@ def gather_images(
     used_before: frozenset[str],
     locate: Locate,
     unknown_may_judge: bool,
+    let_go: frozenset[str] = frozenset(),
     on_progress: Advance = lambda _: None,
 ) -> TrainingImages:
     """Decode every labelled X-ray once and put it on its patient's side.
 
     X-rays under one implausible patient id count as those of unknown patients. Near-duplicates are searched among
-    all of them, so that no picture stands on two sides. Raises InvalidDataset when a side lacks a class: nothing
-    could be learned or judged then.
+    all of them, so that no picture stands on two sides. `let_go` are the SHA-256s of films that a person knows to be
+    gone. Raises InvalidDataset when a side lacks a class: nothing could be learned or judged then.
     """
     trainable = [xray for xray in labelled if xray.label.is_trainable]
     decoded, unreadable = read_xrays(limits, trainable, preprocessing, locate=locate, on_progress=on_progress)
@@ -93,22 +100,32 @@ def gather_images(
     pairs = find_near_duplicates(
         [xray.dhash for xray in readable], lambda place: decoded[readable[place].sha256].grey
     ).pairs
-    plan = plan_training_set(
-        readable,
-        frozen,
-        key,
+    plan_sides = partial(
+        plan_training_set,
+        frozen=frozen,
+        key=key,
         duplicates=[(readable[first].sha256, readable[second].sha256) for first, second in pairs],
         used_before=used_before,
         labelled=labelled,
         unknown_may_judge=unknown_may_judge,
     )
-    plan = replace(plan, not_trainable=len(labelled) - len(trainable), doubted=doubted)
+    plan = replace(plan_sides(readable), not_trainable=len(labelled) - len(trainable), doubted=doubted)
+    whole = plan_sides([xray for xray in labelled if xray.label.is_trainable])
+    unread = _count_unread(whole, decoded.keys() | let_go)
     chosen = {Split.TRAIN: plan.train, Split.VALIDATION: plan.validation, Split.TEST: plan.test}
     sides = {split: _stack(xrays, decoded, preprocessing) for split, xrays in chosen.items()}
     for split, side in sides.items():
         if side.is_covid.all() or not side.is_covid.any():
-            raise InvalidDataset(_say_too_few(split, side, plan), public=True)
-    return TrainingImages(plan, sides, unreadable, preprocessing)
+            films = "".join(f"; {check.words}" for check in check_films(unread))
+            raise InvalidDataset(_say_too_few(split, side, plan) + films, public=True)
+    return TrainingImages(plan, sides, unreadable, unread, preprocessing)
+
+
+def _count_unread(whole: TrainingSet, accounted_for: Set[str]) -> dict[Split, int]:
+    """How many X-rays each side lacks of those that it would have if all could be read."""
+    sides = {Split.TRAIN: whole.train, Split.VALIDATION: whole.validation, Split.TEST: whole.test}
+    missing = {split: sum(xray.sha256 not in accounted_for for xray in xrays) for split, xrays in sides.items()}
+    return {split: number for split, number in missing.items() if number}
 
 
 def _say_too_few(split: Split, side: Side, plan: TrainingSet) -> str:

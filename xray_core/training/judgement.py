@@ -98,6 +98,7 @@ def judge(
         patients=test.groups,
         operating_point=point,
         without_patient=trial.images.plan.without_patient,
+        unread=trial.images.unread,
         slices=test.slices,
         audit=audit.verdict,
     )

@@ -1,0 +1,87 @@
+"""Where films should lie that were scored or labelled, and which of them an operator has let go."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from db import audit
+from db.records import DecidedFile, RecordedFilm
+from db.scoring.folders import to_film_path
+from db.scoring.tables import FolderRow, IncomingFileRow, LabelRow, XrayRow
+from xray_core.records import FileState
+
+_LET_GO = "films-let-go"
+# Numbers in a row are one range, so a thousand films take little room; this many ranges are one entry of the log.
+_RANGES = 5000
+
+
+def iter_scored_files(session: Session) -> Iterator[DecidedFile]:
+    """Every current scored file and where it was read, as a stream."""
+    row = IncomingFileRow
+    statement = (
+        select(row.xray_id, XrayRow.sha256, FolderRow, row.name, row.size, row.mtime_ns)
+        .join(XrayRow, XrayRow.id == row.xray_id)
+        .join(FolderRow, FolderRow.id == row.folder_id)
+        .where(row.superseded_at.is_(None), row.state == FileState.SCORED)
+    )
+    for xray_id, sha256, folder, name, size, mtime_ns in session.execute(statement, execution_options=_STREAM).tuples():
+        assert xray_id is not None, "a scored file has its X-ray: the schema says so"
+        yield DecidedFile(xray_id, sha256, to_film_path(folder, name), size, mtime_ns)
+
+
+def iter_films(session: Session) -> Iterator[RecordedFilm]:
+    """Every film that must not vanish, and where it was last read: those of current scored files, and labelled ones.
+
+    What a sender has replaced under its name, and nobody has labelled, is none of them: the ledger tells of that.
+    """
+    row = IncomingFileRow
+    current = select(row.xray_id).where(row.superseded_at.is_(None), row.state == FileState.SCORED)
+    labelled = select(LabelRow.xray_id)
+    statement = (
+        select(XrayRow.id, XrayRow.sha256, FolderRow, XrayRow.path, XrayRow.id.in_(labelled))
+        .join(FolderRow, FolderRow.id == XrayRow.folder_id)
+        .where(XrayRow.id.in_(current) | XrayRow.id.in_(labelled))
+        .order_by(XrayRow.id)
+    )
+    for xray_id, sha256, folder, path, is_labelled in session.execute(statement, execution_options=_STREAM).tuples():
+        yield RecordedFilm(xray_id, sha256, to_film_path(folder, path), bool(is_labelled))
+
+
+_STREAM = {"yield_per": 5000}
+
+
+def let_go(session: Session, xray_ids: Iterable[int], *, actor: str, now: datetime) -> int:
+    """Write down that a person knows these films to be gone; how many. Only inside `transaction`."""
+    ids = sorted(set(xray_ids))
+    ranges = list(_to_ranges(ids))
+    for start in range(0, len(ranges), _RANGES):
+        part = ranges[start : start + _RANGES]
+        count = sum(last - first + 1 for first, last in part)
+        detail = {"xrays": part}
+        audit.append(session, actor=actor, action=_LET_GO, subject=f"{count} films", detail=detail, now=now)
+    return len(ids)
+
+
+def read_let_go(session: Session) -> set[int]:
+    """The films (by X-ray id) that a person has let go."""
+    return {
+        xray_id
+        for _, _, detail in audit.iter_details(session, _LET_GO)
+        for first, last in detail["xrays"]
+        for xray_id in range(first, last + 1)
+    }
+
+
+def _to_ranges(ids: Sequence[int]) -> Iterator[tuple[int, int]]:
+    first = last = None
+    for number in ids:
+        if first is not None and last is not None and number != last + 1:
+            yield first, last
+            first = None
+        first, last = (number if first is None else first), number
+    if first is not None and last is not None:
+        yield first, last
