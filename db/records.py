@@ -76,7 +76,7 @@ class StayingFilm:
 
 
 @dataclass(frozen=True, slots=True)
-class DecidedFile:
+class ScoredFile:
     """A current scored file: its X-ray, where it was read, and its size and time then."""
 
     xray_id: int

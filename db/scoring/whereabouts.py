@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from db import audit
-from db.records import DecidedFile, RecordedFilm
+from db.records import RecordedFilm, ScoredFile
 from db.scoring.folders import to_film_path
 from db.scoring.tables import FolderRow, IncomingFileRow, LabelRow, XrayRow
 from xray_core.records import FileState
@@ -19,7 +19,7 @@ _LET_GO = "films-let-go"
 _RANGES = 5000
 
 
-def iter_scored_files(session: Session) -> Iterator[DecidedFile]:
+def iter_scored_files(session: Session) -> Iterator[ScoredFile]:
     """Every current scored file and where it was read, as a stream."""
     row = IncomingFileRow
     statement = (
@@ -30,7 +30,7 @@ def iter_scored_files(session: Session) -> Iterator[DecidedFile]:
     )
     for xray_id, sha256, folder, name, size, mtime_ns in session.execute(statement, execution_options=_STREAM).tuples():
         assert xray_id is not None, "a scored file has its X-ray: the schema says so"
-        yield DecidedFile(xray_id, sha256, to_film_path(folder, name), size, mtime_ns)
+        yield ScoredFile(xray_id, sha256, to_film_path(folder, name), size, mtime_ns)
 
 
 def iter_films(session: Session) -> Iterator[RecordedFilm]:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from sqlalchemy.orm import Session
 
 from db.engine import snapshot, transaction
-from db.records import DecidedFile
+from db.records import ScoredFile
 from db.scoring import whereabouts
 from flows.home.films import make_locator
 from flows.home.ledger import open_ledger
@@ -104,7 +104,7 @@ def let_missing_go(settings: Settings, *, on_progress: _OnProgress = lambda _: N
             )
 
 
-def _is_untouched(path: bytes, file: DecidedFile) -> bool:
+def _is_untouched(path: bytes, file: ScoredFile) -> bool:
     try:
         found = os.lstat(path)
     except OSError:
