@@ -76,27 +76,6 @@ class StayingFilm:
 
 
 @dataclass(frozen=True, slots=True)
-class ScoredFile:
-    """A current scored file: its X-ray, where it was read, and its size and time then."""
-
-    xray_id: int
-    sha256: str
-    path: FilmPath
-    size: int
-    mtime_ns: int
-
-
-@dataclass(frozen=True, slots=True)
-class RecordedFilm:
-    """A film that was scored or labelled: its content, and where its bytes were last read."""
-
-    xray_id: int
-    sha256: str
-    path: FilmPath
-    is_labelled: bool
-
-
-@dataclass(frozen=True, slots=True)
 class RefusedFile:
     """A claimed file that was deferred (with the time of the next look) or rejected."""
 

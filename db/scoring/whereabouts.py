@@ -3,20 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from db import audit
-from db.records import RecordedFilm, ScoredFile
 from db.scoring.folders import to_film_path
 from db.scoring.tables import FolderRow, IncomingFileRow, LabelRow, XrayRow
-from xray_core.records import FileState
+from xray_core.records import FileState, FilmPath
 
 _LET_GO = "films-let-go"
 # Numbers in a row are one range, so a thousand films take little room; this many ranges are one entry of the log.
 _RANGES = 5000
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredFile:
+    """A current scored file: its X-ray, where it was read, and its size and time then."""
+
+    xray_id: int
+    sha256: str
+    path: FilmPath
+    size: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedFilm:
+    """A film that was scored or labelled: its content, and where its bytes were last read."""
+
+    xray_id: int
+    sha256: str
+    path: FilmPath
+    is_labelled: bool
 
 
 def iter_scored_files(session: Session) -> Iterator[ScoredFile]:

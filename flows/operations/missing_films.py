@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from sqlalchemy.orm import Session
 
 from db.engine import snapshot, transaction
-from db.records import ScoredFile
 from db.scoring import whereabouts
 from flows.home.films import make_locator
 from flows.home.ledger import open_ledger
@@ -104,7 +103,7 @@ def let_missing_go(settings: Settings, *, on_progress: _OnProgress = lambda _: N
             )
 
 
-def _is_untouched(path: bytes, file: ScoredFile) -> bool:
+def _is_untouched(path: bytes, file: whereabouts.ScoredFile) -> bool:
     try:
         found = os.lstat(path)
     except OSError:
