@@ -1,4 +1,4 @@
-"""Where films should lie that were scored or labelled, and which of them an operator has let go."""
+"""Where films should lie that were scored or labelled: which the archive waits for, which a person has let go."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, and_, func, select, update
 from sqlalchemy.orm import Session
 
 from db import audit
+from db.bulk import pieces
+from db.records import StayingFilm
 from db.scoring.folders import to_film_path
 from db.scoring.tables import FolderRow, IncomingFileRow, LabelRow, XrayRow
-from xray_core.records import FileState, FilmPath
+from xray_core.imaging.records import FileSeen
+from xray_core.records import FileState, FilmPath, unescape_name
 
 _LET_GO = "films-let-go"
 # Numbers in a row are one range, so a thousand films take little room; this many ranges are one entry of the log.
@@ -106,3 +109,47 @@ def _to_ranges(ids: Sequence[int]) -> Iterator[tuple[int, int]]:
         first, last = (number if first is None else first), number
     if first is not None and last is not None:
         yield first, last
+
+
+def read_staying(session: Session, folder_id: int, *, after: int, limit: int) -> list[StayingFilm]:
+    """Scored films of an incoming folder that nobody has archived, by their number, from the one after `after` on."""
+    row = IncomingFileRow
+    rows = session.execute(
+        select(row.id, row.name, row.size, row.mtime_ns, row.ctime_ns, XrayRow.sha256)
+        .join(XrayRow, XrayRow.id == row.xray_id)
+        .where(_stays(folder_id, after))
+        .order_by(row.id)
+        .limit(limit)
+    )
+    return [
+        StayingFilm(file_id, FileSeen(unescape_name(name), size, mtime_ns, ctime_ns, True, False), sha256)
+        for file_id, name, size, mtime_ns, ctime_ns, sha256 in rows.tuples()
+    ]
+
+
+def count_staying(session: Session, folder_id: int, *, after: int) -> int:
+    """How many there are."""
+    return session.scalar(select(func.count()).select_from(IncomingFileRow).where(_stays(folder_id, after))) or 0
+
+
+def mark_left(session: Session, file_ids: Sequence[int], *, now: datetime) -> None:
+    """These scored files are in the archive, or were found to be gone when that was tried: nobody asks again."""
+    row = IncomingFileRow
+    for part in pieces(file_ids):
+        session.execute(
+            update(row)
+            .where(row.id.in_(part), row.state == FileState.SCORED, row.left_at.is_(None))
+            .values(left_at=now)
+            .execution_options(synchronize_session=False)
+        )
+
+
+def _stays(folder_id: int, after: int) -> ColumnElement[bool]:
+    row = IncomingFileRow
+    return and_(
+        row.folder_id == folder_id,
+        row.superseded_at.is_(None),
+        row.state == FileState.SCORED,
+        row.left_at.is_(None),
+        row.id > after,
+    )

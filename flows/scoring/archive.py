@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 
 from db.engine import snapshot, transaction
 from db.records import Scored, StayingFilm
-from db.scoring import departures, xrays
+from db.scoring import whereabouts, xrays
 from flows.home.ledger import record_folder
 from flows.home.termination import unbroken
 from flows.scoring.film_move import NotMoved, move_film
@@ -41,14 +41,14 @@ def archive_staying(settings: Settings, engine: Engine, incoming_id: int) -> Cou
         stopped_by = _archive(settings, engine, films, failures)
         if stopped_by is not None:
             with unbroken(), snapshot(engine) as session:
-                failures[stopped_by] += departures.count_staying(session, incoming_id, after=after)
+                failures[stopped_by] += whereabouts.count_staying(session, incoming_id, after=after)
             break
     return failures
 
 
 def _read_page(engine: Engine, incoming_id: int, after: int) -> list[StayingFilm]:
     with unbroken(), snapshot(engine) as session:
-        return departures.read_staying(session, incoming_id, after=after, limit=_PAGE)
+        return whereabouts.read_staying(session, incoming_id, after=after, limit=_PAGE)
 
 
 def _archive(
@@ -93,4 +93,4 @@ def _record(
         left = [film.file_id for film in (*(film for film, _ in moved), *gone)]
         with transaction(engine) as session:
             xrays.update_paths(session, paths, folder_id=folder_id)
-            departures.mark_left(session, left, now=datetime.now(UTC))
+            whereabouts.mark_left(session, left, now=datetime.now(UTC))
