@@ -6,8 +6,8 @@ from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
-from prefect.states import Completed
 
+from flows.deployments.endings import complete
 from flows.deployments.retries import is_passing_fault
 from flows.home.folders import enter_home
 from flows.home.public_errors import without_words
@@ -28,11 +28,11 @@ def check_drift() -> State[None]:
     try:
         drift = compare_recent(settings)
     except RefusedInput as refusal:  # a new home has no champion yet: nothing failed
-        return Completed(message=str(refusal), name="NothingToDo")
+        return complete("Nothing to do", str(refusal))
     caution = read_caution(settings)
     publish_drift(drift, caution)
     message = " ".join(filter(None, (drift.sentence, f"{caution}." if caution else None)))
-    return Completed(message=message, name="Drifted" if drift.moved else "Completed")
+    return complete("Drifted" if drift.moved else "Not moved", message)
 
 
 @task(

@@ -8,8 +8,8 @@ from prefect import flow, task
 from prefect.artifacts import create_link_artifact, create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
-from prefect.states import Completed
 
+from flows.deployments.endings import complete
 from flows.deployments.retries import is_passing_fault
 from flows.home.folders import enter_home
 from flows.home.public_errors import without_words
@@ -34,7 +34,7 @@ def export_results(since: datetime | None = None) -> State[None]:
     caution = read_caution(settings)
     publish_link(summary, caution)
     worth = read_predictive_values(settings)
-    return Completed(message="; ".join(filter(None, (f"{summary.rows} rows", worth, caution))))
+    return complete(f"Wrote {summary.rows} rows", "; ".join(filter(None, (f"{summary.rows} rows", worth, caution))))
 
 
 @task(name="write-csv", cache_policy=NO_CACHE, persist_result=False, retries=2, retry_condition_fn=is_passing_fault)

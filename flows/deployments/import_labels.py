@@ -9,8 +9,8 @@ from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.events import emit_event
-from prefect.states import Completed
 
+from flows.deployments.endings import complete
 from flows.deployments.retries import is_passing_fault
 from flows.home.folders import enter_home
 from flows.home.public_errors import without_words
@@ -32,7 +32,7 @@ def import_labels() -> State[None]:
     if due.due and not due.claimed:
         announce(due)
     publish_imports(files)
-    return Completed(message=_sentence(files, due, left_alone=count_left_alone(settings)))
+    return complete(_title(files), _sentence(files, due, left_alone=count_left_alone(settings)))
 
 
 @task(
@@ -77,6 +77,13 @@ def publish_imports(files: list[DroppedFile]) -> None:
     ]
     if rows:
         create_table_artifact(rows, key="labels-imported", description="Labels CSVs of this run, all rows or none")
+
+
+def _title(files: list[DroppedFile]) -> str:
+    taken, refused = sum(file.imported is not None for file in files), sum(file.imported is None for file in files)
+    new = sum(file.imported.new for file in files if file.imported)
+    parts = [f"{new} new labels"] if taken else []
+    return ", ".join(parts + ([f"refused {refused}"] if refused else [])).capitalize() or "Nothing new"
 
 
 def _sentence(files: list[DroppedFile], due: RetrainingDue, *, left_alone: int) -> str:

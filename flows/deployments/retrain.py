@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,9 +13,9 @@ from prefect.artifacts import create_markdown_artifact, create_progress_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
-from prefect.states import Completed
 from pydantic import Field
 
+from flows.deployments.endings import complete
 from flows.home.folders import enter_home
 from flows.home.public_errors import without_words
 from flows.settings import read_settings
@@ -26,13 +25,19 @@ from flows.training.steps import Workbench, ask_gate, gather_xrays
 from flows.training.training import Step, train
 from xray_core.networks.fitting import TrainingOptions
 from xray_core.networks.records import Architecture, EpochRecord, Optimizer
-from xray_core.records import RESEARCH_USE
+from xray_core.records import Verdict
 from xray_core.training.trial import Trial
 
 _Epochs = Annotated[int, Field(ge=1, le=1000)]
 _BatchSize = Annotated[int, Field(ge=1, le=1024)]
 _LearningRate = Annotated[float | None, Field(gt=0, le=1)]
 _Seed = Annotated[int, Field(ge=0)]
+
+_ENDINGS = {
+    Verdict.PROMOTE: "Promoted",
+    Verdict.REJECT: "Rejected",
+    Verdict.INSUFFICIENT_EVIDENCE: "Insufficient evidence",
+}
 
 
 @flow(name="retrain")
@@ -63,7 +68,7 @@ def retrain(
     enter_home(settings)
     due = read_due(settings)
     if trigger == "event" and not due.due:
-        return Completed(message=f"not due: {due.reason}", name="NotDue")
+        return complete("Not due", f"not due: {due.reason}")
     remedies, erase_border = read_champion_remedies(settings)  # only a person may change them: `xray train`
     options = TrainingOptions(
         architecture=Architecture(architecture),
@@ -80,11 +85,10 @@ def retrain(
         settings, options, trigger=trigger, flow_run_id=flow_run.id, watch_epochs=show_epochs, take=take_as_task
     )
     if trial is None:
-        return Completed(message="these labels were trained on before, or are now", name="NothingToDo")
-    publish_verdict(trial)
-    publish_plots(trial)
+        return complete("Nothing to do", "these labels were trained on before, or are now")
+    publish_report(trial)
     done = trial.conclusion
-    return Completed(message=f"{done.version}: {done.verdict}. {done.reason}")
+    return complete(_ENDINGS[done.verdict], f"{done.version}: {done.verdict}. {done.reason}")
 
 
 def take_as_task(step: Step, bench: Workbench, trial: Trial) -> Trial:
@@ -114,32 +118,13 @@ def log_step(step: Step, trial: Trial) -> None:
             logger.info("%s: %s (%s)", check.name, check.mark, check.words)
 
 
-def publish_verdict(trial: Trial) -> None:
-    """The verdict with its reason and every check, to read in the UI."""
-    conclusion, audit = trial.conclusion, trial.judgement.audit
-    checks = "\n".join(f"| {check.name} | {check.mark} | {check.words} |" for check in trial.decision.checks)
+def publish_report(trial: Trial) -> None:
+    """The verdict, what to do next, the figures, every check and the pictures, to read in the UI."""
+    from xray_core.training.run_report import write_run_report
+
     create_markdown_artifact(
-        f"# {conclusion.version}: {conclusion.verdict}\n\n{conclusion.reason}\n\n"
-        f"| check | result | in words |\n| --- | --- | --- |\n{checks}\n\n"
-        f"**Shortcut audit: {audit.verdict}.** {audit.sentence}\n\n**{RESEARCH_USE}**",
-        key="verdict",
-        description="What the gate says of the candidate, and why",
+        write_run_report(trial), key="report", description="What the training came to, why, and what to do next"
     )
-
-
-def publish_plots(trial: Trial) -> None:
-    """Each plot as one artifact: a picture in markdown, well below the server's limit of 1.5 MB an event."""
-    from xray_core.training.plots import NOT_IN_THE_UI
-
-    for name, content in sorted(trial.documents.items()):
-        if name.endswith(".png") and name not in NOT_IN_THE_UI:
-            title = name.removesuffix(".png").replace("_", " ")
-            picture = base64.b64encode(content).decode()
-            create_markdown_artifact(
-                f"![{title}](data:image/png;base64,{picture})\n\n{RESEARCH_USE}",
-                key=f"plot-{name.removesuffix('.png').replace('_', '-')}",
-                description=title,
-            )
 
 
 def show_epochs(epochs: int) -> Callable[[EpochRecord], None]:

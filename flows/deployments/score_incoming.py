@@ -10,9 +10,9 @@ from prefect.artifacts import create_progress_artifact, create_table_artifact, u
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
-from prefect.states import Completed
 from pydantic import Field
 
+from flows.deployments.endings import complete
 from flows.deployments.retries import is_passing_fault
 from flows.home.folders import enter_home
 from flows.home.public_errors import without_words
@@ -44,7 +44,7 @@ def score_incoming(batch_size: _BatchSize = None, settle_seconds: _SettleSeconds
             score_batch(scan, batch, number)
         caution = read_caution(settings) if scan.counts.files else None
         publish_counts(scan.counts, caution)
-        return Completed(message="; ".join(filter(None, (scan.counts.sentence(), caution))))
+        return complete(scan.counts.title(), "; ".join(filter(None, (scan.counts.sentence(), caution))))
 
 
 @task(

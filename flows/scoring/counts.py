@@ -41,6 +41,12 @@ class ScanCounts:
         self.rejected.update(file.refusal.reason.value for file in refused if file.retry_at is None)
         self.deferred.update(file.refusal.reason.value for file in refused if file.retry_at is not None)
 
+    def title(self) -> str:
+        """What happened, in the fewest words: `Scored 6, rejected 1` or `Nothing new`."""
+        counted = (("scored", self.scored), ("known", self.known), ("rejected", self.rejected.total()))
+        parts = [f"{word} {number}" for word, number in (*counted, ("deferred", self.deferred.total())) if number]
+        return ", ".join(parts).capitalize() or "Nothing new"
+
     def sentence(self) -> str:
         """One line for logs, run states and the terminal."""
         parts = [f"{self.scored} scored"] if self.files else ["nothing new"]

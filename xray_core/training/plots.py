@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
 Plot = Call[bytes]
 
-# Stays in the model's folder: heat maps of single patients are for whoever studies the model, not for a run's page.
-NOT_IN_THE_UI = frozenset({"attention.png"})
 _HEATED = 3
 _COMPARED = {
     "AUROC": "auroc",

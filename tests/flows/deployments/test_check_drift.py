@@ -59,12 +59,12 @@ def test_films_like_the_training_end_the_run_as_completed(
 
     run = call_flows(trained, prefect_api, _CALL)
 
-    assert (run["name"], run["type"]) == ("Completed", "COMPLETED")
+    assert (run["name"], run["type"]) == ("Not moved", "COMPLETED")
     assert run["message"].startswith("Nothing has moved")
 
 
 def test_a_new_home_without_a_champion_has_nothing_to_do(empty_settings: Settings, prefect_api: str) -> None:
     run = call_flows(empty_settings, prefect_api, _CALL)
 
-    assert (run["name"], run["type"], run["pages"]) == ("NothingToDo", "COMPLETED", [])
+    assert (run["name"], run["type"], run["pages"]) == ("Nothing to do", "COMPLETED", [])
     assert "there is no champion" in run["message"]
