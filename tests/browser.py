@@ -89,6 +89,10 @@ class Browser:
         """Give the tab a size in pixels."""
         self._call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
 
+    def download_into(self, folder: Path) -> None:
+        """Let what a page saves land there."""
+        self._call("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
+
     def press(self, key: str, *, shift: bool = False) -> None:
         """A key on the keyboard, down and up: a letter, or a name such as Enter."""
         text = {"Enter": "\r"}.get(key, key if len(key) == 1 else "")

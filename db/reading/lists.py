@@ -89,3 +89,10 @@ def items_of(session: Session, list_id: int) -> tuple[ListItem, ...]:
         )
         for found, xray, folder, label in rows.tuples()
     )
+
+
+def list_waiting(session: Session) -> set[int]:
+    """The X-rays on somebody's list that have no verdict there yet: until then nobody is shown their results."""
+    item = ReadingListItemRow
+    unread = select(item.xray_id).where(~select(LabelRow.id).where(LabelRow.list_item_id == item.id).exists())
+    return set(session.scalars(unread))

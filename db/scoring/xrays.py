@@ -10,8 +10,9 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from db.bulk import insert_into, pieces
-from db.records import DatasetXray, Scored
-from db.scoring.tables import SplitMemberRow, XrayRow
+from db.records import DatasetXray, FilmFile, Scored
+from db.scoring.folders import to_film_path
+from db.scoring.tables import FolderRow, SplitMemberRow, XrayRow
 from db.sealing import changing
 from xray_core.imaging.records import ImageFacts
 from xray_core.records import Split
@@ -60,6 +61,29 @@ def read_ids(session: Session, sha256s: Iterable[str]) -> dict[str, int]:
         rows = session.execute(select(XrayRow.sha256, XrayRow.id).where(XrayRow.sha256.in_(part)))
         ids |= dict(rows.tuples().all())
     return ids
+
+
+def find_priors(session: Session, xray_ids: Sequence[int]) -> dict[int, FilmFile]:
+    """For those X-rays whose patient has films from before: the last one that came before it, by the X-ray's id."""
+    now, before = XrayRow.__table__.alias(), XrayRow.__table__.alias()
+    priors: dict[int, FilmFile] = {}
+    for part in pieces(xray_ids):
+        nearest = (
+            select(now.c.id.label("xray_id"), func.max(before.c.id).label("prior_id"))
+            .join(before, (before.c.patient == now.c.patient) & (before.c.id < now.c.id))
+            .where(now.c.id.in_(part))
+            .group_by(now.c.id)
+            .subquery()
+        )
+        rows = session.execute(
+            select(nearest.c.xray_id, XrayRow, FolderRow)
+            .join(XrayRow, XrayRow.id == nearest.c.prior_id)
+            .join(FolderRow, FolderRow.id == XrayRow.folder_id)
+        )
+        priors |= {
+            xray_id: FilmFile(row.sha256, to_film_path(folder, row.path)) for xray_id, row, folder in rows.tuples()
+        }
+    return priors
 
 
 def freeze_splits(session: Session, assignments: Mapping[str, Split], *, now: datetime) -> None:

@@ -2,23 +2,73 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager
+from pathlib import Path
 
+from sqlalchemy import Engine
+from starlette.routing import Route
+
+from db.engine import snapshot, transaction
+from db.reading import lists
+from db.registry import models
 from flows.home.ledger import open_ledger
+from flows.reading.desk import open_desk
+from flows.reading.heat import begin_heat_maps
+from flows.reading.lists import make_list
+from flows.reading.offline import write_folder
+from flows.reading.reading_page import make_reading_routes
 from flows.reading.results import make_result_routes
 from flows.reading.server import Sitting, serve
 from flows.settings import Settings
 from xray_core.processes.fork_server import start_fork_server
+from xray_core.processes.helper_process import open_helper_process
 from xray_core.reading.film_reader import FilmReader
 from xray_core.records import RESEARCH_USE
+
+
+def review_served(settings: Settings, sitting: Sitting, *, size: int, reveal: float) -> None:
+    """Serve the reader's list until Ctrl-C; what was read before is not asked again."""
+    with open_ledger(settings) as engine, _open_films(settings) as films, open_helper_process() as helper:
+        desk = open_desk(settings, engine, _find_list(engine, sitting.who, size, reveal))
+        with snapshot(engine) as session:
+            champion = models.champion(session)
+        maps = begin_heat_maps(settings, helper, champion, desk.find_revealed())
+        sitting.say(f"{len(desk.items)} films. Ctrl-C ends, Enter opens the page once more. {RESEARCH_USE}")
+        routes = [*make_reading_routes(settings, desk, films, maps), *_results(settings, engine, films)]
+        serve(settings, routes, sitting)
+
+
+def write_offline(
+    settings: Settings, reader: str, folder: Path, *, size: int, masked: bool, say: Callable[[str], None]
+) -> None:
+    """Write the reader's list as a folder; nothing is revealed there."""
+    with open_ledger(settings) as engine, _open_films(settings) as films:
+        desk = open_desk(settings, engine, _find_list(engine, reader, size, 0), masked=masked)
+        file = write_folder(settings, desk, films, folder, reader=reader)
+    say(f"{len(desk.items)} films in {folder}: open review.html there in a browser. {RESEARCH_USE}")
+    say(f"the page saves {file}; bring it back with `xray labels import {file}`")
 
 
 def show_results(settings: Settings, sitting: Sitting) -> None:
     """Serve the results, read-only, until Ctrl-C."""
     with open_ledger(settings) as engine, _open_films(settings) as films:
         sitting.say(f"Ctrl-C ends, Enter opens the page once more. {RESEARCH_USE}")
-        serve(settings, make_result_routes(settings, engine, films, frozenset), sitting)
+        serve(settings, _results(settings, engine, films), sitting)
+
+
+def _results(settings: Settings, engine: Engine, films: FilmReader) -> list[Route]:
+    def find_hidden() -> Set[int]:
+        with snapshot(engine) as session:
+            return lists.list_waiting(session)
+
+    return make_result_routes(settings, engine, films, find_hidden)
+
+
+def _find_list(engine: Engine, reader: str, size: int, reveal: float) -> int:
+    with transaction(engine) as session:
+        found = lists.open_list(session, reader)
+    return found.list_id if found else make_list(engine, reader, size=size, reveal_share=reveal)
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from tests.benchmarks import archive, empty_run, scoring, seals, training
+from tests.benchmarks import archive, empty_run, reading, scoring, seals, training
 from tests.benchmarks.measurement import Measurement
 from tests.benchmarks.workshop import Workshop
 
@@ -17,6 +17,7 @@ CASES: dict[str, Callable[[Workshop], Iterator[Measurement]]] = {
     "memory": archive.memory,
     "export": archive.export,
     "verify": seals.verify,
+    "reading": reading.read_films,
     "training": training.train,
     "cross-validation": training.cross_validate,
     "retraining": training.retrain,

@@ -25,6 +25,7 @@ ROWS = {
     "rescan of 300, each 3th part": 1,
     "memory of a scan, 300 known": 2,
     "export of 100 results": 1,
+    "key to next film painted, 95th percentile": 1,
     "memory of that export": 1,
     "training, 1 epochs on 80 X-rays": 1,
     "AUC of that on 24 held-out X-rays": 1,

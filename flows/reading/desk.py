@@ -1,0 +1,89 @@
+"""One reader's list as the page asks for it: numbers and pictures, and nothing that tells what a film is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Engine
+
+from db.engine import snapshot
+from db.reading import lists
+from db.scoring import xrays
+from flows.home.films import make_locator
+from flows.reading.heat import HeatMaps
+from flows.reading.reveal import make_reveal
+from flows.settings import Settings
+from xray_core.reading.film_reader import FilmOrder, FilmReader
+from xray_core.reading.film_script import write_call, write_missing_script
+from xray_core.reading.records import ListItem
+from xray_core.records import Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """An open list: its films, where they lie, and the ledger that takes the verdicts."""
+
+    engine: Engine
+    list_id: int
+    items: tuple[ListItem, ...]
+    orders: dict[str, FilmOrder]
+
+    def find_revealed(self) -> dict[int, bytes]:
+        """The X-rays whose score is shown after the verdict, and where they lie."""
+        return {item.xray_id: self.orders[str(item.position)].path for item in self.items if item.reveal}
+
+
+def open_desk(settings: Settings, engine: Engine, list_id: int, *, masked: bool = False) -> Desk:
+    """Everything that the page may ask for, by the names that it knows: "12" is a film, "12p" one before it."""
+    locate = make_locator(settings)
+    with snapshot(engine) as session:
+        items = lists.items_of(session, list_id)
+        priors = xrays.find_priors(session, [item.xray_id for item in items])
+    orders: dict[str, FilmOrder] = {}
+    for item in items:
+        name = str(item.position)
+        orders[name] = FilmOrder(name, locate(item.path), item.sha256, masked)
+        if (prior := priors.get(item.xray_id)) is not None:
+            orders[f"{name}p"] = FilmOrder(f"{name}p", locate(prior.path), prior.sha256, masked)
+    return Desk(engine, list_id, items, orders)
+
+
+def write_list_script(desk: Desk, *, file: str | None = None) -> bytes:
+    """`Xray.open({...})`: how many films, the reader's own verdicts so far; with a file's name for a folder."""
+    with snapshot(desk.engine) as session:
+        items = lists.items_of(session, desk.list_id)
+    return write_call("open", describe_list(desk, items, file))
+
+
+def describe_list(desk: Desk, items: Sequence[ListItem], file: str | None) -> dict[str, Any]:
+    """What the page knows of a list: no film's content, name, date, reason or score."""
+    return {
+        "list": str(desk.list_id),
+        "count": len(items),
+        "offline": file is not None,
+        "file": file or "",
+        "priors": sorted(int(name[:-1]) for name in desk.orders if name.endswith("p")),
+        "opinions": {},
+        "read": {
+            item.position: {"label": item.label.value, "sure": item.sure, "exclude_reason": None}
+            for item in items
+            if item.label is not None
+        },
+    }
+
+
+def write_film(desk: Desk, films: FilmReader, name: str) -> bytes | None:
+    """The script of a film of this list, or of why it cannot be shown; None for a name that the list has not."""
+    order = desk.orders.get(name)
+    if order is None:
+        return None
+    answer = films.read(order)
+    return write_missing_script(name, answer) if isinstance(answer, Refusal) else answer
+
+
+def read_reveal(desk: Desk, item: ListItem, maps: HeatMaps) -> dict[str, Any] | None:
+    """What may be shown of a film whose verdict is saved."""
+    with snapshot(desk.engine) as session:
+        return make_reveal(session, item, maps)

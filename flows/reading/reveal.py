@@ -1,0 +1,27 @@
+"""What the service said of a film, for a reader who has given a verdict on it and whose list says so."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from db.registry import models
+from db.scoring import decided
+from flows.reading.heat import HeatMaps
+from flows.registry.standing import say_standing
+from xray_core.reading.records import ListItem
+
+
+def make_reveal(session: Session, item: ListItem, maps: HeatMaps) -> dict[str, Any] | None:
+    """Score, outcome, the champion's standing and a heat map; None where the list shows nothing of this film."""
+    row = decided.find_decided(session, item.xray_id) if item.reveal else None
+    if row is None or row.outcome is None or row.probability is None:
+        return None
+    return {
+        "probability": f"{row.probability:.2f}",
+        "outcome": row.outcome.value,
+        "reason": row.refer_reason,
+        "standing": say_standing(models.champion(session)),
+        "heat": maps.find(item.xray_id),
+    }

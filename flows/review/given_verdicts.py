@@ -1,0 +1,119 @@
+"""Verdicts as the reading page gives them: one by one to the server, or as the CSV that a folder's page saves."""
+
+from __future__ import annotations
+
+import csv
+import io
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from db.engine import transaction
+from db.reading import lists, verdicts
+from xray_core.errors import InvalidLabelsCsv
+from xray_core.reading.records import ListItem, ReaderVerdict
+from xray_core.records import Label
+
+_LARGEST = 16 * 2**20
+_COLUMNS = (
+    "list",
+    "position",
+    "label",
+    "sure",
+    "exclude_reason",
+    "flagged_note",
+    "shown_at",
+    "seconds",
+    "prior_used",
+    "request_id",
+)
+
+
+class GivenVerdict(BaseModel):
+    """A verdict as the page sends it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    request_id: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+    position: Annotated[int, Field(ge=1)]
+    label: Label
+    sure: bool
+    exclude_reason: Literal["not_a_chest", "lateral", "child", "unreadable", "annotated"] | None
+    flagged_note: Annotated[str, Field(max_length=500)] | None
+    shown_at: AwareDatetime
+    seconds: Annotated[float, Field(ge=0, le=86400)]
+    prior_used: bool
+
+    @model_validator(mode="after")
+    def _says_why(self) -> GivenVerdict:
+        if (self.label is Label.EXCLUDE) != (self.exclude_reason is not None):
+            raise ValueError("a film is excluded for a reason, and only then has one")
+        return self
+
+
+def save_given(engine: Engine, item: ListItem, given: GivenVerdict) -> None:
+    """Commit a verdict on a list's film; `item` is that film as the list began."""
+    with transaction(engine) as session:
+        # Only where a score is revealed does it matter what was said before.
+        now = _find_item(session, item.list_id, item.position) if item.reveal else item
+        verdicts.record_verdict(session, to_verdict(given, now or item), now=datetime.now(UTC))
+
+
+def to_verdict(given: GivenVerdict, item: ListItem) -> ReaderVerdict:
+    """The ledger's row. After a verdict on a film whose score is revealed the score counts as seen."""
+    return ReaderVerdict(list_id=item.list_id, score_visible=item.reveal and item.label is not None, **dict(given))
+
+
+def is_verdicts_csv(source: Path) -> bool:
+    """Whether a file is one that a folder's page saved, by its first line."""
+    if not source.is_file():
+        return False
+    with source.open("rb") as file:
+        return file.readline(1000).decode("utf-8-sig", "replace").strip() == ",".join(_COLUMNS)
+
+
+def import_verdicts(engine: Engine, source: Path) -> int:
+    """Take in a page's CSV, all rows or none, in their order; how many it has.
+
+    A row that was taken in before changes nothing. Raises InvalidLabelsCsv listing every bad row.
+    """
+    rows, problems = _read(source)
+    with transaction(engine) as session:
+        for line, list_id, given in rows:
+            item = _find_item(session, list_id, given.position)
+            if item is None:
+                problems.append(f"line {line}: list {list_id} of this home has no film {given.position}")
+            elif not problems:
+                verdicts.record_verdict(session, to_verdict(given, item), now=datetime.now(UTC))
+        if problems:
+            raise InvalidLabelsCsv(source.name, problems)
+    return len(rows)
+
+
+def _read(source: Path) -> tuple[list[tuple[int, int, GivenVerdict]], list[str]]:
+    if source.stat().st_size > _LARGEST:
+        raise InvalidLabelsCsv(source.name, [f"more than {_LARGEST // 2**20} MiB; expected a list's verdicts"])
+    rows: list[tuple[int, int, GivenVerdict]] = []
+    problems: list[str] = []
+    text = io.StringIO(source.read_text(encoding="utf-8-sig", errors="replace"), newline="")
+    for line, row in enumerate(csv.DictReader(text), start=2):
+        cells = {name: value or None for name, value in row.items() if name}
+        list_id = str(cells.pop("list", None) or "")
+        try:
+            if not (list_id.isascii() and list_id.isdecimal() and len(list_id) < 19) or None in row:
+                raise ValueError("no row of a list's verdicts")
+            rows.append((line, int(list_id), GivenVerdict.model_validate(cells)))
+        except ValidationError as error:
+            names = ", ".join(sorted({str(part) for problem in error.errors() for part in problem["loc"][:1]}))
+            problems.append(f"line {line}: {names or 'exclude_reason'} cannot be read; expected what the page wrote")
+        except ValueError as error:
+            problems.append(f"line {line}: {error}; expected what the page wrote")
+    return rows, problems
+
+
+def _find_item(session: Session, list_id: int, position: int) -> ListItem | None:
+    return next((item for item in lists.items_of(session, list_id) if item.position == position), None)
