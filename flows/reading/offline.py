@@ -19,10 +19,8 @@ _STYLE = "page.css"
 def write_folder(settings: Settings, desk: Desk, films: FilmReader, folder: Path, *, reader: str) -> str:
     """Write the page, its list and its films; the name of the CSV that the page will save.
 
-    The scores of an offline list are never in it, so none is revealed. Raises RefusedInput for a folder with files.
+    The scores of an offline list are never in it, so none is revealed.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise RefusedInput(f"--offline: received {folder}, where something is already; expected a new or empty folder")
     for part in (folder, folder / "page", folder / "films"):
         part.mkdir(mode=0o700, parents=True, exist_ok=True)
     for name in (_STYLE, *READING_SCRIPTS):
@@ -36,6 +34,12 @@ def write_folder(settings: Settings, desk: Desk, films: FilmReader, folder: Path
     page = render_reading_page(settings, policy=FOLDER_POLICY)
     (folder / "review.html").write_text(page, encoding="utf-8")
     return file
+
+
+def refuse_used_folder(folder: Path) -> None:
+    """Raise RefusedInput for a folder with files, before a list is made for it."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise RefusedInput(f"--offline: received {folder}, where something is already; expected a new or empty folder")
 
 
 def name_file(reader: str) -> str:

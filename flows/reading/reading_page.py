@@ -14,13 +14,13 @@ from starlette.routing import Route
 
 from flows.reading.desk import Desk, read_reveal, write_film, write_list_script
 from flows.reading.heat import HeatMaps
+from flows.reading.lists import GUIDE
 from flows.reading.pages import render
 from flows.review.given_verdicts import GivenVerdict, save_given
 from flows.settings import Settings
 from xray_core.reading.film_reader import FilmReader
 from xray_core.reading.records import ListItem
 
-GUIDE = "review-guide.md"
 READING_SCRIPTS = (
     "namespace.js",
     "films.js",

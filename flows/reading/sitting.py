@@ -16,21 +16,25 @@ from flows.home.ledger import open_ledger
 from flows.reading.desk import open_desk
 from flows.reading.heat import begin_heat_maps
 from flows.reading.lists import make_list
-from flows.reading.offline import write_folder
+from flows.reading.offline import refuse_used_folder, write_folder
 from flows.reading.reading_page import make_reading_routes
 from flows.reading.results import make_result_routes
 from flows.reading.server import Sitting, serve
 from flows.settings import Settings
+from xray_core.errors import RefusedInput
 from xray_core.processes.fork_server import start_fork_server
 from xray_core.processes.helper_process import open_helper_process
 from xray_core.reading.film_reader import FilmReader
 from xray_core.records import RESEARCH_USE
 
+# No list has this id: its page says that there is nothing to read.
+_NOTHING_LEFT = 0
+
 
 def review_served(settings: Settings, sitting: Sitting, *, size: int, reveal: float) -> None:
     """Serve the reader's list until Ctrl-C; what was read before is not asked again."""
     with open_ledger(settings) as engine, _open_films(settings) as films, open_helper_process() as helper:
-        desk = open_desk(settings, engine, _find_list(engine, sitting.who, size, reveal))
+        desk = open_desk(settings, engine, _find_list(settings, engine, sitting.who, size, reveal))
         with snapshot(engine) as session:
             champion = models.champion(session)
         maps = begin_heat_maps(settings, helper, champion, desk.find_revealed())
@@ -42,9 +46,12 @@ def review_served(settings: Settings, sitting: Sitting, *, size: int, reveal: fl
 def write_offline(
     settings: Settings, reader: str, folder: Path, *, size: int, masked: bool, say: Callable[[str], None]
 ) -> None:
-    """Write the reader's list as a folder; nothing is revealed there."""
+    """Write the reader's list as a folder; nothing is revealed there. Raises RefusedInput for one with files."""
+    refuse_used_folder(folder)
     with open_ledger(settings) as engine, _open_films(settings) as films:
-        desk = open_desk(settings, engine, _find_list(engine, reader, size, 0), masked=masked)
+        desk = open_desk(settings, engine, _find_list(settings, engine, reader, size, 0), masked=masked)
+        if not desk.items:
+            raise RefusedInput(f"{reader} has no film left to read; `xray scan` scores what arrived")
         file = write_folder(settings, desk, films, folder, reader=reader)
     say(f"{len(desk.items)} films in {folder}: open review.html there in a browser. {RESEARCH_USE}")
     say(f"the page saves {file}; bring it back with `xray labels import {file}`")
@@ -65,10 +72,13 @@ def _results(settings: Settings, engine: Engine, films: FilmReader) -> list[Rout
     return make_result_routes(settings, engine, films, find_hidden)
 
 
-def _find_list(engine: Engine, reader: str, size: int, reveal: float) -> int:
+def _find_list(settings: Settings, engine: Engine, reader: str, size: int, reveal: float) -> int:
     with transaction(engine) as session:
         found = lists.open_list(session, reader)
-    return found.list_id if found else make_list(engine, reader, size=size, reveal_share=reveal)
+    if found is not None:
+        return found.list_id
+    made = make_list(settings, engine, reader, size=size, reveal_share=reveal)
+    return _NOTHING_LEFT if made is None else made
 
 
 @contextmanager

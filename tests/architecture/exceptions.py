@@ -13,6 +13,7 @@ LONG_FUNCTIONS: dict[str, str] = {}
 # More than five parameters that may be given by place. Prefect and Typer read names and types from the signature.
 MANY_PARAMETERS: dict[str, str] = {
     "flows/cli/models.py:import_": "a command",
+    "flows/cli/reading.py:review": "a command",
     "flows/cli/training.py:train": "a command",
     "flows/deployments/retrain.py:retrain": "a flow: its parameters are a form in Prefect's page",
 }
@@ -29,10 +30,6 @@ WORDY_INITS: dict[str, str] = {
 
 # Called by a library.
 CALLED_BY_OTHERS: dict[str, str] = {
-    "db/reading/lists.py:add_list": "the reading lists to come write with it",
-    "db/reading/lists.py:open_list": "the page to come reads with it",
-    "db/reading/lists.py:items_of": "the page to come reads with it",
-    "db/reading/verdicts.py:record_verdict": "the page to come writes with it",
     "db/schema.py:db": "imported for the tables that it defines",
     "db/columns.py:process_bind_param": "SQLAlchemy calls it",
     "db/columns.py:process_result_value": "SQLAlchemy calls it",

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from flows.reading.readers import add_reader
 from flows.settings import Settings
 from tests.patience import here
 
@@ -72,7 +73,9 @@ class Answer:
 
 @contextmanager
 def serve(settings: Settings, *arguments: str) -> Iterator[Served]:
-    """`xray ARGUMENTS` in this home until the end of the block."""
+    """`xray ARGUMENTS` in this home, to which its reader is known, until the end of the block."""
+    if "--reader" in arguments:
+        add_reader(settings, arguments[arguments.index("--reader") + 1])
     process = subprocess.Popen(
         [sys.executable, "-m", "flows", *arguments, "--no-browser"],
         stdin=subprocess.PIPE,

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from flows.home.ledger import open_ledger
+from flows.reading.readers import add_reader
 from flows.review.given_verdicts import import_verdicts, is_verdicts_csv
 from flows.settings import Settings
 from tests.browser import open_browser
@@ -26,6 +27,7 @@ def test_an_offline_folder_is_blind_and_its_csv_gives_the_rows_of_the_served_pag
 ) -> None:
     fill(settings)
     folder, saved = tmp_path / "folder", tmp_path / "saved"
+    add_reader(settings, "Anna B.")
     done = xray("review", "--reader", "Anna B.", "--offline", str(folder))
     assert done.returncode == 0, done.stderr
     assert_blind({path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}, read_secrets(settings))
@@ -51,6 +53,7 @@ def test_an_offline_folder_is_blind_and_its_csv_gives_the_rows_of_the_served_pag
 
 def test_a_folder_with_something_in_it_is_left_alone(settings: Settings, tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("mine")
+    add_reader(settings, "anna")
     done = xray("review", "--reader", "anna", "--offline", str(tmp_path))
     assert done.returncode == 2
     assert "expected a new or empty folder" in done.stderr
@@ -58,6 +61,7 @@ def test_a_folder_with_something_in_it_is_left_alone(settings: Settings, tmp_pat
 
 def test_a_csv_with_a_bad_row_is_refused_whole(settings: Settings, tmp_path: Path) -> None:
     fill(settings)
+    add_reader(settings, "anna")
     assert xray("review", "--reader", "anna", "--offline", str(tmp_path / "folder")).returncode == 0
     head = "list,position,label,sure,exclude_reason,flagged_note,shown_at,seconds,prior_used,request_id"
     good = f"1,1,covid,true,,,2026-05-01T09:00:00Z,3.5,false,{'a' * 32}"

@@ -1,0 +1,161 @@
+"""What a reader is asked to read: a sample fixed by chance before any ranking, then what may teach most."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import math
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from xray_core.models.records import OperatingPoint
+from xray_core.reading.records import ChosenFilm, ListReason
+from xray_core.records import Label, Outcome
+
+AUDIT_SHARE: Final = 0.2
+# A list is never all audit: half of it is kept for the films that the model is unsure of.
+_AUDIT_PART: Final = 0.5
+_REPEATS: Final = 0.05
+_REPEAT_AFTER: Final = timedelta(days=14)
+_REPEAT_AFTER_FILMS: Final = 50
+LONGEST_LIST: Final = 50
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredFilm:
+    """A film with what the champion said of it; `probability` is P(covid).
+
+    `shadow` is the shadow model's outcome where there is one; `label` what settled it so far; `is_held_out` says that
+    the champion never learned from it.
+    """
+
+    xray_id: int
+    sha256: str
+    probability: float
+    outcome: Outcome
+    is_unlike: bool
+    shadow: Outcome | None
+    label: Label | None
+    is_held_out: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OwnReading:
+    """A film that the reader has read, and when last."""
+
+    xray_id: int
+    read_at: datetime
+
+
+def draw_audit(key: bytes, sha256: str) -> float:
+    """Where chance put a film, 0 to below 1: a keyed hash of its content, the same for ever and for everybody.
+
+    A film below AUDIT_SHARE belongs to the audit sample, whatever any model says of it.
+    """
+    digest = hmac.new(key, b"audit sample " + sha256.encode(), hashlib.sha256).digest()
+    return int.from_bytes(digest[:7], "big") / 2**56
+
+
+def rank_films(
+    films: Sequence[ScoredFilm], point: OperatingPoint, key: bytes, *, size: int
+) -> list[tuple[int, ListReason, float]]:
+    """The X-rays to read, in the order in which a list is filled: id, reason, probability of being chosen by chance.
+
+    First the audit films by the hash that chose them, up to half of `size`; then those referred as unlike a chest
+    film, those inside the refer band, those on which champion and shadow disagree, the others by doubt (distance from
+    the nearest threshold in log-odds), and last those whose old label may be wrong.
+    """
+    waiting = [film for film in films if film.label is None]
+    drawn = sorted((draw_audit(key, film.sha256), film.xray_id) for film in waiting)
+    audit = [xray_id for place, xray_id in drawn if place < AUDIT_SHARE][: math.ceil(size * _AUDIT_PART)]
+    chosen = [(xray_id, ListReason.AUDIT, AUDIT_SHARE) for xray_id in audit]
+    taken = set(audit)
+    ranked = sorted(
+        (_reason_of(film), measure_doubt(film.probability, point), film.xray_id)
+        for film in waiting
+        if film.xray_id not in taken
+    )
+    chosen += [(xray_id, _RANKED[reason], 1.0) for reason, _, xray_id in ranked]
+    chosen += [(film.xray_id, ListReason.LABEL, 1.0) for film in find_label_errors(films)]
+    return chosen[:size]
+
+
+def compose_list(
+    films: Sequence[ScoredFilm],
+    own: Iterable[OwnReading],
+    shared: Sequence[ChosenFilm],
+    point: OperatingPoint,
+    key: bytes,
+    *,
+    size: int,
+    reveal_share: float,
+    seed: int,
+    now: datetime,
+) -> list[ChosenFilm]:
+    """A list of at most `size` films in an order of the reader's own, each chosen for a reason.
+
+    `own` is what this reader has read, oldest first; those films come back as repeats alone, one in twenty, after 14
+    days and 50 films. `shared` are films on another reader's list that this one has not read: they come first, so that
+    two readers read the same films.
+    """
+    chance = random.Random(seed)  # an order, no secret
+    own = list(own)
+    read = {reading.xray_id for reading in own}
+    repeats = _draw_repeats(own, size, now, chance)
+    first = [(film.xray_id, film.reason, film.selection_probability) for film in shared if film.xray_id not in read]
+    given = {xray_id for xray_id, *_ in first} | read
+    ranked = rank_films([film for film in films if film.xray_id not in given], point, key, size=size)
+    fresh = [*first, *ranked][: size - len(repeats)]
+    entries = [*fresh, *((xray_id, ListReason.REPEAT, 1.0) for xray_id in repeats)]
+    chance.shuffle(entries)
+    return [ChosenFilm(*entry, reveal=chance.random() < reveal_share) for entry in entries]
+
+
+def measure_doubt(probability: float, point: OperatingPoint) -> float:
+    """The distance of a score from the nearest threshold, in log-odds; 0 is the threshold itself."""
+    return min(abs(_log_odds(probability) - _log_odds(threshold)) for threshold in (point.lower, point.upper))
+
+
+def find_label_errors(films: Sequence[ScoredFilm]) -> list[ScoredFilm]:
+    """Labelled films that the held-out scores contradict, the surest contradiction first.
+
+    Confident learning for two classes (Northcutt, Jiang, Chuang 2021, JAIR 70:1373): a film labelled normal whose
+    score is at least the mean score of those labelled covid, and the other way round. Pure; a label is never changed.
+    """
+    judged = [film for film in films if film.is_held_out and film.label in (Label.COVID, Label.NORMAL)]
+    of_covid = [film.probability for film in judged if film.label is Label.COVID]
+    of_normal = [1 - film.probability for film in judged if film.label is Label.NORMAL]
+    if not of_covid or not of_normal:
+        return []
+    likely_covid, likely_normal = sum(of_covid) / len(of_covid), sum(of_normal) / len(of_normal)
+    doubted = [
+        film
+        for film in judged
+        if (film.label is Label.NORMAL and film.probability >= max(likely_covid, 0.5))
+        or (film.label is Label.COVID and 1 - film.probability >= max(likely_normal, 0.5))
+    ]
+    return sorted(doubted, key=lambda film: (-abs(film.probability - 0.5), film.xray_id))
+
+
+_RANKED: Final = (ListReason.UNLIKE, ListReason.REFER, ListReason.SHADOW, ListReason.DOUBT)
+
+
+def _reason_of(film: ScoredFilm) -> int:
+    """The place in `_RANKED` of the first reason that holds."""
+    disagrees = film.shadow is not None and film.shadow is not film.outcome
+    return [film.is_unlike, film.outcome is Outcome.REFER, disagrees, True].index(True)
+
+
+def _draw_repeats(own: Sequence[OwnReading], size: int, now: datetime, chance: random.Random) -> list[int]:
+    """One film in twenty that this reader read at least 14 days and 50 films ago."""
+    early = own[: len(own) - _REPEAT_AFTER_FILMS]
+    old = [reading.xray_id for reading in early if now - reading.read_at >= _REPEAT_AFTER]
+    return chance.sample(old, min(len(old), round(size * _REPEATS)))
+
+
+def _log_odds(probability: float) -> float:
+    held: float = min(max(probability, 1e-9), 1 - 1e-9)
+    return math.log(held / (1 - held))
