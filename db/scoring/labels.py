@@ -76,6 +76,7 @@ def add_labels(
                 source=source,
                 import_sha256=import_sha256,
                 imported_at=now,
+                score_visible=row.score_visible,
             )
         )
     with adding(session, tables.LabelRow):

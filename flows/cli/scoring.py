@@ -56,6 +56,9 @@ def scan(as_json: Json = False) -> None:
 def export(
     out: Annotated[Path | None, typer.Option(help="file to write; default: a dated one in exports/")] = None,
     since: Annotated[datetime | None, typer.Option(help="only files decided at or after this time (UTC)")] = None,
+    for_review: Annotated[
+        bool, typer.Option("--for-review", help="scored files without scores: its labels count as read blind")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Write the results CSV for review.
@@ -63,11 +66,12 @@ def export(
     One row for every file that the service ever decided on.
 
     Example: xray export --out results.csv
+    Example: xray export --for-review --out to-read.csv
     """
     from flows.review.exports import as_utc, write_export
 
     settings = open_home()
-    _print_export(settings, write_export(settings, out=out, since=as_utc(since)), as_json)
+    _print_export(settings, write_export(settings, out=out, since=as_utc(since), for_review=for_review), as_json)
 
 
 def worklist(
@@ -77,7 +81,7 @@ def worklist(
 ) -> None:
     """Write what to review first, as CSV.
 
-    The least certain X-rays, and every fifth one by chance.
+    Films of the audit sample (fixed by chance), up to half of it; then what the model is least sure of.
 
     Example: xray worklist --limit 20 --out worklist.csv
     """

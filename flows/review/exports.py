@@ -11,21 +11,28 @@ from sqlalchemy.orm import Session
 
 from db import audit
 from db.engine import snapshot
+from db.reading.films import list_scored_films
 from db.registry import models
 from db.scoring import patient_tally, results
 from flows.home.ledger import open_ledger
+from flows.home.site_key import read_site_key
 from flows.registry.standing import say_blind_spot, say_predictive_values, say_standing
 from flows.settings import Settings
 from xray_core.errors import RefusedInput
 from xray_core.exchange.records import ResultLine
 from xray_core.exchange.results_csv import ExportSummary, name_export, write_results_csv
+from xray_core.models.folder import read_manifest
+from xray_core.reading.reading_list import rank_films
 from xray_core.records import AuditVerdict
 
 
-def write_export(settings: Settings, *, out: Path | None = None, since: datetime | None = None) -> ExportSummary:
+def write_export(
+    settings: Settings, *, out: Path | None = None, since: datetime | None = None, for_review: bool = False
+) -> ExportSummary:
     """Write every file that the service decided on (since a time, if given) to `out` or a dated file in exports/.
 
     The CSV is one consistent snapshot, whatever a scan writes meanwhile; the same snapshot gives the same bytes.
+    With `for_review` it holds the scored files without what the model said of them.
     """
     _refuse_folder(out)
     with _read_ledger(settings) as session:
@@ -33,7 +40,9 @@ def write_export(settings: Settings, *, out: Path | None = None, since: datetime
             out or settings.exports_dir / name_export(datetime.now(UTC), caution=_caution(session)),
             results.iter_result_lines(session, since=since),
             with_file_names=settings.file_names_in_exports,
-            notes=describe_champion(session, settings) | {"audit_head": audit.head_sha256(session)},
+            for_review=for_review,
+            notes=({} if for_review else describe_champion(session, settings))
+            | {"audit_head": audit.head_sha256(session)},
         )
 
 
@@ -43,7 +52,7 @@ def write_worklist(settings: Settings, *, out: Path, limit: int) -> ExportSummar
     with _read_ledger(settings) as session:
         return write_results_csv(
             out,
-            _most_wanted(session, limit),
+            _most_wanted(session, settings, limit),
             with_file_names=settings.file_names_in_exports,
             notes=describe_champion(session, settings),
         )
@@ -78,26 +87,24 @@ def _caution(session: Session) -> str | None:
     return AuditVerdict.CONFOUNDED.value if confounded else None
 
 
-def _most_wanted(session: Session, limit: int) -> Iterator[ResultLine]:
-    """Unlabelled scored X-rays, the least certain first; every fifth place goes to one that chance picks.
+def _most_wanted(session: Session, settings: Settings, limit: int) -> Iterator[ResultLine]:
+    """Unlabelled scored X-rays in the order in which a reading list is filled: audit films, then by reason and doubt.
 
-    Uncertain X-rays teach most, but figures on them alone say nothing of the field: the random share (by the
-    content's hash, so it is the same for everybody) keeps an honest sample among the labels.
+    Uncertain X-rays teach most, but figures on them alone say nothing of the field: the films that chance fixed
+    before any ranking (the same for everybody) keep an honest sample among the labels.
     """
-    waiting = [
-        line for line in results.iter_result_lines(session) if line.label is None and line.probability_covid is not None
-    ]
-    by_doubt = sorted(waiting, key=lambda line: (abs((line.probability_covid or 0) - 0.5), line.xray_sha256))
-    by_chance = sorted(waiting, key=lambda line: line.xray_sha256 or "")
-    taken: set[str | None] = set()
-    doubtful, random = iter(by_doubt), iter(by_chance)
-    for place in range(min(limit, len(waiting))):
-        queue = random if place % 5 == 4 else doubtful
-        line = next((one for one in queue if one.xray_sha256 not in taken), None)
-        if line is None:
-            return
-        taken.add(line.xray_sha256)
-        yield line
+    champion = models.champion(session)
+    if champion is None:
+        return
+    point = read_manifest(settings.models_dir / champion.version).operating_point
+    waiting = {film.xray_id: film for film in list_scored_films(session, champion.model_id) if film.label is None}
+    ranked = rank_films(list(waiting.values()), point, read_site_key(settings), size=limit)
+    places = {waiting[xray_id].sha256: place for place, (xray_id, *_) in enumerate(ranked)}
+    chosen: dict[str, ResultLine] = {}
+    for line in results.iter_result_lines(session):
+        if line.xray_sha256 in places:
+            chosen.setdefault(line.xray_sha256, line)
+    yield from (chosen[sha256] for sha256 in sorted(chosen, key=places.__getitem__))
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from xray_core.exchange.csv_table import CsvRow, CsvTable, normal_column, normal
 from xray_core.exchange.formula_guard import unguard_text
 from xray_core.exchange.label_rows import A_LABELS_CSV, ReadLabels, gather_rows, name_words, read_mapping
 from xray_core.exchange.records import LabelLine
+from xray_core.exchange.results_csv import SCORE_VISIBLE
 from xray_core.records import Label, LabelProblem
 from xray_core.records import LabelProblemCode as Code
 
@@ -30,10 +31,14 @@ _COLUMNS: Final = {
     "labelled_by": ("labelled_by", "labeled_by", "annotated_by", "annotator", "reader"),
     "labelled_at": ("labelled_at", "labeled_at", "annotated_at"),
     "patient_id": ("patient_id", "patientid"),
+    SCORE_VISIBLE: (SCORE_VISIBLE,),
 }
+# A CSV with one of these showed its reader what the model had said.
+_SCORES: Final = frozenset({"outcome", "probability_covid"})
 # Where none of those is there.
 _ELSE: Final = {"filename": ("external_id", "image_id"), "labelled_at": ("updated_at",)}
 _KNOWN = frozenset(name for aliases in (_COLUMNS, _ELSE) for names in aliases.values() for name in names)
+_VISIBLE: Final = {"no": False, "yes": True}
 _YES = frozenset({"true", "yes", "x"})
 
 
@@ -72,6 +77,7 @@ class _Header:
     places: Mapping[str, tuple[int, ...]]
     classes: Mapping[int, Label]
     columns: int
+    has_scores: bool
 
 
 def _read_header(
@@ -93,7 +99,7 @@ def _read_header(
     has_label = bool(places["label"]) or len(classes) > 1
     if not has_label or not (places["filename"] or places["xray_sha256"]):
         return None, LabelProblem(table.header.line, Code.MISSING_COLUMN, received, A_LABELS_CSV)
-    return _Header(places, {} if places["label"] else classes, len(names)), None
+    return _Header(places, {} if places["label"] else classes, len(names), bool(_SCORES & set(names))), None
 
 
 def _read_row(line: CsvRow, header: _Header, words: Mapping[str, Label]) -> LabelLine | LabelProblem | None:
@@ -118,7 +124,9 @@ def _read_row(line: CsvRow, header: _Header, words: Mapping[str, Label]) -> Labe
         time = _read_time(_first(row["labelled_at"]))
     except _BadCell as bad:
         return LabelProblem(line.line, bad.code, bad.received, bad.accepted, name or None)
-    return LabelLine(line.line, name, sha256, label, reader, time, _first(row["patient_id"]).strip() or None)
+    patient = _first(row["patient_id"]).strip() or None
+    score_visible = True if header.has_scores else _VISIBLE.get(_first(row[SCORE_VISIBLE]).strip().lower())
+    return LabelLine(line.line, name, sha256, label, reader, time, patient, score_visible)
 
 
 def _first(cells: Sequence[str]) -> str:

@@ -29,7 +29,10 @@ class ResultLine:
 
 @dataclass(frozen=True, slots=True)
 class LabelLine:
-    """One accepted row of a labels CSV or one file of a folder per class."""
+    """One accepted row of a labels CSV or one file of a folder per class.
+
+    `score_visible` says whether its reader had the model's score before the eyes, None where nobody can tell.
+    """
 
     line: int
     filename: str
@@ -38,6 +41,7 @@ class LabelLine:
     labelled_by: str | None
     labelled_at: datetime | None
     patient_id: str | None = field(default=None, repr=False)
+    score_visible: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

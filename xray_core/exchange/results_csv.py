@@ -19,6 +19,7 @@ from xray_core.exchange.formula_guard import guard_text
 from xray_core.exchange.records import ResultLine
 from xray_core.records import RESEARCH_USE
 
+SCORE_VISIBLE: Final = "score_visible"
 COLUMNS: Final = (
     "file",
     "xray_sha256",
@@ -33,6 +34,9 @@ COLUMNS: Final = (
     "labelled_by",
     "labelled_at",
 )
+
+# What a reader gets who shall not know the model's opinion; the last column tells the import so.
+REVIEW_COLUMNS: Final = ("file", "xray_sha256", "label", "labelled_by", "labelled_at", SCORE_VISIBLE)
 
 _LINES_PER_WRITE = 2_000
 
@@ -49,7 +53,12 @@ class ExportSummary:
 
 
 def write_results_csv(
-    path: Path, lines: Iterable[ResultLine], *, with_file_names: bool = True, notes: Mapping[str, str]
+    path: Path,
+    lines: Iterable[ResultLine],
+    *,
+    with_file_names: bool = True,
+    for_review: bool = False,
+    notes: Mapping[str, str],
 ) -> ExportSummary:
     """Write one row for every line, in the order given, and `<name>.manifest.json` beside it; both appear whole.
 
@@ -57,14 +66,17 @@ def write_results_csv(
     The same lines and notes give the same bytes. Without file names the column `file` holds the first 16 digits
     of the X-ray's SHA-256, and nothing for a file that was refused before it was read. `notes` (the champion and its
     standing, the prevalence, the audit log's head) go into the manifest with the research-use line: the CSV itself
-    stays a plain table that reads back in. Memory stays flat. Raises OSError.
+    stays a plain table that reads back in. With `for_review` it has REVIEW_COLUMNS alone, of scored files, with
+    empty labels: no score, outcome or earlier label stands there. Memory stays flat. Raises OSError.
     """
     manifest = path.with_name(f"{path.name}.manifest.json")
     states: Counter[str] = Counter()
     with write_aside(path) as file:
-        sha256 = _write_rows(file, lines, states, with_file_names=with_file_names)
+        make = _make_review_rows if for_review else _make_rows
+        columns = REVIEW_COLUMNS if for_review else COLUMNS
+        sha256 = _write_rows(file, columns, make(lines, states, with_file_names=with_file_names))
         # Before the CSV takes its name: scores never stand there without their manifest.
-        described = _describe(path.name, sha256, states, with_file_names=with_file_names, notes=notes)
+        described = _describe(path.name, sha256, states, columns, with_file_names=with_file_names, notes=notes)
         write_whole(manifest, described)
     return ExportSummary(path, manifest, states.total(), sha256, dict(sorted(states.items())))
 
@@ -79,10 +91,9 @@ def name_export(now: datetime, *, caution: str | None = None) -> str:
     return f"{'-'.join(parts)}.csv"
 
 
-def _write_rows(file: BinaryIO, lines: Iterable[ResultLine], states: Counter[str], *, with_file_names: bool) -> str:
+def _write_rows(file: BinaryIO, columns: tuple[str, ...], rows: Iterator[tuple[str | float, ...]]) -> str:
     digest = hashlib.sha256()
-    rows = _make_rows(lines, states, with_file_names=with_file_names)
-    chunk: list[tuple[str | float, ...]] = [COLUMNS]
+    chunk: list[tuple[str | float, ...]] = [columns]
     while chunk:
         content = _format_rows(chunk)
         digest.update(content)
@@ -112,6 +123,17 @@ def _make_rows(
         )
 
 
+def _make_review_rows(
+    lines: Iterable[ResultLine], states: Counter[str], *, with_file_names: bool
+) -> Iterator[tuple[str | float, ...]]:
+    for line in lines:
+        if line.outcome is None:
+            continue
+        states[line.state.value] += 1
+        name = guard_text(line.file) if with_file_names else (line.xray_sha256 or "")[:16]
+        yield name, line.xray_sha256 or "", "", "", "", "no"
+
+
 def _format_rows(rows: list[tuple[str | float, ...]]) -> bytes:
     """Every text in quotes: a spreadsheet that takes `;` for the delimiter must not split a file name at it."""
     text = io.StringIO()
@@ -124,7 +146,13 @@ def _format_time(time: datetime | None) -> str:
 
 
 def _describe(
-    name: str, sha256: str, states: Counter[str], *, with_file_names: bool, notes: Mapping[str, str]
+    name: str,
+    sha256: str,
+    states: Counter[str],
+    columns: tuple[str, ...],
+    *,
+    with_file_names: bool,
+    notes: Mapping[str, str],
 ) -> bytes:
     manifest = {
         "notice": RESEARCH_USE,
@@ -132,7 +160,7 @@ def _describe(
         "sha256": sha256,
         "rows": states.total(),
         "rows_by_state": dict(sorted(states.items())),
-        "columns": list(COLUMNS),
+        "columns": list(columns),
         "file_names": "as delivered" if with_file_names else "left out: first 16 digits of the X-ray's SHA-256",
         "notes": dict(sorted(notes.items())),
     }

@@ -9,11 +9,18 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
+from db.engine import snapshot
+from db.scoring.tables import LabelRow
+from flows.home.ledger import open_ledger
+from flows.home.site_key import read_site_key
 from flows.review.exports import write_export, write_worklist
 from flows.review.label_import import import_labels_from
 from flows.settings import Settings
 from tests.flows.scoring.test_scan import drop_xrays, read_lines, scan
+from xray_core.models.folder import read_manifest
+from xray_core.reading.reading_list import AUDIT_SHARE, draw_audit, measure_doubt
 from xray_core.records import RESEARCH_USE, Label
 
 
@@ -103,7 +110,7 @@ def test_without_file_names_no_name_leaves_and_labels_still_come_back(settings: 
 
 
 @pytest.mark.parametrize("limit", [1, 5, 7, 50])
-def test_a_worklist_lists_unlabelled_xrays_once_the_least_certain_first(
+def test_a_worklist_lists_unlabelled_xrays_once_audit_films_first_and_then_by_doubt(
     settings: Settings, tmp_path: Path, limit: int
 ) -> None:
     drop_xrays(settings.incoming_dir, 12)
@@ -118,8 +125,38 @@ def test_a_worklist_lists_unlabelled_xrays_once_the_least_certain_first(
     assert len(rows) == min(limit, 10)
     assert len({row["xray_sha256"] for row in rows}) == len(rows)
     assert not {row["file"] for row in rows} & set(labelled)
-    doubts = [abs(float(row["probability_covid"]) - 0.5) for place, row in enumerate(rows) if place % 5 != 4]
-    assert doubts == sorted(doubts)
+    key, point = read_site_key(settings), read_manifest(settings.models_dir / "0001-untrained").operating_point
+    drawn = [draw_audit(key, row["xray_sha256"]) for row in rows]
+    audited = sum(place < AUDIT_SHARE for place in drawn[: -(-limit // 2)])
+    assert drawn[:audited] == sorted(drawn)[:audited]
+    ranked = [
+        (row["outcome"] != "refer", measure_doubt(float(row["probability_covid"]), point)) for row in rows[audited:]
+    ]
+    assert ranked == sorted(ranked)
+
+
+def test_a_csv_for_review_holds_no_word_of_the_model_and_its_labels_were_read_blind(
+    settings: Settings, tmp_path: Path
+) -> None:
+    drop_xrays(settings.incoming_dir, 3)
+    (settings.incoming_dir / "report.png").write_bytes(b"%PDF-1.7 not an image")
+    scan(settings)
+
+    blind = write_export(settings, out=tmp_path / "to-read.csv", for_review=True)
+    shown = write_export(settings, out=tmp_path / "results.csv")
+
+    rows = read_rows(blind.path)
+    said = blind.path.read_text() + blind.manifest.read_text()
+    assert [row["score_visible"] for row in rows] == ["no"] * 3
+    assert not [row for row in read_rows(shown.path) if row["outcome"] and row["probability_covid"] in said]
+    assert not {"positive", "negative", "refer", "probability", "0001-untrained"} & set(said.replace('"', " ").split())
+    for label, file, visible in (("covid", blind.path, False), ("normal", shown.path, True)):
+        scored = [row for row in read_rows(file) if row.get("state", "scored") == "scored"]
+        write_rows(tmp_path / "back.csv", [row | {"label": label, "labelled_by": label} for row in scored])
+        assert import_labels_from(settings, tmp_path / "back.csv", mapping={}).new == 3
+        with open_ledger(settings) as engine, snapshot(engine) as session:
+            found = session.scalars(select(LabelRow.score_visible).where(LabelRow.reader == label)).all()
+        assert found == [visible] * 3
 
 
 def test_a_worklist_names_the_same_xrays_to_everybody(settings: Settings, tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def test_a_results_csv_that_was_filled_in_reads_back(tmp_path: Path) -> None:
 
     rows = read_labels_csv(path, mapping={}).accept()
 
-    assert rows == [LabelLine(3, "b.png", "b" * 64, Label.COVID, "r1", None)]
+    assert rows == [LabelLine(3, "b.png", "b" * 64, Label.COVID, "r1", None, score_visible=True)]
 
 
 def test_an_export_that_has_labels_comes_back_unchanged(tmp_path: Path) -> None:
@@ -77,7 +77,9 @@ def test_an_export_that_has_labels_comes_back_unchanged(tmp_path: Path) -> None:
 
     path = write_results_csv(tmp_path / "results.csv", [line], notes={}).path
 
-    assert read_labels_csv(path, mapping={}).accept() == [LabelLine(2, "a.png", "a" * 64, Label.UNSURE, "=r1", at)]
+    assert read_labels_csv(path, mapping={}).accept() == [
+        LabelLine(2, "a.png", "a" * 64, Label.UNSURE, "=r1", at, score_visible=True)
+    ]
 
 
 def test_without_file_names_the_content_is_what_matches(tmp_path: Path) -> None:
@@ -85,7 +87,9 @@ def test_without_file_names_the_content_is_what_matches(tmp_path: Path) -> None:
 
     path = write_results_csv(tmp_path / "results.csv", [line], with_file_names=False, notes={}).path
 
-    assert read_labels_csv(path, mapping={}).accept() == [LabelLine(2, "a" * 16, "a" * 64, Label.COVID, None, None)]
+    assert read_labels_csv(path, mapping={}).accept() == [
+        LabelLine(2, "a" * 16, "a" * 64, Label.COVID, None, None, score_visible=True)
+    ]
 
 
 @pytest.mark.parametrize(
