@@ -77,6 +77,7 @@ def iter_result_lines(session: Session, *, since: datetime | None = None) -> Ite
             today.label,
             today.labelled_by,
             today.labelled_at,
+            today.refer_reason,
         )
         .outerjoin(current_results, today.xray_id == file.xray_id)
         .where(file.superseded_at.is_(None), file.state != FileState.NEW)

@@ -10,9 +10,10 @@ from db.records import FileHistory
 from db.scoring import file_history
 from flows.home.ledger import open_ledger
 from flows.settings import Settings
+from xray_core.exchange.results_csv import BETWEEN_THRESHOLDS
 from xray_core.imaging.folder import is_ignored, look_again, refuse_by_kind
 from xray_core.imaging.records import FileSeen
-from xray_core.records import FileState, escape_name
+from xray_core.records import FileState, Outcome, escape_name
 
 
 def explain(settings: Settings, path: Path) -> list[str]:
@@ -33,6 +34,8 @@ def _tell(version: FileHistory) -> str:
                 f"scored: P(covid) {version.probability:.4f}, {version.outcome} by model {version.model_version}"
                 f", X-ray {(version.xray_sha256 or '')[:16]}"
             )
+            if version.outcome is Outcome.REFER and not version.refer_reason:
+                story += f"; referred because {BETWEEN_THRESHOLDS}"
             story += f"; {_tell_likeness(version)}"
             story += f", labelled {version.label}" if version.label else ""
         case FileState.SCORED:

@@ -70,9 +70,15 @@ def describe_champion(session: Session, settings: Settings) -> dict[str, str]:
         "shortcut_audit": audit_verdict,
         "standing": say_standing(champion),
         "out_of_distribution": say_blind_spot(settings, champion) or "referred, with the distance that said so",
+        "thresholds": _say_thresholds(settings, champion.version),
         "assumed_prevalence": f"{settings.prevalence:g}",
         "predictive_values": say_predictive_values(session, champion, settings.prevalence) or "",
     } | unknown
+
+
+def _say_thresholds(settings: Settings, version: str) -> str:
+    point = read_manifest(settings.models_dir / version).operating_point
+    return f"negative below {point.lower:.4f}, positive from {point.upper:.4f}, between them refer"
 
 
 def _refuse_folder(out: Path | None) -> None:

@@ -11,7 +11,10 @@ from xray_core.records import FileState, Label, Outcome, ReasonCode
 
 @dataclass(frozen=True, slots=True)
 class ResultLine:
-    """One line of the results CSV: one file that the service decided on."""
+    """One line of the results CSV: one file that the service decided on.
+
+    `unlike` says why the picture was taken to be unlike a chest film; None where a score decided.
+    """
 
     file: str
     xray_sha256: str | None
@@ -25,6 +28,7 @@ class ResultLine:
     label: Label | None
     labelled_by: str | None
     labelled_at: datetime | None
+    unlike: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,9 +17,10 @@ from typing import BinaryIO, Final
 from xray_core.exchange.atomic_file import write_aside, write_whole
 from xray_core.exchange.formula_guard import guard_text
 from xray_core.exchange.records import ResultLine
-from xray_core.records import RESEARCH_USE
+from xray_core.records import RESEARCH_USE, Outcome
 
 SCORE_VISIBLE: Final = "score_visible"
+BETWEEN_THRESHOLDS: Final = "its score lies between the two thresholds"
 COLUMNS: Final = (
     "file",
     "xray_sha256",
@@ -33,6 +34,7 @@ COLUMNS: Final = (
     "label",
     "labelled_by",
     "labelled_at",
+    "refer_reason",
 )
 
 # What a reader gets who shall not know the model's opinion; the last column tells the import so.
@@ -120,7 +122,15 @@ def _make_rows(
             line.label or "",
             guard_text(line.labelled_by or ""),
             _format_time(line.labelled_at),
+            guard_text(say_why_referred(line)),
         )
+
+
+def say_why_referred(line: ResultLine) -> str:
+    """Why a reader must look, nothing for the other outcomes."""
+    if line.outcome is not Outcome.REFER:
+        return ""
+    return f"it {line.unlike}" if line.unlike else BETWEEN_THRESHOLDS
 
 
 def _make_review_rows(

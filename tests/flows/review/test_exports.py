@@ -135,6 +135,22 @@ def test_a_worklist_lists_unlabelled_xrays_once_audit_films_first_and_then_by_do
     assert ranked == sorted(ranked)
 
 
+def test_what_is_referred_says_why_and_the_thresholds_stand_in_the_manifest(settings: Settings, tmp_path: Path) -> None:
+    drop_xrays(settings.incoming_dir, 12)
+    scan(settings)
+    point = read_manifest(settings.models_dir / "0001-untrained").operating_point
+
+    summary = write_export(settings, out=tmp_path / "results.csv")
+
+    rows = read_rows(summary.path)
+    for row in rows:
+        between = point.lower <= float(row["probability_covid"]) < point.upper
+        assert bool(row["refer_reason"]) == (row["outcome"] == "refer")
+        assert (row["refer_reason"] == "its score lies between the two thresholds") <= between
+    notes = json.loads(summary.manifest.read_text())["notes"]
+    assert f"negative below {point.lower:.4f}, positive from {point.upper:.4f}" in notes["thresholds"]
+
+
 def test_a_csv_for_review_holds_no_word_of_the_model_and_its_labels_were_read_blind(
     settings: Settings, tmp_path: Path
 ) -> None:

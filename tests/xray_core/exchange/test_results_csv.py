@@ -16,8 +16,8 @@ import pytest
 from tests.factories import NOW, rejected_line, result_line
 from xray_core.exchange.formula_guard import unguard_text
 from xray_core.exchange.records import ResultLine
-from xray_core.exchange.results_csv import COLUMNS, name_export, write_results_csv
-from xray_core.records import RESEARCH_USE, Label
+from xray_core.exchange.results_csv import COLUMNS, name_export, say_why_referred, write_results_csv
+from xray_core.records import RESEARCH_USE, Label, Outcome
 
 HOSTILE_NAMES = [
     "=cmd|' /C calc'!A0",
@@ -169,3 +169,16 @@ def test_two_hundred_thousand_rows_take_seconds_and_no_memory(tmp_path: Path) ->
     assert summary.rows == 200_000
     assert some < few + 200_000
     assert seconds < 15  # measured: 2
+
+
+@pytest.mark.parametrize(
+    ("outcome", "unlike", "said"),
+    [
+        (Outcome.REFER, None, "its score lies between the two thresholds"),
+        (Outcome.REFER, "lies on its side", "it lies on its side"),
+        (Outcome.POSITIVE, None, ""),
+        (None, None, ""),
+    ],
+)
+def test_whatever_is_referred_says_why(outcome: Outcome | None, unlike: str | None, said: str) -> None:
+    assert say_why_referred(replace(result_line("a.png"), outcome=outcome, unlike=unlike)) == said
