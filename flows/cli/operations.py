@@ -88,17 +88,36 @@ def verify(
         sys.exit(fail(f"breach: {breach}", code=1))
 
 
-def backup(target: Annotated[Path, typer.Argument(help="a new folder to write")]) -> None:
+def backup(
+    target: Annotated[Path, typer.Argument(help="a new folder to write")],
+    with_xrays: Annotated[
+        bool, typer.Option("--with-xrays", help="films (incoming, archive, datasets) and exports too")
+    ] = False,
+) -> None:
     """Copy the home while it is in use.
 
-    Ledger, models and site key go into a new folder, as of one moment.
+    Ledger, models and site key go into a new folder, as of one moment; X-rays and exports too, if asked for.
 
-    Example: xray backup /backups/xray-2026-05-01
+    Example: xray backup /backups/xray-2026-05-01 --with-xrays
     """
+    from flows.cli.terminal import show_progress
     from flows.home.backup import back_up
 
-    typer.echo(f"{back_up(open_home(), target)} files in {target}; it holds the site key: keep it as safe as the home")
-    typer.echo("X-rays, exports and labels CSVs are not in it: back up their folders yourself")
+    settings = open_home()
+    with show_progress("copying", unit="films and exports") as advance:
+        written = back_up(settings, target, with_xrays=with_xrays, on_progress=advance)
+    typer.echo(f"{written.files} files in {target}; it holds the site key: keep it as safe as the home")
+    if not with_xrays:
+        typer.echo("X-rays, exports and labels CSVs are not in it: back up their folders yourself, or use --with-xrays")
+        return
+    typer.echo("X-rays and exports are in it; labels CSVs are not: back up their folder yourself")
+    if written.left_out:
+        typer.echo(
+            f"{written.left_out} films that were scored or labelled are not in it, for they are not here: "
+            "`xray verify` names them",
+            err=True,
+        )
+        raise typer.Exit(1)
 
 
 def restore(source: Annotated[Path, typer.Argument(help="a folder that `xray backup` wrote")]) -> None:
@@ -108,10 +127,13 @@ def restore(source: Annotated[Path, typer.Argument(help="a folder that `xray bac
 
     Example: XRAY_HOME=/data/new-home xray restore /backups/xray-2026-05-01
     """
+    from flows.cli.terminal import show_progress
     from flows.home.backup import restore as restore_home
 
     settings = read_settings()
-    typer.echo(f"{restore_home(settings, source)} models and the ledger restored to {settings.home}")
+    with show_progress("restoring", unit="films and exports") as advance:
+        models = restore_home(settings, source, on_progress=advance)
+    typer.echo(f"{models} models and the ledger restored to {settings.home}")
 
 
 def doctor(

@@ -7,6 +7,8 @@ import json
 import os
 import secrets
 import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from db import invariants
@@ -15,6 +17,14 @@ from db.backup import backup_database, release_claims
 from db.engine import open_engine, read_revision, snapshot, transaction
 from db.registry import models
 from db.schema import HEAD
+from flows.home.carried_films import (
+    carry_films,
+    count_left_out,
+    plan_return,
+    refuse_target,
+    return_films,
+    settle_moved,
+)
 from flows.home.ledger import HEAD_FILE, open_ledger
 from flows.home.site_key import seal_key
 from flows.settings import Settings
@@ -23,20 +33,31 @@ from xray_core.errors import RefusedInput
 _DATABASE = "xray.db"
 _KEY = "site.key"
 _MANIFEST = "backup.json"
+_NOT_HASHED = {_MANIFEST, *(f"{_DATABASE}-{end}" for end in ("journal", "wal", "shm"))}
 
 
-def back_up(settings: Settings, target: Path) -> int:
-    """Write a new folder `target` that `restore` can make a home of; returns how many files it holds.
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """How many files a backup holds, and how many films of its ledger's were nowhere to be found when asked for."""
 
-    The ledger is copied as of one moment; model folders never change, so those it names are copied after it.
-    X-rays in incoming/ are not copied: they are the sender's, and stay where they are. The folder appears whole
-    or not at all. Raises RefusedInput when it exists, or for PostgreSQL (use pg_dump there).
+    files: int
+    left_out: int = 0
+
+
+def back_up(
+    settings: Settings,
+    target: Path,
+    *,
+    with_xrays: bool = False,
+    on_progress: Callable[[int], None] = lambda _: None,
+) -> Backup:
+    """Write a new folder `target` that `restore` can make a home of.
+
+    The ledger is copied as of one moment; model folders never change, so those it names are copied after it. X-rays
+    and exports only `with_xrays`. The folder appears whole or not at all. Raises RefusedInput when it exists, or for
+    PostgreSQL (use pg_dump there).
     """
-    if target.exists():
-        raise RefusedInput(f"{target}: exists already; expected a new folder for the backup")
-    inside, home = target.resolve(), settings.home.resolve()
-    if inside.is_relative_to(home) or home.is_relative_to(inside):
-        raise RefusedInput(f"{target}: lies in the home {home}, and would be lost with it; expected a folder elsewhere")
+    _refuse_target(settings, target, with_xrays=with_xrays)
     aside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
     aside.mkdir(mode=0o700, parents=True)
     try:
@@ -45,25 +66,57 @@ def back_up(settings: Settings, target: Path) -> int:
         shutil.copy2(settings.home / _KEY, aside / _KEY)
         for version in _registered_versions(aside / _DATABASE):
             shutil.copytree(settings.models_dir / version, aside / "models" / version)
-        files = _hash_files(aside)
+        left_out = 0
+        if with_xrays:
+            files, left_out = _add_films(settings, aside, on_progress)
+        else:
+            files = _hash_files(aside)
         (aside / _MANIFEST).write_text(json.dumps(files, indent=1, sort_keys=True))
         _sync_tree(aside)
         aside.rename(target)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
-    return len(files)
+    return Backup(len(files), left_out)
 
 
-def restore(settings: Settings, source: Path) -> int:
-    """Make a home of a backup, once every byte of it and every invariant of its ledger holds.
+def _refuse_target(settings: Settings, target: Path, *, with_xrays: bool) -> None:
+    if target.exists():
+        raise RefusedInput(f"{target}: exists already; expected a new folder for the backup")
+    inside, home = target.resolve(), settings.home.resolve()
+    if inside.is_relative_to(home) or home.is_relative_to(inside):
+        raise RefusedInput(f"{target}: lies in the home {home}, and would be lost with it; expected a folder elsewhere")
+    if with_xrays and settings.database_url is not None:
+        raise RefusedInput(
+            "--with-xrays: homes may share the ledger of XRAY_DATABASE_URL; back up their folders of X-rays yourself"
+        )
+    if with_xrays:
+        refuse_target(settings, target)
 
-    Raises RefusedInput when the home has a ledger already, or when the backup is no whole one.
+
+def _add_films(settings: Settings, aside: Path, on_progress: Callable[[int], None]) -> tuple[dict[str, str], int]:
+    """The hashes of everything in the backup once its films are, and how many films are not."""
+    engine = open_engine(f"sqlite:///{aside / _DATABASE}")
+    try:
+        with snapshot(engine) as session:
+            carry_films(settings, session, aside, on_progress=on_progress)
+            files = _hash_files(aside)
+            files |= settle_moved(session, aside, files)
+            return files, count_left_out(session, files)
+    finally:
+        engine.dispose()
+
+
+def restore(settings: Settings, source: Path, *, on_progress: Callable[[int], None] = lambda _: None) -> int:
+    """Make a home of a backup, once every byte of it and every invariant of its ledger holds; its models are counted.
+
+    Films and exports that it carries go where this home looks for them. Raises RefusedInput when the home has a ledger
+    already, when a file is in the way of another, or when the backup is no whole one.
     """
     if settings.database_url is not None:
         raise RefusedInput("XRAY_DATABASE_URL is set: a restore makes a SQLite home; use pg_restore for PostgreSQL")
     if (settings.home / _DATABASE).exists():
         raise RefusedInput(f"{settings.home}: has a ledger already; expected a new XRAY_HOME to restore into")
-    _check_bytes(source)
+    plan = plan_return(settings, _check_bytes(source))
     settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     aside = settings.home / f".{_DATABASE}.part"
     _copy(source / _DATABASE, aside)
@@ -78,14 +131,16 @@ def restore(settings: Settings, source: Path) -> int:
             folder.chmod(0o700)
     _copy(source / _KEY, settings.home / _KEY)
     _release_claims(source, aside)
+    return_films(source, plan, on_progress=on_progress)
     (settings.home / HEAD_FILE).unlink(missing_ok=True)  # a ledger that was here before had other entries
     aside.rename(settings.home / _DATABASE)  # last: a home without a ledger can be restored into again
     return len(_registered_versions(settings.home / _DATABASE))
 
 
-def _check_bytes(source: Path) -> None:
+def _check_bytes(source: Path) -> dict[str, str]:
+    """The backup's files and their SHA-256, as it was written and as it is."""
     try:
-        expected = json.loads((source / _MANIFEST).read_bytes())
+        expected: dict[str, str] = json.loads((source / _MANIFEST).read_bytes())
     except (OSError, ValueError) as error:
         raise RefusedInput(
             f"{source}: has no readable {_MANIFEST}; expected a folder that `xray backup` wrote"
@@ -94,6 +149,7 @@ def _check_bytes(source: Path) -> None:
     if found != expected:
         differing = sorted({name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name)})
         raise RefusedInput(f"{source}: {differing[0]} is not as it was written; this backup is damaged")
+    return expected
 
 
 def _check_ledger(source: Path, database: Path) -> None:
@@ -138,11 +194,13 @@ def _registered_versions(database: Path) -> list[str]:
 
 
 def _hash_files(folder: Path) -> dict[str, str]:
-    return {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != _MANIFEST and not path.name.endswith(("-journal", "-wal", "-shm"))
-    }
+    paths = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {name: _hash(path) for name, path in paths.items() if name not in _NOT_HASHED}
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _sync_tree(folder: Path) -> None:

@@ -24,7 +24,7 @@ def name_folder(settings: Settings, kind: FolderKind) -> str:
     """
     if settings.database_url is None:
         return ""
-    path = _own_folder(settings, kind).resolve()
+    path = own_folder(settings, kind).resolve()
     home = settings.home.resolve() if path.is_relative_to(settings.home.resolve()) else path.parent
     if home == _find_ledger_folder(settings) and path.name == kind.value:
         return ""
@@ -66,11 +66,12 @@ def _find_root(settings: Settings, film: FilmPath) -> Path:
         restored = restored_dataset(settings, film.folder_id)
         return restored if restored.is_dir() else settings.home / _unescape(film.place)
     if film.place == name_folder(settings, film.kind):
-        return _own_folder(settings, film.kind)
+        return own_folder(settings, film.kind)
     return _unescape(film.place.partition(":")[2] or film.place)
 
 
-def _own_folder(settings: Settings, kind: FolderKind) -> Path:
+def own_folder(settings: Settings, kind: FolderKind) -> Path:
+    """This home's incoming or archive folder, as its settings say today."""
     return settings.incoming_dir if kind is FolderKind.INCOMING else settings.archive_dir or settings.home / "archive"
 
 

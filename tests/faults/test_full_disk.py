@@ -160,12 +160,15 @@ def test_an_export_onto_a_full_disk_keeps_the_old_file(settings: Settings, small
     assert write_export(settings, out=target).rows == 400
 
 
+@pytest.mark.parametrize("options", [(), ("--with-xrays",)])
 def test_a_backup_onto_a_full_disk_leaves_nothing_that_looks_like_one(
-    settings: Settings, sqlite_home: None, small_disk: Path
+    settings: Settings, sqlite_home: None, small_disk: Path, options: tuple[str, ...]
 ) -> None:
-    fill(small_disk, leave=100_000)
+    for number in range(30 if options else 0):  # the ledger and the models fit, the films do not
+        (settings.incoming_dir / f"film-{number}.png").write_bytes(bytes(2**20))
+    fill(small_disk, leave=1_900_000 if options else 100_000)
 
-    command = [sys.executable, "-m", "flows", "backup", str(small_disk / "backup")]
+    command = [sys.executable, "-m", "flows", "backup", str(small_disk / "backup"), *options]
     stopped = subprocess.run(command, capture_output=True, text=True, check=False)
 
     assert_one_sentence_and_exit_1(stopped)

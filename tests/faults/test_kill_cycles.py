@@ -107,7 +107,10 @@ def test_backups(settings: Settings, tmp_path: Path, sqlite_home: None, every: i
     scan(settings)
 
     kills = kill_at_steps(
-        settings, lambda number: ("backup", str(tmp_path / f"backup-{number}")), every=every, first=every - 1 and 1
+        settings,
+        lambda number: ("backup", str(tmp_path / f"backup-{number}"), "--with-xrays"),
+        every=every,
+        first=every - 1 and 1,
     )
 
     whole = [folder for folder in tmp_path.glob("backup-*") if folder.is_dir()]
@@ -121,7 +124,7 @@ def test_restores(
 ) -> None:
     drop_many(settings.incoming_dir, 3)
     scan(settings)
-    back_up(settings, tmp_path / "backup")
+    back_up(settings, tmp_path / "backup", with_xrays=True)
     monkeypatch.setenv("XRAY_HOME", str(tmp_path / "restored"))
 
     kills = kill_at_steps(
@@ -133,7 +136,7 @@ def test_restores(
     )
 
     assert kills >= 1
-    assert find_breach(Settings(home=tmp_path / "restored", incoming=settings.incoming_dir))[0] is None
+    assert find_breach(Settings(home=tmp_path / "restored"))[0] is None
 
 
 @STEPS
