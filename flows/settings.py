@@ -132,6 +132,18 @@ def read_settings() -> Settings:
         raise RefusedInput(f'{error}: expected JSON, as in XRAY_CLASS_NAMES=\'{{"COVID-19": "covid"}}\'') from error
 
 
+def describe_sources() -> str:
+    """The settings file that is obeyed, and which settings come from it or the environment: names, never a value."""
+    file = _find_settings_file(os.environ)
+    known = {f"XRAY_{name.upper()}" for name in Settings.model_fields}
+    set_here = {name.upper() for name in os.environ} & known
+    in_file = ({name.upper() for name in dotenv_values(file)} & known if file else set()) - set_here
+    return (
+        f"settings file {file or 'none'}: {', '.join(sorted(in_file)) or 'nothing'} comes from it; "
+        f"{', '.join(sorted(set_here)) or 'nothing'} from the environment"
+    )
+
+
 def find_unknown_variables() -> list[str]:
     """A sentence for every XRAY_ variable, set or in the settings file, that is no setting and has no effect."""
     known = {f"XRAY_{name.upper()}" for name in (*Settings.model_fields, "env_file")}

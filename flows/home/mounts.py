@@ -10,8 +10,12 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
+from db import audit
+from db.engine import transaction
+from flows.home.ledger import open_ledger
 from flows.settings import Settings
 from xray_core.errors import FolderMissing
 from xray_core.records import FolderKind
@@ -60,15 +64,27 @@ def judge_folders(
 
 
 def accept_folders(settings: Settings) -> int:
-    """Take the folders as they are from now on; returns how many lie elsewhere than before.
+    """Take the folders as they are from now on; returns how many lie elsewhere than before: audited, kind by kind.
 
     Raises FolderMissing for one that is not there: what is not there cannot be right.
     """
     known, now = _read_list(settings), _look(settings)
     for fault in judge_folders(_expected(settings), {}, now):
         raise FolderMissing(fault)
-    _write_list(settings, now)
-    return sum(known.get(kind) not in (None, mount) for kind, mount in now.items())
+    moved = {kind: mount for kind, mount in now.items() if known.get(kind) not in (None, mount)}
+    with open_ledger(settings) as engine, transaction(engine) as session:
+        for kind, mount in moved.items():
+            detail = {"device_before": known[kind].device, "device_now": mount.device}
+            audit.append(
+                session,
+                actor="operator (init)",
+                action="folder-accepted",
+                subject=kind,
+                detail=detail,
+                now=datetime.now(UTC),
+            )
+    _write_list(settings, now)  # last: after a kill the alarm stays, and the acceptance is asked for again
+    return len(moved)
 
 
 def _expected(settings: Settings) -> dict[FolderKind, Path]:

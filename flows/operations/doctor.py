@@ -20,7 +20,7 @@ from sqlalchemy.exc import OperationalError
 from db.engine import check_schema, open_engine
 from flows.home.api_login import LOGIN_FILE
 from flows.operations.schedule import ask_page, read_schedule
-from flows.settings import Settings
+from flows.settings import Settings, describe_sources
 from xray_core.errors import SchemaOutOfDate
 
 _DISTRIBUTION = "xray-scoring"
@@ -76,6 +76,7 @@ def _check_pins() -> Iterator[HealthCheck]:
 
 
 def _check_environment() -> Iterator[HealthCheck]:
+    yield HealthCheck(describe_sources())
     if os.environ.get("PYTHONDONTWRITEBYTECODE"):
         yield HealthCheck(
             "PYTHONDONTWRITEBYTECODE is set: every scheduled run starts two to three times slower",

@@ -12,6 +12,9 @@ from tempfile import mkdtemp
 
 import pytest
 
+from db import audit
+from db.engine import snapshot
+from flows.home.ledger import open_ledger
 from flows.operations.status import read_status
 from flows.settings import Settings
 from tests.flows.scoring.test_scan import drop_xrays, scan
@@ -103,4 +106,9 @@ def test_a_folder_on_another_device_than_before_is_an_alarm_until_it_is_accepted
 
     assert accepted.returncode == 0, accepted.stderr
     assert "1 folders lie elsewhere than before, and are accepted" in accepted.stdout
+    with open_ledger(shared) as engine, snapshot(engine) as session:
+        ((_, kind, detail),) = audit.iter_details(session, "folder-accepted")
+        assert audit.verify_chain(session) is None
+    assert kind == "incoming"
+    assert detail == {"device_before": other_device.stat().st_dev, "device_now": share.stat().st_dev}
     assert scan(shared).files == 0

@@ -45,6 +45,20 @@ def test_where_there_is_no_home_yet_nothing_is_made_and_nothing_is_wrong(tmp_pat
     assert not (tmp_path / "new").exists()
 
 
+def test_the_settings_file_and_what_comes_from_it_are_named_without_a_value(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (settings.home / ".env").write_text("XRAY_PREVALENCE=0.234\nXRAY_BATCH_SIZE=17\n")
+    monkeypatch.setenv("XRAY_HOME", str(settings.home))
+    monkeypatch.setenv("XRAY_BATCH_SIZE", "19")
+
+    (named,) = [finding.what for finding in examine(settings) if finding.what.startswith("settings file")]
+
+    assert f"settings file {settings.home / '.env'}: XRAY_PREVALENCE comes from it" in named
+    assert "XRAY_BATCH_SIZE, XRAY_HOME" in named.partition(";")[2]
+    assert not any(value in named.replace(str(settings.home), "") for value in ("0.234", "17", "19"))
+
+
 def open_to_others(settings: Settings) -> str:
     settings.home.chmod(0o755)
     return f"chmod 700 {settings.home}"
