@@ -15,7 +15,7 @@ from flows.settings import Settings
 from flows.training.images import read_training_images
 from xray_core.errors import InvalidDataset
 from xray_core.evaluation.shortcut_audit import ShortcutAudit
-from xray_core.promotion.gate import check_films
+from xray_core.promotion.checks import check_films
 from xray_core.training.judgement import audit_images
 
 

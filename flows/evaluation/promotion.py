@@ -22,7 +22,8 @@ from xray_core.errors import RefusedInput
 from xray_core.models.folder import ONNX_FILE
 from xray_core.models.fresh_load import reproduces_in_fresh_process
 from xray_core.models.open_model import OpenModel, read_probe
-from xray_core.promotion.gate import PromotionDecision, check_films, decide_promotion
+from xray_core.promotion.checks import check_films
+from xray_core.promotion.gate import PromotionDecision, decide_promotion
 from xray_core.records import Split, Verdict
 from xray_core.training.judgement import audit_images, evaluate_evidence
 

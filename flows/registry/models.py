@@ -124,13 +124,20 @@ def _list_evaluations(settings: Settings, version: str) -> list[str]:
 
 
 def _sum_up(figures: dict[str, Any]) -> str:
-    """What the stored figures come to: an audit's verdict, a drift's sentence, an evaluation's AUROC."""
+    """What the stored figures come to: an audit's verdict, a drift's sentence, an evaluation's AUROC and thresholds."""
+    from xray_core.evaluation.two_thresholds import ConfusionRow, measure_thresholds
+
     if "findings" in figures:
         return str(figures["verdict"])
     if "sentence" in figures:
         return str(figures["sentence"])
-    auroc = figures.get("evaluation", figures)["figures"]["auroc"]
-    return "AUROC cannot be told" if auroc is None else f"AUROC {Interval(**auroc):.3f}"
+    evaluation = figures.get("evaluation", figures)
+    auroc = evaluation["figures"]["auroc"]
+    both = measure_thresholds(
+        ConfusionRow(**evaluation["confusion_covid"]), ConfusionRow(**evaluation["confusion_normal"])
+    )
+    words = "AUROC cannot be told" if auroc is None else f"AUROC {Interval(**auroc):.3f}"
+    return words if both is None else f"{words}; {both}"
 
 
 def next_version(models_dir: Path, engine: Engine, kind: str) -> str:

@@ -11,7 +11,7 @@ from flows.registry.rescoring import score_known
 from flows.settings import Settings
 from xray_core.errors import InvalidDataset
 from xray_core.models.open_model import OpenModel
-from xray_core.promotion.gate import GateEvidence
+from xray_core.promotion.evidence import GateEvidence
 from xray_core.training.images import Side
 
 

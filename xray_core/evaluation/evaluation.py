@@ -17,8 +17,8 @@ from xray_core.evaluation.bootstrap import Cohort, Floats, make_cohort
 from xray_core.evaluation.calibration import CalibrationBin, calibration_curve
 from xray_core.evaluation.figures import Figures, measure_figures, measure_net_benefits
 from xray_core.evaluation.slices import SliceFigures, measure_slices
+from xray_core.evaluation.two_thresholds import ConfusionRow, count_outcomes
 from xray_core.models.records import OperatingPoint
-from xray_core.records import Outcome
 
 _DECISION_THRESHOLDS = tuple(t / 100 for t in (1, 2, 5, *range(10, 100, 5)))
 _CURVE_POINTS = 200
@@ -30,15 +30,6 @@ class ClassCount:
 
     xrays: int
     patients: int
-
-
-@dataclass(frozen=True, slots=True)
-class ConfusionRow:
-    """What the X-rays of one class were called at the operating point."""
-
-    positive: int
-    refer: int
-    negative: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,19 +121,14 @@ def evaluate(
         normal=ClassCount(int((~cohort.is_covid).sum()), cohort.count_patients(~cohort.is_covid)),
         patients=cohort.patients,
         figures=measure_figures(cohort, operating_point, prevalence, resamples=resamples, seed=seed),
-        confusion_covid=_confusion(cohort.probabilities[cohort.is_covid], operating_point),
-        confusion_normal=_confusion(cohort.probabilities[~cohort.is_covid], operating_point),
+        confusion_covid=count_outcomes(cohort.probabilities[cohort.is_covid], operating_point),
+        confusion_normal=count_outcomes(cohort.probabilities[~cohort.is_covid], operating_point),
         roc=_roc(cohort),
         pr=_pr(cohort),
         calibration=calibration_curve(cohort),
         decision=_decision(cohort, prevalence, resamples=resamples, seed=seed),
         slices=measure_slices(cohort, slices or {}, operating_point, resamples=resamples, seed=seed),
     )
-
-
-def _confusion(scores: Floats, point: OperatingPoint) -> ConfusionRow:
-    outcomes = [point.outcome(float(score)) for score in scores]
-    return ConfusionRow(*(outcomes.count(o) for o in (Outcome.POSITIVE, Outcome.REFER, Outcome.NEGATIVE)))
 
 
 def _roc(cohort: Cohort) -> tuple[CurvePoint, ...]:

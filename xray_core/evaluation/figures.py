@@ -22,6 +22,11 @@ from xray_core.models.records import OperatingPoint
 from xray_core.records import Interval
 
 _OF_BOTH_CLASSES = ("auroc", "auprc", "f1", "precision", "calibration_slope", "calibration_intercept")
+OF_THRESHOLDS = (
+    *("sensitivity_at_lower", "specificity_at_lower", "sensitivity_at_upper", "specificity_at_upper"),
+    *("refer_share", "refer_share_covid", "refer_share_normal"),
+)
+OF_PREVALENCE = ("ppv", "npv", "precision", "net_benefit")  # what a positive or a negative is worth: of a mix
 OF_CALIBRATION = ("brier", "calibration_slope", "calibration_intercept", "calibration_error")
 
 
@@ -29,18 +34,26 @@ OF_CALIBRATION = ("brier", "calibration_slope", "calibration_intercept", "calibr
 class Figures:
     """The figures of an evaluation, each with its 95 % interval, None where the X-rays cannot tell.
 
-    A referred X-ray goes to a reader: it is neither missed nor a false alarm. So `sensitivity` is the share of covid
-    X-rays not called negative, `specificity` the share of normal ones not called positive, and `refer_share` is what
-    both cost. `ppv` is the chance of covid after `positive`, `npv` the chance of normal after `negative`, both at
+    With three outcomes there is no one sensitivity and specificity: to count a referred X-ray as right on both sides
+    flatters, and gives a point that the ROC curve does not pass through (Shinkins and others, BMJ 2013;346:f2778). So
+    each threshold has its own pair with every X-ray counted, as if it were the only one: at the lower one an X-ray
+    counts as covid from there on, referred ones with it; at the upper one only what is called positive does.
+    `refer_share` is what lies between them, of all X-rays, of covid ones and of normal ones.
+
+    `ppv` is the chance of covid after `positive`, `npv` the chance of normal after `negative`, both at
     the stated prevalence; `precision` is the share of covid among those called positive in this mix, `f1` balances it
     with the share of covid called positive, `accuracy` is the share of right outcomes among those not referred.
     """
 
     auroc: Interval | None
     auprc: Interval | None
-    sensitivity: Interval | None
-    specificity: Interval | None
+    sensitivity_at_lower: Interval | None
+    specificity_at_lower: Interval | None
+    sensitivity_at_upper: Interval | None
+    specificity_at_upper: Interval | None
     refer_share: Interval | None
+    refer_share_covid: Interval | None
+    refer_share_normal: Interval | None
     ppv: Interval | None
     npv: Interval | None
     accuracy: Interval | None
@@ -71,13 +84,9 @@ def measure_figures(cohort: Cohort, point: OperatingPoint, prevalence: float, *,
     intervals = {name: _share_interval(cohort, shares[name], resampled.get(name)) for name in shares}
     areas = {name: _area_interval(cohort, resampled.get(name)) for name in ("auroc", "auprc", "f1")}
     return Figures(
-        sensitivity=intervals["sensitivity"],
-        specificity=intervals["specificity"],
-        refer_share=intervals["refer_share"],
-        accuracy=intervals["accuracy"],
-        precision=intervals["precision"],
-        ppv=_predictive_value(intervals, "positive_in_covid", "positive_in_normal", prevalence),
-        npv=_predictive_value(intervals, "negative_in_normal", "negative_in_covid", 1 - prevalence),
+        **{name: intervals[name] for name in (*OF_THRESHOLDS, "accuracy", "precision")},
+        ppv=_predictive_value(intervals, "sensitivity_at_upper", "positive_in_normal", prevalence),
+        npv=_predictive_value(intervals, "specificity_at_lower", "negative_in_covid", 1 - prevalence),
         net_benefit=_net_benefit(intervals, point.upper, prevalence),
         **areas,
         **_calibration_intervals(cohort, resampled),
@@ -91,7 +100,7 @@ def measure_net_benefits(
     shares = {
         (name, threshold): _Share(among, cohort.probabilities >= threshold)
         for threshold in thresholds
-        for name, among in (("positive_in_covid", cohort.is_covid), ("positive_in_normal", ~cohort.is_covid))
+        for name, among in (("sensitivity_at_upper", cohort.is_covid), ("positive_in_normal", ~cohort.is_covid))
     }
     measured = {
         f"{name} {threshold}": statistics.share(cohort, part.chosen, part.among)
@@ -121,15 +130,17 @@ def _name_shares(cohort: Cohort, point: OperatingPoint) -> dict[str, _Share]:
     positive, negative = cohort.probabilities >= point.upper, cohort.probabilities < point.lower
     decided = positive | negative
     return {
-        "sensitivity": _Share(covid, ~negative),
-        "specificity": _Share(normal, ~positive),
+        "sensitivity_at_lower": _Share(covid, ~negative),
+        "specificity_at_lower": _Share(normal, negative),
+        "sensitivity_at_upper": _Share(covid, positive),
+        "specificity_at_upper": _Share(normal, ~positive),
         "refer_share": _Share(covid | normal, ~decided),
+        "refer_share_covid": _Share(covid, ~decided),
+        "refer_share_normal": _Share(normal, ~decided),
         "accuracy": _Share(decided, (positive & covid) | (negative & normal)),
         "precision": _Share(positive, covid),
-        "positive_in_covid": _Share(covid, positive),
         "positive_in_normal": _Share(normal, positive),
         "negative_in_covid": _Share(covid, negative),
-        "negative_in_normal": _Share(normal, negative),
     }
 
 
@@ -194,7 +205,7 @@ def _predictive_value(
 
 
 def _net_benefit(intervals: Mapping[str, Interval | None], threshold: float, prevalence: float) -> Interval | None:
-    hits, alarms = intervals["positive_in_covid"], intervals["positive_in_normal"]
+    hits, alarms = intervals["sensitivity_at_upper"], intervals["positive_in_normal"]
     if hits is None or alarms is None or threshold >= 1:
         return None
     odds = threshold / (1 - threshold)

@@ -23,6 +23,7 @@ UNKNOWN = "unknown"
 class SliceFigures:
     """One slice of the evaluated X-rays. Figures are None where it has too few X-rays, or one class only.
 
+    Both thresholds have their own pair, see `Figures`.
     `remark` says so in words: "too few" or "only covid", else it is empty.
     """
 
@@ -33,8 +34,10 @@ class SliceFigures:
     normal: int
     patients: int
     auroc: Interval | None
-    sensitivity: Interval | None
-    specificity: Interval | None
+    sensitivity_at_lower: Interval | None
+    specificity_at_lower: Interval | None
+    sensitivity_at_upper: Interval | None
+    specificity_at_upper: Interval | None
     refer_share: Interval | None
     remark: str
 
@@ -103,8 +106,10 @@ def _measure_slice(
         normal=int((~part.is_covid).sum()),
         patients=part.patients,
         auroc=_interval(resampled, "auroc", part, everyone),
-        sensitivity=_interval(resampled, "sensitivity", part, part.is_covid),
-        specificity=_interval(resampled, "specificity", part, ~part.is_covid),
+        sensitivity_at_lower=_interval(resampled, "sensitivity_at_lower", part, part.is_covid),
+        specificity_at_lower=_interval(resampled, "specificity_at_lower", part, ~part.is_covid),
+        sensitivity_at_upper=_interval(resampled, "sensitivity_at_upper", part, part.is_covid),
+        specificity_at_upper=_interval(resampled, "specificity_at_upper", part, ~part.is_covid),
         refer_share=_interval(resampled, "refer_share", part, everyone),
         remark=remark,
     )
@@ -122,8 +127,10 @@ def _remark(part: Cohort) -> str:
 def _name_statistics(part: Cohort, point: OperatingPoint) -> dict[str, Statistic]:
     scores, everyone = part.probabilities, np.ones(len(part.is_covid), dtype=np.bool_)
     measured = {
-        "sensitivity": statistics.share(part, scores >= point.lower, part.is_covid),
-        "specificity": statistics.share(part, scores < point.upper, ~part.is_covid),
+        "sensitivity_at_lower": statistics.share(part, scores >= point.lower, part.is_covid),
+        "specificity_at_lower": statistics.share(part, scores < point.lower, ~part.is_covid),
+        "sensitivity_at_upper": statistics.share(part, scores >= point.upper, part.is_covid),
+        "specificity_at_upper": statistics.share(part, scores < point.upper, ~part.is_covid),
         "refer_share": statistics.share(part, (scores >= point.lower) & (scores < point.upper), everyone),
     }
     if not _remark(part):

@@ -29,8 +29,7 @@ def choose_operating_point(
     threshold between meets both targets, nothing needs referring, and the one that separates best is taken for
     both (the middle of its gap). Thresholds lie half-way between scores, so that a last digit changes no outcome.
 
-    The figures kept are the share of covid X-rays that are not called negative and of normal X-rays that are not
-    called positive: a referred X-ray goes to a reader and is neither missed nor a false alarm.
+    Kept are sensitivity and specificity at each of the two, every X-ray counted.
     With one class missing there is nothing to choose on: 0.5 for both and no figures. Raises ValueError on a
     probability outside 0..1.
     """
@@ -56,6 +55,8 @@ def choose_operating_point(
         positives=len(covid),
         negatives=len(normal),
         chosen_on=Split.VALIDATION,
+        specificity_at_lower=float((normal < lower).mean()),
+        sensitivity_at_upper=float((covid >= upper).mean()),
     )
 
 

@@ -23,7 +23,9 @@ class OutputMeaning(StrEnum):
 class OperatingPoint:
     """The locked thresholds on P(covid): at or above `upper` positive, below `lower` negative, between refer.
 
-    The figures are None for an imported model that nobody has judged here yet.
+    `sensitivity` and `specificity_at_lower` are those of `lower`, `specificity` and `sensitivity_at_upper` those of
+    `upper`, where they were chosen, 0..1. They are None for an imported model that nobody has judged here yet, and
+    the last two for models from before both were kept.
     """
 
     lower: float
@@ -34,6 +36,8 @@ class OperatingPoint:
     positives: int
     negatives: int
     chosen_on: Split | None
+    specificity_at_lower: float | None = None
+    sensitivity_at_upper: float | None = None
 
     def outcome(self, probability: float) -> Outcome:
         """What a probability in 0..1 says at these thresholds."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from xray_core.promotion.gate import plural
+from xray_core.promotion.checks import plural
 from xray_core.promotion.policy import RetrainingPolicy
 
 

@@ -61,15 +61,16 @@ def plot_learning_curves(
 
 
 def plot_roc(points: Points, *, auroc: Interval | None, operating: Points = (), n: str) -> bytes:
-    """The ROC curve through (1 - specificity, sensitivity), and where the thresholds of `operating` lie on it."""
+    """The ROC curve through (1 - specificity, sensitivity), and both thresholds on it: the upper, then the lower."""
     figure, (axes,) = open_figure("Receiver operating characteristic", n=n, width=_SQUARE, height=5.5)
     axes.plot([0, 1], [0, 1], color=MUTED, linestyle="--", linewidth=1, label="chance", zorder=1)
     _draw_curve(axes, points, f"AUROC {format_interval(auroc)}")
-    for (x, y), marker, name in zip(operating, "o^", ("positive from here", "not negative from here"), strict=False):
+    for (x, y), marker, which in zip(operating, "o^", ("upper", "lower"), strict=False):
+        name = f"{which} threshold: sensitivity {y:.2f}, specificity {1 - x:.2f}"
         axes.plot(x, y, marker, color=COVID, markersize=8, markeredgecolor="white", label=name, zorder=5)
     span_shares(axes)
     axes.set_aspect("equal")
-    name_axes(axes, "1 - specificity (normal X-rays called positive)", "Sensitivity (covid X-rays found)")
+    name_axes(axes, "1 - specificity (normal X-rays above a threshold)", "Sensitivity (covid X-rays above it)")
     add_legend(axes, "lower right")
     return to_png(figure)
 

@@ -6,6 +6,7 @@ from functools import partial
 
 from xray_core.evaluation.evaluation import Evaluation
 from xray_core.evaluation.slices import TOO_FEW_XRAYS
+from xray_core.evaluation.two_thresholds import measure_thresholds
 from xray_core.processes.helper_process import Call
 from xray_core.report import curves
 from xray_core.report.forest import ForestLine, plot_slices
@@ -89,16 +90,9 @@ def find_thresholds(evaluation: Evaluation) -> list[tuple[float, float]]:
 
     From the counts at the operating point: the stored curve is thinned and lacks points on straight lines.
     """
-    covid, normal = evaluation.confusion_covid, evaluation.confusion_normal
-    if not evaluation.covid.xrays or not evaluation.normal.xrays:
-        return []
-    return [
-        (normal.positive / evaluation.normal.xrays, covid.positive / evaluation.covid.xrays),
-        (
-            (normal.positive + normal.refer) / evaluation.normal.xrays,
-            (covid.positive + covid.refer) / evaluation.covid.xrays,
-        ),
-    ]
+    both = measure_thresholds(evaluation.confusion_covid, evaluation.confusion_normal)
+    pairs = () if both is None else (both.upper, both.lower)
+    return [(1 - pair.specificity, pair.sensitivity) for pair in pairs]
 
 
 def count_test(evaluation: Evaluation) -> str:

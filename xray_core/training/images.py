@@ -15,7 +15,7 @@ from xray_core.imaging.records import ImageFacts, Preprocessing
 from xray_core.processes.decoding import Decoded
 from xray_core.processes.reading import Advance, Locate, read_xrays
 from xray_core.processes.records import DecoderLimits
-from xray_core.promotion.gate import check_films
+from xray_core.promotion.checks import check_films
 from xray_core.records import Label, LabelledXray, Split
 from xray_core.training.implausible_patients import doubt_patients
 from xray_core.training.near_duplicates import find_near_duplicates

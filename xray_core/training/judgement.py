@@ -15,7 +15,8 @@ from xray_core.models.open_model import Classifier
 from xray_core.models.operating_point import choose_operating_point
 from xray_core.models.records import OperatingPoint
 from xray_core.networks.last_layer import predict_log_odds
-from xray_core.promotion.gate import GateEvidence, PromotionDecision, decide_promotion
+from xray_core.promotion.evidence import GateEvidence
+from xray_core.promotion.gate import PromotionDecision, decide_promotion
 from xray_core.promotion.policy import RetrainingPolicy
 from xray_core.records import Split
 from xray_core.training.images import TrainingImages

@@ -16,7 +16,8 @@ from xray_core.networks.fitting import Trained
 from xray_core.networks.heat_maps import grad_cam
 from xray_core.networks.keras_classifier import KerasClassifier
 from xray_core.processes.helper_process import BackgroundCall, Call, HelperProcess
-from xray_core.promotion.gate import GateEvidence, measure_difference
+from xray_core.promotion.evidence import GateEvidence
+from xray_core.promotion.gate import measure_difference
 from xray_core.promotion.policy import GateTest
 from xray_core.records import AuditVerdict, Interval, Outcome, Split
 from xray_core.report import curves
@@ -34,8 +35,11 @@ _HEATED = 3
 _COMPARED = {
     "AUROC": "auroc",
     "average precision": "auprc",
-    "sensitivity": "sensitivity",
-    "specificity": "specificity",
+    "sensitivity at the lower threshold": "sensitivity_at_lower",
+    "specificity at the lower threshold": "specificity_at_lower",
+    "sensitivity at the upper threshold": "sensitivity_at_upper",
+    "specificity at the upper threshold": "specificity_at_upper",
+    "referred (low is good)": "refer_share",
     "accuracy": "accuracy",
     "Brier score (low is good)": "brier",
 }

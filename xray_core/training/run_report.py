@@ -47,8 +47,11 @@ _PICTURES: Final[Mapping[str, tuple[str, str]]] = {
 
 _FIGURES: Final = {
     "AUROC": "auroc",
-    "sensitivity": "sensitivity",
-    "specificity": "specificity",
+    "sensitivity at the lower threshold": "sensitivity_at_lower",
+    "specificity at the lower threshold": "specificity_at_lower",
+    "sensitivity at the upper threshold": "sensitivity_at_upper",
+    "specificity at the upper threshold": "specificity_at_upper",
+    "referred": "refer_share",
     "average precision": "auprc",
     "Brier score (low is good)": "brier",
 }

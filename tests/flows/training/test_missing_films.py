@@ -22,7 +22,7 @@ from tests.flows.evidence_home import Rival, add_candidate, champion, stored
 from tests.networks import keep_known_weights
 from xray_core.errors import InvalidDataset
 from xray_core.imaging.records import Preprocessing, Scaling
-from xray_core.promotion.gate import check_films
+from xray_core.promotion.checks import check_films
 from xray_core.records import LabelledXray, Split, Verdict
 from xray_core.training.images import TrainingImages
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from xray_core.evaluation.evaluation import evaluate
 from xray_core.models.records import OperatingPoint
@@ -16,4 +17,4 @@ def test_the_thresholds_on_the_roc_plot_are_the_shares_of_the_confusion_counts()
 
     evaluation = evaluate(scores, is_covid, [str(n) for n in range(10)], point, prevalence=0.1, resamples=50)
 
-    assert find_thresholds(evaluation) == [(1 / 6, 2 / 4), (2 / 6, 3 / 4)]
+    assert np.array(find_thresholds(evaluation)) == pytest.approx(np.array([(1 / 6, 2 / 4), (2 / 6, 3 / 4)]))

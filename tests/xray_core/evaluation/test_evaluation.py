@@ -11,6 +11,7 @@ from tests.evaluations import read_evaluation
 from tests.xray_core.cohorts import simulate_scores
 from xray_core.evaluation.evaluation import Evaluation, evaluate
 from xray_core.evaluation.slices import name_slices
+from xray_core.evaluation.two_thresholds import ConfusionRow, measure_thresholds
 from xray_core.models.operating_point import choose_operating_point
 from xray_core.models.records import OperatingPoint
 from xray_core.records import FileFormat, Interval, Label, LabelledXray
@@ -59,15 +60,48 @@ def test_the_figures_follow_from_the_confusion_matrix() -> None:
     found = evaluate_simulated()
     covid, normal, figures = found.confusion_covid, found.confusion_normal, found.figures
 
-    assert figures.sensitivity is not None
-    assert figures.sensitivity.value == pytest.approx(1 - covid.negative / found.covid.xrays)
-    assert figures.specificity is not None
-    assert figures.specificity.value == pytest.approx(1 - normal.positive / found.normal.xrays)
+    assert figures.sensitivity_at_lower is not None
+    assert figures.sensitivity_at_lower.value == pytest.approx(1 - covid.negative / found.covid.xrays)
+    assert figures.specificity_at_upper is not None
+    assert figures.specificity_at_upper.value == pytest.approx(1 - normal.positive / found.normal.xrays)
     assert figures.precision is not None
     assert figures.precision.value == pytest.approx(covid.positive / (covid.positive + normal.positive))
     hit, alarm = covid.positive / found.covid.xrays, normal.positive / found.normal.xrays
     assert figures.ppv is not None
     assert figures.ppv.value == pytest.approx(0.1 * hit / (0.1 * hit + 0.9 * alarm))
+
+
+def test_each_threshold_has_a_pair_of_its_own_and_both_lie_on_the_roc_curve() -> None:
+    found = evaluate_simulated()
+    both = measure_thresholds(found.confusion_covid, found.confusion_normal)
+    assert both is not None
+    figures = found.figures
+
+    for name, pair in (("lower", both.lower), ("upper", both.upper)):
+        sensitivity, specificity = (getattr(figures, f"{kind}_at_{name}") for kind in ("sensitivity", "specificity"))
+        assert (sensitivity.value, specificity.value) == pytest.approx((pair.sensitivity, pair.specificity))
+        left = max((point for point in found.roc if point.x <= 1 - pair.specificity + 1e-9), key=lambda point: point.x)
+        right = min((point for point in found.roc if point.x >= 1 - pair.specificity - 1e-9), key=lambda point: point.x)
+        assert left.y - 0.02 <= pair.sensitivity <= right.y + 0.02
+    assert both.lower.sensitivity > both.upper.sensitivity  # nothing is counted as right on both sides
+    assert both.lower.specificity < both.upper.specificity
+    assert figures.refer_share_covid is not None
+    assert figures.refer_share_covid.value == pytest.approx(both.lower.sensitivity - both.upper.sensitivity)
+    assert figures.refer_share_normal is not None
+    assert figures.refer_share_normal.value == pytest.approx(both.upper.specificity - both.lower.specificity)
+
+
+def test_the_flattering_pair_of_both_thresholds_is_none_of_the_pairs() -> None:
+    both = measure_thresholds(ConfusionRow(60, 35, 5), ConfusionRow(0, 40, 60))
+
+    assert both is not None
+    pairs = {(pair.sensitivity, pair.specificity) for pair in (both.lower, both.upper)}
+    assert pairs == {(0.95, 0.6), (0.6, 1.0)}  # and not 0.95 with 1.0
+    assert str(both) == (
+        "at the lower threshold sensitivity 0.950 and specificity 0.600, at the upper 0.600 and 1.000; "
+        "38% referred (35% of covid, 40% of normal)"
+    )
+    assert measure_thresholds(ConfusionRow(1, 0, 0), ConfusionRow(0, 0, 0)) is None
 
 
 @pytest.mark.parametrize(("prevalence", "ppv", "npv"), [(0.75, 0.88, 0.67), (0.25, 0.45, 0.95)])
@@ -99,10 +133,10 @@ def test_slices_under_twenty_say_too_few_and_slices_of_one_class_say_which() -> 
     slices = {(part.name, part.value): part for part in evaluate_simulated().slices}
 
     assert slices["source", "rare"].remark == "too few"
-    assert slices["source", "rare"].sensitivity is None
+    assert slices["source", "rare"].sensitivity_at_lower is None
     assert slices["source", "covid site"].remark == "only covid"
     assert slices["source", "covid site"].auroc is None
-    assert slices["source", "covid site"].sensitivity is not None
+    assert slices["source", "covid site"].sensitivity_at_lower is not None
     assert slices["view", "AP"].auroc is not None
 
 
@@ -115,8 +149,8 @@ def test_a_perfect_model_on_few_patients_is_given_wide_intervals() -> None:
     assert figures.auroc is not None
     assert figures.auroc.value == 1.0
     assert figures.auroc.low < 0.7
-    assert figures.sensitivity is not None
-    assert figures.sensitivity.low == pytest.approx(0.6306, abs=5e-5)  # exact, 8 of 8
+    assert figures.sensitivity_at_lower is not None
+    assert figures.sensitivity_at_lower.low == pytest.approx(0.6306, abs=5e-5)  # exact, 8 of 8
     assert figures.calibration_slope is None
 
 
@@ -127,7 +161,7 @@ def test_one_class_alone_has_only_the_figures_that_it_can_tell() -> None:
 
     assert found.figures.auroc is None
     assert found.figures.ppv is None
-    assert found.figures.sensitivity is not None
+    assert found.figures.sensitivity_at_lower is not None
     assert found.roc == ()
 
 

@@ -196,7 +196,8 @@ def test_intervals_hold_the_truth_at_their_rate_in_every_setting(patients: int, 
 # The expected calibration error is left out: it cannot be negative, so in few X-rays it is too high by itself, which
 # its docstring says.
 JUDGED = (
-    *("auroc", "auprc", "sensitivity", "specificity", "refer_share", "ppv", "npv", "accuracy", "precision", "f1"),
+    *("auroc", "auprc", "sensitivity_at_lower", "specificity_at_lower", "sensitivity_at_upper", "specificity_at_upper"),
+    *("refer_share", "refer_share_covid", "refer_share_normal", "ppv", "npv", "accuracy", "precision", "f1"),
     *("brier", "calibration_slope", "calibration_intercept", "net_benefit"),
 )
 POINT = OperatingPoint(0.4, 0.7, 0.95, None, None, 1, 1, None)

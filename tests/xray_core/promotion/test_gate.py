@@ -11,7 +11,8 @@ import pytest
 from tests.xray_core.cohorts import simulate_scores
 from xray_core.models.operating_point import choose_operating_point
 from xray_core.promotion.due import LabelCounts, TrainingHistory, is_retraining_due
-from xray_core.promotion.gate import GateEvidence, decide_promotion
+from xray_core.promotion.evidence import GateEvidence
+from xray_core.promotion.gate import decide_promotion
 from xray_core.promotion.policy import GateTest, RetrainingPolicy, Trigger
 from xray_core.records import AuditVerdict, Verdict
 

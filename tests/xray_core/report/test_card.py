@@ -11,14 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from xray_core.evaluation.evaluation import ClassCount, ConfusionRow, Evaluation
+from xray_core.evaluation.evaluation import ClassCount, Evaluation
 from xray_core.evaluation.figures import Figures
 from xray_core.evaluation.shortcut_audit import Finding, ShortcutAudit
 from xray_core.evaluation.slices import SliceFigures
+from xray_core.evaluation.two_thresholds import ConfusionRow
 from xray_core.imaging.records import Preprocessing, Scaling
 from xray_core.models.recalibration import Recalibration
 from xray_core.models.records import OperatingPoint
-from xray_core.promotion.gate import Check, PromotionDecision
+from xray_core.promotion.checks import Check
+from xray_core.promotion.gate import PromotionDecision
 from xray_core.records import RESEARCH_USE, AuditVerdict, Interval, Label, SideCount, Split, Verdict
 from xray_core.report.card import CardFacts, Trait, read_questions, write_card
 from xray_core.report.curves import plot_roc
@@ -31,14 +33,26 @@ BARE = CardFacts(
     code_revision="b72e93c",
     proven=False,
 )
-POINT = OperatingPoint(0.31, 0.62, 0.95, 0.95, 0.71, 25, 22, Split.VALIDATION)
+POINT = OperatingPoint(0.31, 0.62, 0.95, 0.95, 0.71, 25, 22, Split.VALIDATION, 0.55, 0.8)
 
 
 def make_slice(name: str, value: str, xrays: int, patients: int, *, judged: bool) -> SliceFigures:
     auroc, specificity = (Interval(0.9, 0.8, 0.95), Interval(0.7, 0.5, 0.8)) if judged else (None, None)
     remark = "" if judged else "too few"
     return SliceFigures(
-        name, value, xrays, xrays // 2, xrays - xrays // 2, patients, auroc, auroc, specificity, None, remark
+        name,
+        value,
+        xrays,
+        xrays // 2,
+        xrays - xrays // 2,
+        patients,
+        auroc,
+        auroc,
+        specificity,
+        specificity,
+        auroc,
+        None,
+        remark,
     )
 
 
@@ -53,9 +67,13 @@ EVALUATION = Evaluation(
     figures=Figures(
         auroc=Interval(0.912, 0.85, 0.96),
         auprc=Interval(0.9, 0.8, 0.95),
-        sensitivity=Interval(0.95, 0.82, 0.99),
-        specificity=Interval(0.71, 0.5, 0.86),
+        sensitivity_at_lower=Interval(0.95, 0.82, 0.99),
+        specificity_at_lower=Interval(0.65, 0.45, 0.82),
+        sensitivity_at_upper=Interval(0.77, 0.6, 0.9),
+        specificity_at_upper=Interval(0.8, 0.6, 0.92),
         refer_share=Interval(0.15, 0.08, 0.25),
+        refer_share_covid=Interval(0.18, 0.08, 0.3),
+        refer_share_normal=Interval(0.15, 0.05, 0.3),
         ppv=Interval(0.31, 0.2, 0.5),
         npv=None,
         accuracy=Interval(0.86, 0.75, 0.93),
@@ -228,7 +246,10 @@ def test_the_page_is_whole_in_itself() -> None:
 def test_markdown_names_the_pictures_beside_it() -> None:
     markdown, _ = write_card(FULL)
 
-    assert "![ROC curve: sensitivity against false alarms at every threshold](roc.png)" in markdown
+    assert (
+        "![ROC curve: sensitivity against false alarms at every threshold, and both thresholds on it](roc.png)"
+        in markdown
+    )
 
 
 def test_no_text_becomes_markup() -> None:
@@ -299,8 +320,10 @@ def test_thresholds_show_what_they_came_to_where_they_were_chosen_and_where_they
 
     section = markdown.split("## Operating point")[1].split("\n## ")[0]
     assert "| Chosen on | validation X-rays (25 covid, 22 normal) |" in section
-    assert "| Sensitivity, where it was chosen | 0.950 |" in section
-    assert "| Sensitivity, judged on test X-rays | 0.950 (0.820 to 0.990) |" in section
+    assert "| lower, 0.3100 | where it was chosen | 0.950 | 0.550 |" in section
+    assert "| lower, 0.3100 | test X-rays | 0.950 (0.820 to 0.990) | 0.650 (0.450 to 0.820) |" in section
+    assert "| upper, 0.6200 | where it was chosen | 0.800 | 0.710 |" in section
+    assert "| upper, 0.6200 | test X-rays | 0.770 (0.600 to 0.900) | 0.800 (0.600 to 0.920) |" in section
 
 
 def test_a_figure_that_cannot_be_told_says_so_and_why() -> None:
@@ -347,7 +370,7 @@ def test_a_wheel_carries_the_templates(tmp_path: Path) -> None:
 
     (wheel,) = (tmp_path / "wheels").glob("*.whl")
     there = {path.relative_to(root).as_posix() for path in TEMPLATES.iterdir()}
-    assert len(there) == 4
+    assert len(there) == 5
     assert there <= set(zipfile.ZipFile(wheel).namelist())
 
 
@@ -371,8 +394,11 @@ def test_the_first_page_says_what_a_clinician_asks_in_a_minute() -> None:
         "**What it may be used for.**",
         "**Judged on** 22 covid X-rays of 14 patients and 20 normal X-rays of 13 patients",
         "| AUROC | 0.91 | 0.85 to 0.96 |",
-        "| Sensitivity | 0.95 | 0.82 to 0.99 |",
-        "| Specificity | 0.71 | 0.50 to 0.86 |",
+        "| Sensitivity at the lower threshold | 0.95 | 0.82 to 0.99 |",
+        "| Specificity at the lower threshold | 0.65 | 0.45 to 0.82 |",
+        "| Sensitivity at the upper threshold | 0.77 | 0.60 to 0.90 |",
+        "| Specificity at the upper threshold | 0.80 | 0.60 to 0.92 |",
+        "| Referred | 0.15 | 0.08 to 0.25 |",
         "called 17 positive, left 4 to a reader and missed 1",
         "raised 4 false alarms",
         "* No source gave X-rays of both classes",

@@ -1,0 +1,149 @@
+"""What the gate asks of a candidate, one check each: decisions without input or output, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from xray_core.evaluation import statistics
+from xray_core.evaluation.bootstrap import Cohort, Statistic, resample_statistics
+from xray_core.evaluation.comparison import compare_auroc, compare_slices
+from xray_core.evaluation.intervals import share_interval
+from xray_core.evaluation.two_thresholds import count_outcomes, measure_thresholds
+from xray_core.promotion.evidence import GateEvidence
+from xray_core.promotion.policy import GateTest
+from xray_core.records import AuditVerdict, Interval, Split, is_content_group
+
+FILMS: Final = "films"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that the gate asks; `passed` is None where it cannot be told."""
+
+    name: str
+    passed: bool | None
+    words: str
+
+    @property
+    def mark(self) -> str:
+        """What came of it, for a person."""
+        return {True: "passed", False: "FAILED", None: "cannot be told"}[self.passed]
+
+
+def check_films(unread: Mapping[Split, int]) -> list[Check]:
+    """What is said where labelled films cannot be read any more, by side; nothing where all can."""
+    sides = " and ".join(f"{number} of the {split.value} side" for split, number in unread.items() if number)
+    if not sides:
+        return []
+    words = (
+        f"labelled films cannot be read any more, {sides}: put them back where they lay (`xray verify` names them), or "
+        "let them go (`xray verify --let-go`)"
+    )
+    if not unread.get(Split.TEST):
+        return [Check(FILMS, True, words)]
+    return [Check(FILMS, None, f"{words}; no smaller test side is judged")]
+
+
+def check_probe(candidate: GateEvidence) -> Check:
+    words = {
+        True: "it loads in a fresh process and repeats its probe outputs",
+        False: "it does not load in a fresh process or does not repeat its probe outputs",
+        None: "nobody has tried whether it loads in a fresh process",
+    }
+    return Check("loads", candidate.reproduces_probe, words[candidate.reproduces_probe])
+
+
+def check_audit(candidate: GateEvidence) -> Check:
+    if candidate.audit is None:
+        return Check("audit", None, "it was not audited for shortcuts")
+    words = {
+        AuditVerdict.CLEAN: "the shortcut audit is clean",
+        AuditVerdict.SUSPECT: "the shortcut audit is suspect: read its findings",
+        AuditVerdict.CONFOUNDED: "the shortcut audit is confounded: it may tell where films come from, not disease",
+    }
+    return Check("audit", candidate.audit is not AuditVerdict.CONFOUNDED, words[candidate.audit])
+
+
+def check_patients(ours: Cohort, candidate: GateEvidence, test: GateTest) -> Check:
+    covid, normal = ours.count_patients(ours.is_covid), ours.count_patients(~ours.is_covid)
+    enough = min(covid, normal) >= test.min_patients_per_class
+    words = (
+        f"{covid} covid and {normal} normal test patients; {test.min_patients_per_class} of each are needed to judge"
+    )
+    as_patients = len({group for group in candidate.patients if is_content_group(group)})
+    if as_patients:
+        words += f" ({as_patients} of them are X-rays of unknown patients, counted as a patient each)"
+    elif candidate.without_patient:
+        words += f"; {plural(candidate.without_patient, 'X-ray')} of unknown patients never judge"
+    return Check("patients", True if enough else None, words)
+
+
+def check_sensitivity(ours: Cohort, candidate: GateEvidence, test: GateTest, seed: int) -> Check:
+    statistic = statistics.share(ours, ours.probabilities >= candidate.operating_point.lower, ours.is_covid)
+    sensitivity = _share_with_interval(statistic, ours, test, seed)
+    passed: bool | None = None
+    if sensitivity.low >= test.sensitivity_floor:
+        passed = True
+    elif sensitivity.value < test.sensitivity_floor:
+        passed = False
+    both = measure_thresholds(
+        count_outcomes(ours.probabilities[ours.is_covid], candidate.operating_point),
+        count_outcomes(ours.probabilities[~ours.is_covid], candidate.operating_point),
+    )
+    words = f"sensitivity at the lower threshold {sensitivity} against a floor of {test.sensitivity_floor:.2f} ({both})"
+    return Check("sensitivity", passed, words if passed is not None else f"{words}: the interval is too wide to tell")
+
+
+def _share_with_interval(statistic: Statistic, ours: Cohort, test: GateTest, seed: int) -> Interval:
+    resampled = resample_statistics({"share": statistic}, ours, resamples=test.resamples, seed=seed)["share"]
+    patients, xrays = ours.count_patients(ours.is_covid), int(ours.is_covid.sum())
+    interval = share_interval(*resampled, patients=patients, xrays=xrays)
+    assert interval is not None, "there are covid patients: the check before asked"
+    return interval
+
+
+def check_refer_share(ours: Cohort, candidate: GateEvidence, test: GateTest) -> Check:
+    point = candidate.operating_point
+    share = float(((ours.probabilities >= point.lower) & (ours.probabilities < point.upper)).mean())
+    words = f"{share:.0%} of the test X-rays are referred; at most {test.max_refer_share:.0%} may be"
+    return Check("refer share", share <= test.max_refer_share, words)
+
+
+def check_not_worse(ours: Cohort, theirs: Cohort, champion: str, test: GateTest, seed: int) -> Check:
+    difference = compare_auroc(ours, theirs, alpha=test.alpha, resamples=test.resamples, seed=seed)
+    whole = np.ones((1, ours.patients), dtype=np.float32)
+    both = [float(statistics.auroc(cohort)(whole)[0]) for cohort in (ours, theirs)]
+    words = (
+        f"AUROC {both[0]:.3f} against {both[1]:.3f} of champion {champion} on the same {len(ours.is_covid)} X-rays "
+        f"(difference {difference.value:+.3f}, at least {difference.low:+.3f}; it may be {-test.margin:+.3f})"
+    )
+    if difference.low > -test.margin:
+        return Check("not worse", True, words)
+    if difference.high >= -test.margin and difference.value - difference.low > test.margin:
+        return Check("not worse", None, f"{words}: the X-rays are too few to tell")
+    return Check("not worse", False, words)
+
+
+def check_slices(
+    ours: Cohort, theirs: Cohort, candidate: GateEvidence, champion: GateEvidence, *, test: GateTest, seed: int
+) -> Check:
+    points = candidate.operating_point, champion.operating_point
+    differences = compare_slices(
+        (ours, theirs), points, candidate.slices, alpha=test.alpha, resamples=test.resamples, seed=seed
+    )
+    collapsed = [
+        f"{name} is worse by {-difference.value:.2f}"
+        for name, difference in differences.items()
+        if difference.value < -test.slice_margin and difference.high < 0
+    ]
+    if collapsed:
+        return Check("slices", False, f"a slice collapses: {', '.join(collapsed)}")
+    return Check("slices", True, f"none of {plural(len(differences), 'slice')} collapses")
+
+
+def plural(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

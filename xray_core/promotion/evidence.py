@@ -1,0 +1,44 @@
+"""What the gate knows of a model: its scores on the frozen test X-rays, and what was found out about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from xray_core.evaluation.bootstrap import Cohort, make_cohort
+from xray_core.models.records import OperatingPoint
+from xray_core.records import AuditVerdict, Split
+
+
+@dataclass(frozen=True, slots=True)
+class GateEvidence:
+    """What the gate knows of one model: its scores P(covid) on the frozen test X-rays, one entry per X-ray.
+
+    `slices` maps a name to one value per X-ray. `reproduces_probe` says that the model loaded in a fresh process and
+    gave its probe outputs again; `audit` is its shortcut audit; `without_patient` counts the labelled X-rays whose
+    patient nobody knows, `unread` those of each side whose film cannot be read any more. They are asked of the
+    candidate only.
+    """
+
+    version: str
+    xrays: Sequence[str]
+    probabilities: Sequence[float]
+    is_covid: Sequence[bool]
+    patients: Sequence[str]
+    operating_point: OperatingPoint
+    slices: Mapping[str, Sequence[str]]
+    reproduces_probe: bool | None = None
+    audit: AuditVerdict | None = None
+    without_patient: int = 0
+    unread: Mapping[Split, int] = field(default_factory=dict)
+
+
+def align_scores(champion: GateEvidence, candidate: GateEvidence) -> Cohort:
+    """The champion's scores in the candidate's order of X-rays."""
+    scores = dict(zip(champion.xrays, champion.probabilities, strict=True))
+    if scores.keys() != set(candidate.xrays) or len(scores) != len(candidate.xrays):
+        raise ValueError(
+            f"candidate {candidate.version} has {len(candidate.xrays)} test X-rays, champion {champion.version} "
+            f"{len(scores)}, and not the same ones; expected one frozen test set"
+        )
+    return make_cohort([scores[sha256] for sha256 in candidate.xrays], candidate.is_covid, candidate.patients)
