@@ -91,6 +91,7 @@ def test_every_export_says_what_positive_and_negative_are_worth_at_the_stated_pr
     trained: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     enter(trained, monkeypatch)
+    judge(trained, AuditVerdict.CLEAN)
     folder = trained.models_dir / champion(trained).version
     npv = read_evaluation((folder / "evaluation.json").read_text()).figures.npv
     assert npv is not None
@@ -105,6 +106,7 @@ def test_every_export_says_what_positive_and_negative_are_worth_at_the_stated_pr
 
 
 def test_for_another_prevalence_than_it_was_evaluated_for_nothing_is_guessed(trained: Settings) -> None:
+    judge(trained, AuditVerdict.SUSPECT)
     other = trained.model_copy(update={"prevalence": 0.02})
 
     told = read_predictive_values(other)
@@ -114,3 +116,14 @@ def test_for_another_prevalence_than_it_was_evaluated_for_nothing_is_guessed(tra
 
 def test_an_imported_champion_has_no_predictive_values(settings: Settings) -> None:
     assert (read_predictive_values(settings) or "").endswith("cannot be told, it was not evaluated on test X-rays")
+
+
+def test_beside_scores_that_must_not_be_believed_no_predictive_value_stands_but_the_way_out(trained: Settings) -> None:
+    judge(trained, AuditVerdict.CONFOUNDED)
+
+    told = read_predictive_values(trained)
+
+    assert told is not None
+    assert "not shown while the shortcut audit is confounded" in told
+    assert "`xray models audit --remedies DATASET`" in told
+    assert "0." not in told

@@ -327,7 +327,7 @@ def test_thresholds_show_what_they_came_to_where_they_were_chosen_and_where_they
 
 
 def test_a_figure_that_cannot_be_told_says_so_and_why() -> None:
-    markdown, _ = write_card(FULL)
+    markdown, _ = write_card(replace(FULL, audit=None))
 
     assert "| NPV | cannot be told |" in markdown
     assert "separate the classes so well that no slope exists" in markdown
@@ -337,6 +337,8 @@ def test_a_confounded_model_says_first_what_its_figures_are_worth() -> None:
     markdown, _ = write_card(FULL)
 
     assert "may have learned where films come from, and not disease" in markdown.split("## What it is")[0]
+    assert "| PPV | not shown: confounded |" in markdown
+    assert "| NPV | not shown: confounded |" in markdown
 
 
 @pytest.mark.parametrize(
