@@ -26,7 +26,6 @@ OF_THRESHOLDS = (
     *("sensitivity_at_lower", "specificity_at_lower", "sensitivity_at_upper", "specificity_at_upper"),
     *("refer_share", "refer_share_covid", "refer_share_normal"),
 )
-OF_PREVALENCE = ("ppv", "npv", "precision", "net_benefit")  # what a positive or a negative is worth: of a mix
 OF_CALIBRATION = ("brier", "calibration_slope", "calibration_intercept", "calibration_error")
 
 
