@@ -138,7 +138,8 @@ def tamper(settings: Settings, *statements: str) -> None:
         ("UPDATE folders SET place = '/elsewhere' WHERE id = 1", "folders 1 to 1: changed"),
         ("INSERT INTO split_members VALUES ('p9', 'train', '2026-05-01 09:30:00.000000')", "split_members: changed"),
         (
-            "INSERT INTO labels SELECT 7, xray_id, 'normal', reader, labelled_at, source, import_sha256, imported_at "
+            "INSERT INTO labels (id, xray_id, label, reader, labelled_at, source, import_sha256, imported_at, role) "
+            "SELECT 7, xray_id, 'normal', reader, labelled_at, source, import_sha256, imported_at, role "
             "FROM labels WHERE id = 2",
             "labels 1 to 7: changed since they were written (7 rows are there, 6 were sealed)",
         ),
