@@ -121,18 +121,18 @@ def _refuse_damage(settings: Settings, engine: Engine) -> None:
     size, stamp = Path(path).stat().st_size, settings.home / "run" / "ledger-looked-through"
     if size > _ALWAYS_LOOKED_THROUGH:
         seconds = size / _BYTES_LOOKED_THROUGH_A_SECOND
-        with suppress(OSError):
-            is_due = stamp.exists() and time.time() - stamp.stat().st_mtime > 100 * seconds
-            if is_due or not stamp.exists():
-                stamp.touch(mode=0o600)
-            if not is_due:
-                return
+        if stamp.exists() and 0 <= time.time() - stamp.stat().st_mtime <= 100 * seconds:
+            return
     with engine.connect() as connection:
         found = connection.execute(text("PRAGMA quick_check(1)")).scalar()
     if found != "ok":
+        stamp.unlink(missing_ok=True)  # the next start looks again, whoever starts it
         raise LedgerAltered(
-            f"{path}: the database is damaged ({found}): restore the newest backup into a new home (`xray restore`)"
+            f"{path}: the database is damaged ({' '.join(str(found).split())}): "
+            "restore the newest backup into a new home (`xray restore`)"
         )
+    with suppress(OSError):
+        stamp.touch(mode=0o600)
 
 
 def _refuse_lost_ledger(settings: Settings, kept: tuple[int, str] | None) -> None:
