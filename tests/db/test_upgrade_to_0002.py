@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import IntegrityError
 
-from db.engine import open_engine, read_revision, writing
-from tests.db.rows import ROOT
+from db.engine import open_engine, writing
+from tests.db.upgrades import kill_upgrades, upgrade
 
 FILES = (
     "INSERT INTO incoming_files (id, name, size, mtime_ns, ctime_ns, signature, state, reason_code, refused_sha256, "
@@ -25,33 +19,6 @@ FILES = (
     "(2, 'a.png', 11, 1, 2, 4, 'rejected', 'NON_FINITE_SCORE', 'bb', '2026-01-01', '2026-01-02', 2, NULL), "
     "(7, 'b.png', 12, 1, 2, 5, 'new', NULL, NULL, '2026-01-01', NULL, 0, NULL)"
 )
-# Stops the process just before one of the statements that the migration sends to the database.
-DYING = """
-import os, signal, sys
-from sqlalchemy import event
-from db.engine import open_engine
-from tests.db.test_upgrade_to_0002 import upgrade
-
-engine = open_engine(sys.argv[1])
-left = int(sys.argv[2])
-
-@event.listens_for(engine, "before_cursor_execute")
-def count(connection, cursor, statement, parameters, context, executemany):
-    global left
-    left -= 1
-    if left < 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-upgrade(engine, "0002")
-"""
-
-
-def upgrade(engine: Engine, revision: str) -> None:
-    config = Config()
-    config.set_main_option("script_location", str(ROOT / "db" / "migrations"))
-    with writing(engine).begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, revision)
 
 
 @pytest.fixture
@@ -108,25 +75,10 @@ def test_the_indexes_are_those_of_before(old: Engine, sqlite_only: None) -> None
 
 @pytest.mark.processes
 def test_a_kill_before_any_of_its_statements_leaves_the_old_database(old: Engine, sqlite_only: None) -> None:
-    before = read_files(old), read_indexes(old)
-    old.dispose()
-    killed = 0
-    for statement in range(60):
-        arguments = [sys.executable, "-c", DYING, old.url.render_as_string(), str(statement)]
-        done = subprocess.run(
-            arguments, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False
-        )
-        with old.connect() as connection:
-            revision = read_revision(connection)
-        if done.returncode == 0:
-            break
-        assert done.returncode == -signal.SIGKILL, done.stderr
-        assert revision == "0001"
-        assert (read_files(old), read_indexes(old)) == before
-        old.dispose()
-        killed += 1
+    before = read_files(old)
+
+    killed = kill_upgrades(old, "0002", lambda: (read_files(old), read_indexes(old)))
 
     assert killed >= 8
-    assert revision == "0002"
-    assert read_files(old) == before[0]
+    assert read_files(old) == before
     reject_a_mask(old)

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import Engine, text
 
-from db.engine import open_engine, read_revision, writing
-from tests.db.rows import ROOT
+from db.engine import open_engine, writing
+from tests.db.upgrades import kill_upgrades, read, upgrade
 from xray_core.imaging.folder import sign_file
 
 HOME = {"home": "/h", "incoming": "/h/incoming", "archive": "/archive", "incoming_place": "", "archive_place": ""}
@@ -46,45 +39,13 @@ LABEL = (
     "INSERT INTO labels (xray_id, label, source, import_sha256, imported_at) "
     "VALUES (:film, 'covid', 'dataset', :import, '2026-01-01')"
 )
-DYING = """
-import os, signal, sys
-from sqlalchemy import event
-from db.engine import open_engine
-from tests.db.test_upgrade_to_0003 import upgrade
-
-engine = open_engine(sys.argv[1])
-left = int(sys.argv[2])
-
-@event.listens_for(engine, "before_cursor_execute")
-def count(connection, cursor, statement, parameters, context, executemany):
-    global left
-    left -= 1
-    if left < 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-upgrade(engine, "0003")
-"""
-
-
-def upgrade(engine: Engine, revision: str) -> None:
-    config = Config()
-    config.set_main_option("script_location", str(ROOT / "db" / "migrations"))
-    with writing(engine).begin() as connection:
-        config.attributes["connection"] = connection
-        config.attributes["home"] = HOME
-        command.upgrade(config, revision)
-
-
-def read(engine: Engine, query: str) -> Sequence[Any]:
-    with engine.connect() as connection:
-        return [tuple(row) for row in connection.execute(text(query))]
 
 
 @pytest.fixture
 def old(empty_url: str) -> Iterator[Engine]:
     """A database of revision 0002 with films of every kind in it."""
     engine = open_engine(empty_url)
-    upgrade(engine, "0002")
+    upgrade(engine, "0002", HOME)
     with writing(engine).begin() as connection:
         connection.execute(text(XRAY), [{"id": film, "sha": f"{film:064d}", "path": FILMS[film]} for film in FILMS])
         connection.execute(
@@ -100,7 +61,7 @@ FOUND = "SELECT x.id, f.kind, f.place, x.path FROM xrays x JOIN folders f ON f.i
 
 
 def test_every_film_belongs_to_a_folder_and_none_to_another_home(old: Engine) -> None:
-    upgrade(old, "0003")
+    upgrade(old, "0003", HOME)
 
     assert read(old, FOUND) == [
         (1, "incoming", "", "a.png"),
@@ -113,7 +74,7 @@ def test_every_film_belongs_to_a_folder_and_none_to_another_home(old: Engine) ->
 
 
 def test_every_known_file_has_the_signature_that_the_next_scan_will_look_for(old: Engine) -> None:
-    upgrade(old, "0003")
+    upgrade(old, "0003", HOME)
 
     folder = read(old, "SELECT id FROM folders WHERE kind = 'incoming'")[0][0]
     signatures = dict(read(old, "SELECT id, signature FROM incoming_files"))
@@ -134,26 +95,9 @@ def test_a_kill_before_any_of_its_statements_leaves_the_old_database(old: Engine
     schema = "SELECT name, sql FROM sqlite_master ORDER BY name"
     rows = "SELECT id, name, signature FROM incoming_files ORDER BY id"
     paths = "SELECT id, path FROM xrays ORDER BY id"
-    before = [read(old, query) for query in (schema, rows, paths)]
-    old.dispose()
-    killed = 0
-    for statement in range(0, 300, 7):
-        done = subprocess.run(
-            [sys.executable, "-c", DYING, old.url.render_as_string(), str(statement)],
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        with old.connect() as connection:
-            revision = read_revision(connection)
-        if done.returncode == 0:
-            break
-        assert done.returncode == -signal.SIGKILL, done.stderr
-        assert (revision, [read(old, query) for query in (schema, rows, paths)]) == ("0002", before)
-        old.dispose()
-        killed += 1
+    killed = kill_upgrades(
+        old, "0003", lambda: [read(old, query) for query in (schema, rows, paths)], home=HOME, step=7
+    )
 
     assert killed >= 5
-    assert revision == "0003"
     assert len(read(old, FOUND)) == len(FILMS)
