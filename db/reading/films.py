@@ -6,15 +6,17 @@ from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session, aliased
 
 from db.reading.tables import ReadingListItemRow, ReadingListRow
-from db.scoring.tables import LabelRow, ResultRow, SplitMemberRow
+from db.scoring import labels, xrays
+from db.scoring.tables import LabelRow, ResultRow
 from db.scoring.views import current_results
 from xray_core.reading.reading_list import OwnReading, ScoredFilm
 from xray_core.reading.records import ChosenFilm, ListReason
-from xray_core.records import Split
+from xray_core.records import Split, name_content_group
 
 
 def list_scored_films(session: Session, model_id: int) -> list[ScoredFilm]:
     """Every X-ray that the champion scored; its shadow's outcome is the newest there is."""
+    learned = _find_learned(session)
     today, shadow = current_results.c, aliased(ResultRow)
     newest = (
         select(func.max(shadow.id))
@@ -23,7 +25,7 @@ def list_scored_films(session: Session, model_id: int) -> list[ScoredFilm]:
         .scalar_subquery()
     )
     other = aliased(ResultRow)
-    split = aliased(SplitMemberRow)
+    listed = select(ReadingListItemRow.id).where(ReadingListItemRow.xray_id == today.xray_id).correlate(current_results)
     rows = session.execute(
         select(
             today.xray_id,
@@ -33,11 +35,10 @@ def list_scored_films(session: Session, model_id: int) -> list[ScoredFilm]:
             today.refer_reason,
             other.outcome,
             today.label,
-            split.split,
+            listed.exists(),
         )
         .select_from(current_results)
         .outerjoin(other, other.id == newest)
-        .outerjoin(split, split.split_group == func.coalesce(today.patient, today.sha256))
         .where(today.model_id == model_id)
         .order_by(today.xray_id)
     )
@@ -50,10 +51,24 @@ def list_scored_films(session: Session, model_id: int) -> list[ScoredFilm]:
             is_unlike=refer_reason is not None,
             shadow=shadow_outcome,
             label=label,
-            is_held_out=side not in (Split.TRAIN, Split.VALIDATION),
+            is_held_out=xray_id not in learned,
+            is_listed=bool(is_listed),
         )
-        for xray_id, sha256, probability, outcome, refer_reason, shadow_outcome, label, side in rows.tuples()
+        for xray_id, sha256, probability, outcome, refer_reason, shadow_outcome, label, is_listed in rows.tuples()
     ]
+
+
+def _find_learned(session: Session) -> set[int]:
+    """The X-rays that stood on a side that is learned from, by any group that they ever had."""
+    sides = xrays.read_splits(session)
+    return {
+        xray.xray_id
+        for xray in labels.latest_labels(session)
+        if any(
+            sides.get(group) in (Split.TRAIN, Split.VALIDATION)
+            for group in (xray.group, name_content_group(xray.sha256), *xray.former_groups)
+        )
+    }
 
 
 def list_own_readings(session: Session, reader_id: int) -> list[OwnReading]:

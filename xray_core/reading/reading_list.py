@@ -29,7 +29,7 @@ class ScoredFilm:
     """A film with what the champion said of it; `probability` is P(covid).
 
     `shadow` is the shadow model's outcome where there is one; `label` what settled it so far; `is_held_out` says that
-    the champion never learned from it.
+    no training ever learned from it; `is_listed` that it stands on somebody's list.
     """
 
     xray_id: int
@@ -40,6 +40,7 @@ class ScoredFilm:
     shadow: Outcome | None
     label: Label | None
     is_held_out: bool
+    is_listed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,20 +67,29 @@ def rank_films(
 
     First the audit films by the hash that chose them, up to half of `size`; then those referred as unlike a chest
     film, those inside the refer band, those on which champion and shadow disagree, the others by doubt (distance from
-    the nearest threshold in log-odds), and last those whose old label may be wrong.
+    the nearest threshold in log-odds), those whose old label may be wrong, and the audit films that are left. Films on
+    somebody's list come no more.
+
+    A film of the audit sample comes in its turn alone, whatever the model says of it and whether it has a label: what
+    doubt took out of the sample, or a person by labelling, would be missing from it.
     """
-    waiting = [film for film in films if film.label is None]
-    drawn = sorted((draw_audit(key, film.sha256), film.xray_id) for film in waiting)
-    audit = [xray_id for place, xray_id in drawn if place < AUDIT_SHARE][: math.ceil(size * _AUDIT_PART)]
-    chosen = [(xray_id, ListReason.AUDIT, AUDIT_SHARE) for xray_id in audit]
-    taken = set(audit)
+    drawn = [(draw_audit(key, film.sha256), film) for film in films if not film.is_listed]
+    sample = sorted((place, film.xray_id) for place, film in drawn if place < AUDIT_SHARE)
+    audit = [(xray_id, ListReason.AUDIT, AUDIT_SHARE) for _, xray_id in sample]
+    others = [film for place, film in drawn if place >= AUDIT_SHARE]
     ranked = sorted(
         (_reason_of(film), measure_doubt(film.probability, point), film.xray_id)
-        for film in waiting
-        if film.xray_id not in taken
+        for film in others
+        if film.label is None
     )
-    chosen += [(xray_id, _RANKED[reason], 1.0) for reason, _, xray_id in ranked]
-    chosen += [(film.xray_id, ListReason.LABEL, 1.0) for film in find_label_errors(films)]
+    doubted = {film.xray_id for film in others}
+    first = math.ceil(size * _AUDIT_PART)
+    chosen = [
+        *audit[:first],
+        *((xray_id, _RANKED[reason], 1.0) for reason, _, xray_id in ranked),
+        *((film.xray_id, ListReason.LABEL, 1.0) for film in find_label_errors(films) if film.xray_id in doubted),
+        *audit[first:],
+    ]
     return chosen[:size]
 
 

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import pytest
 
-from db.engine import snapshot
-from db.reading import lists, readers
+from db.engine import snapshot, transaction
+from db.reading import films, lists, readers
+from db.registry import models
+from db.scoring import labels, patients, xrays
+from db.scoring.patients import PatientFact
 from flows.home.ledger import open_ledger
 from flows.operations.verification import find_breach
 from flows.reading.lists import make_list
 from flows.reading.readers import add_reader
+from flows.review.label_import import import_labels_from
 from flows.settings import Settings
+from tests.db.rows import NOW
 from tests.flows.scoring.test_scan import drop_xrays, scan
 from xray_core.errors import RefusedInput
+from xray_core.records import Split, name_content_group
 
 
 def make(settings: Settings, reader: str, **changes: object) -> set[int]:
@@ -53,3 +59,27 @@ def test_nobody_reads_without_a_name_or_more_than_fifty_films_at_once(settings: 
     add_reader(settings, "Cleo")
     with pytest.raises(RefusedInput, match="expected 1 to 50"):
         make(settings, "Cleo", size=51)
+
+
+def test_a_film_that_was_trained_on_judges_no_label_whatever_its_patient_was_called_then(settings: Settings) -> None:
+    drop_xrays(settings.incoming_dir, 3)
+    scan(settings)
+    names = sorted(path.name for path in settings.incoming_dir.iterdir())
+    (settings.home / "labels.csv").write_text("filename,label\n" + "".join(f"{name},covid\n" for name in names))
+    import_labels_from(settings, settings.home / "labels.csv", mapping={})
+    with open_ledger(settings) as engine:
+        with snapshot(engine) as session:
+            first, second, third = (xray.sha256 for xray in labels.latest_labels(session))
+        with transaction(engine) as session:
+            sides = {name_content_group(first): Split.TRAIN, "somebody": Split.VALIDATION}
+            xrays.freeze_splits(session, {**sides, name_content_group(third): Split.TEST}, now=NOW)
+            for sha256, patient in ((first, "known since"), (second, "somebody")):
+                fact = PatientFact(sha256, None, patient)
+                patients.add_facts(session, [fact], source="csv", import_sha256=sha256, now=NOW)
+
+        with snapshot(engine) as session:
+            champion = models.champion(session)
+            assert champion is not None
+            found = films.list_scored_films(session, champion.model_id)
+
+    assert {film.sha256: film.is_held_out for film in found} == {first: False, second: False, third: True}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -47,16 +48,16 @@ def compose(films: list[ScoredFilm], **changes: object) -> list[ChosenFilm]:
 
 
 def test_the_reasons_come_in_their_order_and_doubt_is_the_distance_from_a_threshold() -> None:
-    numbers = not_audited(6)
+    numbers = not_audited(26)
     films = [
         film(numbers[0], 0.98),
         film(numbers[1], 0.72),
         film(numbers[2], 0.05, shadow=Outcome.POSITIVE),
         film(numbers[3], 0.5),
         film(numbers[4], 0.99, outcome=Outcome.REFER, is_unlike=True),
-        film(numbers[5], 0.9, label=Label.NORMAL),
-        *(film(number, 0.95, label=Label.COVID) for number in range(20_000, 20_010)),
-        *(film(number, 0.05, label=Label.NORMAL) for number in range(20_010, 20_020)),
+        film(numbers[5], 0.97, label=Label.NORMAL),
+        *(film(number, 0.95, label=Label.COVID) for number in numbers[6:16]),
+        *(film(number, 0.05, label=Label.NORMAL) for number in numbers[16:]),
     ]
     ranked = rank_films(films, POINT, KEY, size=50)
 
@@ -66,6 +67,7 @@ def test_the_reasons_come_in_their_order_and_doubt_is_the_distance_from_a_thresh
         (numbers[2], ListReason.SHADOW),
         (numbers[1], ListReason.DOUBT),
         (numbers[0], ListReason.DOUBT),
+        (numbers[5], ListReason.LABEL),
     ]
     assert measure_doubt(0.7, POINT) == 0
 
@@ -90,6 +92,19 @@ def test_half_of_a_list_at_most_is_audit_and_those_are_the_ones_that_chance_drew
     assert reasons == {ListReason.AUDIT: 20, ListReason.REFER: 20}
     assert {entry.xray_id for entry in chosen if entry.reason is ListReason.AUDIT} == set(drawn[:20])
     assert {entry.selection_probability for entry in chosen if entry.reason is ListReason.AUDIT} == {AUDIT_SHARE}
+
+
+def test_no_audit_film_is_taken_by_doubt_or_lost_to_a_label_and_none_that_stands_on_a_list_comes_again() -> None:
+    sample = [number for number in range(400) if draw_audit(KEY, f"{number:064d}") < AUDIT_SHARE]
+    films = [film(number, 0.5, label=Label.COVID if number % 2 else None) for number in range(400)]
+
+    ranked = rank_films(films, POINT, KEY, size=10)
+    everything = rank_films(films, POINT, KEY, size=400)
+
+    assert not {number for number, reason, _ in ranked if reason is not ListReason.AUDIT} & set(sample)
+    assert {number for number, reason, _ in everything if reason is ListReason.AUDIT} == set(sample)
+    listed = [replace(given, is_listed=given.xray_id in sample) for given in films]
+    assert not {number for number, *_ in rank_films(listed, POINT, KEY, size=400)} & set(sample)
 
 
 def test_two_readers_get_the_same_films_each_in_an_order_of_their_own() -> None:
