@@ -147,6 +147,6 @@ def train_from_folder(
             "these labels were trained on before, and nothing has changed since; `xray models list` shows the result"
         )
     done = trial.conclusion
-    typer.echo(f"{done.version}: {done.verdict.value}. {done.reason}")
+    typer.echo(f"{done.version}: {done.word}. {done.reason}")
     typer.echo(f"model, plots and MODEL_CARD.md: {settings.models_dir / done.version}")
     typer.echo(RESEARCH_USE)

@@ -25,7 +25,6 @@ from flows.training.steps import Workbench, ask_gate, gather_xrays
 from flows.training.training import Step, train
 from xray_core.networks.fitting import TrainingOptions
 from xray_core.networks.records import Architecture, EpochRecord, Optimizer
-from xray_core.records import Verdict
 from xray_core.training.trial import Trial
 
 _Epochs = Annotated[int, Field(ge=1, le=1000)]
@@ -33,11 +32,7 @@ _BatchSize = Annotated[int, Field(ge=1, le=1024)]
 _LearningRate = Annotated[float | None, Field(gt=0, le=1)]
 _Seed = Annotated[int, Field(ge=0)]
 
-_ENDINGS = {
-    Verdict.PROMOTE: "Promoted",
-    Verdict.REJECT: "Rejected",
-    Verdict.INSUFFICIENT_EVIDENCE: "Insufficient evidence",
-}
+_ENDINGS = {"promote": "Promoted", "instated": "Instated", "reject": "Rejected"}
 
 
 @flow(name="retrain")
@@ -88,7 +83,7 @@ def retrain(
         return complete("Nothing to do", "these labels were trained on before, or are now")
     publish_report(trial)
     done = trial.conclusion
-    return complete(_ENDINGS[done.verdict], f"{done.version}: {done.verdict}. {done.reason}")
+    return complete(_ENDINGS.get(done.word, done.word.capitalize()), f"{done.version}: {done.word}. {done.reason}")
 
 
 def take_as_task(step: Step, bench: Workbench, trial: Trial) -> Trial:

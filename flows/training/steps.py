@@ -23,7 +23,7 @@ from xray_core.networks.quiet_keras import finish_loading, load_beside
 from xray_core.networks.records import EpochRecord
 from xray_core.processes.fork_server import start_fork_server
 from xray_core.processes.helper_process import HelperProcess
-from xray_core.records import Split, Verdict
+from xray_core.records import Split
 from xray_core.training.trial import Conclusion, Trial
 
 # Given the number of epochs, returns what shows each of them.
@@ -153,5 +153,5 @@ def conclude(bench: Workbench, trial: Trial) -> Trial:
             reason=decision.reason,
             now=now,
         )
-    is_champion = decision.verdict is Verdict.PROMOTE
-    return replace(trial, conclusion=Conclusion(manifest.version, decision.verdict, decision.reason, is_champion))
+    is_first = judgement.champion_version is None
+    return replace(trial, conclusion=Conclusion(manifest.version, decision.verdict, decision.reason, is_first))

@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from xray_core.records import RESEARCH_USE, Split, Verdict
 from xray_core.report.markdown import open_markdown, render_markdown
-from xray_core.training.trial import Trial
+from xray_core.training.trial import Conclusion, Trial
 
 # The server takes 1.5 MB an event; text and base64 of these pictures stay well below it.
 _PICTURE_BYTES: Final = 900_000
@@ -74,9 +74,9 @@ def write_run_report(trial: Trial) -> str:
     return render_markdown(
         open_markdown().get_template("run_report.md.j2"),
         version=conclusion.version,
-        verdict=conclusion.verdict.value,
+        verdict=conclusion.word,
         reason=conclusion.reason,
-        next_step=say_next_step(conclusion.verdict, conclusion.version, is_champion=conclusion.is_champion),
+        next_step=say_next_step(conclusion),
         champion=champion,
         figures=[
             {"name": words, "candidate": _say(candidate, name), "champion": _say(champion, name)}
@@ -91,14 +91,19 @@ def write_run_report(trial: Trial) -> str:
     )
 
 
-def say_next_step(verdict: Verdict, version: str, *, is_champion: bool) -> str:
+def say_next_step(conclusion: Conclusion) -> str:
     """What a person may do after this verdict; pure."""
-    if is_champion:
+    version = conclusion.version
+    if conclusion.is_champion and conclusion.is_first:
+        return f"The next scan scores with {version}, which has beaten nobody yet: read its card before its scores."
+    if conclusion.is_champion:
         return (
             f"The next scan scores with {version}. Read its card; `xray models rollback` makes the one before champion "
             "again."
         )
-    if verdict is Verdict.REJECT:
+    if conclusion.verdict is Verdict.REJECT and conclusion.is_first:
+        return "There is no champion yet: mend what the checks below say, and train again with `xray train`."
+    if conclusion.verdict is Verdict.REJECT:
         return (
             "The champion stays. Read the checks below; more labels start another training by themselves, and "
             f'`xray models promote {version} --override --reason "..."` goes past the gate, audited.'

@@ -21,12 +21,22 @@ _LATER: Any = None  # a step fills it in; no step reads what a later one makes
 
 @dataclass(frozen=True, slots=True)
 class Conclusion:
-    """What a training came to."""
+    """What a training came to; `is_first` says that there was no champion to beat."""
 
     version: str
     verdict: Verdict
     reason: str
-    is_champion: bool
+    is_first: bool
+
+    @property
+    def is_champion(self) -> bool:
+        """Whether the next scan scores with it."""
+        return self.verdict is Verdict.PROMOTE
+
+    @property
+    def word(self) -> str:
+        """The verdict for people: a first model is instated, for it has beaten nobody."""
+        return "instated" if self.is_champion and self.is_first else self.verdict.value
 
 
 @dataclass(frozen=True, slots=True)
