@@ -25,19 +25,11 @@ def import_(
 
     Example: xray labels import reviewed.csv --map pneumonia=normal
     """
-    from flows.home.ledger import open_ledger
-    from flows.review.given_verdicts import import_verdicts, is_verdicts_csv
     from flows.review.label_import import import_labels_from
 
     if not source.exists():
         raise RefusedInput(f"{source}: there is no such file or folder; expected a labels CSV or a folder per class")
-    settings = open_home()
-    if is_verdicts_csv(source):
-        with open_ledger(settings) as engine:
-            rows = import_verdicts(engine, source)
-        print_json({"verdicts": rows}) if as_json else typer.echo(f"{rows} verdicts of a reading list taken in")
-        return
-    done = import_labels_from(settings, source, mapping=_read_mapping(mapping or []))
+    done = import_labels_from(open_home(), source, mapping=_read_mapping(mapping or []))
     if as_json:
         print_json({"rows": done.rows, "new": done.new, "labels": done.by_label})
         return

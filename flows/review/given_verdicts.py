@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
@@ -12,9 +13,11 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
+from db import audit
 from db.engine import transaction
 from db.reading import lists, verdicts
 from xray_core.errors import InvalidLabelsCsv
+from xray_core.models.folder import hash_file
 from xray_core.reading.records import ListItem, ReaderVerdict
 from xray_core.records import Label
 
@@ -76,22 +79,26 @@ def is_verdicts_csv(source: Path) -> bool:
         return file.readline(1000).decode("utf-8-sig", "replace").strip() == ",".join(_COLUMNS)
 
 
-def import_verdicts(engine: Engine, source: Path) -> int:
-    """Take in a page's CSV, all rows or none, in their order; how many it has.
+def import_verdicts(engine: Engine, source: Path) -> tuple[Counter[str], int]:
+    """Take in a page's CSV, all rows or none, in their order; its rows by label, and how many were new.
 
     A row that was taken in before changes nothing. Raises InvalidLabelsCsv listing every bad row.
     """
     rows, problems = _read(source)
+    labels, new, now = Counter(given.label.value for _, _, given in rows), 0, datetime.now(UTC)
     with transaction(engine) as session:
         for line, list_id, given in rows:
             item = _find_item(session, list_id, given.position)
             if item is None:
                 problems.append(f"line {line}: list {list_id} of this home has no film {given.position}")
             elif not problems:
-                verdicts.record_verdict(session, to_verdict(given, item), now=datetime.now(UTC))
+                new += verdicts.record_verdict(session, to_verdict(given, item), now=now)
         if problems:
             raise InvalidLabelsCsv(source.name, problems)
-    return len(rows)
+        if new:
+            digest, detail = hash_file(source)[:16], {"rows": len(rows), "new": new, **labels}
+            audit.append(session, actor="reviewer", action="labels-imported", subject=digest, detail=detail, now=now)
+    return labels, new
 
 
 def _read(source: Path) -> tuple[list[tuple[int, int, GivenVerdict]], list[str]]:

@@ -17,6 +17,7 @@ from db.engine import transaction
 from db.scoring import labels, patients
 from flows.home.ledger import open_ledger
 from flows.home.site_key import read_site_key
+from flows.review.given_verdicts import import_verdicts, is_verdicts_csv
 from flows.review.label_names import resolve_names
 from flows.review.patient_import import find_label_patients
 from flows.settings import Settings
@@ -58,7 +59,14 @@ class DroppedFile:
 
 
 def import_labels_from(settings: Settings, source: Path, *, mapping: dict[str, str]) -> LabelImport:
-    """Import a labels CSV or a folder per class; raises InvalidLabelsCsv listing every bad row, changing nothing."""
+    """Import a labels CSV, the CSV that a reading page saved, or a folder per class.
+
+    Raises InvalidLabelsCsv listing every bad row, changing nothing.
+    """
+    if is_verdicts_csv(source):
+        with open_ledger(settings) as engine:
+            by_label, new = import_verdicts(engine, source)
+        return LabelImport(rows=by_label.total(), new=new, by_label=dict(by_label))
     words = {word: label.value for word, label in settings.class_names.items()} | mapping
     read = _read(source, words)
     with open_ledger(settings) as engine:

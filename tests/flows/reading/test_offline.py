@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from flows.home.ledger import open_ledger
 from flows.reading.readers import add_reader
 from flows.review.given_verdicts import import_verdicts, is_verdicts_csv
+from flows.review.label_import import take_in
 from flows.settings import Settings
 from tests.browser import open_browser
 from tests.flows.cli.test_cli import xray
@@ -45,8 +47,12 @@ def test_an_offline_folder_is_blind_and_its_csv_gives_the_rows_of_the_served_pag
         assert [url for url in browser.requests if not url.startswith(("file:", "blob:", "data:"))] == []
         assert browser.complaints == []
 
-    for _ in range(2):  # twice changes nothing
-        assert xray("labels", "import", str(csv)).returncode == 0
+    shutil.copy(csv, settings.labels_dir / csv.name)
+    dropped = take_in(settings, settings.labels_dir / csv.name, 1)
+    assert dropped.imported is not None
+    assert (dropped.imported.rows, dropped.imported.new, dropped.problems) == (5, 5, {})
+    again = xray("labels", "import", str(csv))
+    assert (again.returncode, again.stdout.splitlines()[0]) == (0, "5 rows taken in, 0 of them new")
     said = read_said(settings, int(csv.read_text().splitlines()[1].partition(",")[0]))
     assert said == {position: _SAID[script_of(position)] for position in range(1, 6)}
 
