@@ -63,6 +63,13 @@ class SideCount:
     patients: int
 
 
+def say_why_referred(outcome: Outcome | None, unlike: str | None) -> str | None:
+    """Why a reader must look; None for every other outcome. `unlike` says how the picture is no chest film, if so."""
+    if outcome is not Outcome.REFER:
+        return None
+    return f"it {unlike}" if unlike else "its score lies between the two thresholds"
+
+
 class Verdict(StrEnum):
     """What the gate says of a candidate."""
 

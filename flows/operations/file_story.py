@@ -10,10 +10,9 @@ from db.records import FileHistory
 from db.scoring import file_history
 from flows.home.ledger import open_ledger
 from flows.settings import Settings
-from xray_core.exchange.results_csv import BETWEEN_THRESHOLDS
 from xray_core.imaging.folder import is_ignored, look_again, refuse_by_kind
 from xray_core.imaging.records import FileSeen
-from xray_core.records import FileState, Outcome, escape_name
+from xray_core.records import FileState, escape_name, say_why_referred
 
 
 def explain(settings: Settings, path: Path) -> list[str]:
@@ -34,9 +33,9 @@ def _tell(version: FileHistory) -> str:
                 f"scored: P(covid) {version.probability:.4f}, {version.outcome} by model {version.model_version}"
                 f", X-ray {(version.xray_sha256 or '')[:16]}"
             )
-            if version.outcome is Outcome.REFER and not version.refer_reason:
-                story += f"; referred because {BETWEEN_THRESHOLDS}"
-            story += f"; {_tell_likeness(version)}"
+            if why := say_why_referred(version.outcome, version.refer_reason):
+                story += f"; referred because {why}"
+            story += f"; {likeness}" if (likeness := _tell_likeness(version)) else ""
             story += f", labelled {version.label}" if version.label else ""
         case FileState.SCORED:
             story += f"scored: the same content as X-ray {(version.xray_sha256 or '')[:16]}"
@@ -52,10 +51,10 @@ def _tell(version: FileHistory) -> str:
     return story + ("; another version has come since" if version.superseded_at else "")
 
 
-def _tell_likeness(version: FileHistory) -> str:
-    """Whether it looks like a chest film to the model that scored it, or that nobody could ask."""
+def _tell_likeness(version: FileHistory) -> str | None:
+    """That it looks like a chest film to the model that scored it, or that nobody could ask; None where it does not."""
     if version.refer_reason:
-        return f"referred because it {version.refer_reason}"
+        return None
     if version.distance is None:
         return (
             f"whether it is a chest film was not asked: nobody knows what {version.model_version} was trained on, "

@@ -94,5 +94,5 @@ class Door:
 
 
 def _closed() -> Response:
-    words = "This address was used already, or has ended. Press Enter where `xray review` runs: it opens a new one.\n"
+    words = "This address was used already, or has ended. Press Enter where the command runs: it opens a new one.\n"
     return PlainTextResponse(words, status_code=403)

@@ -22,7 +22,7 @@ from flows.registry.standing import read_caution
 from flows.settings import Settings
 from xray_core.reading.film_reader import FilmOrder, FilmReader
 from xray_core.reading.film_script import write_missing_script
-from xray_core.records import Outcome, Refusal
+from xray_core.records import Outcome, Refusal, say_why_referred
 
 RESULT_SCRIPTS = ("namespace.js", "films.js", "viewer.js", "pointer.js", "film_keys.js", "result.js")
 
@@ -98,7 +98,7 @@ def make_card(row: DecidedFile) -> Card:
         symbol=_SYMBOLS[row.outcome],
         outcome=row.outcome.value if row.outcome else _NOT_SCORED,
         score=None if row.probability is None else f"{row.probability:.2f}",
-        why=row.refer_reason or (row.reason_code.value if row.reason_code else None),
+        why=say_why_referred(row.outcome, row.refer_reason) or (row.reason_code.value if row.reason_code else None),
         day=f"{row.decided_at:%Y-%m-%d}" if row.decided_at else "",
         reference=(row.sha256 or "")[:12],
     )

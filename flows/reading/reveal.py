@@ -11,6 +11,7 @@ from db.scoring import decided
 from flows.reading.heat import HeatMaps
 from flows.registry.standing import say_standing
 from xray_core.reading.records import ListItem
+from xray_core.records import say_why_referred
 
 
 def make_reveal(session: Session, item: ListItem, maps: HeatMaps) -> dict[str, Any] | None:
@@ -21,7 +22,7 @@ def make_reveal(session: Session, item: ListItem, maps: HeatMaps) -> dict[str, A
     return {
         "probability": f"{row.probability:.2f}",
         "outcome": row.outcome.value,
-        "reason": row.refer_reason,
+        "reason": say_why_referred(row.outcome, row.refer_reason),
         "standing": say_standing(models.champion(session)),
         "heat": maps.find(item.xray_id),
     }

@@ -17,10 +17,9 @@ from typing import BinaryIO, Final
 from xray_core.exchange.atomic_file import write_aside, write_whole
 from xray_core.exchange.formula_guard import guard_text
 from xray_core.exchange.records import ResultLine
-from xray_core.records import RESEARCH_USE, Outcome
+from xray_core.records import RESEARCH_USE, say_why_referred
 
 SCORE_VISIBLE: Final = "score_visible"
-BETWEEN_THRESHOLDS: Final = "its score lies between the two thresholds"
 COLUMNS: Final = (
     "file",
     "xray_sha256",
@@ -122,15 +121,8 @@ def _make_rows(
             line.label or "",
             guard_text(line.labelled_by or ""),
             _format_time(line.labelled_at),
-            guard_text(say_why_referred(line)),
+            guard_text(say_why_referred(line.outcome, line.unlike) or ""),
         )
-
-
-def say_why_referred(line: ResultLine) -> str:
-    """Why a reader must look, nothing for the other outcomes."""
-    if line.outcome is not Outcome.REFER:
-        return ""
-    return f"it {line.unlike}" if line.unlike else BETWEEN_THRESHOLDS
 
 
 def _make_review_rows(

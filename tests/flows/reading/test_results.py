@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from PIL import Image
 from tests.browser import open_browser
 from tests.flows.reading.conftest import PATIENT, today
 from tests.flows.reading.served import Served
+from tests.patience import here
 from xray_core.records import RESEARCH_USE
 
 pytestmark = pytest.mark.processes
@@ -33,6 +35,13 @@ def test_every_decided_file_is_shown_with_its_outcome_or_why_there_is_none(resul
     assert "UNSUPPORTED_FORMAT" in text
     assert RESEARCH_USE in text
     assert "UNPROVEN" in text
+
+
+def test_what_is_referred_says_why(results_page: Served) -> None:
+    cards = _read(results_page, "/results").split('<li class="card">')[1:]
+    referred = [card for card in cards if "</span>refer" in card]
+    assert all("its score lies between the two thresholds" in card or "<p>it " in card for card in referred)
+    assert not [card for card in cards if card not in referred and "thresholds" in card]
 
 
 def test_filters_leave_what_fits(results_page: Served) -> None:
@@ -83,10 +92,13 @@ def test_a_real_browser_shows_them_and_asks_nobody_else(results_page: Served, tm
     with open_browser(tmp_path) as browser:
         browser.resize(1600, 1400)
         browser.open(address)
-        assert browser.evaluate("[...document.images].filter((image) => image.naturalWidth > 0).length") == 5
+        loaded = "Promise.all([...document.images].map((image) => image.decode().then(() => image.naturalWidth > 0)))"
+        assert browser.evaluate(loaded) == [True] * 5
         browser.evaluate("document.querySelector('a[href^=\"/results/\"]').click()")
         browser.settle()
-        assert browser.evaluate("document.getElementById('loading').hidden")
+        deadline = time.monotonic() + here(30)
+        while not browser.evaluate("document.getElementById('loading').hidden"):
+            assert time.monotonic() < deadline, browser.text()
         lit = "(() => { const screen = document.getElementById('screen'); const data = screen.getContext('2d')"
         lit += ".getImageData(0, 0, screen.width, screen.height).data; return data.some((v, i) => i % 4 < 3 && v > 60)"
         assert browser.evaluate(f"{lit}; }})()")

@@ -16,7 +16,7 @@ import pytest
 from tests.factories import NOW, rejected_line, result_line
 from xray_core.exchange.formula_guard import unguard_text
 from xray_core.exchange.records import ResultLine
-from xray_core.exchange.results_csv import COLUMNS, name_export, say_why_referred, write_results_csv
+from xray_core.exchange.results_csv import COLUMNS, name_export, write_results_csv
 from xray_core.records import RESEARCH_USE, Label, Outcome
 
 HOSTILE_NAMES = [
@@ -180,5 +180,10 @@ def test_two_hundred_thousand_rows_take_seconds_and_no_memory(tmp_path: Path) ->
         (None, None, ""),
     ],
 )
-def test_whatever_is_referred_says_why(outcome: Outcome | None, unlike: str | None, said: str) -> None:
-    assert say_why_referred(replace(result_line("a.png"), outcome=outcome, unlike=unlike)) == said
+def test_whatever_is_referred_says_why(tmp_path: Path, outcome: Outcome | None, unlike: str | None, said: str) -> None:
+    line = replace(result_line("a.png"), outcome=outcome, unlike=unlike)
+
+    path = write_results_csv(tmp_path / "results.csv", [line], notes={}).path
+
+    (row,) = csv.DictReader(path.read_text().splitlines())
+    assert row["refer_reason"] == said
