@@ -10,7 +10,10 @@ import typer
 
 from flows.cli.terminal import Json, open_home, print_json
 from flows.settings import Settings
-from xray_core.records import RESEARCH_USE, Interval
+from xray_core.records import RESEARCH_USE, AuditVerdict, Interval
+
+# Not to be shown beside scores that must not be believed.
+_OF_PREVALENCE = ("ppv", "npv", "net_benefit")
 
 _AnyVersion = Annotated[str | None, typer.Argument(help="a model version; default: the champion")]
 _Patients = Annotated[Path | None, typer.Option(help="CSV with filename, patient_id (more columns are used)")]
@@ -73,6 +76,7 @@ def evaluate(
     """
     from flows.cli.terminal import show_progress
     from flows.evaluation.external_set import evaluate_external
+    from flows.registry.standing import NOT_SHOWN
 
     settings = open_home()
     with show_progress("evaluating", unit="X-rays") as advance:
@@ -81,7 +85,7 @@ def evaluate(
     if as_json:
         print_json(
             {"name": name, "version": external.version, "kept_out": external.kept_out, "unlike_training": external.odd}
-            | {"remarks": list(external.remarks), "evaluation": evaluation.to_dict()}
+            | {"shortcut_audit": external.audit, "remarks": list(external.remarks), "evaluation": evaluation.to_dict()}
         )
         return
     typer.echo(
@@ -92,9 +96,12 @@ def evaluate(
         typer.echo(f"  {remark}")
     for reason, number in sorted(external.kept_out.items()):
         typer.echo(f"  kept out: {reason} {number}")
+    is_confounded = external.audit is AuditVerdict.CONFOUNDED
     for field in fields(evaluation.figures):
-        typer.echo(f"  {field.name.replace('_', ' '):22} {_write(getattr(evaluation.figures, field.name))}")
-    typer.echo(f"  PPV, NPV and net benefit at an assumed prevalence of {evaluation.prevalence:g}")
+        if not (is_confounded and field.name in _OF_PREVALENCE):
+            typer.echo(f"  {field.name.replace('_', ' '):22} {_write(getattr(evaluation.figures, field.name))}")
+    at_prevalence = f"PPV, NPV and net benefit at an assumed prevalence of {evaluation.prevalence:g}"
+    typer.echo(f"  {NOT_SHOWN if is_confounded else at_prevalence}")
     if external.odd:
         typer.echo(f"  {external.odd} of them it would refer as unlike the chest X-rays that it was trained on")
     typer.echo(RESEARCH_USE)

@@ -31,7 +31,16 @@ from xray_core.imaging.records import Preprocessing
 from xray_core.models.records import OperatingPoint
 from xray_core.processes.decoding import Decoded
 from xray_core.processes.reading import read_dataset_films, read_xrays
-from xray_core.records import FilmPath, FolderKind, Label, LabelledXray, Outcome, escape_name, name_content_group
+from xray_core.records import (
+    AuditVerdict,
+    FilmPath,
+    FolderKind,
+    Label,
+    LabelledXray,
+    Outcome,
+    escape_name,
+    name_content_group,
+)
 from xray_core.training.implausible_patients import doubt_patients
 from xray_core.training.near_duplicates import find_near_duplicates
 from xray_core.training.split import digest_label_set
@@ -44,7 +53,7 @@ class ExternalEvaluation:
     """How a model does on an external set; `kept_out` counts its files that judge nothing, by reason.
 
     `odd` is how many of its X-rays the model refers as no chest film of the kind that it was trained on; `remarks`
-    are sentences on whose they are.
+    are sentences on whose they are; `audit` is the model's shortcut audit, None where nobody made one.
     """
 
     name: str
@@ -53,6 +62,7 @@ class ExternalEvaluation:
     kept_out: dict[str, int]
     odd: int
     remarks: tuple[str, ...]
+    audit: AuditVerdict | None
 
 
 def evaluate_external(
@@ -108,7 +118,7 @@ def evaluate_external(
     )
     if unread:
         kept_out["labelled here, cannot be read any more, so no double of it could be found:"] = unread
-    return ExternalEvaluation(name, model.version, evaluation, dict(kept_out), odd, remarks)
+    return ExternalEvaluation(name, model.version, evaluation, dict(kept_out), odd, remarks, model.audit_verdict)
 
 
 def _read_dataset(

@@ -22,7 +22,7 @@ NO_REFERENCE = (
     "or a negative gets a score like any chest film"
 )
 
-_NOT_SHOWN = (
+NOT_SHOWN = (
     "PPV and NPV: not shown while the shortcut audit is confounded; labelled films of your own, or a remedy "
     "(`xray models audit --remedies DATASET`), may end that"
 )
@@ -67,7 +67,7 @@ def say_predictive_values(session: Session, champion: ModelRecord | None, preval
     if champion is None:
         return None
     if champion.audit_verdict is AuditVerdict.CONFOUNDED:
-        return _NOT_SHOWN
+        return NOT_SHOWN
     stored = evaluations.list_evaluations(session, version=champion.version)
     evaluated = [json.loads(record.figures) for record in stored if record.set_name == Split.TEST.value]
     stated = f"at an assumed prevalence of {prevalence:g}"

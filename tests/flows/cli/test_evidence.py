@@ -12,6 +12,7 @@ import pytest
 from flows.settings import Settings
 from tests.flows.cli.test_cli import xray
 from tests.flows.evidence_home import Rival, champion, deliver, enter, scan, stored
+from tests.flows.registry.test_standing import judge
 from xray_core.evaluation.figures import Figures
 from xray_core.records import RESEARCH_USE, AuditVerdict
 from xray_core.synthetic.xrays import write_sample_set
@@ -85,6 +86,8 @@ def site_b(home: Settings) -> Path:
 
 
 def test_an_external_set_gets_every_figure_with_its_interval_and_the_prevalence(home: Settings, site_b: Path) -> None:
+    judge(home, AuditVerdict.SUSPECT)
+
     done = xray("models", "evaluate", "--on", "siteB", "--name", "siteB")
 
     assert done.returncode == 0, done.stderr
@@ -96,6 +99,17 @@ def test_an_external_set_gets_every_figure_with_its_interval_and_the_prevalence(
     assert "PPV, NPV and net benefit at an assumed prevalence of 0.1" in done.stdout
     assert lines[-1] == RESEARCH_USE
     assert any(one.set_name == "external: siteB" for one in stored(home))
+
+
+def test_beside_a_confounded_audit_an_external_set_has_no_predictive_value(home: Settings, site_b: Path) -> None:
+    judge(home, AuditVerdict.CONFOUNDED)
+
+    done = xray("models", "evaluate", "--on", "siteB", "--name", "siteB")
+
+    names = {line.strip().partition("  ")[0] for line in done.stdout.splitlines()}
+    assert {"auroc", "sensitivity at lower"} <= names
+    assert not {"ppv", "npv", "net benefit"} & names
+    assert "not shown while the shortcut audit is confounded" in done.stdout
 
 
 def test_an_external_set_for_programs_is_one_object_and_show_lists_it(home: Settings, site_b: Path) -> None:
