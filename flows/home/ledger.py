@@ -126,13 +126,15 @@ def _refuse_damage(settings: Settings, engine: Engine) -> None:
     with engine.connect() as connection:
         found = connection.execute(text("PRAGMA quick_check(1)")).scalar()
     if found != "ok":
-        stamp.unlink(missing_ok=True)  # the next start looks again, whoever starts it
+        with suppress(OSError):
+            stamp.unlink()  # the next start looks again, whoever starts it
         raise LedgerAltered(
             f"{path}: the database is damaged ({' '.join(str(found).split())}): "
             "restore the newest backup into a new home (`xray restore`)"
         )
-    with suppress(OSError):
-        stamp.touch(mode=0o600)
+    if size > _ALWAYS_LOOKED_THROUGH:
+        with suppress(OSError):
+            stamp.touch(mode=0o600)
 
 
 def _refuse_lost_ledger(settings: Settings, kept: tuple[int, str] | None) -> None:

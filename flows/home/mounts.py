@@ -1,7 +1,7 @@
 """Is each folder of films the one that it was before? An unmounted share looks like an empty one.
 
 A folder is known by its path and its device. Device numbers mean something on one machine only, so a home keeps its own
-list (`folders.json`).
+list (`folders.json`), and each acceptance of another device stands in the audit log.
 """
 
 from __future__ import annotations

@@ -33,8 +33,9 @@ _COLUMNS: Final = {
     "patient_id": ("patient_id", "patientid"),
     SCORE_VISIBLE: (SCORE_VISIBLE,),
 }
-# A CSV with one of these showed its reader what the model had said.
-_SCORES: Final = frozenset({"outcome", "probability_covid"})
+# A CSV with all of one of these is a results CSV, which showed its reader what the model had said. A hospital's own
+# table may have an `outcome` too.
+_SCORES: Final = (frozenset({"probability_covid"}), frozenset({"outcome", "xray_sha256"}))
 # Where none of those is there.
 _ELSE: Final = {"filename": ("external_id", "image_id"), "labelled_at": ("updated_at",)}
 _KNOWN = frozenset(name for aliases in (_COLUMNS, _ELSE) for names in aliases.values() for name in names)
@@ -99,7 +100,9 @@ def _read_header(
     has_label = bool(places["label"]) or len(classes) > 1
     if not has_label or not (places["filename"] or places["xray_sha256"]):
         return None, LabelProblem(table.header.line, Code.MISSING_COLUMN, received, A_LABELS_CSV)
-    return _Header(places, {} if places["label"] else classes, len(names), bool(_SCORES & set(names))), None
+    return _Header(
+        places, {} if places["label"] else classes, len(names), any(shown <= set(names) for shown in _SCORES)
+    ), None
 
 
 def _read_row(line: CsvRow, header: _Header, words: Mapping[str, Label]) -> LabelLine | LabelProblem | None:
