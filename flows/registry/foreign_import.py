@@ -22,8 +22,8 @@ from xray_core.errors import RefusedInput
 from xray_core.imaging.records import Scaling
 from xray_core.models.folder import KERAS_FILE, ONNX_FILE, hash_file, hash_manifest, write_model_folder
 from xray_core.models.records import ModelManifest, OperatingPoint
-from xray_core.networks.foreign_model import ForeignModel, import_network
-from xray_core.networks.foreign_output import OutputRequest
+from xray_core.networks.foreign.model import ForeignModel, import_network
+from xray_core.networks.foreign.output import OutputRequest
 from xray_core.networks.records import InputRange
 from xray_core.records import Label
 from xray_core.report.card import CardFacts, write_card

@@ -12,8 +12,8 @@ from xray_core.errors import IncompatibleModel
 from xray_core.imaging.network_input import scale_pixels
 from xray_core.imaging.records import Preprocessing, Scaling
 from xray_core.models.records import OutputMeaning
-from xray_core.networks.foreign_inspection import Inspection, inspect_model
-from xray_core.networks.foreign_output import OutputRequest
+from xray_core.networks.foreign.inspection import Inspection, inspect_model
+from xray_core.networks.foreign.output import OutputRequest
 from xray_core.networks.input_range import choose_scaling, read_input_line
 from xray_core.networks.quiet_keras import keras
 from xray_core.records import Label

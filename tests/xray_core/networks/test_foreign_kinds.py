@@ -17,8 +17,8 @@ from tests.xray_core.networks.test_foreign_model import draw_pixels
 from xray_core.errors import IncompatibleModel
 from xray_core.imaging.records import Scaling
 from xray_core.models.onnx_classifier import OnnxClassifier
-from xray_core.networks.foreign_model import ForeignModel, import_network
-from xray_core.networks.foreign_output import OutputRequest
+from xray_core.networks.foreign.model import ForeignModel, import_network
+from xray_core.networks.foreign.output import OutputRequest
 from xray_core.networks.quiet_keras import keras
 from xray_core.networks.records import InputRange
 

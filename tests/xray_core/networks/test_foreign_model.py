@@ -21,9 +21,9 @@ from xray_core.imaging.records import Preprocessing, Scaling
 from xray_core.models.onnx_classifier import OnnxClassifier
 from xray_core.models.records import OutputMeaning
 from xray_core.networks.architectures import build_network
-from xray_core.networks.foreign_child import ChildLimits
-from xray_core.networks.foreign_model import ForeignModel, check_keras_archive, import_network
-from xray_core.networks.foreign_output import OutputRequest
+from xray_core.networks.foreign.child import ChildLimits
+from xray_core.networks.foreign.model import ForeignModel, check_keras_archive, import_network
+from xray_core.networks.foreign.output import OutputRequest
 from xray_core.networks.keras_classifier import KerasClassifier, load_untrusted_keras
 from xray_core.networks.quiet_keras import keras
 from xray_core.networks.records import Architecture

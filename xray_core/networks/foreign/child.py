@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from xray_core.errors import IncompatibleModel
 from xray_core.imaging.records import Preprocessing, Scaling
-from xray_core.networks.foreign_config import MendedConfig, mend_config
-from xray_core.networks.foreign_inspection import SCALING_WORDS
-from xray_core.networks.foreign_output import OutputRequest
+from xray_core.networks.foreign.config import MendedConfig, mend_config
+from xray_core.networks.foreign.inspection import SCALING_WORDS
+from xray_core.networks.foreign.output import OutputRequest
 from xray_core.networks.records import InputRange
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def _limit_this_process(limits: ChildLimits) -> None:
 
 
 def _open_keras(room: Path, request: dict[str, Any]) -> dict[str, Any]:
-    from xray_core.networks.foreign_inspection import inspect_model
+    from xray_core.networks.foreign.inspection import inspect_model
     from xray_core.networks.keras_classifier import (
         KerasClassifier,
         export_onnx,
@@ -115,7 +115,7 @@ def _open_onnx(room: Path, request: dict[str, Any]) -> dict[str, Any]:
     import onnx
 
     from xray_core.models.onnx_classifier import OnnxClassifier
-    from xray_core.networks.foreign_onnx import read_network, wrap_network
+    from xray_core.networks.foreign.onnx_file import read_network, wrap_network
 
     size = request["input_size"]
     network = read_network(Path(request["model"]))
@@ -161,7 +161,7 @@ def _check_precision(
 ) -> None:
     """Compare the scores in float32 with the model's own: two roundings of one network may differ by so much."""
     from xray_core.models.onnx_classifier import check_parity
-    from xray_core.networks.foreign_inspection import inspect_model
+    from xray_core.networks.foreign.inspection import inspect_model
     from xray_core.networks.keras_classifier import KerasClassifier, load_untrusted_keras
 
     original = room / f"half-{MENDED}"

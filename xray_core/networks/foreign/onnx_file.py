@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from xray_core.errors import IncompatibleModel
 from xray_core.imaging.records import Preprocessing, Scaling
 from xray_core.models.records import OutputMeaning
-from xray_core.networks.foreign_output import OutputPlan, OutputRequest, plan_output
+from xray_core.networks.foreign.output import OutputPlan, OutputRequest, plan_output
 from xray_core.networks.records import InputRange
 
 _STANDARD: Final = frozenset({"", "ai.onnx", "ai.onnx.ml"})

@@ -8,7 +8,7 @@ from typing import Final
 from xray_core.errors import IncompatibleModel
 from xray_core.imaging.records import Preprocessing, Scaling
 from xray_core.models.records import OutputMeaning
-from xray_core.networks.foreign_output import (
+from xray_core.networks.foreign.output import (
     OutputRequest,
     apply_plan,
     choose_head,

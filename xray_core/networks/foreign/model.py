@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from xray_core.errors import IncompatibleModel
 from xray_core.imaging.records import Preprocessing, Scaling
 from xray_core.models.records import OutputMeaning
-from xray_core.networks.foreign_child import ANSWER, GREY, MAX_FILE_BYTES, PIXELS, REQUEST, TWIN, ChildLimits
-from xray_core.networks.foreign_output import OutputRequest
+from xray_core.networks.foreign.child import ANSWER, GREY, MAX_FILE_BYTES, PIXELS, REQUEST, TWIN, ChildLimits
+from xray_core.networks.foreign.output import OutputRequest
 from xray_core.networks.records import InputRange
 
 # A .keras file is a zip of these; their sizes as the zip declares them, which is also all that is ever unpacked.
@@ -146,7 +146,7 @@ def _copy_file(source: Path, copy: Path) -> str:
 
 
 def _run_child(room: Path, name: str, limits: ChildLimits) -> None:
-    command = [sys.executable, "-I", "-m", "xray_core.networks.foreign_child", str(room)]
+    command = [sys.executable, "-I", "-m", "xray_core.networks.foreign.child", str(room)]
     # Nothing of our environment, so no password in it, reaches code from elsewhere.
     environment = {"PATH": os.defpath, "HOME": str(room), "TMPDIR": str(room), "LC_ALL": "C.UTF-8"}
     with (room / "stderr").open("wb") as errors:
