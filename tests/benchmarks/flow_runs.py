@@ -55,7 +55,7 @@ def execute_flow_run(settings: Settings, address: Address, flow_run_id: str) -> 
         check=False,
     )
     seconds = time.perf_counter() - started
-    if done.returncode or "COMPLETED" not in done.stderr + done.stdout:
+    if done.returncode or "COMPLETED" not in (done.stderr + done.stdout).upper():  # as a type, or as the name
         raise RuntimeError(f"the flow run did not complete: {done.stderr[-2000:]}")
     return seconds
 
