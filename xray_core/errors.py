@@ -170,11 +170,15 @@ class IncompatibleModel(PersonNeeded):
 
 
 class ModelAltered(IncompatibleModel):
-    """A model file's bytes are not the registered ones."""
+    """A model file's bytes are not the registered ones; the message ends in the way out."""
 
     kind_sentence = (
         "a model's files are not those that were registered: `xray verify` names them, `xray models rollback` leaves it"
     )
+
+    def __str__(self) -> str:
+        way_out = "put the folder back from a backup; where it is champion, `xray models rollback` leaves it"
+        return f"{super().__str__()} (way out: {way_out})"
 
 
 class LedgerAltered(PersonNeeded):

@@ -9,6 +9,7 @@ import os
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 RESEARCH_USE = "Research use only, not for diagnosis."
 
@@ -51,6 +52,10 @@ class Split(StrEnum):
     TRAIN = "train"
     VALIDATION = "validation"
     TEST = "test"
+
+
+# The share of patients that is never trained on: half of it validates, half tests.
+HELD_OUT: Final = 0.4
 
 
 @dataclass(frozen=True, slots=True)

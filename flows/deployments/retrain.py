@@ -80,7 +80,9 @@ def retrain(
         settings, options, trigger=trigger, flow_run_id=flow_run.id, watch_epochs=show_epochs, take=take_as_task
     )
     if trial is None:
-        return complete("Nothing to do", "these labels were trained on before, or are now")
+        return complete(
+            "Nothing to do", "these labels were trained on before, or are now; new labels make another training"
+        )
     publish_report(trial)
     done = trial.conclusion
     return complete(_ENDINGS.get(done.word, done.word.capitalize()), f"{done.version}: {done.word}. {done.reason}")

@@ -217,7 +217,7 @@ def _require_both_classes(chosen: Sequence[LabelledXray], kept_out: Counter[str]
         reasons = "; ".join(f"{reason}: {number}" for reason, number in sorted(kept_out.items())) or "nothing"
         raise InvalidDataset(
             f"{counts[Label.COVID]} covid and {counts[Label.NORMAL]} normal X-rays are left to judge on; expected both "
-            f"(kept out: {reasons})"
+            f"(kept out: {reasons}): name a folder with films of both that no training here has seen"
         )
 
 

@@ -41,7 +41,7 @@ def promote_through_gate(
     """
     model = find_model(settings, version)
     if model.stage is Stage.CHAMPION:
-        raise RefusedInput(f"{version}: is champion already")
+        raise RefusedInput(f"{version}: is champion already; `xray models list` shows the others")
     verify_registered(settings, model)
     opened = open_registered(settings, model)
     with open_ledger(settings) as engine:

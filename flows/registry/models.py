@@ -54,7 +54,9 @@ def describe_model(settings: Settings, version: str) -> dict[str, Any]:
 def promote_by_hand(settings: Settings, version: str, reason: str) -> None:
     """Make a version champion past the gate, after loading and probing it. Raises RefusedInput without a reason."""
     if not reason.strip():
-        raise RefusedInput("--reason: received nothing; expected why this model should be champion")
+        raise RefusedInput(
+            '--reason: received nothing; expected why this model should be champion, as --reason "agreed on Friday"'
+        )
     model = find_model(settings, version)
     _prove_usable(settings, model)
     with open_ledger(settings) as engine, transaction(engine) as session:
@@ -74,12 +76,18 @@ def roll_back(settings: Settings, reason: str) -> str:
         with snapshot(engine) as session:
             target = models.rollback_target(session)
         if target is None:
-            raise RefusedInput("there is no earlier champion to go back to; `xray models history` shows all of them")
+            raise RefusedInput(
+                "there is no earlier champion to go back to, `xray models history` shows all of them; `xray models "
+                "promote VERSION` makes another version champion"
+            )
         _prove_usable(settings, target)
         with transaction(engine) as session:
             now_before = models.rollback_target(session)
             if now_before is None or now_before.version != target.version:
-                raise RefusedInput("another model became champion meanwhile: `xray models history` shows which")
+                raise RefusedInput(
+                    "another model became champion meanwhile: `xray models history` shows which; roll back again, "
+                    "should that one have to go"
+                )
             models.promote(
                 session,
                 target.version,

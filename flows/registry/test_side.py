@@ -23,7 +23,10 @@ def collect_evidence(settings: Settings, opened: OpenModel, test: Side) -> GateE
     scores = score_known(settings, opened, test.xrays)
     if len(scores) < len(test.xrays):
         gone = len(test.xrays) - len(scores)
-        raise InvalidDataset(f"{gone} of {len(test.xrays)} test X-rays went away while they were scored; try again")
+        raise InvalidDataset(
+            f"{gone} of {len(test.xrays)} test X-rays went away while they were scored; `xray verify` "
+            "names them: put them back and try again"
+        )
     return GateEvidence(
         version=opened.manifest.version,
         xrays=[xray.sha256 for xray in test.xrays],

@@ -124,7 +124,8 @@ def record_audit(
 def _require_same_champion(session: Session, verdict: GateVerdict, otherwise: str) -> None:
     champion = models.champion(session)
     if (champion.version if champion else None) != verdict.champion_version:
-        raise RefusedInput(f"another model became champion {otherwise}", public=True)
+        words = f"another model became champion {otherwise}; `xray models history` shows which"
+        raise RefusedInput(words, public=True)
 
 
 def _store_evaluation(session: Session, model: ModelRecord, verdict: GateVerdict, now: datetime) -> int:

@@ -65,7 +65,10 @@ def _read_due(session: Session, settings: Settings) -> RetrainingDue:
     )
     history = _read_history(training_runs.list_trainings(session))
     decision = is_retraining_due(counts, read_policy(settings), history, now=now, has_drifted=_has_drifted(session))
-    reason = "a training of these labels is at work or done" if decision.due and claimed else decision.reason
+    taken = (
+        "a training of these labels is at work or done (way out: `xray models list` shows it, new labels make another)"
+    )
+    reason = taken if decision.due and claimed else decision.reason
     return RetrainingDue(decision.due, claimed, counts.new_labels, reason)
 
 

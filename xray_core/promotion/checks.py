@@ -14,6 +14,7 @@ from xray_core.evaluation.comparison import compare_auroc, compare_slices
 from xray_core.evaluation.intervals import share_interval
 from xray_core.evaluation.two_thresholds import count_outcomes, measure_thresholds
 from xray_core.promotion.evidence import GateEvidence
+from xray_core.promotion.more_patients import count_more, say_more_labelled
 from xray_core.promotion.policy import GateTest
 from xray_core.records import AuditVerdict, Interval, Split, is_content_group
 
@@ -22,11 +23,20 @@ FILMS: Final = "films"
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that the gate asks; `passed` is None where it cannot be told."""
+    """One thing that the gate asks; `passed` is None where it cannot be told.
+
+    `way_out` is what a person can do unless it passed.
+    """
 
     name: str
     passed: bool | None
-    words: str
+    finding: str
+    way_out: str
+
+    @property
+    def words(self) -> str:
+        """What was found; beside every "no" stands the way out."""
+        return self.finding if self.passed else f"{self.finding} (way out: {self.way_out})"
 
     @property
     def mark(self) -> str:
@@ -39,13 +49,11 @@ def check_films(unread: Mapping[Split, int]) -> list[Check]:
     sides = " and ".join(f"{number} of the {split.value} side" for split, number in unread.items() if number)
     if not sides:
         return []
-    words = (
-        f"labelled films cannot be read any more, {sides}: put them back where they lay (`xray verify` names them), or "
-        "let them go (`xray verify --let-go`)"
-    )
+    way_out = "put them back where they lay (`xray verify` names them), or let them go (`xray verify --let-go`)"
+    words = f"labelled films cannot be read any more, {sides}"
     if not unread.get(Split.TEST):
-        return [Check(FILMS, True, words)]
-    return [Check(FILMS, None, f"{words}; no smaller test side is judged")]
+        return [Check(FILMS, True, f"{words}: {way_out}", way_out)]
+    return [Check(FILMS, None, f"{words}; no smaller test side is judged", way_out)]
 
 
 def check_probe(candidate: GateEvidence) -> Check:
@@ -54,18 +62,24 @@ def check_probe(candidate: GateEvidence) -> Check:
         False: "it does not load in a fresh process or does not repeat its probe outputs",
         None: "nobody has tried whether it loads in a fresh process",
     }
-    return Check("loads", candidate.reproduces_probe, words[candidate.reproduces_probe])
+    way_out = f"`xray doctor` compares the libraries; `xray models promote {candidate.version}` tries once more"
+    return Check("loads", candidate.reproduces_probe, words[candidate.reproduces_probe], way_out)
 
 
 def check_audit(candidate: GateEvidence) -> Check:
-    if candidate.audit is None:
-        return Check("audit", None, "it was not audited for shortcuts")
     words = {
+        None: "it was not audited for shortcuts",
         AuditVerdict.CLEAN: "the shortcut audit is clean",
         AuditVerdict.SUSPECT: "the shortcut audit is suspect: read its findings",
         AuditVerdict.CONFOUNDED: "the shortcut audit is confounded: it may tell where films come from, not disease",
     }
-    return Check("audit", candidate.audit is not AuditVerdict.CONFOUNDED, words[candidate.audit])
+    if candidate.audit is None:
+        return Check("audit", None, words[None], f"`xray models audit {candidate.version}`")
+    way_out = (
+        "label covid and normal films from the same places, or see what a remedy does: `xray models audit --remedies "
+        "DATASET`"
+    )
+    return Check("audit", candidate.audit is not AuditVerdict.CONFOUNDED, words[candidate.audit], way_out)
 
 
 def check_patients(ours: Cohort, candidate: GateEvidence, test: GateTest) -> Check:
@@ -79,7 +93,11 @@ def check_patients(ours: Cohort, candidate: GateEvidence, test: GateTest) -> Che
         words += f" ({as_patients} of them are X-rays of unknown patients, counted as a patient each)"
     elif candidate.without_patient:
         words += f"; {plural(candidate.without_patient, 'X-ray')} of unknown patients never judge"
-    return Check("patients", True if enough else None, words)
+    missing = {"covid": test.min_patients_per_class - covid, "normal": test.min_patients_per_class - normal}
+    way_out = " and ".join(say_more_labelled(number, kind) for kind, number in missing.items() if number > 0)
+    if candidate.without_patient and not as_patients:
+        way_out += "; `xray patients import CSV` says whose X-rays are"
+    return Check("patients", True if enough else None, words, way_out)
 
 
 def check_sensitivity(ours: Cohort, candidate: GateEvidence, test: GateTest, seed: int) -> Check:
@@ -95,7 +113,15 @@ def check_sensitivity(ours: Cohort, candidate: GateEvidence, test: GateTest, see
         count_outcomes(ours.probabilities[~ours.is_covid], candidate.operating_point),
     )
     words = f"sensitivity at the lower threshold {sensitivity} against a floor of {test.sensitivity_floor:.2f} ({both})"
-    return Check("sensitivity", passed, words if passed is not None else f"{words}: the interval is too wide to tell")
+    if passed is None:
+        more = count_more(ours.count_patients(ours.is_covid), sensitivity, test.sensitivity_floor)
+        way_out = f"{say_more_labelled(more, 'covid')}, should it stay at {sensitivity.value:.2f}"
+        return Check("sensitivity", None, f"{words}: the interval is too wide to tell", way_out)
+    way_out = (
+        "label more covid X-rays like those that it missed, or train for more by XRAY_TARGET_SENSITIVITY; the floor is "
+        "`test.sensitivity_floor` of the policy"
+    )
+    return Check("sensitivity", passed, words, way_out)
 
 
 def _share_with_interval(statistic: Statistic, ours: Cohort, test: GateTest, seed: int) -> Interval:
@@ -110,22 +136,32 @@ def check_refer_share(ours: Cohort, candidate: GateEvidence, test: GateTest) -> 
     point = candidate.operating_point
     share = float(((ours.probabilities >= point.lower) & (ours.probabilities < point.upper)).mean())
     words = f"{share:.0%} of the test X-rays are referred; at most {test.max_refer_share:.0%} may be"
-    return Check("refer share", share <= test.max_refer_share, words)
+    way_out = (
+        "more labels part the classes better, a lower XRAY_TARGET_SENSITIVITY refers fewer; the most is "
+        "`test.max_refer_share` of the policy"
+    )
+    return Check("refer share", share <= test.max_refer_share, words, way_out)
 
 
-def check_not_worse(ours: Cohort, theirs: Cohort, champion: str, test: GateTest, seed: int) -> Check:
+def check_not_worse(
+    ours: Cohort, theirs: Cohort, candidate: GateEvidence, champion: GateEvidence, *, test: GateTest, seed: int
+) -> Check:
     difference = compare_auroc(ours, theirs, alpha=test.alpha, resamples=test.resamples, seed=seed)
     whole = np.ones((1, ours.patients), dtype=np.float32)
     both = [float(statistics.auroc(cohort)(whole)[0]) for cohort in (ours, theirs)]
     words = (
-        f"AUROC {both[0]:.3f} against {both[1]:.3f} of champion {champion} on the same {len(ours.is_covid)} X-rays "
-        f"(difference {difference.value:+.3f}, at least {difference.low:+.3f}; it may be {-test.margin:+.3f})"
+        f"AUROC {both[0]:.3f} against {both[1]:.3f} of champion {champion.version} on the same {len(ours.is_covid)} "
+        f"X-rays (difference {difference.value:+.3f}, at least {difference.low:+.3f}; it may be {-test.margin:+.3f})"
     )
-    if difference.low > -test.margin:
-        return Check("not worse", True, words)
-    if difference.high >= -test.margin and difference.value - difference.low > test.margin:
-        return Check("not worse", None, f"{words}: the X-rays are too few to tell")
-    return Check("not worse", False, words)
+    if difference.low <= -test.margin <= difference.high and difference.value - difference.low > test.margin:
+        more = count_more(ours.patients, difference, -test.margin)
+        way_out = f"{say_more_labelled(more, 'covid and normal')} in all, should the difference stay as it is"
+        return Check("not worse", None, f"{words}: the X-rays are too few to tell", way_out)
+    way_out = (
+        f"label more X-rays for the next training; `xray models compare {champion.version} {candidate.version}` lists "
+        "where the two disagree, and `test.margin` of the policy is how much worse it may be"
+    )
+    return Check("not worse", difference.low > -test.margin, words, way_out)
 
 
 def check_slices(
@@ -140,9 +176,16 @@ def check_slices(
         for name, difference in differences.items()
         if difference.value < -test.slice_margin and difference.high < 0
     ]
-    if collapsed:
-        return Check("slices", False, f"a slice collapses: {', '.join(collapsed)}")
-    return Check("slices", True, f"none of {plural(len(differences), 'slice')} collapses")
+    words = (
+        f"a slice collapses: {', '.join(collapsed)}"
+        if collapsed
+        else f"none of {plural(len(differences), 'slice')} collapses"
+    )
+    way_out = (
+        "label more X-rays of that slice for the next training; `test.slice_margin` of the policy is how much worse a "
+        "slice may be"
+    )
+    return Check("slices", not collapsed, words, way_out)
 
 
 def plural(count: int, noun: str) -> str:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
 from xray_core.promotion.checks import plural
-from xray_core.promotion.policy import RetrainingPolicy
+from xray_core.promotion.policy import RetrainingPolicy, Trigger
+
+_BY_HAND: Final = "the deployment `retrain`, run by hand, does not wait"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +33,16 @@ class TrainingHistory:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """Whether a retraining is due, and one sentence why or why not."""
+    """Whether a retraining is due, and why or why not. `way_out` is what a person can do where it is not."""
 
     due: bool
-    reason: str
+    finding: str
+    way_out: str
+
+    @property
+    def reason(self) -> str:
+        """One sentence: why it is due, or why not and the way out."""
+        return self.finding if self.due else f"{self.finding} (way out: {self.way_out})"
 
 
 def is_retraining_due(
@@ -59,16 +68,49 @@ def is_retraining_due(
         why = f" after {plural(history.rejections_in_a_row, 'rejection')} in a row"
     have = f"{plural(counts.new_labels, 'new trainable label')} since the last training; {wanted} wanted{why}"
     if counts.new_labels < wanted:
-        return Due(False, have)
+        more = plural(wanted - counts.new_labels, "more label")
+        key = _key("drift_new_labels" if has_drifted else "new_labels")
+        return Due(False, have, f"{more}, `xray worklist` names films first; {_BY_HAND}, {key}")
+    return _find_lack(counts, trigger) or _find_rest(history, trigger, now) or Due(True, have, "")
+
+
+def _find_lack(counts: LabelCounts, trigger: Trigger) -> Due | None:
+    """What each class has too little of."""
     xrays, patients = trigger.min_xrays_per_class, trigger.min_patients_per_class
     if min(counts.covid_xrays, counts.normal_xrays) < xrays:
-        return Due(False, f"{counts.covid_xrays} covid and {counts.normal_xrays} normal X-rays; {xrays} of each wanted")
+        return Due(
+            False,
+            f"{counts.covid_xrays} covid and {counts.normal_xrays} normal X-rays; {xrays} of each wanted",
+            f"label {_say_missing('X-ray', xrays - counts.covid_xrays, xrays - counts.normal_xrays)}; "
+            f"{_BY_HAND}, {_key('min_xrays_per_class')}",
+        )
     if min(counts.covid_patients, counts.normal_patients) < patients:
+        missing = _say_missing("patient", patients - counts.covid_patients, patients - counts.normal_patients)
         return Due(
             False,
             f"{counts.covid_patients} covid and {counts.normal_patients} normal patients; {patients} of each wanted",
+            f"label X-rays of {missing}, or say whose X-rays are by `xray patients import CSV`; "
+            f"{_BY_HAND}, {_key('min_patients_per_class')}",
         )
-    rest = timedelta(hours=trigger.cool_down_hours)
-    if history.last_automatic is not None and history.last_automatic <= now < history.last_automatic + rest:
-        return Due(False, f"the last retraining ended less than {trigger.cool_down_hours:g} hours ago")
-    return Due(True, have)
+    return None
+
+
+def _find_rest(history: TrainingHistory, trigger: Trigger, now: datetime) -> Due | None:
+    """Whether the last retraining ended just now."""
+    last, rest = history.last_automatic, timedelta(hours=trigger.cool_down_hours)
+    if last is None or not last <= now < last + rest:
+        return None
+    return Due(
+        False,
+        f"the last retraining ended less than {trigger.cool_down_hours:g} hours ago",
+        f"the next import of labels after {last + rest:%H:%M} UTC starts one; {_BY_HAND}, {_key('cool_down_hours')}",
+    )
+
+
+def _key(name: str) -> str:
+    return f"`trigger.{name}` of the policy sets it"
+
+
+def _say_missing(noun: str, covid: int, normal: int) -> str:
+    missing = {f"more covid {noun}": covid, f"more normal {noun}": normal}
+    return " and ".join(plural(number, kind) for kind, number in missing.items() if number > 0)

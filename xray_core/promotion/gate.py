@@ -53,7 +53,7 @@ def decide_promotion(
         checks += [check_sensitivity(ours, candidate, test, seed), check_refer_share(ours, candidate, test)]
         if champion is not None:
             theirs = align_scores(champion, candidate)
-            checks.append(check_not_worse(ours, theirs, champion.version, test, seed))
+            checks.append(check_not_worse(ours, theirs, candidate, champion, test=test, seed=seed))
             checks.append(check_slices(ours, theirs, candidate, champion, test=test, seed=seed))
     if champion is None:
         return _decide_first(tuple(checks))

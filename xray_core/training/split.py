@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from xray_core.records import Label, LabelledXray, SideCount, Split, is_content_group, name_content_group
+from xray_core.records import HELD_OUT, Label, LabelledXray, SideCount, Split, is_content_group, name_content_group
 
 _SIDES = 2**64
 _PROTECTED = {Split.TRAIN: 0, Split.VALIDATION: 1, Split.TEST: 2}
@@ -48,7 +48,7 @@ class TrainingSet:
         return next(c for c in self.counts if c.split is split and c.label is label)
 
 
-def assign_split(group: str, key: bytes, held_out: float = 0.4) -> Split:
+def assign_split(group: str, key: bytes, held_out: float = HELD_OUT) -> Split:
     """The side that a patient's group belongs to, by a keyed hash of the group and of nothing else.
 
     So it never depends on who else is there or in which order they came, and without the key nobody can tell it
@@ -75,7 +75,7 @@ def plan_training_set(
     used_before: Collection[str] = frozenset(),
     labelled: Sequence[LabelledXray] = (),
     unknown_may_judge: bool = False,
-    held_out: float = 0.4,
+    held_out: float = HELD_OUT,
 ) -> TrainingSet:
     """Put every X-ray with a trainable label on its patient's side (pure).
 

@@ -118,7 +118,7 @@ def test_fewer_than_thirty_patients_of_a_class_are_insufficient_evidence() -> No
     decision = decide_promotion(candidate, champion, POLICY)
 
     assert decision.verdict is Verdict.INSUFFICIENT_EVIDENCE
-    assert decision.reason == "29 covid and 29 normal test patients; 30 of each are needed to judge."
+    assert decision.reason.startswith("29 covid and 29 normal test patients; 30 of each are needed to judge")
 
 
 def test_intervals_too_wide_for_an_equal_candidate_are_insufficient_evidence() -> None:

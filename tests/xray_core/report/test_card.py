@@ -421,7 +421,10 @@ def test_the_first_page_says_what_a_clinician_asks_in_a_minute() -> None:
         (replace(FULL, champion_version=None), ["because there was no model before it, not because it beat one"]),
         (
             replace(
-                FULL, decision=PromotionDecision(Verdict.REJECT, "r", False, (Check("slices", False, "one fell"),))
+                FULL,
+                decision=PromotionDecision(
+                    Verdict.REJECT, "r", False, (Check("slices", False, "one fell", "label more"),)
+                ),
             ),
             ["It failed the gate and scores nothing.", "* one fell"],
         ),
