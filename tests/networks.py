@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from xray_core.networks.architectures import build_network
-from xray_core.networks.fitting import TrainingOptions
+from xray_core.networks.options import TrainingOptions
 from xray_core.networks.quiet_keras import keras
 from xray_core.networks.records import Architecture, Optimizer
 

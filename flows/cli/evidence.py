@@ -143,7 +143,7 @@ def compare(
 
 def _try_remedies(settings: Settings, dataset: Path, patients: Path | None, epochs: int, as_json: bool) -> None:
     from flows.evaluation.remedy_trials import tabulate, try_remedies
-    from xray_core.networks.fitting import TrainingOptions
+    from xray_core.networks.options import TrainingOptions
 
     trials = []
     for trial in try_remedies(settings, dataset, TrainingOptions(epochs=epochs), patients=patients, say=_say_aside):

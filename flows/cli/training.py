@@ -10,7 +10,7 @@ import typer
 from flows.cli.terminal import make_home, show_progress
 from flows.settings import Settings
 from xray_core.errors import RefusedInput
-from xray_core.networks.records import Architecture, EpochRecord, Optimizer
+from xray_core.networks.records import Architecture, Augmentation, EpochRecord, Optimizer
 from xray_core.records import RESEARCH_USE
 
 if TYPE_CHECKING:
@@ -30,8 +30,14 @@ def train(
     epochs: Annotated[int, typer.Option(min=1, max=1000, help="how often it sees every X-ray")] = 15,
     batch_size: Annotated[int, typer.Option(min=1, max=1024, help="X-rays a step")] = 8,
     input_size: Annotated[int | None, typer.Option(min=32, max=1024, help="side in pixels; default: its own")] = None,
-    shear: Annotated[float, typer.Option(min=0, max=45, help="degrees")] = 0.2,
-    zoom: Annotated[float, typer.Option(min=0, max=0.9, help="0.2 zooms by 0.8 to 1.2")] = 0.2,
+    augmentation: Annotated[
+        Augmentation | None,
+        typer.Option(help="random changes of training X-rays; default: tutorial for seed_cnn, strong for the others"),
+    ] = None,
+    shear: Annotated[float | None, typer.Option(min=0, max=45, help="degrees; default: the augmentation's")] = None,
+    zoom: Annotated[
+        float | None, typer.Option(min=0, max=0.9, help="0.2 zooms by 0.8 to 1.2; default: the augmentation's")
+    ] = None,
     flip: Annotated[bool, typer.Option(help="mirror training X-rays at random")] = True,
     remedy: Annotated[
         list[str] | None,
@@ -56,6 +62,7 @@ def train(
         epochs=epochs,
         batch_size=batch_size,
         input_size=input_size,
+        augmentation=augmentation,
         shear=shear,
         zoom=zoom,
         horizontal_flip=flip,
@@ -111,7 +118,7 @@ def train_from_folder(
     from flows.training.claim import check_weights
     from flows.training.remedies import parse_remedies
     from xray_core.exchange.dataset_folder import read_dataset_folder
-    from xray_core.networks.fitting import TrainingOptions
+    from xray_core.networks.options import TrainingOptions
 
     remedies, erase_border = parse_remedies(remedy_words)
     options = TrainingOptions(

@@ -19,11 +19,11 @@ from flows.deployments.endings import complete
 from flows.home.folders import enter_home
 from flows.home.public_errors import without_words
 from flows.settings import read_settings
-from flows.training.due import read_due
-from flows.training.remedies import read_champion_remedies
+from flows.training.due import read_due, read_policy
+from flows.training.remedies import read_recipe
 from flows.training.steps import Workbench, ask_gate, gather_xrays
 from flows.training.training import Step, train
-from xray_core.networks.fitting import TrainingOptions
+from xray_core.networks.options import TrainingOptions
 from xray_core.networks.records import Architecture, EpochRecord, Optimizer
 from xray_core.training.trial import Trial
 
@@ -64,8 +64,8 @@ def retrain(
     due = read_due(settings)
     if trigger == "event" and not due.due:
         return complete("Not due", f"not due: {due.reason}")
-    remedies, erase_border = read_champion_remedies(settings)  # only a person may change them: `xray train`
-    options = TrainingOptions(
+    options = replace(
+        read_recipe(settings, read_policy(settings)),  # remedies: only a person may change them, by `xray train`
         architecture=Architecture(architecture),
         optimizer=Optimizer(optimizer),
         learning_rate=learning_rate,
@@ -73,8 +73,6 @@ def retrain(
         batch_size=batch_size,
         weights=Path(weights) if weights else None,
         seed=seed,
-        remedies=remedies,
-        erase_border=erase_border,
     )
     trial = train(
         settings, options, trigger=trigger, flow_run_id=flow_run.id, watch_epochs=show_epochs, take=take_as_task

@@ -22,7 +22,7 @@ from xray_core.evaluation.evaluation import evaluate
 from xray_core.evaluation.shortcut_audit import ShortcutAudit
 from xray_core.exchange.dataset_folder import read_dataset_folder
 from xray_core.models.operating_point import choose_operating_point
-from xray_core.networks.fitting import TrainingOptions
+from xray_core.networks.options import TrainingOptions
 from xray_core.records import Interval, LabelledXray, Split
 from xray_core.training.fit import fit
 from xray_core.training.images import gather_images

@@ -19,7 +19,7 @@ from flows.home.public_errors import say_publicly
 from flows.settings import Settings
 from flows.training.due import read_policy
 from flows.training.remedies import sign_training
-from xray_core.networks.fitting import TrainingOptions
+from xray_core.networks.options import TrainingOptions
 from xray_core.processes.memory import keep_freed_memory
 from xray_core.training.split import digest_label_set
 
@@ -69,8 +69,8 @@ def claim_labels(
 ) -> Claim | None:
     """Claim the labels as they are now, or None where a training of just these labels was claimed before.
 
-    Other remedies make another training of the same labels. Raises RefusedInput before anything is claimed when
-    `options` name weights that are no file.
+    Other remedies, or another augmentation, make another training of the same labels. Raises RefusedInput before
+    anything is claimed when `options` name weights that are no file.
     """
     check_weights(options)
     with transaction(trainer.engine) as session:
@@ -79,7 +79,7 @@ def claim_labels(
         said = patients.digest_said(session, [xray.sha256 for xray in trainable])
         run_id = training_runs.claim_training(
             session,
-            sign_training(digest, options.remedies, erase_border=options.erase_border, patients_sha256=said),
+            sign_training(digest, options, patients_sha256=said),
             watermark=labels.label_watermark(session),
             scanner=trainer.name,
             now=datetime.now(UTC),

@@ -15,7 +15,7 @@ from flows.home.initiation import POLICY_FILE
 from flows.home.ledger import open_ledger
 from flows.home.process_lock import is_scanner_alive
 from flows.settings import Settings
-from flows.training.remedies import read_champion_remedies, sign_training
+from flows.training.remedies import read_recipe, sign_training
 from xray_core.promotion.due import LabelCounts, TrainingHistory, is_retraining_due
 from xray_core.promotion.policy import RetrainingPolicy, read_retraining_policy
 from xray_core.records import Label, Verdict
@@ -45,7 +45,8 @@ def _read_due(session: Session, settings: Settings) -> RetrainingDue:
     now = datetime.now(UTC)
     last = training_runs.last_finished(session)
     counted = labels.count_new_trainable(session, last.label_watermark if last else 0)
-    may_judge = read_policy(settings).test.unknown_may_judge  # then each of them counts as a patient
+    policy = read_policy(settings)
+    may_judge = policy.test.unknown_may_judge  # then each of them counts as a patient
     counts = LabelCounts(
         new_labels=sum(counted.new.values()),
         covid_xrays=counted.xrays.get(Label.COVID, 0),
@@ -53,18 +54,17 @@ def _read_due(session: Session, settings: Settings) -> RetrainingDue:
         covid_patients=counted.patients[Label.COVID] + counted.unknown[Label.COVID] * may_judge,
         normal_patients=counted.patients[Label.NORMAL] + counted.unknown[Label.NORMAL] * may_judge,
     )
-    remedies, erase_border = read_champion_remedies(settings)
     trainable = labels.trainable_labels(session)
     digest = digest_label_set(trainable)
     said = patients.digest_said(session, [xray.sha256 for xray in trainable])
     claimed = training_runs.is_claimed(
         session,
-        sign_training(digest, remedies, erase_border=erase_border, patients_sha256=said),
+        sign_training(digest, read_recipe(settings, policy), patients_sha256=said),
         now=now,
         is_alive=lambda trainer: is_scanner_alive(settings.home / "run", trainer),
     )
     history = _read_history(training_runs.list_trainings(session))
-    decision = is_retraining_due(counts, read_policy(settings), history, now=now, has_drifted=_has_drifted(session))
+    decision = is_retraining_due(counts, policy, history, now=now, has_drifted=_has_drifted(session))
     taken = (
         "a training of these labels is at work or done (way out: `xray models list` shows it, new labels make another)"
     )

@@ -1,9 +1,10 @@
-"""Remedies by the words that a person types, and those of the champion, which a retraining may not change."""
+"""Remedies by the words that a person types, and what a retraining takes over of the champion."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 
 from db.engine import snapshot
 from db.registry import models
@@ -12,6 +13,9 @@ from flows.settings import Settings
 from xray_core.errors import RefusedInput
 from xray_core.imaging.records import Remedy
 from xray_core.models.folder import read_manifest
+from xray_core.networks.options import TrainingOptions
+from xray_core.networks.records import Augmentation
+from xray_core.promotion.policy import RetrainingAugmentation, RetrainingPolicy
 
 ERASE_BORDER = "erase-border"
 REMEDY_WORDS = (*(remedy.value for remedy in Remedy), ERASE_BORDER)
@@ -25,26 +29,37 @@ def parse_remedies(words: Sequence[str]) -> tuple[tuple[Remedy, ...], bool]:
     return tuple(remedy for remedy in Remedy if remedy.value in words), ERASE_BORDER in words
 
 
-def sign_training(
-    label_set_sha256: str, remedies: Sequence[Remedy], *, erase_border: bool, patients_sha256: str | None
-) -> str:
-    """What is trained on once: the label set, with it what was said of its patients, and remedies where there are any.
+def sign_training(label_set_sha256: str, options: TrainingOptions, *, patients_sha256: str | None) -> str:
+    """What is trained on once: the label set, with what was said of its patients, remedies, and another augmentation.
 
-    `patients_sha256` is of whose the X-rays are by what was said after they came; None where nothing was.
+    `patients_sha256` is of whose the X-rays are by what was said after they came; None where nothing was. The
+    augmentation counts where it is not the one that the network has by itself.
     """
-    words = [remedy.value for remedy in Remedy if remedy in remedies] + ([ERASE_BORDER] if erase_border else [])
+    words = [remedy.value for remedy in Remedy if remedy in options.remedies]
+    words += [ERASE_BORDER] if options.erase_border else []
+    plain = replace(options, augmentation=None).augmented
+    words += [f"augmentation {options.augmented.value}"] if options.augmented is not plain else []
     words += [f"patients {patients_sha256}"] if patients_sha256 else []
     if not words:
         return label_set_sha256
     return hashlib.sha256(f"{label_set_sha256} {' '.join(words)}".encode()).hexdigest()
 
 
-def read_champion_remedies(settings: Settings) -> tuple[tuple[Remedy, ...], bool]:
-    """The champion's remedies; none where there is no champion."""
+def read_recipe(settings: Settings, policy: RetrainingPolicy) -> TrainingOptions:
+    """What a retraining takes over: the champion's remedies, and its augmentation unless the policy names another.
+
+    The network's own where there is no champion, or where it came from elsewhere.
+    """
     with open_ledger(settings) as engine, snapshot(engine) as session:
         champion = models.champion(session)
+    word = policy.modifications.augmentation
+    named = None if word is RetrainingAugmentation.AS_THE_CHAMPION else Augmentation(word.value)
     if champion is None:
-        return (), False
+        return TrainingOptions(augmentation=named)
     manifest = read_manifest(settings.models_dir / champion.version)
-    remedies = tuple(Remedy(word) for word in manifest.preprocessing.remedies)
-    return remedies, bool(manifest.training.get("erase_border"))
+    champions = manifest.training.get("augmentation")
+    return TrainingOptions(
+        remedies=tuple(Remedy(word) for word in manifest.preprocessing.remedies),
+        erase_border=bool(manifest.training.get("erase_border")),
+        augmentation=named or (Augmentation(str(champions)) if champions else None),
+    )

@@ -22,7 +22,7 @@ from flows.training.steps import (
     save_model,
     write_card,
 )
-from xray_core.networks.fitting import TrainingOptions
+from xray_core.networks.options import TrainingOptions
 from xray_core.processes.helper_process import open_helper_process
 from xray_core.training.trial import Trial
 

@@ -14,7 +14,7 @@ def main(started: float, epochs: int) -> None:
     from flows.settings import read_settings
     from flows.training.steps import Workbench, fit_network
     from flows.training.training import Step, train
-    from xray_core.networks.fitting import TrainingOptions
+    from xray_core.networks.options import TrainingOptions
     from xray_core.training.trial import Trial
 
     fitting = 0.0

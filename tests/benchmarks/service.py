@@ -54,7 +54,8 @@ def train_on_files(
     import numpy as np
     from sklearn.metrics import roc_auc_score
 
-    from xray_core.networks.fitting import TrainingOptions, train_network
+    from xray_core.networks.fitting import train_network
+    from xray_core.networks.options import TrainingOptions
     from xray_core.processes.decoding import Decoded
     from xray_core.processes.reading import decode_paths
 

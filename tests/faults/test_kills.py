@@ -40,7 +40,7 @@ from tests.faults.scanners import (
 )
 from tests.flows.scoring.test_scan import scan
 from tests.patience import here
-from xray_core.networks.fitting import TrainingOptions
+from xray_core.networks.options import TrainingOptions
 from xray_core.records import FileState
 from xray_core.synthetic.xrays import write_sample_set
 

@@ -4,67 +4,32 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterator
-from dataclasses import astuple, dataclass, replace
+from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from xray_core.errors import IncompatibleModel, InvalidDataset
 from xray_core.imaging.network_input import scale_pixels
-from xray_core.imaging.records import Preprocessing, Remedy
+from xray_core.imaging.records import Preprocessing
 from xray_core.imaging.remedies import erase_border
 from xray_core.models.recalibration import UNCHANGED, Recalibration
 from xray_core.models.records import OutputMeaning
-from xray_core.networks.architectures import build_network, default_preprocessing
+from xray_core.networks.architectures import build_network
 from xray_core.networks.augmentation import augment
 from xray_core.networks.keras_classifier import KerasClassifier, has_finite_weights
+from xray_core.networks.options import TrainingOptions
 from xray_core.networks.quiet_keras import keras, tf
-from xray_core.networks.records import Architecture, EpochFigures, EpochRecord, Optimizer
-
-# What Keras itself takes when no rate is given.
-_DEFAULT_RATES: Final = {Optimizer.RMSPROP: 0.001, Optimizer.ADAM: 0.001, Optimizer.SGD: 0.01}
+from xray_core.networks.records import (
+    EpochFigures,
+    EpochRecord,
+    Optimizer,
+)
 
 # X-rays that are augmented and scaled at once: enough to keep the calls few, and memory flat for any dataset.
 _XRAYS_PER_CHUNK = 128
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingOptions:
-    """How to train; the defaults are the tutorial's. For shear and zoom see `augment`.
-
-    `remedies` against shortcuts become part of the model's preprocessing; `erase_border` is one for training alone.
-    `learning_rate` None is Keras's default for the optimizer, `input_size` (pixels a side) None the network's
-    own, `weights` None random. With `balance_classes` the rarer class weighs as much as the other in all.
-    """
-
-    architecture: Architecture = Architecture.SEED_CNN
-    optimizer: Optimizer = Optimizer.RMSPROP
-    learning_rate: float | None = None
-    epochs: int = 15
-    batch_size: int = 8
-    shear: float = 0.2
-    zoom: float = 0.2
-    horizontal_flip: bool = True
-    balance_classes: bool = True
-    seed: int = 0
-    weights: Path | None = None
-    input_size: int | None = None
-    trainable_base: bool = False
-    remedies: tuple[Remedy, ...] = ()
-    erase_border: bool = False
-
-    @property
-    def preprocessing(self) -> Preprocessing:
-        """The input that a network trained with these options takes."""
-        plain = default_preprocessing(self.architecture, self.input_size)
-        return replace(plain, remedies=tuple(one.value for one in Remedy if one in self.remedies))
-
-    @property
-    def rate(self) -> float:
-        """The learning rate that is used."""
-        return _DEFAULT_RATES[self.optimizer] if self.learning_rate is None else self.learning_rate
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,13 +171,7 @@ def _train_epoch(
     weight = np.where(is_covid, np.float32(weights[1]), np.float32(weights[0]))
     seen = []
     for chunk in _chunks(len(images), options.batch_size):
-        moved = augment(
-            images[chunk],
-            random,
-            shear=options.shear,
-            zoom=options.zoom,
-            horizontal_flip=options.horizontal_flip,
-        )
+        moved = augment(images[chunk], random, options.ranges)
         if options.erase_border:
             moved = erase_border(moved, random)
         steps = max(1, len(moved) // options.batch_size)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 
 class Architecture(StrEnum):
@@ -13,6 +14,53 @@ class Architecture(StrEnum):
     VGG16 = "vgg16"
     RESNET50 = "resnet50"
     XCEPTION = "xception"
+
+
+class Augmentation(StrEnum):
+    """How far training X-rays are changed at random before the network sees them."""
+
+    TUTORIAL = "tutorial"
+    STRONG = "strong"
+
+
+@dataclass(frozen=True, slots=True)
+class AugmentationRanges:
+    """What is drawn anew for each training X-ray, evenly and each by itself; what is 0, or 1 to 1, is not drawn.
+
+    `shear` and `rotation` are degrees either way, `zoom` a factor of 1 - zoom to 1 + zoom for each axis by itself;
+    `scale` is the share of both sides that is shown (below 1 it is a crop), and `shift` how far the middle of that may
+    lie from the film's, as a share of its sides. Of grey levels 0..1, `gamma` is the power they are raised to (drawn on
+    a log scale), `contrast` stretches them about 0.5, `brightness` is added, either way. Up to `inverted_regions`
+    rectangles are inverted, whose sides are the share `inverted_side` of the film's.
+    """
+
+    shear: float = 0.2
+    zoom: float = 0.2
+    horizontal_flip: bool = True
+    rotation: float = 0.0
+    scale: tuple[float, float] = (1.0, 1.0)
+    shift: float = 0.0
+    gamma: tuple[float, float] = (1.0, 1.0)
+    contrast: tuple[float, float] = (1.0, 1.0)
+    brightness: float = 0.0
+    inverted_regions: int = 0
+    inverted_side: tuple[float, float] = (0.05, 0.2)
+
+
+RANGES: Final = {
+    Augmentation.TUTORIAL: AugmentationRanges(),
+    Augmentation.STRONG: AugmentationRanges(
+        shear=8.0,
+        zoom=0.1,
+        rotation=10.0,
+        scale=(0.6, 1.15),
+        shift=0.15,
+        gamma=(0.5, 2.0),
+        contrast=(0.6, 1.4),
+        brightness=0.15,
+        inverted_regions=2,
+    ),
+}
 
 
 class InputRange(StrEnum):

@@ -24,14 +24,23 @@ Sentence = Annotated[str, Field(min_length=1)]
 Sentences = Annotated[tuple[Sentence, ...], Field(min_length=1)]
 
 
+class RetrainingAugmentation(StrEnum):
+    """How strongly a retraining changes its training X-rays at random."""
+
+    AS_THE_CHAMPION = "as the champion"
+    TUTORIAL = "tutorial"
+    STRONG = "strong"
+
+
 @dataclass(frozen=True, slots=True)
 class Modifications:
-    """What may change without a person, and what may not; sentences for people."""
+    """What may change without a person, and what may not; sentences for people. And the word for the augmentation."""
 
     __pydantic_config__ = _STRICT
 
     may_change: Sentences = ("the weights of the network", "the operating point with its refer band")
     may_not_change: Sentences = ("the classes", "the architecture", "the preprocessing", "the frozen split")
+    augmentation: RetrainingAugmentation = RetrainingAugmentation.AS_THE_CHAMPION
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,10 @@ from xray_core.models.folder import write_model_folder
 from xray_core.models.fresh_load import reproduces_in_fresh_process
 from xray_core.models.recalibration import Recalibration
 from xray_core.models.records import ModelManifest
-from xray_core.networks.fitting import TrainingOptions, write_history
+from xray_core.networks.fitting import write_history
 from xray_core.networks.keras_classifier import KerasClassifier, export_checked, layer_table, save_keras
+from xray_core.networks.options import TrainingOptions
+from xray_core.networks.records import AugmentationRanges
 from xray_core.records import Label, Split
 from xray_core.synthetic.xrays import draw_xray
 from xray_core.training.drift_reference import write_drift_reference
@@ -119,9 +121,8 @@ def describe_options(options: TrainingOptions) -> dict[str, str | int | float | 
         "learning_rate": options.rate,
         "epochs": options.epochs,
         "batch_size": options.batch_size,
-        "shear": options.shear,
-        "zoom": options.zoom,
-        "horizontal_flip": options.horizontal_flip,
+        "augmentation": options.augmented.value,
+        **describe_ranges(options.ranges),
         "balance_classes": options.balance_classes,
         "seed": options.seed,
         "weights": options.weights.name if options.weights else None,
@@ -129,6 +130,31 @@ def describe_options(options: TrainingOptions) -> dict[str, str | int | float | 
         "trainable_base": options.trainable_base,
         "erase_border": options.erase_border,
     }
+
+
+def describe_ranges(ranges: AugmentationRanges) -> dict[str, str | float | bool]:
+    """What each training X-ray is changed by at random; of ranges beyond the tutorial's those that are drawn from."""
+    drawn: dict[str, str | float | bool] = {
+        "rotation": ranges.rotation,
+        "scale": _say_range(ranges.scale),
+        "shift": ranges.shift,
+        "gamma": _say_range(ranges.gamma),
+        "contrast": _say_range(ranges.contrast),
+        "brightness": ranges.brightness,
+        "inverted_regions": ranges.inverted_regions,
+        "inverted_side": _say_range(ranges.inverted_side) if ranges.inverted_regions else "",
+    }
+    tutorial: dict[str, str | float | bool] = {
+        "shear": ranges.shear,
+        "zoom": ranges.zoom,
+        "horizontal_flip": ranges.horizontal_flip,
+    }
+    return tutorial | {name: value for name, value in drawn.items() if value}
+
+
+def _say_range(ends: tuple[float, float]) -> str:
+    """`0.5 to 2`; nothing where there is nothing to draw."""
+    return f"{ends[0]:g} to {ends[1]:g}" if ends[0] < ends[1] else ""
 
 
 def describe_recalibration(recalibration: Recalibration) -> dict[str, str | int | float | bool | None]:

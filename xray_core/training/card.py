@@ -13,7 +13,7 @@ from xray_core.evaluation.figures import measure_calibration
 from xray_core.evaluation.slices import UNKNOWN, name_slices
 from xray_core.models.chest_reference import REFERENCE_FILE, ChestReference, read_reference
 from xray_core.models.folder import hash_file
-from xray_core.networks.fitting import TrainingOptions
+from xray_core.networks.options import TrainingOptions
 from xray_core.networks.quiet_keras import keras, tf
 from xray_core.records import Interval, Label, Split
 from xray_core.report.card import CardFacts, Trait
@@ -138,7 +138,8 @@ def _name_commands(options: TrainingOptions, code_revision: str) -> tuple[str, .
         "xray train DATASET",
         f"--architecture {options.architecture.value} --optimizer {options.optimizer.value}",
         f"--learning-rate {options.rate:g} --epochs {options.epochs} --batch-size {options.batch_size}",
-        f"--shear {options.shear:g} --zoom {options.zoom:g} {'--flip' if options.horizontal_flip else '--no-flip'}",
+        f"--augmentation {options.augmented.value} --shear {options.ranges.shear:g} --zoom {options.ranges.zoom:g}"
+        f" {'--flip' if options.horizontal_flip else '--no-flip'}",
         *([f"--weights {options.weights.name}"] if options.weights else []),
         *([f"--input-size {options.input_size}"] if options.input_size else []),
         *(f"--remedy {one.value}" for one in options.remedies),

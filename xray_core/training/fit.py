@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from xray_core.models.recalibration import fit_recalibration
-from xray_core.networks.fitting import Trained, TrainingOptions, train_network
+from xray_core.networks.fitting import Trained, train_network
 from xray_core.networks.last_layer import fold_recalibration, predict_log_odds
+from xray_core.networks.options import TrainingOptions
 from xray_core.networks.records import EpochRecord
 from xray_core.records import Split
 from xray_core.training.images import TrainingImages

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from xray_core.networks.fitting import Trained, TrainingOptions
+from xray_core.networks.fitting import Trained
+from xray_core.networks.options import TrainingOptions
 from xray_core.processes.helper_process import BackgroundCall
 from xray_core.records import Verdict
 

@@ -30,7 +30,7 @@ from tests.networks import keep_known_weights
 from xray_core.errors import InvalidDataset
 from xray_core.exchange.dataset_folder import read_dataset_folder
 from xray_core.models.folder import read_manifest
-from xray_core.networks.fitting import TrainingOptions
+from xray_core.networks.options import TrainingOptions
 from xray_core.records import RESEARCH_USE, Verdict
 from xray_core.synthetic.xrays import write_sample_set
 from xray_core.training.trial import Conclusion

@@ -14,7 +14,7 @@ from flows.training.images import read_training_images
 from tests.flows.evidence_home import make_labelled, stored
 from tests.networks import SIZE
 from xray_core.errors import InvalidDataset, RefusedInput
-from xray_core.networks.fitting import TrainingOptions
+from xray_core.networks.options import TrainingOptions
 from xray_core.synthetic.xrays import write_sample_set
 
 

@@ -18,7 +18,7 @@ from flows.training.claim import claim_labels, open_trainer, released_on_failure
 from flows.training.due import read_due
 from tests.flows.scoring.test_scan import drop_xrays, scan
 from xray_core.errors import RefusedInput
-from xray_core.networks.fitting import TrainingOptions
+from xray_core.networks.options import TrainingOptions
 from xray_core.synthetic.xrays import write_sample_set
 
 

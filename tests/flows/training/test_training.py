@@ -26,7 +26,8 @@ from xray_core.imaging.records import Remedy
 from xray_core.models.folder import read_manifest
 from xray_core.models.operating_point import choose_operating_point
 from xray_core.models.recalibration import Recalibration, fit_recalibration
-from xray_core.networks.fitting import TrainingOptions, train_network
+from xray_core.networks.fitting import train_network
+from xray_core.networks.options import TrainingOptions
 from xray_core.records import Split
 from xray_core.training.trial import Trial
 

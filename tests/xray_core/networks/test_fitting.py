@@ -8,14 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import scipy.ndimage
 from numpy.typing import NDArray
 
 from xray_core.errors import IncompatibleModel, InvalidDataset
-from xray_core.networks.augmentation import augment
-from xray_core.networks.fitting import Trained, TrainingOptions, train_network, write_history
+from xray_core.networks.fitting import Trained, train_network, write_history
 from xray_core.networks.keras_classifier import export_checked
-from xray_core.networks.records import Architecture, EpochRecord, Optimizer
+from xray_core.networks.options import TrainingOptions
+from xray_core.networks.records import Architecture, Augmentation, AugmentationRanges, EpochRecord, Optimizer
 
 pytestmark = pytest.mark.keras
 
@@ -57,7 +56,15 @@ def test_the_defaults_are_the_tutorials() -> None:
 
     assert (options.architecture, options.optimizer) == (Architecture.SEED_CNN, Optimizer.RMSPROP)
     assert (options.epochs, options.batch_size, options.rate) == (15, 8, 0.001)
-    assert (options.shear, options.zoom, options.horizontal_flip) == (0.2, 0.2, True)
+    assert (options.augmented, options.ranges) == (Augmentation.TUTORIAL, AugmentationRanges(0.2, 0.2, True))
+
+
+def test_every_other_network_is_trained_with_the_strong_augmentation_unless_told_otherwise() -> None:
+    options = TrainingOptions(architecture=Architecture.VGG16)
+
+    assert options.augmented is Augmentation.STRONG
+    assert TrainingOptions(architecture=Architecture.VGG16, augmentation=Augmentation.TUTORIAL).ranges.scale == (1, 1)
+    assert TrainingOptions(augmentation=Augmentation.STRONG, zoom=0.3).ranges.zoom == 0.3
 
 
 def test_the_network_learns_that_covid_is_one() -> None:
@@ -77,12 +84,14 @@ def test_the_network_learns_that_covid_is_one() -> None:
 
 
 def test_the_same_seed_gives_the_same_weights_on_one_processor() -> None:
-    def weights(seed: int) -> bytes:
-        trained = train(TrainingOptions(input_size=30, epochs=2, seed=seed))
+    def weights(seed: int, augmentation: Augmentation | None = None) -> bytes:
+        trained = train(TrainingOptions(input_size=30, epochs=2, seed=seed, augmentation=augmentation))
         return b"".join(values.tobytes() for values in trained.classifier.model.get_weights())
 
     assert weights(7) == weights(7)
     assert weights(7) != weights(8)
+    assert weights(7, Augmentation.STRONG) == weights(7, Augmentation.STRONG)
+    assert weights(7, Augmentation.STRONG) != weights(7)
 
 
 def test_the_rarer_class_weighs_as_much_as_the_other_unless_switched_off() -> None:
@@ -154,48 +163,3 @@ def test_history_csv_has_a_line_per_epoch_with_both_sides(tmp_path: Path) -> Non
     assert [line["epoch"] for line in lines] == ["1", "2"]
     assert float(lines[1]["held_out_recall"]) == pytest.approx(trained.history[1].held_out.recall, abs=1e-6)
     assert float(lines[0]["train_accuracy"]) + float(lines[0]["train_error"]) == pytest.approx(1)
-
-
-def test_augmentation_is_the_affine_map_of_keras_image_data_generator() -> None:
-    random = np.random.default_rng(3)
-    noise = random.uniform(0, 2000, (8, 40, 50))
-    images = np.stack([scipy.ndimage.gaussian_filter(each, 2) for each in noise]).clip(0, 255).astype(np.uint8)
-
-    moved = augment(images, np.random.default_rng(5), shear=20, zoom=0.2, horizontal_flip=True)
-
-    same_draws = np.random.default_rng(5)
-    angles = np.deg2rad(same_draws.uniform(-20, 20, 8))
-    zooms = same_draws.uniform(0.8, 1.2, (2, 8)).T
-    mirrored = same_draws.random(8) < 0.5
-    for image, received, angle, zoom, mirror in zip(images, moved, angles, zooms, mirrored, strict=True):
-        expected = transform_as_keras(image, angle, zoom)
-        # Half a grey level is rounding; float32 coordinates make the rest.
-        assert np.abs(received - (expected[:, ::-1] if mirror else expected)).max() <= 0.51
-
-
-def transform_as_keras(image: NDArray[np.uint8], angle: float, zoom: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Keras's apply_affine_transform: shear after zoom, about the middle, in columns and rows."""
-    column_row = np.array([[1, -np.sin(angle)], [0, np.cos(angle)]]) @ np.diag(zoom)
-    row_column = column_row[::-1, ::-1]
-    centre = (np.array(image.shape) - 1) / 2
-    offset = centre - row_column @ centre
-    return scipy.ndimage.affine_transform(image.astype(np.float64), row_column, offset, order=1, mode="nearest")
-
-
-def test_augmentation_mirrors_half_of_the_xrays_and_leaves_their_height_alone() -> None:
-    images = np.zeros((200, 20, 20), dtype=np.uint8)
-    images[:, :5, :10] = 200
-
-    moved = augment(images, np.random.default_rng(0), shear=0, zoom=0, horizontal_flip=True)
-
-    mirrored = (moved == images[:, :, ::-1]).all(axis=(1, 2))
-    assert 70 < mirrored.sum() < 130
-    np.testing.assert_array_equal(moved[~mirrored], images[~mirrored])
-
-
-def test_augmentation_switched_off_changes_nothing() -> None:
-    images, _ = draw_xrays(5)
-
-    moved = augment(images, np.random.default_rng(0), shear=0, zoom=0, horizontal_flip=False)
-
-    np.testing.assert_array_equal(moved, images)

@@ -18,7 +18,8 @@ from sklearn.preprocessing import StandardScaler
 
 from tests.markers import paint_marker
 from xray_core.imaging.network_input import fit_pixels
-from xray_core.networks.fitting import TrainingOptions, train_network
+from xray_core.networks.fitting import train_network
+from xray_core.networks.options import TrainingOptions
 from xray_core.records import Label
 from xray_core.synthetic.chest import draw_anatomy
 from xray_core.synthetic.xrays import draw_xray, write_sample_set
