@@ -54,9 +54,7 @@ def describe_model(settings: Settings, version: str) -> dict[str, Any]:
 def promote_by_hand(settings: Settings, version: str, reason: str) -> None:
     """Make a version champion past the gate, after loading and probing it. Raises RefusedInput without a reason."""
     if not reason.strip():
-        raise RefusedInput(
-            '--reason: received nothing; expected why this model should be champion, as --reason "agreed on Friday"'
-        )
+        raise RefusedInput("--reason: received nothing; expected why this model should be champion")
     model = find_model(settings, version)
     _prove_usable(settings, model)
     with open_ledger(settings) as engine, transaction(engine) as session:
