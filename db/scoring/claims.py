@@ -10,7 +10,7 @@ from functools import cache, partial
 from itertools import chain
 from typing import Any, NamedTuple
 
-from sqlalchemy import CursorResult, bindparam, insert, select, text, update
+from sqlalchemy import CursorResult, bindparam, func, insert, select, text, update
 from sqlalchemy.orm import Session
 
 from db.bulk import pieces
@@ -41,6 +41,19 @@ def decided_signatures(session: Session, now: datetime) -> array[int]:
         for part in _read_parts(rows):
             known.extend(chain.from_iterable(part))
     return known
+
+
+def next_look(session: Session, folder_id: int, now: datetime) -> datetime | None:
+    """When the first deferred file of a folder is due that is not due yet, or None."""
+    row = IncomingFileRow
+    return session.scalar(
+        select(func.min(row.retry_at)).where(
+            row.folder_id == folder_id,
+            row.superseded_at.is_(None),
+            row.state == FileState.DEFERRED,
+            row.retry_at > now,
+        )
+    )
 
 
 def claim_files(

@@ -14,7 +14,8 @@ from flows.deployments.endings import complete
 from flows.deployments.retries import is_passing_fault
 from flows.home.folders import enter_home
 from flows.home.public_errors import without_words
-from flows.review.label_import import DroppedFile, count_left_alone, find_dropped, take_in
+from flows.review.label_import import DroppedFile, await_dropped, count_left_alone, take_in
+from flows.scoring.counts import NOTHING_NEW
 from flows.settings import Settings, read_settings
 from flows.training.due import RetrainingDue, read_due
 
@@ -27,7 +28,7 @@ def import_labels() -> State[None]:
     """Import every labels CSV in labels/, all rows of a file or none, and fire the retraining when it is due."""
     settings = read_settings()
     enter_home(settings)
-    files = [take_in_file(settings, path, number) for number, path in enumerate(find_dropped(settings), start=1)]
+    files = [take_in_file(settings, path, number) for number, path in enumerate(await_dropped(settings), start=1)]
     due = read_due(settings)
     if due.due and not due.claimed:
         announce(due)
@@ -83,7 +84,7 @@ def _title(files: list[DroppedFile]) -> str:
     taken, refused = sum(file.imported is not None for file in files), sum(file.imported is None for file in files)
     new = sum(file.imported.new for file in files if file.imported)
     parts = [f"{new} new labels"] if taken else []
-    return ", ".join(parts + ([f"refused {refused}"] if refused else [])).capitalize() or "Nothing new"
+    return ", ".join(parts + ([f"refused {refused}"] if refused else [])).capitalize() or NOTHING_NEW
 
 
 def _sentence(files: list[DroppedFile], due: RetrainingDue, *, left_alone: int) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import urllib.error
 import urllib.request
@@ -13,13 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from flows.home.api_login import find_api_login
+from flows.operations.server_api import OPENER, ServerApi
 from flows.settings import Settings
 from xray_core.exchange.atomic_file import write_whole
 
 _FILE = "schedule.json"
 _ASK_SECONDS = 3.0
-# A proxy has no part in what this machine says to itself.
-_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +54,12 @@ def ask_paused(settings: Settings, schedule: Schedule) -> tuple[str, ...] | None
     login = find_api_login(settings)
     if login is None:
         return None
+    api = ServerApi(schedule.api, login)
     try:
-        pool = _get(schedule, login, f"work_pools/{schedule.pool}")
-        found = [_get(schedule, login, f"deployments/name/{name}/{name}") for name in schedule.deployments]
+        pool = api.get(f"work_pools/{schedule.pool}")
+        found = [api.get(f"deployments/name/{name}/{name}") for name in schedule.deployments]
         triggers = {
-            deployment["name"]: _get(schedule, login, f"automations/related-to/prefect.deployment.{deployment['id']}")
+            deployment["name"]: api.get(f"automations/related-to/prefect.deployment.{deployment['id']}")
             for deployment in found
             if not deployment["schedules"]
         }
@@ -99,7 +98,7 @@ class Page:
 def ask_page(url: str) -> Page | None:
     """Ask as a stranger with a browser would; None where nobody answers."""
     try:
-        with _OPENER.open(urllib.request.Request(url, headers={"Accept": "text/html"}), timeout=_ASK_SECONDS) as answer:  # noqa: S310
+        with OPENER.open(urllib.request.Request(url, headers={"Accept": "text/html"}), timeout=_ASK_SECONDS) as answer:  # noqa: S310
             return Page(answer.status, _lower(answer.headers))
     except urllib.error.HTTPError as refusal:
         return Page(refusal.code, _lower(refusal.headers))
@@ -109,13 +108,6 @@ def ask_page(url: str) -> Page | None:
 
 def _lower(headers: Message) -> dict[str, str]:
     return {name.lower(): value for name, value in headers.items()}
-
-
-def _get(schedule: Schedule, login: str, path: str) -> Any:
-    credentials = base64.b64encode(login.encode()).decode()
-    request = urllib.request.Request(f"{schedule.api}/{path}", headers={"Authorization": f"Basic {credentials}"})  # noqa: S310
-    with _OPENER.open(request, timeout=_ASK_SECONDS) as answer:
-        return json.load(answer)
 
 
 def _path(settings: Settings) -> Path:

@@ -27,7 +27,7 @@ _CLOCK_SLACK = timedelta(minutes=2)
 
 _SCORING = "score-incoming"
 # The schedule of score-incoming in prefect.yaml; three missed ones are an alarm.
-SCAN_INTERVAL = timedelta(seconds=60)
+SCAN_INTERVAL = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,17 +73,30 @@ def import_labels_from(settings: Settings, source: Path, *, mapping: dict[str, s
         return _add_rows(engine, read, source, read_site_key(settings))
 
 
+def await_dropped(settings: Settings) -> list[Path]:
+    """The settled files in labels/; what has only just come is given its settle time first."""
+    if len(find_dropped(settings)) < len(list_dropped(settings)):
+        time.sleep(settings.settle_seconds)
+    return find_dropped(settings)
+
+
 def find_dropped(settings: Settings) -> list[Path]:
     """The settled CSV files in labels/, oldest name first; what is still being written waits for the next run."""
     found: list[Path] = []
-    for path in sorted(settings.labels_dir.iterdir()):
-        if path.is_symlink() or not path.is_file() or is_ignored(os.fsencode(path.name)):
-            continue
-        stat = path.stat()
-        age_ns = time.time_ns() - stat.st_ctime_ns
+    for path in list_dropped(settings):
+        age_ns = time.time_ns() - path.stat().st_ctime_ns
         if age_ns >= settings.settle_seconds * 1e9 or age_ns < 0:
             found.append(path)
     return found
+
+
+def list_dropped(settings: Settings) -> list[Path]:
+    """Every file in labels/ that is there to be taken in, settled or not, by name."""
+    return [
+        path
+        for path in sorted(settings.labels_dir.iterdir())
+        if not path.is_symlink() and path.is_file() and not is_ignored(os.fsencode(path.name))
+    ]
 
 
 def count_left_alone(settings: Settings) -> int:

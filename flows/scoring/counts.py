@@ -10,6 +10,9 @@ from db.records import RefusedFile, Scored
 from flows.home.termination import find_stop
 from xray_core.records import ReasonCode
 
+# How a run ends, in people's lists of runs, that found nothing to do.
+NOTHING_NEW = "Nothing new"
+
 
 @dataclass(slots=True)
 class ScanCounts:
@@ -45,7 +48,7 @@ class ScanCounts:
         """What happened, in the fewest words: `Scored 6, rejected 1` or `Nothing new`."""
         counted = (("scored", self.scored), ("known", self.known), ("rejected", self.rejected.total()))
         parts = [f"{word} {number}" for word, number in (*counted, ("deferred", self.deferred.total())) if number]
-        return ", ".join(parts).capitalize() or "Nothing new"
+        return ", ".join(parts).capitalize() or NOTHING_NEW
 
     def sentence(self) -> str:
         """One line for logs, run states and the terminal."""

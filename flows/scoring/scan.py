@@ -14,15 +14,15 @@ from db.scoring import claims, decisions, scans
 from flows.home.site_key import fingerprint, read_site_key
 from flows.home.termination import unbroken
 from flows.scoring.archive import archive_staying
+from flows.scoring.arrivals import find_undecided
 from flows.scoring.counts import ScanCounts, find_problem, name_problem
 from flows.scoring.scanner import Scanner, open_scanner
 from flows.scoring.score_files import Batch, in_groups, score_files
 from flows.scoring.scorer import read_champion
 from flows.settings import Settings
-from xray_core.exchange.patient_sidecar import ENDING as SIDECAR_ENDING
-from xray_core.imaging.folder import find_files, is_settled, look_again
+from xray_core.imaging.folder import is_settled, look_again
 from xray_core.imaging.records import FileSeen
-from xray_core.records import PatientSource, ReasonCode, Refusal, unescape_name
+from xray_core.records import ReasonCode, Refusal, unescape_name
 
 # Files of one Prefect task run: the server takes 13-20 task runs a second, so never one per X-ray.
 FILES_PER_BATCH = 512
@@ -103,10 +103,7 @@ class Scan:
             yield Batch(tuple(group), self._model_id, self._flow_run_id, key, self._settings.batch_size)
 
     def _find_settled(self, fresh: list[FileSeen]) -> Iterator[FileSeen]:
-        has_sidecars = self._settings.patient_from is PatientSource.SIDECAR
-        for seen in find_files(self._settings.incoming_dir, self._scanner.folder_id, self._read_known()):
-            if has_sidecars and seen.name.endswith(SIDECAR_ENDING):
-                continue
+        for seen in find_undecided(self._settings, self._scanner.folder_id, self._read_known()):
             if is_settled(seen, now_ns=time.time_ns(), settle_seconds=self._settings.settle_seconds):
                 yield seen
             else:

@@ -64,8 +64,8 @@ def running_service(
         _wait_until_healthy(server, address, stop)
         say("server is up; deploying ...")
         _deploy(settings, address)
-        with _worker(settings, address).running() as worker:
-            yield [server, worker]
+        with _worker(settings, address).running() as worker, _watcher(settings, address).running() as watcher:
+            yield [server, worker, watcher]
             say("stopping the worker ...")
         say("stopping the server ...")
 
@@ -97,6 +97,10 @@ def _server(settings: Settings, address: Address) -> Child:
 def _worker(settings: Settings, address: Address) -> Child:
     command = [PREFECT, "worker", "start", "--pool", POOL, "--type", "process", "--name", WORKER]
     return Child("worker", command, settings, address, aftermath="flows.service.dead_runs")
+
+
+def _watcher(settings: Settings, address: Address) -> Child:
+    return Child("watcher", [sys.executable, "-m", "flows.service.watcher", address.api], settings, address)
 
 
 def _supervise(children: list[Child], stop: threading.Event, say: Callable[[str], None]) -> None:

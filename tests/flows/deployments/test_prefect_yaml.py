@@ -12,6 +12,7 @@ import yaml
 from prefect import Flow
 
 from flows.deployments.import_labels import ENOUGH_LABELS
+from flows.operations.status import SCAN_INTERVAL
 from flows.service.service import POOL
 from flows.settings import CHECKOUT
 
@@ -69,9 +70,10 @@ def test_a_run_with_nothing_given_passes_prefects_own_check_of_its_parameters(na
     assert flow.validate_parameters(defaults) == defaults
 
 
-def test_scoring_and_label_import_are_scheduled_every_minute_and_exports_daily() -> None:
-    assert [schedule["interval"] for schedule in BY_NAME["score-incoming"]["schedules"]] == [60]
-    assert [schedule["interval"] for schedule in BY_NAME["import-labels"]["schedules"]] == [60]
+def test_scoring_and_label_import_are_scheduled_every_ten_minutes_and_exports_daily() -> None:
+    assert [schedule["interval"] for schedule in BY_NAME["score-incoming"]["schedules"]] == [600]
+    assert [schedule["interval"] for schedule in BY_NAME["import-labels"]["schedules"]] == [600]
+    assert SCAN_INTERVAL.total_seconds() == 600
     assert [schedule["cron"] for schedule in BY_NAME["export-results"]["schedules"]] == ["0 5 * * *"]
     assert [schedule["cron"] for schedule in BY_NAME["check-drift"]["schedules"]] == ["30 4 * * *"]
     assert BY_NAME["score-incoming"]["concurrency_limit"]["collision_strategy"] == "CANCEL_NEW"

@@ -36,7 +36,7 @@ def test_what_no_server_knows_yet_is_deployed_as_it_is_declared() -> None:
 
 
 def test_what_is_on_stays_as_it_is_declared() -> None:
-    known = DeploymentState(is_started=True, schedules={"every-minute": True})
+    known = DeploymentState(is_started=True, schedules={"every-ten-minutes": True})
 
     assert kept(SCORING, known) == next(d for d in DECLARED["deployments"] if d["name"] == SCORING)
 
@@ -44,10 +44,10 @@ def test_what_is_on_stays_as_it_is_declared() -> None:
 @pytest.mark.parametrize(
     "known",
     [
-        DeploymentState(schedules={"every-minute": False}),
+        DeploymentState(schedules={"every-ten-minutes": False}),
         DeploymentState(schedules={}),  # its only schedule was deleted
         DeploymentState(schedules={"": False}),  # replaced by one of the person's own, which is off
-        DeploymentState(is_started=True, schedules={"every-minute": False, "nightly": True}),
+        DeploymentState(is_started=True, schedules={"every-ten-minutes": False, "nightly": True}),
     ],
 )
 def test_a_schedule_that_a_person_switched_off_or_deleted_stays_off(known: DeploymentState) -> None:

@@ -1,0 +1,70 @@
+"""Runs that arrivals ask for: started where none is under way and nobody has paused them; empty ones are forgotten."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+
+from flows.operations.schedule import find_paused
+from flows.operations.server_api import ServerApi
+from flows.scoring.counts import NOTHING_NEW
+
+# Runs that were started by an arrival carry this tag; those of the schedule do not.
+ARRIVAL_TAG = "arrival"
+# A scheduled run that begins so soon does it as well.
+_SOON = timedelta(seconds=5)
+_KEEP_EMPTY = timedelta(hours=1)
+_MOST_DELETED_AT_ONCE = 50  # Prefect's own limit
+
+_UNDER_WAY = ("SCHEDULED", "PENDING", "RUNNING", "CANCELLING")
+_FAILED = ("FAILED", "CRASHED")
+
+
+class Standing(StrEnum):
+    """What may be done with a deployment now, by how its newest run stands."""
+
+    PAUSED = "paused"
+    UNDER_WAY = "under way"
+    FAILED = "failed"
+    FREE = "free"
+
+
+def read_standing(api: ServerApi, deployment: str, pool: str) -> Standing:
+    """Ask the server. Raises OSError or ValueError where it does not answer."""
+    found = api.get(f"deployments/name/{deployment}/{deployment}")
+    if find_paused(api.get(f"work_pools/{pool}"), [found], {}):
+        return Standing.PAUSED
+    wanted = {
+        "deployments": {"name": {"any_": [deployment]}},
+        "flow_runs": {
+            "state": {"type": {"any_": [*_UNDER_WAY, *_FAILED, "COMPLETED"]}},
+            "expected_start_time": {"before_": (datetime.now(UTC) + _SOON).isoformat()},
+        },
+        "sort": "EXPECTED_START_TIME_DESC",
+        "limit": 1,
+    }
+    newest = [run["state_type"] for run in api.post("flow_runs/filter", wanted)]
+    if any(state in _UNDER_WAY for state in newest):
+        return Standing.UNDER_WAY
+    return Standing.FAILED if any(state in _FAILED for state in newest) else Standing.FREE
+
+
+def start_run(api: ServerApi, deployment: str) -> None:
+    """Ask for one run now. Raises OSError or ValueError where the server does not take it."""
+    found = api.get(f"deployments/name/{deployment}/{deployment}")
+    wanted = {
+        "name": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC arrival",
+        "tags": [*found["tags"], ARRIVAL_TAG],
+        "state": {"type": "SCHEDULED", "message": "something has arrived"},
+    }
+    api.post(f"deployments/{found['id']}/create_flow_run", wanted)
+
+
+def forget_empty_runs(api: ServerApi, now: datetime) -> int:
+    """Delete runs that found nothing and ended over an hour before `now`, at most 50 at once; how many."""
+    wanted = {
+        "state": {"type": {"any_": ["COMPLETED"]}, "name": {"any_": [NOTHING_NEW]}},
+        "end_time": {"before_": (now - _KEEP_EMPTY).isoformat()},
+    }
+    found = api.post("flow_runs/bulk_delete", {"flow_runs": wanted, "limit": _MOST_DELETED_AT_ONCE})
+    return len(found["deleted"])

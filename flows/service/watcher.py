@@ -1,0 +1,126 @@
+"""The process that watches incoming/ and labels/, and starts the run that takes in what has arrived.
+
+`python -m flows.service.watcher API_ADDRESS`, as `xray up` runs it. Once a second it reads the change times of the two
+folders, and asks nobody anything until they have moved. The schedules stay as the net under it.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from math import inf
+from pathlib import Path
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from flows.home.api_login import read_api_login
+from flows.home.public_errors import say_publicly
+from flows.operations.server_api import ServerApi
+from flows.review.label_import import list_dropped
+from flows.scoring.arrivals import find_arrivals
+from flows.service.arrival_runs import Standing, forget_empty_runs, read_standing, start_run
+from flows.service.service import POOL
+from flows.service.watch import Times, Watch, found_nothing, is_due, look_later, note, started
+from flows.settings import Settings, read_settings
+from xray_core.errors import XrayError
+
+_TICK_SECONDS = 1.0
+_WHILE_A_RUN_IS_UNDER_WAY = 2.0
+_AFTER_A_FAULT = 10.0
+_WITHOUT_CHAMPION = 30.0
+_FORGET_EVERY = 600.0
+_PASSING = (OSError, ValueError, SQLAlchemyError, XrayError)
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A folder, the deployment that takes in what arrives in it, and the question what there is.
+
+    `look` returns whether something waits, and in how many seconds to look again although nothing has changed.
+    """
+
+    deployment: str
+    folder: Path
+    look: Callable[[], tuple[bool, float]]
+
+
+def watch_folders(settings: Settings, address: str) -> None:
+    """Watch until somebody stops the process. A fault that passes is a line of the log, and the schedule's to catch."""
+    api = ServerApi(address, read_api_login(settings))
+    everything = (
+        Watched("score-incoming", settings.incoming_dir, lambda: _look_for_films(settings)),
+        Watched("import-labels", settings.labels_dir, lambda: (bool(list_dropped(settings)), inf)),
+    )
+    watches = {watched.deployment: Watch() for watched in everything}
+    forget_at = time.monotonic()
+    while True:
+        for watched in everything:
+            before = watches[watched.deployment]
+            noted = note(before, _read_times(watched.folder), time.monotonic())
+            if noted.times is None and before.times is not None:
+                _say(f"{watched.deployment}: its folder cannot be looked at")
+            watches[watched.deployment] = _look(watched, noted, api) if is_due(noted, time.monotonic()) else noted
+        if time.monotonic() >= forget_at:
+            forget_at = time.monotonic() + _FORGET_EVERY
+            _forget(api)
+        time.sleep(_TICK_SECONDS)
+
+
+def _look(watched: Watched, watch: Watch, api: ServerApi) -> Watch:
+    """Start a run where something waits and none is under way; a service that has just begun has one look at all."""
+    try:
+        standing = read_standing(api, watched.deployment, POOL)
+        if standing in (Standing.UNDER_WAY, Standing.PAUSED):
+            pause = _WHILE_A_RUN_IS_UNDER_WAY if standing is Standing.UNDER_WAY else _AFTER_A_FAULT
+            return look_later(watch, time.monotonic(), pause)
+        is_waiting, seconds = (True, inf) if watch.times_at_start is None else watched.look()
+        if not is_waiting:
+            return found_nothing(watch, time.monotonic(), next_look=time.monotonic() + seconds)
+        start_run(api, watched.deployment)
+    except _PASSING as error:
+        _say(f"{watched.deployment}: not started, the schedule will ({say_publicly(error)})")
+        return look_later(watch, time.monotonic(), _AFTER_A_FAULT)
+    _say(f"{watched.deployment}: started")
+    has_failed = standing is Standing.FAILED and watch.times_at_start is not None  # not yesterday's
+    return started(watch, time.monotonic(), has_failed=has_failed)
+
+
+def _look_for_films(settings: Settings) -> tuple[bool, float]:
+    arrivals = find_arrivals(settings)
+    if not arrivals.has_champion:
+        return False, _WITHOUT_CHAMPION
+    if arrivals.next_look is None:
+        return arrivals.is_waiting, inf
+    return arrivals.is_waiting, max(0.0, (arrivals.next_look - datetime.now(UTC)).total_seconds())
+
+
+def _forget(api: ServerApi) -> None:
+    try:
+        while forget_empty_runs(api, datetime.now(UTC)):
+            pass
+    except _PASSING as error:
+        _say(f"empty runs are kept for now ({say_publicly(error)})")
+
+
+def _read_times(folder: Path) -> Times | None:
+    try:
+        found = folder.stat()
+    except OSError:
+        return None
+    return (found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_dev)
+
+
+def _say(sentence: str) -> None:
+    sys.stdout.write(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC  {sentence}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job is started without
+    with suppress(KeyboardInterrupt):
+        watch_folders(read_settings(), sys.argv[1])
