@@ -100,6 +100,8 @@ def evaluate(
     for field in fields(evaluation.figures):
         if not (is_confounded and field.name in _OF_PREVALENCE):
             typer.echo(f"  {field.name.replace('_', ' '):22} {_write(getattr(evaluation.figures, field.name))}")
+    if evaluation.within_view is not None:
+        typer.echo(f"  {evaluation.within_view.sentence}")
     at_prevalence = f"PPV, NPV and net benefit at an assumed prevalence of {evaluation.prevalence:g}"
     typer.echo(f"  {NOT_SHOWN if is_confounded else at_prevalence}")
     if external.odd:

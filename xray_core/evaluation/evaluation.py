@@ -18,6 +18,7 @@ from xray_core.evaluation.calibration import CalibrationBin, calibration_curve
 from xray_core.evaluation.figures import Figures, measure_figures, measure_net_benefits
 from xray_core.evaluation.slices import SliceFigures, measure_slices
 from xray_core.evaluation.two_thresholds import ConfusionRow, count_outcomes
+from xray_core.evaluation.views import WithinView, judge_within_view
 from xray_core.models.records import OperatingPoint
 
 _DECISION_THRESHOLDS = tuple(t / 100 for t in (1, 2, 5, *range(10, 100, 5)))
@@ -60,7 +61,8 @@ class Evaluation:
     """What a model's scores on held-out X-rays are worth.
 
     Points of `roc` are (1 - specificity, sensitivity), of `pr` (recall, precision). `net_benefit` among the figures is
-    at the threshold `upper` of the operating point.
+    at the threshold `upper` of the operating point. `within_view` is None where no views were given, and in
+    evaluations that were stored before it was measured.
     """
 
     operating_point: OperatingPoint
@@ -78,6 +80,7 @@ class Evaluation:
     calibration: tuple[CalibrationBin, ...]
     decision: tuple[DecisionPoint, ...]
     slices: tuple[SliceFigures, ...]
+    within_view: WithinView | None = None
 
     def to_json(self) -> str:
         """The evaluation as JSON text."""
@@ -128,6 +131,9 @@ def evaluate(
         calibration=calibration_curve(cohort),
         decision=_decision(cohort, prevalence, resamples=resamples, seed=seed),
         slices=measure_slices(cohort, slices or {}, operating_point, resamples=resamples, seed=seed),
+        within_view=None
+        if slices is None or "view" not in slices
+        else judge_within_view(cohort, slices["view"], resamples=resamples, seed=seed),
     )
 
 

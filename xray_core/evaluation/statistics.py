@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,19 +16,38 @@ def auroc(cohort: Cohort) -> Statistic:
     It says how well the model ranks and nothing about a threshold. Weighted Mann-Whitney form (Hanley & McNeil,
     Radiology 1982;143:29-36): scikit-learn has it with weights, but one resample at a time.
     """
-    order, first, last = _rank(cohort.probabilities)
-    truth = cohort.is_covid[order]
-    columns = cohort.patient_of[order]
-    below, through = first[truth], last[truth] + 1
+    return auroc_within(cohort, np.zeros(len(cohort.is_covid), dtype=np.intp))
+
+
+def auroc_within(cohort: Cohort, strata: NDArray[np.intp]) -> Statistic:
+    """The same over pairs of one stratum only, `strata` (n,); every pair counts alike. NaN without such a pair."""
+    counts = [_count_wins(cohort, np.flatnonzero(strata == stratum)) for stratum in np.unique(strata)]
 
     def statistic(weights: Weights) -> Floats:
+        wins, pairs = np.zeros(len(weights)), np.zeros(len(weights))
+        for count in counts:
+            more_wins, more_pairs = count(weights)
+            wins, pairs = wins + more_wins, pairs + more_pairs
+        return _divide(wins, pairs)
+
+    return statistic
+
+
+def _count_wins(cohort: Cohort, chosen: NDArray[np.intp]) -> Callable[[Weights], tuple[Floats, Floats]]:
+    """How many pairs of the chosen X-rays are in the right order, and how many there are, for each resample."""
+    order, first, last = _rank(cohort.probabilities[chosen])
+    truth = cohort.is_covid[chosen][order]
+    columns = cohort.patient_of[chosen][order]
+    below, through = first[truth], last[truth] + 1
+
+    def count(weights: Weights) -> tuple[Floats, Floats]:
         drawn = np.take(weights, columns, axis=1)
         normal = _running_sum(np.where(truth, np.float32(0), drawn))
         covid = drawn[:, truth]
         wins = (covid * (normal[:, below] + normal[:, through]) / 2).sum(axis=1, dtype=np.float64)
-        return _divide(wins, covid.sum(axis=1, dtype=np.float64) * normal[:, -1])
+        return wins, covid.sum(axis=1, dtype=np.float64) * normal[:, -1]
 
-    return statistic
+    return count
 
 
 def average_precision(cohort: Cohort) -> Statistic:

@@ -82,6 +82,7 @@ def write_run_report(trial: Trial) -> str:
             {"name": words, "candidate": _say(candidate, name), "champion": _say(champion, name)}
             for words, name in _FIGURES.items()
         ],
+        within_view=judgement.candidate.within_view,
         test_xrays=len(test.is_covid),
         test_patients=len(set(test.groups)),
         checks=trial.decision.checks,
