@@ -42,7 +42,7 @@ class Settings(BaseSettings):
     decode_seconds: Annotated[float, Field(gt=0)] = Field(20, description="time limit for decoding one file")
     decode_mib: Annotated[int, Field(ge=256)] = Field(1024, description="memory limit of one decoder process, MiB")
     lease_seconds: Annotated[float, Field(gt=0)] = Field(
-        600, description="after this long a claim of a scanner that nobody can ask counts as dead"
+        60, description="after this long without renewal a claim of a scanner that nobody can ask counts as dead"
     )
     min_free_mib: Annotated[int, Field(ge=0)] = Field(1024, description="intake pauses below this much free disk, MiB")
     retrain_after: Annotated[int, Field(ge=1)] | None = Field(

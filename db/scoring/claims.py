@@ -23,10 +23,31 @@ from xray_core.imaging.records import LONGEST_RETRY, FileSeen
 from xray_core.records import FileState, escape_name
 
 # In words, not as parameters: only so does SQLite see that its partial index holds all that is asked.
-_KNOWN = text(
+_DECIDED = (
     "SELECT signature FROM incoming_files WHERE superseded_at IS NULL AND state <> 'new' "
-    "AND (retry_at IS NULL OR (retry_at > :now AND retry_at <= :latest)) ORDER BY signature"
-).bindparams(bindparam("now", type_=UtcTime), bindparam("latest", type_=UtcTime))
+    "AND (retry_at IS NULL OR (retry_at > :now AND retry_at <= :latest))"
+)
+_TIMES = (bindparam("now", type_=UtcTime), bindparam("latest", type_=UtcTime))
+_KNOWN = text(f"{_DECIDED} ORDER BY signature").bindparams(*_TIMES)
+
+
+_AMONG = text(f"{_DECIDED} AND signature IN :asked ORDER BY signature").bindparams(
+    *_TIMES, bindparam("asked", expanding=True)
+)
+
+
+def newest_file_id(session: Session) -> int:
+    """The number of the file that was recorded last, 0 before the first: no more than that can be known."""
+    return session.scalar(select(func.max(IncomingFileRow.id))) or 0
+
+
+def decided_among(session: Session, signatures: Sequence[int], now: datetime) -> array[int]:
+    """Those of the given signatures, ascending, that `decided_signatures` holds: the cost follows what was asked."""
+    known: list[int] = []
+    for part in pieces(signatures):
+        times = {"now": now, "latest": now + LONGEST_RETRY}
+        known += session.connection().execute(_AMONG, times | {"asked": list(part)}).scalars()
+    return array("q", sorted(known))
 
 
 def decided_signatures(session: Session, now: datetime) -> array[int]:
@@ -97,6 +118,16 @@ def claim_files(
     added = [ClaimedFile(ids[row["name"]], offered[row["name"]][0], None, 0) for row in plan.added]
     order = {seen.name: place for place, (seen, _) in enumerate(offered.values())}
     return sorted(plan.claimed + added, key=lambda claimed: order[claimed.seen.name])
+
+
+def renew(session: Session, file_ids: Sequence[int], *, scanner: str, until: datetime) -> None:
+    """Prolong the lease of the files that this scanner still holds; one that another has by now stays with it."""
+    row = IncomingFileRow
+    for part in pieces(file_ids):
+        session.execute(
+            update(row).where(row.id.in_(part), row.claimed_by == scanner).values(claimed_until=until),
+            execution_options={"synchronize_session": False},
+        )
 
 
 @dataclass(slots=True)

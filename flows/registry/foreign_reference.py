@@ -17,11 +17,11 @@ from xray_core.imaging.patient_ids import is_placeholder
 from xray_core.imaging.records import Preprocessing
 from xray_core.models.chest_reference import (
     FEWEST_XRAYS,
-    REFERENCE_FILE,
     ChestReference,
     dump_reference,
     learn_reference,
 )
+from xray_core.models.records import REFERENCE_FILE
 from xray_core.processes.reading import read_dataset_films
 from xray_core.training.drift_reference import DRIFT_FILE, describe_xrays, dump_figures
 

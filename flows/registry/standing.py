@@ -13,8 +13,7 @@ from db.registry import evaluations, models
 from flows.home.ledger import open_ledger
 from flows.settings import Settings
 from xray_core.errors import IncompatibleModel
-from xray_core.models.chest_reference import REFERENCE_FILE
-from xray_core.models.folder import read_manifest
+from xray_core.models.records import REFERENCE_FILE
 from xray_core.records import AuditVerdict, Interval, Split
 
 NO_REFERENCE = (
@@ -93,6 +92,8 @@ def say_blind_spot(settings: Settings, champion: ModelRecord | None) -> str | No
     """That the champion cannot tell a chest film from another picture, where it cannot; else None."""
     if champion is None:
         return None
+    from xray_core.models.folder import read_manifest  # NumPy: an empty scan says nothing of its champion
+
     try:
         files = read_manifest(settings.models_dir / champion.version).files
     except IncompatibleModel as error:

@@ -6,6 +6,9 @@ from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
+
+from sqlalchemy.orm import Session
 
 from db.engine import snapshot
 from db.registry import models
@@ -13,9 +16,12 @@ from db.scoring import claims
 from flows.home.ledger import open_ledger, record_folder
 from flows.settings import Settings
 from xray_core.exchange.patient_sidecar import ENDING as SIDECAR_ENDING
-from xray_core.imaging.folder import find_files
+from xray_core.imaging.folder import find_files, holds_fewer_than, sign_all
 from xray_core.imaging.records import FileSeen
 from xray_core.records import FolderKind, PatientSource
+
+# A lookup costs about three times of reading the next signature in a row.
+_READ_WHOLE_FROM = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +43,20 @@ def find_arrivals(settings: Settings) -> Arrivals:
         with snapshot(engine) as session:
             if models.champion(session) is None:
                 return Arrivals(has_champion=False)
-            known = claims.decided_signatures(session, now)
+            known = read_known(session, settings.incoming_dir, folder_id)
             next_look = claims.next_look(session, folder_id, now)
     return Arrivals(True, any(True for _ in find_undecided(settings, folder_id, known)), next_look)
+
+
+def read_known(session: Session, incoming: Path, folder_id: int) -> array[int]:
+    """The signatures, ascending, of what is decided: looked up where the folder is small beside the history, else all.
+
+    So the cost of a scan follows what the folder lists, whatever was scored in the years before.
+    """
+    now = datetime.now(UTC)
+    if not holds_fewer_than(incoming, claims.newest_file_id(session) // _READ_WHOLE_FROM):
+        return claims.decided_signatures(session, now)
+    return claims.decided_among(session, sign_all(incoming, folder_id), now)
 
 
 def find_undecided(settings: Settings, folder_id: int, known: array[int]) -> Iterator[FileSeen]:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import os
 import time
-from array import array
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 from db.engine import snapshot, transaction
-from db.scoring import claims, decisions, scans
+from db.scoring import decisions, scans
 from flows.home.site_key import fingerprint, read_site_key
 from flows.home.termination import unbroken
 from flows.scoring.archive import archive_staying
-from flows.scoring.arrivals import find_undecided
+from flows.scoring.arrivals import find_undecided, read_known
 from flows.scoring.counts import ScanCounts, find_problem, name_problem
 from flows.scoring.scanner import Scanner, open_scanner
 from flows.scoring.score_files import Batch, in_groups, score_files
@@ -103,15 +102,13 @@ class Scan:
             yield Batch(tuple(group), self._model_id, self._flow_run_id, key, self._settings.batch_size)
 
     def _find_settled(self, fresh: list[FileSeen]) -> Iterator[FileSeen]:
-        for seen in find_undecided(self._settings, self._scanner.folder_id, self._read_known()):
+        with unbroken(), snapshot(self._engine) as session:
+            known = read_known(session, self._settings.incoming_dir, self._scanner.folder_id)
+        for seen in find_undecided(self._settings, self._scanner.folder_id, known):
             if is_settled(seen, now_ns=time.time_ns(), settle_seconds=self._settings.settle_seconds):
                 yield seen
             else:
                 fresh.append(seen)
-
-    def _read_known(self) -> array[int]:
-        with unbroken(), snapshot(self._engine) as session:
-            return claims.decided_signatures(session, datetime.now(UTC))
 
     def _close_vanished(self) -> None:
         """Files that should have been looked at long ago and are not there any more are rejected as GONE."""

@@ -17,6 +17,7 @@ from flows.home.mounts import check_folders
 from flows.home.process_lock import hold_scanner_lock, is_scanner_alive
 from flows.home.termination import unbroken
 from flows.scoring.counts import ScanCounts
+from flows.scoring.lease import Lease
 from flows.scoring.scorer import Scorer, open_scorer
 from flows.settings import Settings
 from xray_core.imaging.folder import plan_retry, refuse_by_kind, sign_file
@@ -40,7 +41,9 @@ def open_scanner(settings: Settings) -> Iterator[Scanner]:
         name = stack.enter_context(hold_scanner_lock(settings.home / "run"))
         with unbroken():
             folder_id = record_folder(settings, engine, FolderKind.INCOMING)
-        yield Scanner(settings, engine, folder_id, name, models=stack.enter_context(ExitStack()))
+        scanner = Scanner(settings, engine, folder_id, name, models=stack.enter_context(ExitStack()))
+        stack.callback(scanner.end_lease)
+        yield scanner
 
 
 class Scanner:
@@ -53,6 +56,7 @@ class Scanner:
         self._name = name
         self._models = models
         self._scorer: Scorer | None = None
+        self._lease = Lease(engine, name, settings.lease_seconds)
 
     def open_scorer(self, model_id: int) -> Scorer:
         """The model with its decoders: opened once, and kept until another one is asked for."""
@@ -100,7 +104,13 @@ class Scanner:
                         now=now,
                     )
             counts.add([], refused)
-        return [file for file, refusal in refusals if not refusal]
+        mine = [file for file, refusal in refusals if not refusal]
+        self._lease.hold(file.file_id for file in mine)
+        return mine
+
+    def end_lease(self) -> None:
+        """Renew no claim any more: the process ends."""
+        self._lease.end()
 
     def refuse(self, file: ClaimedFile, sha256: str | None, refusal: Refusal) -> RefusedFile:
         """A refusal with the time of the next look, if the file may become whole by then."""
@@ -137,3 +147,4 @@ class Scanner:
                     now=datetime.now(UTC),
                 )
             counts.add(scored, refused)
+        self._lease.let_go([file.claimed.file_id for file in scored] + [file.file_id for file in refused])

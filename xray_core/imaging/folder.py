@@ -9,6 +9,7 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from hashlib import blake2b
+from itertools import islice
 from pathlib import Path
 
 from xray_core.imaging.records import LONGEST_RETRY, FileSeen
@@ -30,19 +31,21 @@ def find_files(incoming: Path, folder_id: int, known: array[int]) -> Iterator[Fi
     and no link is followed; folders are yielded as what they are. Cost: one directory walk and one `stat`,
     one hash and one binary search per file, memory 8 bytes per known file.
     """
+    for name, found, signature in _list_signed(incoming, folder_id):
+        position = bisect_left(known, signature)
+        if (position == len(known) or known[position] != signature) and not is_ignored(name):
+            yield _seen(name, found)
+
+
+def holds_fewer_than(incoming: Path, number: int) -> bool:
+    """Whether the folder lists fewer names than that; stops counting there, and asks for nothing but names."""
     with os.scandir(os.fsencode(incoming)) as entries:
-        for entry in entries:
-            name = entry.name
-            if is_ignored(name):
-                continue
-            try:
-                found = entry.stat(follow_symlinks=False)
-            except FileNotFoundError:
-                continue  # renamed or taken away since the listing: it was never ours
-            signature = sign_file(folder_id, name, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
-            position = bisect_left(known, signature)
-            if position == len(known) or known[position] != signature:
-                yield _seen(name, found)
+        return next(islice(entries, max(0, number - 1), None), None) is None
+
+
+def sign_all(incoming: Path, folder_id: int) -> array[int]:
+    """The signatures of what the folder holds now, in no order; one `stat` a file."""
+    return array("q", (signature for name, _, signature in _list_signed(incoming, folder_id) if not is_ignored(name)))
 
 
 def look_again(incoming: Path, seen: FileSeen) -> FileSeen | None:
@@ -101,6 +104,17 @@ def plan_retry(
     if deferred_since is not None and now - deferred_since >= timedelta(hours=defer_hours):
         return None
     return now + min(_FIRST_RETRY * (1 << min(tries, 10)), LONGEST_RETRY)
+
+
+def _list_signed(incoming: Path, folder_id: int) -> Iterator[tuple[bytes, os.stat_result, int]]:
+    with os.scandir(os.fsencode(incoming)) as entries:
+        for entry in entries:
+            name = entry.name
+            try:
+                found = entry.stat(follow_symlinks=False)
+            except FileNotFoundError:
+                continue  # renamed or taken away since the listing: it was never ours
+            yield name, found, sign_file(folder_id, name, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
 def _seen(name: bytes, found: os.stat_result) -> FileSeen:

@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from xray_core.errors import IncompatibleModel
-from xray_core.models.records import Oddity
+from xray_core.models.records import REFERENCE_FILE, Oddity
 
-REFERENCE_FILE: Final = "chest_reference.npz"
 FEWEST_XRAYS: Final = 40  # of the training side; fewer describe no chest film
 
 _SIDE = 24  # a film is compared at 24 x 24: lungs, heart, shoulders, and nothing of one patient

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xray_core.errors import IncompatibleModel, ModelAltered
-from xray_core.models.chest_reference import REFERENCE_FILE, ChestReference, read_reference
+from xray_core.models.chest_reference import ChestReference, read_reference
 from xray_core.models.folder import (
     MANIFEST_FILE,
     ONNX_FILE,
@@ -25,7 +25,7 @@ from xray_core.models.folder import (
     read_manifest,
 )
 from xray_core.models.onnx_classifier import OnnxClassifier
-from xray_core.models.records import ModelManifest, Oddity, Score
+from xray_core.models.records import REFERENCE_FILE, ModelManifest, Oddity, Score
 from xray_core.records import Outcome
 
 

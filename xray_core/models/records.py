@@ -5,9 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 from xray_core.imaging.records import Preprocessing
 from xray_core.records import Outcome, Split
+
+# The file of a model folder that holds what chest X-rays look like to it (`chest_reference`).
+REFERENCE_FILE: Final = "chest_reference.npz"
 
 
 class OutputMeaning(StrEnum):

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from xray_core.imaging.network_input import fit_pixels
 from xray_core.imaging.records import Preprocessing
-from xray_core.models.chest_reference import REFERENCE_FILE, dump_reference
+from xray_core.models.chest_reference import dump_reference
 from xray_core.models.folder import write_model_folder
 from xray_core.models.fresh_load import reproduces_in_fresh_process
 from xray_core.models.recalibration import Recalibration
-from xray_core.models.records import ModelManifest
+from xray_core.models.records import REFERENCE_FILE, ModelManifest
 from xray_core.networks.fitting import write_history
 from xray_core.networks.keras_classifier import KerasClassifier, export_checked, layer_table, save_keras
 from xray_core.networks.options import TrainingOptions

@@ -227,6 +227,23 @@ def test_no_signature_is_lost_between_the_parts_that_are_read(engine: Engine) ->
     assert found == sorted(row["signature"] for row in rows)
 
 
+def test_a_lookup_of_some_files_knows_of_them_what_the_whole_history_does(engine: Engine) -> None:
+    with transaction(engine) as session:
+        folder = {"folder_id": add_incoming(session)}
+        waiting = {"state": FileState.DEFERRED, "reason_code": ReasonCode.UNSETTLED, "retry_at": LATER}
+        rows = [decided_row(number) | folder | {"retry_at": None} for number in range(5_000)]
+        rows[::3] = [row | waiting for row in rows[::3]]
+        session.connection().execute(IncomingFileRow.__table__.insert(), rows)
+    asked: list[int] = [row["signature"] for row in rows[::2]] + [row["signature"] ^ 1 for row in rows[:10]]
+
+    for now in (NOW, LATER + timedelta(seconds=1)):
+        with snapshot(engine) as session:
+            some = claims.decided_among(session, asked, now).tolist()
+            assert claims.newest_file_id(session) == 5_000
+        assert some == sorted(set(known(engine, now)) & set(asked))
+        assert some
+
+
 @pytest.mark.slow
 def test_a_million_known_files_are_read_in_a_second_and_16_mib(engine: Engine) -> None:
     with transaction(engine) as session:

@@ -233,6 +233,22 @@ def test_the_scoring_path_leaves_the_heavy_libraries_alone() -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.processes
+def test_a_scan_that_finds_nothing_does_not_even_load_numpy(settings: Settings) -> None:
+    code = (
+        "import sys, flows.deployments.score_incoming\n"
+        "from flows.scoring.scan import open_scan\n"
+        "from flows.settings import read_settings\n"
+        "with open_scan(read_settings()) as scan:\n"
+        "    sys.exit(str([*scan.find_batches(), *({'numpy', 'PIL.Image', 'onnxruntime'} & set(sys.modules))] or 0))"
+    )
+    scan(settings)
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    assert done.stderr.strip() in ("", "0"), done.stderr
+
+
 @pytest.mark.films
 def test_the_forty_real_xrays_are_scored_once(settings: Settings) -> None:
     for source in (FILMS / "incoming").iterdir():

@@ -12,7 +12,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xray_core.imaging.folder import find_files, is_settled, look_again, plan_retry, refuse_by_kind, sign_file
+from xray_core.imaging.folder import (
+    find_files,
+    holds_fewer_than,
+    is_settled,
+    look_again,
+    plan_retry,
+    refuse_by_kind,
+    sign_all,
+    sign_file,
+)
 from xray_core.imaging.records import FileSeen
 from xray_core.records import ReasonCode, Refusal, escape_name, unescape_name
 
@@ -163,3 +172,21 @@ def test_any_file_name_survives_escaping_and_its_text_is_printable(name: bytes) 
 
     assert unescape_name(text) == name
     assert text.isprintable()
+
+
+@pytest.mark.parametrize("files", [0, 1, 5])
+def test_a_folder_is_counted_no_further_than_asked(tmp_path: Path, files: int) -> None:
+    for number in range(files):
+        (tmp_path / f"{number}.png").touch()
+
+    assert [holds_fewer_than(tmp_path, limit) for limit in (files, files + 1, files + 100)] == [files == 0, True, True]
+
+
+def test_the_signatures_of_a_folder_are_those_by_which_its_files_are_known(tmp_path: Path) -> None:
+    for number in range(20):
+        (tmp_path / f"{number}.png").touch()
+
+    known = array("q", sorted(sign_all(tmp_path, 1)))
+
+    assert len(known) == 20
+    assert list(find_files(tmp_path, 1, known)) == []
