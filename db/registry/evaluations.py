@@ -63,8 +63,10 @@ def latest_figures(session: Session, *, version: str, set_name: str) -> dict[str
     return None if figures is None else dict(json.loads(figures))
 
 
-def list_evaluations(session: Session, *, version: str | None = None) -> list[EvaluationRecord]:
-    """All evaluations, or those of one model, in the order they were made."""
+def list_evaluations(
+    session: Session, *, version: str | None = None, set_name: str | None = None
+) -> list[EvaluationRecord]:
+    """All evaluations, or those of one model or on one set, in the order they were made."""
     row = EvaluationRow
     statement = (
         select(row.id, ModelRow.version, row.set_name, row.label_set_sha256, row.figures, row.created_at)
@@ -73,4 +75,6 @@ def list_evaluations(session: Session, *, version: str | None = None) -> list[Ev
     )
     if version is not None:
         statement = statement.where(ModelRow.version == version)
+    if set_name is not None:
+        statement = statement.where(row.set_name == set_name)
     return [EvaluationRecord(*values) for values in session.execute(statement).tuples()]

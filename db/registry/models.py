@@ -29,6 +29,18 @@ def find_model(session: Session, version: str) -> ModelRecord | None:
     return None if row is None else _to_record(row)
 
 
+def find_first_proven(session: Session) -> ModelRecord | None:
+    """The first champion that had beaten the one before it, or None before there is one."""
+    row = session.scalar(
+        select(ModelRow)
+        .join(ChampionTermRow, ChampionTermRow.model_id == ModelRow.id)
+        .where(ModelRow.proven)
+        .order_by(ChampionTermRow.id)
+        .limit(1)
+    )
+    return None if row is None else _to_record(row)
+
+
 def list_models(session: Session, *, stage: Stage | None = None) -> list[ModelRecord]:
     """All models, or those of one stage, in the order they were registered."""
     statement = select(ModelRow).order_by(ModelRow.id)

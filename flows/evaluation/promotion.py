@@ -13,7 +13,7 @@ from db.records import Stage
 from flows.home.ledger import open_ledger
 from flows.registry.models import find_model
 from flows.registry.registered import open_registered, verify_registered
-from flows.registry.test_side import collect_champion_evidence, collect_evidence
+from flows.registry.test_side import collect_beside, collect_champion_evidence, collect_evidence
 from flows.registry.verdicts import GateVerdict, promote_judged
 from flows.settings import Settings
 from flows.training.due import read_policy
@@ -61,13 +61,16 @@ def promote_through_gate(
             unread=images.unread,
         )
         champion = collect_champion_evidence(settings, engine, test)
-        decision = decide_promotion(evidence, champion, read_policy(settings))
+        policy = read_policy(settings)
+        beside = collect_beside(settings, engine, test, policy.test)
+        decision = decide_promotion(evidence, champion, policy, beside=beside)
         verdict = GateVerdict(
             decision,
             champion.version if champion else None,
             evaluate_evidence(evidence, prevalence=settings.prevalence),
             images.plan.label_set_sha256,
             audit_verdict,
+            beside.look,
         )
         with transaction(engine) as session:
             promote_judged(session, model, verdict, reason=reason, actor=_ACTOR, now=datetime.now(UTC))

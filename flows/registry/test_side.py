@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from sqlalchemy import Engine
+from sqlalchemy.orm import Session
 
 from db.engine import snapshot
-from db.registry import models
+from db.records import ModelRecord
+from db.registry import evaluations, models
 from flows.registry.registered import open_registered
 from flows.registry.rescoring import score_known
 from flows.settings import Settings
-from xray_core.errors import InvalidDataset
+from xray_core.errors import InvalidDataset, RefusedInput
 from xray_core.models.open_model import OpenModel
-from xray_core.promotion.evidence import GateEvidence
+from xray_core.promotion.evidence import Beside, GateEvidence
+from xray_core.promotion.looks import StoredLooks, read_looks, take_look
+from xray_core.promotion.policy import FIRST_PROVEN, GateTest
+from xray_core.records import Split
 from xray_core.training.images import Side
 
 
@@ -43,3 +50,41 @@ def collect_champion_evidence(settings: Settings, engine: Engine, test: Side) ->
     with snapshot(engine) as session:
         champion = models.champion(session)
     return None if champion is None else collect_evidence(settings, open_registered(settings, champion), test)
+
+
+def collect_beside(settings: Settings, engine: Engine, test: Side, policy: GateTest) -> Beside:
+    """Which look at these test X-rays a comparison takes now, and the benchmark's scores on them.
+
+    Raises RefusedInput where the policy names a benchmark that is not registered.
+    """
+    with snapshot(engine) as session:
+        champion, benchmark = models.champion(session), find_benchmark(session, policy)
+        look = take_look(
+            read_stored_looks(session), test.groups, [xray.sha256 for xray in test.xrays], now=datetime.now(UTC)
+        )
+    if champion is None or benchmark is None or benchmark.version == champion.version:
+        return Beside(look)
+    return Beside(look, collect_evidence(settings, open_registered(settings, benchmark), test))
+
+
+def find_benchmark(session: Session, policy: GateTest) -> ModelRecord | None:
+    """The model that no candidate may be worse than, by the policy; None before there is a proven champion.
+
+    Raises RefusedInput where the policy names one that is not registered.
+    """
+    if policy.benchmark == FIRST_PROVEN:
+        return models.find_first_proven(session)
+    named = models.find_model(session, policy.benchmark)
+    if named is None:
+        raise RefusedInput(
+            f"retraining policy, test.benchmark: received {policy.benchmark!r}, which is not registered; expected "
+            f"{FIRST_PROVEN!r} or a version that `xray models list` shows",
+            public=True,
+        )
+    return named
+
+
+def read_stored_looks(session: Session) -> StoredLooks:
+    """What the ledger has of looks at the test side."""
+    stored = evaluations.list_evaluations(session, set_name=Split.TEST.value)
+    return read_looks((record.evaluation_id, record.created_at, record.figures) for record in stored)

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from db.records import ModelRecord
 from db.registry import evaluations, models
+from flows.registry.test_side import read_stored_looks
 from xray_core.errors import RefusedInput
 from xray_core.models.records import ModelManifest
 from xray_core.records import AuditVerdict, Split, Verdict
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from xray_core.evaluation.evaluation import Evaluation
     from xray_core.evaluation.shortcut_audit import ShortcutAudit
     from xray_core.promotion.gate import PromotionDecision
+    from xray_core.promotion.looks import Look
 
 AUDIT_SET = "shortcut audit"
 _INCOMPLETE_SET = "test, incomplete"
@@ -27,7 +29,8 @@ _INCOMPLETE_SET = "test, incomplete"
 class GateVerdict:
     """What the gate said of a model, on which figures, beside which champion (None: there was none).
 
-    `is_whole` says that every film of the test side could be read; other figures are no figures of that side.
+    `look` is the one that a comparison took at the test side. `is_whole` says that every film of that side could be
+    read; other figures are no figures of it.
     """
 
     decision: PromotionDecision
@@ -35,6 +38,7 @@ class GateVerdict:
     evaluation: Evaluation
     label_set_sha256: str
     audit_verdict: AuditVerdict
+    look: Look
     is_whole: bool = True
 
 
@@ -129,11 +133,15 @@ def _require_same_champion(session: Session, verdict: GateVerdict, otherwise: st
 
 
 def _store_evaluation(session: Session, model: ModelRecord, verdict: GateVerdict, now: datetime) -> int:
+    """With the look that it took; raises RefusedInput where another one was taken since: this is a later one then."""
+    look = verdict.look if verdict.decision.compared else None
+    if look is not None and read_stored_looks(session).newest_id != look.follows:
+        raise RefusedInput("the test side was asked by another training meanwhile: ask the gate again", public=True)
     return evaluations.add_evaluation(
         session,
         model_id=model.model_id,
         set_name=Split.TEST.value if verdict.is_whole else _INCOMPLETE_SET,
         label_set_sha256=verdict.label_set_sha256,
-        figures=verdict.evaluation.to_dict(),
+        figures=verdict.evaluation.to_dict() | {"look": None if look is None else look.to_dict()},
         now=now,
     )

@@ -13,7 +13,7 @@ from db.engine import transaction
 from db.registry import training_runs
 from db.scoring import xrays
 from flows.registry.models import next_version
-from flows.registry.test_side import collect_champion_evidence
+from flows.registry.test_side import collect_beside, collect_champion_evidence
 from flows.registry.verdicts import GateVerdict, register_judged
 from flows.training.claim import LEASE_SECONDS, Claim, Trainer
 from flows.training.due import read_policy
@@ -84,10 +84,12 @@ def judge_candidate(bench: Workbench, trial: Trial) -> Trial:
     from xray_core.training.judgement import judge
 
     settings, engine = bench.trainer.settings, bench.trainer.engine
+    test = trial.images.sides[Split.TEST]
     judgement = judge(
         trial,
         next_version(settings.models_dir, engine, trial.options.architecture.value),
-        collect_champion_evidence(settings, engine, trial.images.sides[Split.TEST]),
+        collect_champion_evidence(settings, engine, test),
+        collect_beside(settings, engine, test, read_policy(settings).test),
         target_sensitivity=settings.target_sensitivity,
         prevalence=settings.prevalence,
     )
@@ -138,6 +140,7 @@ def conclude(bench: Workbench, trial: Trial) -> Trial:
         judgement.candidate,
         trial.label_set_sha256,
         judgement.audit.verdict,
+        judgement.beside.look,
         is_whole=not trial.images.unread.get(Split.TEST),
     )
     now = datetime.now(UTC)

@@ -6,11 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
-
 from xray_core.evaluation import statistics
 from xray_core.evaluation.bootstrap import Cohort, Statistic, resample_statistics
-from xray_core.evaluation.comparison import compare_auroc, compare_slices
+from xray_core.evaluation.comparison import compare_slices
 from xray_core.evaluation.intervals import share_interval
 from xray_core.evaluation.two_thresholds import count_outcomes, measure_thresholds
 from xray_core.promotion.evidence import GateEvidence
@@ -141,27 +139,6 @@ def check_refer_share(ours: Cohort, candidate: GateEvidence, test: GateTest) -> 
         "`test.max_refer_share` of the policy"
     )
     return Check("refer share", share <= test.max_refer_share, words, way_out)
-
-
-def check_not_worse(
-    ours: Cohort, theirs: Cohort, candidate: GateEvidence, champion: GateEvidence, *, test: GateTest, seed: int
-) -> Check:
-    difference = compare_auroc(ours, theirs, alpha=test.alpha, resamples=test.resamples, seed=seed)
-    whole = np.ones((1, ours.patients), dtype=np.float32)
-    both = [float(statistics.auroc(cohort)(whole)[0]) for cohort in (ours, theirs)]
-    words = (
-        f"AUROC {both[0]:.3f} against {both[1]:.3f} of champion {champion.version} on the same {len(ours.is_covid)} "
-        f"X-rays (difference {difference.value:+.3f}, at least {difference.low:+.3f}; it may be {-test.margin:+.3f})"
-    )
-    if difference.low <= -test.margin <= difference.high and difference.value - difference.low > test.margin:
-        more = count_more(ours.patients, difference, -test.margin)
-        way_out = f"{say_more_labelled(more, 'covid and normal')} in all, should the difference stay as it is"
-        return Check("not worse", None, f"{words}: the X-rays are too few to tell", way_out)
-    way_out = (
-        f"label more X-rays for the next training; `xray models compare {champion.version} {candidate.version}` lists "
-        "where the two disagree, and `test.margin` of the policy is how much worse it may be"
-    )
-    return Check("not worse", difference.low > -test.margin, words, way_out)
 
 
 def check_slices(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from xray_core.evaluation.bootstrap import Cohort, make_cohort
 from xray_core.models.records import OperatingPoint
+from xray_core.promotion.looks import Look
 from xray_core.records import AuditVerdict, Split
 
 
@@ -31,6 +32,19 @@ class GateEvidence:
     audit: AuditVerdict | None = None
     without_patient: int = 0
     unread: Mapping[Split, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What a candidate is judged by besides the champion: which look at the test side it is, and the benchmark.
+
+    The benchmark is a fixed model, None where there is none yet, or where it is the champion: a loop that only ever
+    asks for "not worse than the champion" may lose a little each time (Feng, Emerson and Simon, Biometrics
+    2021;77:31-44, call it bio-creep).
+    """
+
+    look: Look
+    benchmark: GateEvidence | None = None
 
 
 def align_scores(champion: GateEvidence, candidate: GateEvidence) -> Cohort:

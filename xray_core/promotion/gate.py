@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
-from xray_core.evaluation.bootstrap import make_cohort
+from xray_core.evaluation.bootstrap import Cohort, make_cohort
 from xray_core.evaluation.comparison import Difference, compare_auroc
 from xray_core.promotion.checks import (
     FILMS,
     Check,
     check_audit,
     check_films,
-    check_not_worse,
     check_patients,
     check_probe,
     check_refer_share,
     check_sensitivity,
     check_slices,
 )
-from xray_core.promotion.evidence import GateEvidence, align_scores
+from xray_core.promotion.evidence import Beside, GateEvidence, align_scores
+from xray_core.promotion.looks import Look, spend_alpha
 from xray_core.promotion.policy import GateTest, RetrainingPolicy
+from xray_core.promotion.rivals import LOOK, RENEW, Rival, check_not_worse, describe_look
 from xray_core.records import Split, Verdict
 
 
@@ -32,18 +34,29 @@ class PromotionDecision:
     proven: bool
     checks: tuple[Check, ...]
 
+    @property
+    def compared(self) -> bool:
+        """Whether the candidate was compared with a champion: that takes a look at the test side."""
+        return any(check.name == LOOK for check in self.checks)
+
 
 def decide_promotion(
-    candidate: GateEvidence, champion: GateEvidence | None, policy: RetrainingPolicy, *, seed: int = 0
+    candidate: GateEvidence,
+    champion: GateEvidence | None,
+    policy: RetrainingPolicy,
+    *,
+    beside: Beside,
+    seed: int = 0,
 ) -> PromotionDecision:
     """Decide whether the candidate becomes champion, on the frozen test X-rays and nothing else.
 
     `promote` needs every check: it loads and repeats its probe outputs, its audit is not confounded, there are
-    patients enough, it reaches the floor for sensitivity, refers not too many, is not worse than the champion by the
-    margin (paired, see `comparison.compare_auroc`), and no slice collapses. `reject` when one fails, `insufficient
-    evidence` when none fails but the X-rays cannot tell, or when a film of the test side cannot be read: a smaller
-    side would be an easier or harder one. A first model is promoted unproven when it loads. Raises ValueError when the
-    two were not judged on the same X-rays.
+    patients enough, it reaches the floor for sensitivity, refers not too many, is not worse by the margin than the
+    champion (paired, see `comparison.compare_auroc`), nor than the benchmark, and no slice collapses. What a
+    comparison may spend of alpha falls with the looks at this side (`looks.spend_alpha`). `reject` when one fails,
+    `insufficient evidence` when none fails but the X-rays cannot tell, or when a film of the test side cannot be read:
+    a smaller side would be an easier or harder one. A first model is promoted unproven when it loads. Raises
+    ValueError when two were not judged on the same X-rays.
     """
     test = policy.test
     ours = make_cohort(candidate.probabilities, candidate.is_covid, candidate.patients)
@@ -52,21 +65,35 @@ def decide_promotion(
     if checks[-1].passed and not candidate.unread.get(Split.TEST):
         checks += [check_sensitivity(ours, candidate, test, seed), check_refer_share(ours, candidate, test)]
         if champion is not None:
-            theirs = align_scores(champion, candidate)
-            checks.append(check_not_worse(ours, theirs, candidate, champion, test=test, seed=seed))
-            checks.append(check_slices(ours, theirs, candidate, champion, test=test, seed=seed))
+            checks += _compare(ours, candidate, champion, test, beside=beside, seed=seed)
     if champion is None:
         return _decide_first(tuple(checks))
     return _decide(tuple(checks))
 
 
-def measure_difference(candidate: GateEvidence, champion: GateEvidence, test: GateTest, *, seed: int = 0) -> Difference:
+def _compare(
+    ours: Cohort, candidate: GateEvidence, champion: GateEvidence, test: GateTest, *, beside: Beside, seed: int
+) -> Iterator[Check]:
+    """The look itself: candidate beside champion and benchmark, at the chance that this look may spend."""
+    spent = replace(test, alpha=spend_alpha(test.alpha, beside.look.number))
+    yield Check(LOOK, True, describe_look(ours, candidate, beside, champion.version, test), RENEW)
+    yield check_not_worse(ours, candidate, Rival(champion, "champion", "not worse"), spent, seed)
+    if beside.benchmark is not None:
+        yield check_not_worse(ours, candidate, Rival(beside.benchmark, "benchmark", "benchmark"), spent, seed)
+    theirs = align_scores(champion, candidate)
+    yield check_slices(ours, theirs, candidate, champion, test=test, seed=seed)
+
+
+def measure_difference(
+    candidate: GateEvidence, champion: GateEvidence, test: GateTest, look: Look, *, seed: int = 0
+) -> Difference:
     """AUROC of the candidate minus the champion's with its one-sided bounds, as `decide_promotion` judges it.
 
     Raises ValueError when the two were not judged on the same X-rays.
     """
     ours = make_cohort(candidate.probabilities, candidate.is_covid, candidate.patients)
-    return compare_auroc(ours, align_scores(champion, candidate), alpha=test.alpha, resamples=test.resamples, seed=seed)
+    alpha = spend_alpha(test.alpha, look.number)
+    return compare_auroc(ours, align_scores(champion, candidate), alpha=alpha, resamples=test.resamples, seed=seed)
 
 
 def _decide_first(checks: tuple[Check, ...]) -> PromotionDecision:
@@ -79,16 +106,18 @@ def _decide_first(checks: tuple[Check, ...]) -> PromotionDecision:
 
 def _decide(checks: tuple[Check, ...]) -> PromotionDecision:
     films = [check.words for check in checks if check.name == FILMS and check.passed]
+    look = [check.words for check in checks if check.name == LOOK]
     failed = [check.words for check in checks if check.passed is False]
     untold = [check.words for check in checks if check.passed is None]
     if failed:
         films += [check.words for check in checks if check.name == FILMS and not check.passed]
-        return PromotionDecision(Verdict.REJECT, _sentence("; ".join(failed + films)), False, checks)
+        return PromotionDecision(Verdict.REJECT, _sentence("; ".join(failed + films + look)), False, checks)
     if untold:
-        return PromotionDecision(Verdict.INSUFFICIENT_EVIDENCE, _sentence("; ".join(untold + films)), False, checks)
-    shown = {check.name: check.words for check in checks}
-    reason = "; ".join((shown["not worse"], shown["sensitivity"], *films))
-    return PromotionDecision(Verdict.PROMOTE, _sentence(reason), True, checks)
+        reason = _sentence("; ".join(untold + films + look))
+        return PromotionDecision(Verdict.INSUFFICIENT_EVIDENCE, reason, False, checks)
+    words = {check.name: check.words for check in checks}
+    shown = [words[name] for name in ("not worse", "benchmark", "sensitivity") if name in words]
+    return PromotionDecision(Verdict.PROMOTE, _sentence("; ".join(shown + films + look)), True, checks)
 
 
 def _sentence(words: str) -> str:

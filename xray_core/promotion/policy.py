@@ -8,7 +8,7 @@ import tomllib
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
@@ -58,6 +58,9 @@ class Trigger:
     drift_new_labels: Count = 10
 
 
+FIRST_PROVEN: Final = "first proven champion"
+
+
 class UnknownPatients(StrEnum):
     """What films of unknown patients may do."""
 
@@ -74,6 +77,7 @@ class GateTest:
     min_patients_per_class: AtLeastTwo = 30
     margin: Annotated[float, Field(gt=0, le=0.5)] = 0.05
     alpha: Annotated[float, Field(gt=0, le=0.2)] = 0.05
+    benchmark: Sentence = FIRST_PROVEN
     sensitivity_floor: Share = 0.80
     max_refer_share: Share = 0.60
     slice_margin: Annotated[float, Field(gt=0, le=1)] = 0.10

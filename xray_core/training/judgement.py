@@ -15,7 +15,7 @@ from xray_core.models.open_model import Classifier
 from xray_core.models.operating_point import choose_operating_point
 from xray_core.models.records import OperatingPoint
 from xray_core.networks.last_layer import predict_log_odds
-from xray_core.promotion.evidence import GateEvidence
+from xray_core.promotion.evidence import Beside, GateEvidence
 from xray_core.promotion.gate import PromotionDecision, decide_promotion
 from xray_core.promotion.policy import RetrainingPolicy
 from xray_core.records import Split
@@ -60,6 +60,7 @@ class Judgement:
     candidate: Evaluation
     champion_evidence: GateEvidence | None
     champion: Evaluation | None
+    beside: Beside
     audit: ShortcutAudit
 
     @property
@@ -77,6 +78,7 @@ def judge(
     trial: Trial,
     version: str,
     champion: GateEvidence | None,
+    beside: Beside,
     *,
     target_sensitivity: float,
     prevalence: float,
@@ -110,6 +112,7 @@ def judge(
         candidate=evaluate_evidence(evidence, prevalence=prevalence),
         champion_evidence=champion,
         champion=None if champion is None else evaluate_evidence(champion, prevalence=prevalence),
+        beside=beside,
         audit=audit,
     )
 
@@ -117,4 +120,4 @@ def judge(
 def ask_gate(trial: Trial, policy: RetrainingPolicy) -> PromotionDecision:
     """What the gate says of the candidate as it was saved."""
     evidence = replace(trial.judgement.evidence, reproduces_probe=trial.candidate.reproduces_probe)
-    return decide_promotion(evidence, trial.judgement.champion_evidence, policy)
+    return decide_promotion(evidence, trial.judgement.champion_evidence, policy, beside=trial.judgement.beside)

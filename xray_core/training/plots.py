@@ -18,6 +18,7 @@ from xray_core.networks.keras_classifier import KerasClassifier
 from xray_core.processes.helper_process import BackgroundCall, Call, HelperProcess
 from xray_core.promotion.evidence import GateEvidence
 from xray_core.promotion.gate import measure_difference
+from xray_core.promotion.looks import Look
 from xray_core.promotion.policy import GateTest
 from xray_core.records import AuditVerdict, Interval, Outcome, Split
 from xray_core.report import curves
@@ -72,6 +73,7 @@ def plan_plots(trial: Trial, gate: GateTest) -> dict[str, Plot]:
             judgement.evidence,
             judgement.champion_evidence,
             gate,
+            look=judgement.beside.look,
             n=count_test(judgement.candidate),
         )
     return planned
@@ -83,10 +85,11 @@ def draw_comparison(
     champion: GateEvidence,
     gate: GateTest,
     *,
+    look: Look,
     n: str,
 ) -> bytes:
     """The figures of both, and above them the paired difference with the margin that the gate holds it to."""
-    difference = measure_difference(candidate, champion, gate)
+    difference = measure_difference(candidate, champion, gate, look)
     return plot_comparison(
         figures,
         champion=champion.version,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -34,19 +35,49 @@ def test_the_champion_cannot_be_promoted_again(trained: Settings) -> None:
         promote_through_gate(trained, champion(trained).version, "")
 
 
-def test_the_gate_promotes_by_hand_what_is_not_worse_and_the_history_says_who(
-    trained: Settings, tmp_path: Path
-) -> None:
-    before = champion(trained).version
-    shutil.copy(trained.models_dir / before / "model.keras", tmp_path / "twin.keras")
-    twin = import_model(
+def add_twin(trained: Settings, folder: Path, name: str) -> str:
+    """The champion's network joins once more, under another name."""
+    shutil.copy(trained.models_dir / champion(trained).version / "model.keras", folder / f"{name}.keras")
+    return import_model(
         trained,
-        tmp_path / "twin.keras",
+        folder / f"{name}.keras",
         positive_output=Label.COVID,
         scaling=Scaling.UNIT,
         input_size=None,
-        name="twin",
+        name=name,
     ).version
+
+
+def test_every_comparison_is_a_look_that_the_ledger_keeps_and_the_first_proven_champion_is_the_benchmark(
+    trained: Settings, tmp_path: Path
+) -> None:
+    lenient = write_lenient_policy(trained, tmp_path / "policy.toml")
+    first, second, third = (add_twin(trained, tmp_path, name) for name in ("first", "second", "third"))
+
+    reasons = [promote_through_gate(lenient, version, "").reason for version in (first, second, third)]
+
+    looks = [json.loads(record.figures)["look"] for record in stored(trained) if record.set_name == "test"]
+    assert [look and look["number"] for look in looks] == [None, 1, 2, 3]
+    assert "beside champion 0001-seed_cnn; 0.0304 of" in reasons[0]
+    assert f"look 2 at this side (renewed {looks[1]['renewed_at'][:10]}), judged on" in reasons[1]
+    assert f"beside champion {first}; 0.0076 of" in reasons[1]
+    assert f"beside champion {second} and benchmark {first}; 0.0034 of" in reasons[2]
+
+
+def test_a_benchmark_that_is_not_registered_is_refused_with_what_is_expected(trained: Settings, tmp_path: Path) -> None:
+    lenient = write_lenient_policy(trained, tmp_path / "policy.toml")
+    path = tmp_path / "policy.toml"
+    path.write_text(path.read_text().replace('"first proven champion"', '"0099-lost"'))
+    twin = add_twin(trained, tmp_path, "twin")
+
+    with pytest.raises(RefusedInput, match=r"test\.benchmark: received '0099-lost', which is not registered; expected"):
+        promote_through_gate(lenient, twin, "")
+
+
+def test_the_gate_promotes_by_hand_what_is_not_worse_and_the_history_says_who(
+    trained: Settings, tmp_path: Path
+) -> None:
+    twin = add_twin(trained, tmp_path, "twin")
     lenient = write_lenient_policy(trained, tmp_path / "policy.toml")
 
     decision = promote_through_gate(lenient, twin, "asked for")

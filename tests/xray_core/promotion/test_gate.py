@@ -11,13 +11,15 @@ import pytest
 from tests.xray_core.cohorts import simulate_scores
 from xray_core.models.operating_point import choose_operating_point
 from xray_core.promotion.due import LabelCounts, TrainingHistory, is_retraining_due
-from xray_core.promotion.evidence import GateEvidence
+from xray_core.promotion.evidence import Beside, GateEvidence
 from xray_core.promotion.gate import decide_promotion
+from xray_core.promotion.looks import Look
 from xray_core.promotion.policy import GateTest, RetrainingPolicy, Trigger
 from xray_core.records import AuditVerdict, Verdict
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 POLICY = RetrainingPolicy(trigger=Trigger(new_labels=10), test=GateTest(resamples=400))
+FIRST_LOOK = Beside(Look(1, NOW))
 ENOUGH = LabelCounts(new_labels=12, covid_xrays=40, normal_xrays=40, covid_patients=20, normal_patients=20)
 
 
@@ -94,7 +96,7 @@ def test_drift_needs_fewer_labels() -> None:
 def test_an_equally_good_candidate_is_promoted_with_the_figures_in_the_reason() -> None:
     candidate, champion = make_pair(0.95, 0.95, correlation=0.95)
 
-    decision = decide_promotion(candidate, champion, POLICY)
+    decision = decide_promotion(candidate, champion, POLICY, beside=FIRST_LOOK)
 
     assert decision.verdict is Verdict.PROMOTE
     assert decision.proven
@@ -106,7 +108,7 @@ def test_an_equally_good_candidate_is_promoted_with_the_figures_in_the_reason() 
 def test_a_clearly_worse_candidate_is_rejected() -> None:
     candidate, champion = make_pair(0.75, 0.95)
 
-    decision = decide_promotion(candidate, champion, POLICY)
+    decision = decide_promotion(candidate, champion, POLICY, beside=FIRST_LOOK)
 
     assert decision.verdict is Verdict.REJECT
     assert "not worse" in {check.name for check in decision.checks if check.passed is False}
@@ -115,7 +117,7 @@ def test_a_clearly_worse_candidate_is_rejected() -> None:
 def test_fewer_than_thirty_patients_of_a_class_are_insufficient_evidence() -> None:
     candidate, champion = make_pair(0.95, 0.95, patients=29)
 
-    decision = decide_promotion(candidate, champion, POLICY)
+    decision = decide_promotion(candidate, champion, POLICY, beside=FIRST_LOOK)
 
     assert decision.verdict is Verdict.INSUFFICIENT_EVIDENCE
     assert decision.reason.startswith("29 covid and 29 normal test patients; 30 of each are needed to judge")
@@ -124,7 +126,7 @@ def test_fewer_than_thirty_patients_of_a_class_are_insufficient_evidence() -> No
 def test_intervals_too_wide_for_an_equal_candidate_are_insufficient_evidence() -> None:
     candidate, champion = make_pair(0.85, 0.85, patients=30, correlation=0.0, seed=3)
 
-    decision = decide_promotion(candidate, champion, POLICY)
+    decision = decide_promotion(candidate, champion, POLICY, beside=FIRST_LOOK)
 
     assert decision.verdict is Verdict.INSUFFICIENT_EVIDENCE
     assert "too few to tell" in decision.reason
@@ -134,7 +136,7 @@ def test_intervals_too_wide_for_an_equal_candidate_are_insufficient_evidence() -
 def test_a_confounded_candidate_is_rejected_however_many_patients_there_are(patients: int) -> None:
     candidate, champion = make_pair(0.95, 0.95, patients=patients, correlation=0.95)
 
-    decision = decide_promotion(replace(candidate, audit=AuditVerdict.CONFOUNDED), champion, POLICY)
+    decision = decide_promotion(replace(candidate, audit=AuditVerdict.CONFOUNDED), champion, POLICY, beside=FIRST_LOOK)
 
     assert decision.verdict is Verdict.REJECT
     assert "the shortcut audit is confounded" in decision.reason.casefold()
@@ -143,7 +145,7 @@ def test_a_confounded_candidate_is_rejected_however_many_patients_there_are(pati
 def test_a_suspect_audit_alone_does_not_stop_a_candidate() -> None:
     candidate, champion = make_pair(0.95, 0.95, correlation=0.95)
 
-    decision = decide_promotion(replace(candidate, audit=AuditVerdict.SUSPECT), champion, POLICY)
+    decision = decide_promotion(replace(candidate, audit=AuditVerdict.SUSPECT), champion, POLICY, beside=FIRST_LOOK)
 
     assert decision.verdict is Verdict.PROMOTE
 
@@ -152,14 +154,14 @@ def test_a_candidate_that_does_not_load_is_rejected_even_as_the_first() -> None:
     candidate, champion = make_pair(0.95, 0.95, correlation=0.95)
     broken = replace(candidate, reproduces_probe=False)
 
-    assert decide_promotion(broken, champion, POLICY).verdict is Verdict.REJECT
-    assert decide_promotion(broken, None, POLICY).verdict is Verdict.REJECT
+    assert decide_promotion(broken, champion, POLICY, beside=FIRST_LOOK).verdict is Verdict.REJECT
+    assert decide_promotion(broken, None, POLICY, beside=FIRST_LOOK).verdict is Verdict.REJECT
 
 
 def test_a_first_model_is_champion_and_unproven_and_its_doubts_are_named() -> None:
     candidate, _ = make_pair(0.95, 0.95, patients=12)
 
-    decision = decide_promotion(replace(candidate, audit=AuditVerdict.CONFOUNDED), None, POLICY)
+    decision = decide_promotion(replace(candidate, audit=AuditVerdict.CONFOUNDED), None, POLICY, beside=FIRST_LOOK)
 
     assert decision.verdict is Verdict.PROMOTE
     assert not decision.proven
@@ -172,7 +174,7 @@ def test_a_candidate_that_misses_covid_is_rejected() -> None:
     candidate, champion = make_pair(0.95, 0.95, correlation=0.95)
     blunt = replace(candidate, operating_point=replace(candidate.operating_point, lower=0.99, upper=0.995))
 
-    decision = decide_promotion(blunt, champion, POLICY)
+    decision = decide_promotion(blunt, champion, POLICY, beside=FIRST_LOOK)
 
     assert decision.verdict is Verdict.REJECT
     assert "against a floor of 0.80" in decision.reason
@@ -182,7 +184,7 @@ def test_a_candidate_that_refers_nearly_everything_is_rejected() -> None:
     candidate, champion = make_pair(0.95, 0.95, correlation=0.95)
     shy = replace(candidate, operating_point=replace(candidate.operating_point, lower=0.0, upper=1.0))
 
-    decision = decide_promotion(shy, champion, POLICY)
+    decision = decide_promotion(shy, champion, POLICY, beside=FIRST_LOOK)
 
     assert decision.verdict is Verdict.REJECT
     assert "are referred; at most 60%" in decision.reason
@@ -195,7 +197,7 @@ def test_a_collapsed_slice_stops_a_candidate_that_is_as_good_on_the_whole() -> N
     muddled = np.where(views == "lateral", rng.random(len(views)), candidate.probabilities)
     candidate = replace(candidate, probabilities=muddled.tolist(), slices={"view": views.tolist()})
 
-    decision = decide_promotion(candidate, champion, POLICY)
+    decision = decide_promotion(candidate, champion, POLICY, beside=FIRST_LOOK)
 
     assert decision.verdict is Verdict.REJECT
     assert "a slice collapses: view lateral is worse by" in decision.reason.casefold()
@@ -206,7 +208,9 @@ def test_the_champions_scores_are_matched_by_content_and_not_by_place() -> None:
     candidate, champion = make_pair(0.95, 0.95, correlation=0.95)
     shuffled = replace(champion, xrays=champion.xrays[::-1], probabilities=champion.probabilities[::-1])
 
-    assert decide_promotion(candidate, shuffled, POLICY) == decide_promotion(candidate, champion, POLICY)
+    assert decide_promotion(candidate, shuffled, POLICY, beside=FIRST_LOOK) == decide_promotion(
+        candidate, champion, POLICY, beside=FIRST_LOOK
+    )
 
 
 def test_models_that_were_judged_on_different_x_rays_are_not_compared() -> None:
@@ -214,13 +218,59 @@ def test_models_that_were_judged_on_different_x_rays_are_not_compared() -> None:
     other = replace(champion, xrays=["f" * 64, *champion.xrays[1:]])
 
     with pytest.raises(ValueError, match="one frozen test set"):
-        decide_promotion(candidate, other, POLICY)
+        decide_promotion(candidate, other, POLICY, beside=FIRST_LOOK)
+
+
+def test_every_reason_of_a_comparison_says_which_look_it_was_on_whom_and_beside_whom() -> None:
+    candidate, champion = make_pair(0.95, 0.95, correlation=0.95)
+    beside = Beside(Look(7, datetime(2026, 11, 2, tzinfo=UTC)), benchmark=replace(champion, version="m0"))
+
+    for ours in (candidate, worsen(candidate, "not worse"), replace(candidate, audit=None)):
+        decision = decide_promotion(ours, champion, POLICY, beside=beside)
+        assert (
+            "look 7 at this side (renewed 2026-11-02), judged on 120 patients, beside champion m1 and benchmark m0; "
+            "0.0006 of the chance of 0.05 is spent at it" in decision.reason
+        )
+
+
+def test_the_same_candidate_that_passes_at_look_one_does_not_at_look_seven() -> None:
+    candidate, champion = make_pair(0.95, 0.95, correlation=0.9)
+    seventh = Beside(Look(7, NOW))
+
+    assert decide_promotion(candidate, champion, POLICY, beside=FIRST_LOOK).verdict is Verdict.PROMOTE
+    decision = decide_promotion(candidate, champion, POLICY, beside=seventh)
+
+    assert decision.verdict is Verdict.INSUFFICIENT_EVIDENCE
+    assert "too few to tell" in decision.reason
+
+
+def test_a_candidate_that_is_worse_than_the_benchmark_alone_is_not_promoted() -> None:
+    candidate, champion = make_pair(0.86, 0.86, patients=200, correlation=0.95)
+    _, benchmark = make_pair(0.86, 0.98, patients=200, correlation=0.95)
+
+    decision = decide_promotion(
+        candidate, champion, POLICY, beside=replace(FIRST_LOOK, benchmark=replace(benchmark, version="m0"))
+    )
+
+    assert decision.verdict is Verdict.REJECT
+    assert [check.name for check in decision.checks if check.passed is not True] == ["benchmark"]
+    assert "of benchmark m0" in decision.reason
+
+
+def test_without_a_champion_nothing_is_compared_and_no_look_is_taken() -> None:
+    candidate, champion = make_pair(0.95, 0.95, correlation=0.95)
+
+    assert not decide_promotion(candidate, None, POLICY, beside=FIRST_LOOK).compared
+    assert decide_promotion(candidate, champion, POLICY, beside=FIRST_LOOK).compared
 
 
 def count_promoted(candidate_auroc: float, champion_auroc: float, patients: int, comparisons: int) -> int:
     verdicts = [
         decide_promotion(
-            *make_pair(candidate_auroc, champion_auroc, patients=patients, seed=seed), POLICY, seed=seed
+            *make_pair(candidate_auroc, champion_auroc, patients=patients, seed=seed),
+            POLICY,
+            beside=FIRST_LOOK,
+            seed=seed,
         ).verdict
         for seed in range(comparisons)
     ]
@@ -279,9 +329,9 @@ def worsen(candidate: GateEvidence, how: str) -> GateEvidence:
 @pytest.mark.parametrize("how", ["loads", "audit", "sensitivity", "refer share", "not worse", "slices"])
 def test_each_condition_decides_alone_with_every_other_one_met(how: str) -> None:
     candidate, champion = make_pair(0.98, 0.95, patients=400, correlation=0.95)
-    assert decide_promotion(candidate, champion, POLICY).verdict is Verdict.PROMOTE
+    assert decide_promotion(candidate, champion, POLICY, beside=FIRST_LOOK).verdict is Verdict.PROMOTE
 
-    decision = decide_promotion(worsen(candidate, how), champion, POLICY)
+    decision = decide_promotion(worsen(candidate, how), champion, POLICY, beside=FIRST_LOOK)
 
     assert decision.verdict is Verdict.REJECT
     assert [check.name for check in decision.checks if check.passed is not True] == [how]
@@ -290,7 +340,7 @@ def test_each_condition_decides_alone_with_every_other_one_met(how: str) -> None
 def test_too_few_patients_alone_judge_nobody() -> None:
     candidate, champion = make_pair(0.98, 0.95, patients=29, correlation=0.95)
 
-    decision = decide_promotion(candidate, champion, POLICY)
+    decision = decide_promotion(candidate, champion, POLICY, beside=FIRST_LOOK)
 
     assert decision.verdict is Verdict.INSUFFICIENT_EVIDENCE
     assert [check.name for check in decision.checks if check.passed is not True] == ["patients"]
@@ -300,7 +350,7 @@ def test_too_few_patients_alone_judge_nobody() -> None:
 def test_what_nobody_has_tried_is_insufficient_evidence(change: dict[str, None], name: str) -> None:
     candidate, champion = make_pair(0.98, 0.95, patients=400, correlation=0.95)
 
-    decision = decide_promotion(replace(candidate, **change), champion, POLICY)
+    decision = decide_promotion(replace(candidate, **change), champion, POLICY, beside=FIRST_LOOK)
 
     assert decision.verdict is Verdict.INSUFFICIENT_EVIDENCE
     assert [check.name for check in decision.checks if check.passed is not True] == [name]

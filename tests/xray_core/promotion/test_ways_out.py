@@ -14,7 +14,7 @@ from importlib import import_module
 
 import pytest
 
-from tests.xray_core.promotion.test_gate import ENOUGH, NOW, POLICY, make_pair, worsen
+from tests.xray_core.promotion.test_gate import ENOUGH, FIRST_LOOK, NOW, POLICY, make_pair, worsen
 from xray_core import promotion
 from xray_core.evaluation.comparison import Difference
 from xray_core.models.operating_point import choose_operating_point
@@ -77,12 +77,13 @@ NOES: dict[str, list[tuple[Callable[[], Pair], str]]] = {
 
 
 def find_checks() -> set[str]:
-    """The name of every function of the room that makes a check."""
+    """The name of every function of the room that makes a check; a private one gathers what these make."""
     modules = [
         import_module(found.name) for found in pkgutil.iter_modules(promotion.__path__, f"{promotion.__name__}.")
     ]
     functions = [pair for module in modules for pair in inspect.getmembers(module, inspect.isfunction)]
-    return {name for name, function in functions if re.search(r"\bCheck\b", function.__annotations__.get("return", ""))}
+    public = [(name, function) for name, function in functions if not name.startswith("_")]
+    return {name for name, function in public if re.search(r"\bCheck\b", function.__annotations__.get("return", ""))}
 
 
 def test_every_check_of_the_gate_is_seen_to_say_no_here() -> None:
@@ -96,7 +97,7 @@ def test_a_check_that_says_no_says_the_way_out(name: str, number: int) -> None:
     make, way_out = NOES[name][number]
     candidate, champion = make()
 
-    decision = decide_promotion(candidate, champion, POLICY)
+    decision = decide_promotion(candidate, champion, POLICY, beside=FIRST_LOOK)
 
     noes = [check for check in decision.checks if check.passed is not True]
     assert any(way_out in check.way_out for check in noes), noes
@@ -110,7 +111,7 @@ def test_a_check_that_says_no_says_the_way_out(name: str, number: int) -> None:
 def test_a_first_model_that_is_instated_with_doubts_says_the_way_out_of_each() -> None:
     candidate, _ = make_pair(0.95, 0.95, patients=12)
 
-    decision = decide_promotion(replace(candidate, audit=AuditVerdict.CONFOUNDED), None, POLICY)
+    decision = decide_promotion(replace(candidate, audit=AuditVerdict.CONFOUNDED), None, POLICY, beside=FIRST_LOOK)
 
     assert "`xray models audit --remedies DATASET`" in decision.reason
     assert "about 90 more labelled covid patients" in decision.reason
@@ -120,7 +121,7 @@ def test_films_of_unknown_patients_are_named_as_a_way_out_of_too_few() -> None:
     candidate, champion = make_pair(0.95, 0.95, patients=15)
     by_policy = replace(POLICY, test=replace(POLICY.test, unknown_patients=UnknownPatients.NEVER_JUDGE))
 
-    decision = decide_promotion(replace(candidate, without_patient=9), champion, by_policy)
+    decision = decide_promotion(replace(candidate, without_patient=9), champion, by_policy, beside=FIRST_LOOK)
 
     assert "`xray patients import CSV` says whose X-rays are" in decision.reason
 
