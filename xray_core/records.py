@@ -60,12 +60,16 @@ HELD_OUT: Final = 0.4
 
 @dataclass(frozen=True, slots=True)
 class SideCount:
-    """How many X-rays and patients of one class stand on one side of the split."""
+    """How many X-rays of one class stand on one side of the split, of how many known patients.
+
+    `unknown` of the X-rays are of unknown patients.
+    """
 
     split: Split
     label: Label
     xrays: int
     patients: int
+    unknown: int = 0
 
 
 def say_why_referred(outcome: Outcome | None, unlike: str | None) -> str | None:

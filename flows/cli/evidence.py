@@ -88,10 +88,7 @@ def evaluate(
             | {"shortcut_audit": external.audit, "remarks": list(external.remarks), "evaluation": evaluation.to_dict()}
         )
         return
-    typer.echo(
-        f"{external.version} on {name}: {evaluation.covid.xrays} covid X-rays of {evaluation.covid.patients} patients, "
-        f"{evaluation.normal.xrays} normal of {evaluation.normal.patients}"
-    )
+    typer.echo(f"{external.version} on {name}: covid, {evaluation.covid}; normal, {evaluation.normal}")
     for remark in external.remarks:
         typer.echo(f"  {remark}")
     for reason, number in sorted(external.kept_out.items()):

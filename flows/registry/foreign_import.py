@@ -98,8 +98,9 @@ def _note_reference(learned: ForeignReference | None) -> str:
     if learned is None:
         return f"{NO_REFERENCE}; to change that, import it again with --reference DATASET_DIR"
     return (
-        f"what a chest film is was learned from {learned.xrays} X-rays of {learned.patients} patients: "
-        "others will be referred"
+        f"what a chest film is was learned from {learned.xrays} X-rays of {learned.patients} patients"
+        + (f" ({learned.unknown} X-rays of unknown ones): " if learned.unknown else ": ")
+        + "others will be referred"
     )
 
 

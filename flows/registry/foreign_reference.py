@@ -32,13 +32,14 @@ _HELD_OUT = 3  # every third patient judges what was learned from the others
 class ForeignReference:
     """The files that join the model's folder, by name, and how many X-rays of how many patients they come from.
 
-    An X-ray of an unknown patient counts as one; `fit` is how the patients CSV fits, where one was given.
+    X-rays of unknown patients are counted apart; `fit` is how the patients CSV fits, where one was given.
     """
 
     chest: ChestReference
     files: dict[str, bytes]
     xrays: int
     patients: int
+    unknown: int
     fit: PatientsFit | None
 
 
@@ -60,7 +61,8 @@ def learn_foreign_reference(
     )
     read = read_dataset_films(folder, settings.decoder_limits, takes, on_progress=on_progress)
     xrays = [film for _, film in read.films]
-    groups = [_name_group(item.patient, film.patient_id) or film.sha256 for item, film in read.films]
+    named = [_name_group(item.patient, film.patient_id) for item, film in read.films]
+    groups = [patient or film.sha256 for patient, film in zip(named, xrays, strict=True)]
     names = sorted(set(groups))
     judges = set(np.random.default_rng(0).permutation(names)[: len(names) // _HELD_OUT].tolist())
     greys = np.stack([item.grey for item in xrays]) if xrays else np.empty((0, takes.height, takes.width), np.uint8)
@@ -69,8 +71,8 @@ def learn_foreign_reference(
     chest = learn_reference(greys[~is_judge], learned, greys[is_judge])
     if chest is None:
         raise InvalidDataset(
-            f"{dataset}: received {len(xrays)} readable X-rays of {len(names)} patients to learn chest films from; "
-            f"expected about {FEWEST_XRAYS * _HELD_OUT // (_HELD_OUT - 1)} or more"
+            f"{dataset}: received {len(xrays)} readable X-rays of {len(names)} patients or unknown ones to learn chest "
+            f"films from; expected about {FEWEST_XRAYS * _HELD_OUT // (_HELD_OUT - 1)} or more"
         )
     one_each = list({group: place for place, group in enumerate(groups)}.values())
     judging = [place for place in one_each if is_judge[place]]
@@ -83,7 +85,8 @@ def learn_foreign_reference(
         distances=[oddity.distance for oddity in chest.find_oddities(greys[judging])] if judging else [],
     )
     files = {REFERENCE_FILE: dump_reference(chest), DRIFT_FILE: dump_figures(figures)}
-    return ForeignReference(chest, files, len(xrays), len(names), folder.fit)
+    known = len(set(filter(None, named)))
+    return ForeignReference(chest, files, len(xrays), known, named.count(None), folder.fit)
 
 
 def _name_group(*patient_ids: str | None) -> str | None:

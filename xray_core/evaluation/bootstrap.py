@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from xray_core.records import is_content_group
+
 Floats = NDArray[np.float64]
 
 
@@ -25,22 +27,28 @@ _CELLS_AT_A_TIME = 1_000_000  # weights held at once: memory stays flat whatever
 class Cohort:
     """Scored X-rays with known class: P(covid) (n,) float64, is_covid (n,) bool, whose they are (n,) as 0..patients-1.
 
-    `has_covid` says which patients (patients,) have any covid X-ray: the strata of the bootstrap.
+    `has_covid` says which patients (patients,) have any covid X-ray: the strata of the bootstrap; `is_known` which of
+    them are patients: an X-ray of an unknown one is drawn by itself and is nobody.
     """
 
     probabilities: Floats
     is_covid: NDArray[np.bool_]
     patient_of: NDArray[np.intp]
     has_covid: NDArray[np.bool_]
+    is_known: NDArray[np.bool_]
 
     @property
     def patients(self) -> int:
-        """How many patients there are."""
+        """How many are drawn: known patients, and X-rays of unknown ones."""
         return len(self.has_covid)
 
     def count_patients(self, chosen: NDArray[np.bool_]) -> int:
-        """How many patients the chosen X-rays (n,) belong to."""
+        """How many of those that are drawn the chosen X-rays (n,) belong to."""
         return len(np.unique(self.patient_of[chosen]))
+
+    def count_known(self, chosen: NDArray[np.bool_]) -> int:
+        """How many known patients the chosen X-rays (n,) belong to."""
+        return int(self.is_known[np.unique(self.patient_of[chosen])].sum())
 
 
 def make_cohort(probabilities: Sequence[float] | Floats, is_covid: Sequence[bool], patients: Sequence[str]) -> Cohort:
@@ -54,7 +62,8 @@ def make_cohort(probabilities: Sequence[float] | Floats, is_covid: Sequence[bool
     names, patient_of = np.unique(np.asarray(patients, dtype=np.str_), return_inverse=True)
     has_covid = np.zeros(len(names), dtype=np.bool_)
     has_covid[patient_of[truth]] = True
-    return Cohort(scores, truth, patient_of.astype(np.intp), has_covid)
+    is_known = np.array([not is_content_group(name) for name in names.tolist()], dtype=np.bool_)
+    return Cohort(scores, truth, patient_of.astype(np.intp), has_covid, is_known)
 
 
 def resample_patients(cohort: Cohort, *, resamples: int, seed: int) -> Iterator[Weights]:

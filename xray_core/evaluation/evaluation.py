@@ -27,10 +27,15 @@ _CURVE_POINTS = 200
 
 @dataclass(frozen=True, slots=True)
 class ClassCount:
-    """How many X-rays and patients of one class were evaluated."""
+    """How many X-rays of one class were evaluated, of how many known patients; `unknown` are X-rays of nobody known."""
 
     xrays: int
     patients: int
+    unknown: int = 0
+
+    def __str__(self) -> str:
+        unknown = f" and {self.unknown} of unknown patients" if self.unknown else ""
+        return f"{self.xrays} X-rays of {self.patients} patients{unknown}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +125,9 @@ def evaluate(
         prevalence=prevalence,
         resamples=resamples,
         seed=seed,
-        covid=ClassCount(int(cohort.is_covid.sum()), cohort.count_patients(cohort.is_covid)),
-        normal=ClassCount(int((~cohort.is_covid).sum()), cohort.count_patients(~cohort.is_covid)),
-        patients=cohort.patients,
+        covid=_count(cohort, cohort.is_covid),
+        normal=_count(cohort, ~cohort.is_covid),
+        patients=int(cohort.is_known.sum()),
         figures=measure_figures(cohort, operating_point, prevalence, resamples=resamples, seed=seed),
         confusion_covid=count_outcomes(cohort.probabilities[cohort.is_covid], operating_point),
         confusion_normal=count_outcomes(cohort.probabilities[~cohort.is_covid], operating_point),
@@ -135,6 +140,11 @@ def evaluate(
         if slices is None or "view" not in slices
         else judge_within_view(cohort, slices["view"], resamples=resamples, seed=seed),
     )
+
+
+def _count(cohort: Cohort, chosen: NDArray[np.bool_]) -> ClassCount:
+    of_nobody = ~cohort.is_known[cohort.patient_of]
+    return ClassCount(int(chosen.sum()), cohort.count_known(chosen), int((chosen & of_nobody).sum()))
 
 
 def _roc(cohort: Cohort) -> tuple[CurvePoint, ...]:

@@ -11,6 +11,7 @@ from PIL import Image
 
 from xray_core.evaluation.bootstrap import Cohort, make_cohort
 from xray_core.imaging.records import ImageFacts
+from xray_core.records import is_content_group
 
 _CELLS = (
     40  # the picture is seen as 40 x 40 mean grey levels: coarse for a lung, fine for a letter or a collimator edge
@@ -38,8 +39,8 @@ class AuditImages:
 
     @property
     def patients(self) -> int:
-        """How many people they show."""
-        return len(np.unique(self.groups))
+        """How many known people they show."""
+        return sum(not is_content_group(group) for group in np.unique(self.groups).tolist())
 
     def take(self, chosen: NDArray[np.bool_]) -> AuditImages:
         """The chosen ones (n,) bool."""

@@ -88,7 +88,13 @@ def take_cohort(cohort: Cohort, chosen: NDArray[np.bool_]) -> Cohort:
     patients, patient_of = np.unique(cohort.patient_of[chosen], return_inverse=True)
     has_covid = np.zeros(len(patients), dtype=np.bool_)
     has_covid[patient_of[cohort.is_covid[chosen]]] = True
-    return Cohort(cohort.probabilities[chosen], cohort.is_covid[chosen], patient_of.astype(np.intp), has_covid)
+    return Cohort(
+        cohort.probabilities[chosen],
+        cohort.is_covid[chosen],
+        patient_of.astype(np.intp),
+        has_covid,
+        cohort.is_known[patients],
+    )
 
 
 def _measure_slice(
@@ -104,7 +110,7 @@ def _measure_slice(
         xrays=len(part.is_covid),
         covid=int(part.is_covid.sum()),
         normal=int((~part.is_covid).sum()),
-        patients=part.patients,
+        patients=part.count_known(everyone),
         auroc=_interval(resampled, "auroc", part, everyone),
         sensitivity_at_lower=_interval(resampled, "sensitivity_at_lower", part, part.is_covid),
         specificity_at_lower=_interval(resampled, "specificity_at_lower", part, ~part.is_covid),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -86,7 +86,7 @@ def _has_both(part: Cohort, chosen: NDArray[np.bool_]) -> bool:
 def _rank_by_view(part: Cohort, view_of: NDArray[np.intp]) -> float:
     """The AUROC of the share of covid in a film's view."""
     shares = np.bincount(view_of, weights=part.is_covid) / np.bincount(view_of)
-    by_view = Cohort(shares[view_of], part.is_covid, part.patient_of, part.has_covid)
+    by_view = replace(part, probabilities=shares[view_of])
     return float(statistics.auroc(by_view)(np.ones((1, part.patients), dtype=np.float32))[0])
 
 

@@ -76,7 +76,7 @@ def _compare(
 ) -> Iterator[Check]:
     """The look itself: candidate beside champion and benchmark, at the chance that this look may spend."""
     spent = replace(test, alpha=spend_alpha(test.alpha, beside.look.number))
-    yield Check(LOOK, True, describe_look(ours, candidate, beside, champion.version, test), RENEW)
+    yield Check(LOOK, True, describe_look(ours, beside, champion.version, test), RENEW)
     yield check_not_worse(ours, candidate, Rival(champion, "champion", "not worse"), spent, seed)
     if beside.benchmark is not None:
         yield check_not_worse(ours, candidate, Rival(beside.benchmark, "benchmark", "benchmark"), spent, seed)

@@ -14,7 +14,6 @@ from xray_core.promotion.evidence import Beside, GateEvidence, align_scores
 from xray_core.promotion.looks import spend_alpha
 from xray_core.promotion.more_patients import count_more, say_more_labelled
 from xray_core.promotion.policy import GateTest
-from xray_core.records import is_content_group
 
 LOOK: Final = "look"
 RENEW: Final = "patients who are new to the test side: where they are half of it, its looks are counted anew"
@@ -49,12 +48,11 @@ def check_not_worse(ours: Cohort, candidate: GateEvidence, rival: Rival, test: G
     return Check(rival.check, difference.low > -test.margin, words, way_out)
 
 
-def describe_look(ours: Cohort, candidate: GateEvidence, beside: Beside, champion: str, test: GateTest) -> str:
+def describe_look(ours: Cohort, beside: Beside, champion: str, test: GateTest) -> str:
     """Which look at the side this is, judged on whom, beside whom, and what it may spend."""
     benchmark = "" if beside.benchmark is None else f" and benchmark {beside.benchmark.version}"
-    unknown = len({group for group in candidate.patients if is_content_group(group)})
     return (
-        f"{beside.look}, judged on {ours.patients - unknown} patients, beside champion {champion}{benchmark}; "
+        f"{beside.look}, judged on {int(ours.is_known.sum())} patients, beside champion {champion}{benchmark}; "
         f"{_write_chance(spend_alpha(test.alpha, beside.look.number))} of the chance of {test.alpha:g} is spent at it"
     )
 

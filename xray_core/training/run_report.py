@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from markupsafe import Markup
 
-from xray_core.records import RESEARCH_USE, Split, Verdict
+from xray_core.records import RESEARCH_USE, Verdict
 from xray_core.report.markdown import open_markdown, render_markdown
 from xray_core.training.trial import Conclusion, Trial
 
@@ -70,7 +70,6 @@ def write_run_report(trial: Trial) -> str:
     """Markdown of a concluded training, below 1.4 MB, without the X-rays of single patients that stand in the card."""
     judgement, conclusion = trial.judgement, trial.conclusion
     candidate, champion = judgement.candidate.figures, judgement.champion and judgement.champion.figures
-    test = trial.images.sides[Split.TEST]
     return render_markdown(
         open_markdown().get_template("run_report.md.j2"),
         version=conclusion.version,
@@ -83,8 +82,7 @@ def write_run_report(trial: Trial) -> str:
             for words, name in _FIGURES.items()
         ],
         within_view=judgement.candidate.within_view,
-        test_xrays=len(test.is_covid),
-        test_patients=len(set(test.groups)),
+        judged_on=judgement.candidate,
         checks=trial.decision.checks,
         audit=judgement.audit,
         pictures=list(_choose_pictures(trial.documents)),

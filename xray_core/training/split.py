@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -222,5 +221,7 @@ def _leave_out_straddling(
 
 
 def _count(xrays: Sequence[LabelledXray], split: Split, label: Label) -> SideCount:
-    per_group = Counter(xray.group for xray in xrays if xray.label is label)
-    return SideCount(split, label, xrays=per_group.total(), patients=len(per_group))
+    counted = [xray for xray in xrays if xray.label is label]
+    patients = {xray.group for xray in counted if not is_content_group(xray.group)}
+    unknown = sum(is_content_group(xray.group) for xray in counted)
+    return SideCount(split, label, xrays=len(counted), patients=len(patients), unknown=unknown)

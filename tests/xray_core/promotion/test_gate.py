@@ -15,7 +15,7 @@ from xray_core.promotion.evidence import Beside, GateEvidence
 from xray_core.promotion.gate import decide_promotion
 from xray_core.promotion.looks import Look
 from xray_core.promotion.policy import GateTest, RetrainingPolicy, Trigger
-from xray_core.records import AuditVerdict, Verdict
+from xray_core.records import AuditVerdict, Verdict, is_content_group, name_content_group
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 POLICY = RetrainingPolicy(trigger=Trigger(new_labels=10), test=GateTest(resamples=400))
@@ -219,6 +219,37 @@ def test_models_that_were_judged_on_different_x_rays_are_not_compared() -> None:
 
     with pytest.raises(ValueError, match="one frozen test set"):
         decide_promotion(candidate, other, POLICY, beside=FIRST_LOOK)
+
+
+def with_unknown(evidence: GateEvidence, share: float) -> GateEvidence:
+    """The same X-rays, of which the first part is of unknown patients."""
+    number = round(share * len(evidence.xrays))
+    nobody = [name_content_group(sha256) for sha256 in evidence.xrays[:number]]
+    return replace(evidence, patients=[*nobody, *evidence.patients[number:]])
+
+
+@pytest.mark.parametrize(("share", "enough"), [(0.08, True), (0.12, False), (1.0, False)])
+def test_more_than_a_tenth_of_the_test_x_rays_without_a_patient_judge_nobody(share: float, *, enough: bool) -> None:
+    candidate, champion = make_pair(0.95, 0.95, patients=200, correlation=0.95)
+
+    decision = decide_promotion(with_unknown(candidate, share), champion, POLICY, beside=FIRST_LOOK)
+
+    assert (decision.verdict is Verdict.PROMOTE) == enough
+    if not enough:
+        assert decision.verdict is Verdict.INSUFFICIENT_EVIDENCE
+        assert "are of unknown patients, at most 10% may be" in decision.reason
+        assert "`xray patients import CSV` says whose X-rays are" in decision.reason
+
+
+def test_known_patients_are_counted_and_not_films_of_nobody() -> None:
+    candidate, champion = make_pair(0.95, 0.95, patients=100, correlation=0.95)
+    some = with_unknown(candidate, 0.05)
+    known = len({patient for patient in some.patients if not is_content_group(patient)})
+
+    decision = decide_promotion(some, champion, POLICY, beside=FIRST_LOOK)
+
+    assert known < 200
+    assert f"judged on {known} patients" in decision.reason
 
 
 def test_every_reason_of_a_comparison_says_which_look_it_was_on_whom_and_beside_whom() -> None:
