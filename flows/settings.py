@@ -65,7 +65,10 @@ class Settings(BaseSettings):
         0.1, description="assumed share of covid where the scores are used, for PPV and NPV"
     )
     target_sensitivity: Annotated[float, Field(gt=0.5, lt=1)] = Field(
-        0.95, description="what the lower threshold is for"
+        0.95, description="what the lower threshold promises: share of new covid X-rays not called negative"
+    )
+    target_specificity: Annotated[float, Field(gt=0.5, lt=1)] = Field(
+        0.95, description="what the upper threshold promises: share of new normal X-rays not called positive"
     )
     file_names_in_exports: bool = Field(True, description="whether the CSV names files; off: pseudonyms only")
     public_host: str | None = Field(None, description="host name under which a proxy shows the page; default: none")

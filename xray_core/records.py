@@ -72,11 +72,30 @@ class SideCount:
     unknown: int = 0
 
 
-def say_why_referred(outcome: Outcome | None, unlike: str | None) -> str | None:
-    """Why a reader must look; None for every other outcome. `unlike` says how the picture is no chest film, if so."""
+# Why a score is referred that does not simply lie between two thresholds; a result keeps these words.
+LIKE_NEITHER: Final = (
+    "its score is like that of neither class: above nearly all normal and below nearly all covid X-rays"
+)
+NO_THRESHOLD: Final = "the model has no threshold on that side of the scores, so nothing there is called by it"
+SCORE_REASONS: Final = frozenset({LIKE_NEITHER, NO_THRESHOLD})
+
+
+def say_why_referred(outcome: Outcome | None, reason: str | None) -> str | None:
+    """Why a reader must look; None for every other outcome.
+
+    `reason` is what the result keeps: one of SCORE_REASONS, how the picture is no chest film, or None where the score
+    lies between the thresholds.
+    """
     if outcome is not Outcome.REFER:
         return None
-    return f"it {unlike}" if unlike else "its score lies between the two thresholds"
+    if reason is None:
+        return "its score lies between the two thresholds"
+    return reason if reason in SCORE_REASONS else f"it {reason}"
+
+
+def is_unlike(reason: str | None) -> bool:
+    """Whether a result's reason says that the picture is no chest film."""
+    return reason is not None and reason not in SCORE_REASONS
 
 
 class Verdict(StrEnum):

@@ -11,7 +11,7 @@ from db.scoring.tables import LabelRow, ResultRow
 from db.scoring.views import current_results
 from xray_core.reading.reading_list import OwnReading, ScoredFilm
 from xray_core.reading.records import ChosenFilm, ListReason
-from xray_core.records import Split, name_content_group
+from xray_core.records import Split, is_unlike, name_content_group
 
 
 def list_scored_films(session: Session, model_id: int) -> list[ScoredFilm]:
@@ -48,7 +48,7 @@ def list_scored_films(session: Session, model_id: int) -> list[ScoredFilm]:
             sha256,
             probability,
             outcome,
-            is_unlike=refer_reason is not None,
+            is_unlike=is_unlike(refer_reason),
             shadow=shadow_outcome,
             label=label,
             is_held_out=xray_id not in learned,

@@ -98,7 +98,9 @@ def _try(trial: Settings, labelled: list[LabelledXray], word: str, options: Trai
     point = choose_operating_point(
         classifier.predict(validation.images).astype(np.float64),
         validation.is_covid,
+        validation.groups,
         target_sensitivity=trial.target_sensitivity,
+        target_specificity=trial.target_specificity,
     )
     scores = classifier.predict(test.images).astype(np.float64)
     evaluation = evaluate(scores, test.is_covid.tolist(), test.groups, point, prevalence=trial.prevalence)

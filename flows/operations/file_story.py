@@ -12,7 +12,7 @@ from flows.home.ledger import open_ledger
 from flows.settings import Settings
 from xray_core.imaging.folder import is_ignored, look_again, refuse_by_kind
 from xray_core.imaging.records import FileSeen
-from xray_core.records import FileState, escape_name, say_why_referred
+from xray_core.records import FileState, escape_name, is_unlike, say_why_referred
 
 
 def explain(settings: Settings, path: Path) -> list[str]:
@@ -53,7 +53,7 @@ def _tell(version: FileHistory) -> str:
 
 def _tell_likeness(version: FileHistory) -> str | None:
     """That it looks like a chest film to the model that scored it, or that nobody could ask; None where it does not."""
-    if version.refer_reason:
+    if is_unlike(version.refer_reason):
         return None
     if version.distance is None:
         return (

@@ -17,6 +17,7 @@ from flows.registry.registered import open_registered, verify_registered
 from flows.settings import Settings
 from xray_core.errors import RefusedInput
 from xray_core.models.folder import read_manifest
+from xray_core.models.operating_point import describe_promise, describe_thresholds
 from xray_core.records import Interval
 
 
@@ -39,7 +40,8 @@ def describe_model(settings: Settings, version: str) -> dict[str, Any]:
         "architecture": manifest.architecture,
         "preprocessing": manifest.preprocessing.version,
         "output": manifest.output.value,
-        "operating_point": f"negative below {point.lower:.4f}, positive from {point.upper:.4f}, between refer",
+        "operating_point": describe_thresholds(point),
+        "threshold_promise": describe_promise(point),
         "label_set_sha256": manifest.label_set_sha256,
         "created_at": manifest.created_at.isoformat(),
         "code_revision": manifest.code_revision,

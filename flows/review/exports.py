@@ -22,6 +22,7 @@ from xray_core.errors import RefusedInput
 from xray_core.exchange.records import ResultLine
 from xray_core.exchange.results_csv import ExportSummary, name_export, write_results_csv
 from xray_core.models.folder import read_manifest
+from xray_core.models.operating_point import describe_promise, describe_thresholds
 from xray_core.reading.reading_list import rank_films
 from xray_core.records import AuditVerdict
 
@@ -65,20 +66,17 @@ def describe_champion(session: Session, settings: Settings) -> dict[str, str]:
     if champion is None:
         return {"champion": "none"} | unknown
     audit_verdict = champion.audit_verdict.value if champion.audit_verdict else "not audited"
+    point = read_manifest(settings.models_dir / champion.version).operating_point
     return {
         "champion": champion.version,
         "shortcut_audit": audit_verdict,
         "standing": say_standing(champion),
         "out_of_distribution": say_blind_spot(settings, champion) or "referred, with the distance that said so",
-        "thresholds": _say_thresholds(settings, champion.version),
+        "thresholds": describe_thresholds(point),
+        "threshold_promise": describe_promise(point),
         "assumed_prevalence": f"{settings.prevalence:g}",
         "predictive_values": say_predictive_values(session, champion, settings.prevalence) or "",
     } | unknown
-
-
-def _say_thresholds(settings: Settings, version: str) -> str:
-    point = read_manifest(settings.models_dir / version).operating_point
-    return f"negative below {point.lower:.4f}, positive from {point.upper:.4f}, between them refer"
 
 
 def _refuse_folder(out: Path | None) -> None:

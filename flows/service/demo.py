@@ -26,6 +26,7 @@ from xray_core.synthetic.xrays import write_sample_set
 _TRAINING_PER_CLASS = 110
 _INCOMING_PER_CLASS = 90
 _RETRAIN_AFTER = 20
+_TARGET = 0.9  # about 22 patients of a class choose the thresholds; chance might leave under 19, too few for 0.95
 _Say = Callable[[str], None]
 
 
@@ -33,7 +34,13 @@ def run_demo(keep: Path | None, *, say: _Say) -> None:
     """Walk the loop once and say at each step what happened; raises PersonNeeded when a step does not come."""
     started = time.monotonic()
     folder = _open_folder(keep)
-    settings = Settings(home=folder / "home", retrain_after=_RETRAIN_AFTER, settle_seconds=1)
+    settings = Settings(
+        home=folder / "home",
+        retrain_after=_RETRAIN_AFTER,
+        settle_seconds=1,
+        target_sensitivity=_TARGET,
+        target_specificity=_TARGET,
+    )
     prepare_ledger(settings)
     address = Address("127.0.0.1", _free_port())
     clock = _Clock(started, say)

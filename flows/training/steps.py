@@ -91,6 +91,7 @@ def judge_candidate(bench: Workbench, trial: Trial) -> Trial:
         collect_champion_evidence(settings, engine, test),
         collect_beside(settings, engine, test, read_policy(settings).test),
         target_sensitivity=settings.target_sensitivity,
+        target_specificity=settings.target_specificity,
         prevalence=settings.prevalence,
     )
     return replace(trial, judgement=judgement)

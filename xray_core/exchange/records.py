@@ -13,7 +13,7 @@ from xray_core.records import FileState, Label, Outcome, ReasonCode
 class ResultLine:
     """One line of the results CSV: one file that the service decided on.
 
-    `unlike` says why the picture was taken to be unlike a chest film; None where a score decided.
+    `refer_reason` is what the result keeps of why it is referred; None where the score simply lies between thresholds.
     """
 
     file: str
@@ -28,7 +28,7 @@ class ResultLine:
     label: Label | None
     labelled_by: str | None
     labelled_at: datetime | None
-    unlike: str | None = None
+    refer_reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,7 +121,7 @@ def _make_rows(
             line.label or "",
             guard_text(line.labelled_by or ""),
             _format_time(line.labelled_at),
-            guard_text(say_why_referred(line.outcome, line.unlike) or ""),
+            guard_text(say_why_referred(line.outcome, line.refer_reason) or ""),
         )
 
 

@@ -55,11 +55,10 @@ class OpenModel:
         return [self._say(*pair) for pair in zip(probabilities, self.reference.find_oddities(greys), strict=True)]
 
     def _say(self, probability: float, oddity: Oddity | None) -> Score:
-        if oddity is None:
-            return Score(probability, self.manifest.operating_point.outcome(probability), None, None)
-        is_odd = oddity.reason is not None
-        outcome = Outcome.REFER if is_odd else self.manifest.operating_point.outcome(probability)
-        return Score(probability, outcome, oddity.distance, oddity.reason)
+        point, distance = self.manifest.operating_point, None if oddity is None else oddity.distance
+        if oddity is not None and oddity.reason is not None:
+            return Score(probability, Outcome.REFER, distance, oddity.reason)
+        return Score(probability, point.outcome(probability), distance, point.refer_reason(probability))
 
 
 def verify_model_folder(

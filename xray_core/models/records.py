@@ -8,7 +8,10 @@ from enum import StrEnum
 from typing import Final
 
 from xray_core.imaging.records import Preprocessing
-from xray_core.records import Outcome, Split
+from xray_core.records import LIKE_NEITHER, NO_THRESHOLD, Outcome, Split
+
+NEVER_NEGATIVE: Final = 0.0  # as the lower threshold: no score is below it
+NEVER_POSITIVE: Final = 2.0  # as the upper threshold: no score reaches it
 
 # The file of a model folder that holds what chest X-rays look like to it (`chest_reference`).
 REFERENCE_FILE: Final = "chest_reference.npz"
@@ -23,13 +26,21 @@ class OutputMeaning(StrEnum):
     SOFTMAX_NORMAL_FIRST = "softmax-normal-first"
 
 
+class ThresholdRule(StrEnum):
+    """How thresholds were chosen."""
+
+    SHARE = "share"  # at most 1 - target of the validation X-rays on the wrong side: models of before; promises nothing
+    CONFORMAL = "conformal"  # at most 1 - target of new X-rays, on average: see `choose_operating_point`
+
+
 @dataclass(frozen=True, slots=True)
 class OperatingPoint:
     """The locked thresholds on P(covid): at or above `upper` positive, below `lower` negative, between refer.
 
     `sensitivity` and `specificity_at_lower` are those of `lower`, `specificity` and `sensitivity_at_upper` those of
     `upper`, where they were chosen, 0..1. They are None for an imported model that nobody has judged here yet, and
-    the last two for models from before both were kept.
+    the last two for models from before both were kept. With `is_gap` what lies between is like neither class; else it
+    could be either. NEVER_NEGATIVE and NEVER_POSITIVE stand where a class had too few patients for a threshold.
     """
 
     lower: float
@@ -42,12 +53,31 @@ class OperatingPoint:
     chosen_on: Split | None
     specificity_at_lower: float | None = None
     sensitivity_at_upper: float | None = None
+    rule: ThresholdRule = ThresholdRule.SHARE
+    is_gap: bool = False
+    target_specificity: float | None = None
+    covid_patients: int | None = None
+    normal_patients: int | None = None
+
+    @property
+    def thresholds(self) -> tuple[float, ...]:
+        """Those of the two that there are, lowest first."""
+        lower = () if self.lower == NEVER_NEGATIVE else (self.lower,)
+        return lower if self.upper == NEVER_POSITIVE else (*lower, self.upper)
 
     def outcome(self, probability: float) -> Outcome:
         """What a probability in 0..1 says at these thresholds."""
         if probability >= self.upper:
             return Outcome.POSITIVE
         return Outcome.NEGATIVE if probability < self.lower else Outcome.REFER
+
+    def refer_reason(self, probability: float) -> str | None:
+        """Why a probability is referred where it does not simply lie between two thresholds (`say_why_referred`)."""
+        if self.outcome(probability) is not Outcome.REFER:
+            return None
+        if len(self.thresholds) < 2:
+            return NO_THRESHOLD
+        return LIKE_NEITHER if self.is_gap else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +116,9 @@ class Oddity:
 class Score:
     """What a model says of one X-ray: P(covid), the outcome at the locked thresholds, the distance from a chest film.
 
-    `refer_reason` is why the picture is too far from one: then the outcome is that a reader must look. The distance is
-    None where the model has no reference.
+    `refer_reason` is why a reader must look, where the score does not simply lie between the thresholds: the picture
+    is too far from a chest film, or see `OperatingPoint.refer_reason`. The distance is None where the model has no
+    reference.
     """
 
     probability: float

@@ -11,6 +11,7 @@ from xray_core.evaluation.bootstrap import Cohort, Statistic, resample_statistic
 from xray_core.evaluation.comparison import compare_slices
 from xray_core.evaluation.intervals import share_interval
 from xray_core.evaluation.two_thresholds import count_outcomes, measure_thresholds
+from xray_core.models.operating_point import describe_lack
 from xray_core.promotion.evidence import GateEvidence
 from xray_core.promotion.more_patients import count_more, say_more_labelled
 from xray_core.promotion.policy import GateTest
@@ -144,6 +145,9 @@ def check_refer_share(ours: Cohort, candidate: GateEvidence, test: GateTest) -> 
     point = candidate.operating_point
     share = float(((ours.probabilities >= point.lower) & (ours.probabilities < point.upper)).mean())
     words = f"{share:.0%} of the test X-rays are referred; at most {test.max_refer_share:.0%} may be"
+    if share > test.max_refer_share and len(point.thresholds) < 2:
+        way_out = "label more patients (a fifth of them choose the thresholds), or lower XRAY_TARGET_SENSITIVITY"
+        return Check("refer share", None, f"{words}; a threshold {describe_lack(point)}", way_out)
     way_out = (
         "more labels part the classes better, a lower XRAY_TARGET_SENSITIVITY refers fewer; the most is "
         "`test.max_refer_share` of the policy"

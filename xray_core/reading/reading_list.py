@@ -125,8 +125,8 @@ def compose_list(
 
 
 def measure_doubt(probability: float, point: OperatingPoint) -> float:
-    """The distance of a score from the nearest threshold, in log-odds; 0 is the threshold itself."""
-    return min(abs(_log_odds(probability) - _log_odds(threshold)) for threshold in (point.lower, point.upper))
+    """The distance of a score from the nearest threshold, in log-odds; 0 is the threshold itself, 0.5 without one."""
+    return min(abs(_log_odds(probability) - _log_odds(threshold)) for threshold in point.thresholds or (0.5,))
 
 
 def find_label_errors(films: Sequence[ScoredFilm]) -> list[ScoredFilm]:

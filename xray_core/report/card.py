@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from jinja2 import Template
 
 from xray_core.imaging.records import Preprocessing
+from xray_core.models.operating_point import describe_lack, describe_promise
 from xray_core.models.recalibration import Recalibration
 from xray_core.models.records import OperatingPoint
 from xray_core.records import RESEARCH_USE, Interval, SideCount
@@ -104,6 +105,7 @@ def read_questions() -> dict[str, str]:
 def _open_template() -> Template:
     environment = open_markdown()
     environment.filters |= {"by_collection": _group_by_collection, "in_words": _write_value}
+    environment.filters |= {"promise": describe_promise, "lack": describe_lack}
     return environment.get_template("card.md.j2")
 
 

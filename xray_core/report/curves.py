@@ -149,15 +149,20 @@ def plot_calibration(
 
 
 def plot_scores(covid: Sequence[float], normal: Sequence[float], *, lower: float, upper: float, n: str) -> bytes:
-    """How the scores P(covid) of both classes are spread, with the thresholds; between them lies the refer band."""
+    """How the scores P(covid) of both classes are spread, with the thresholds; between them lies the refer band.
+
+    A threshold of 0 or less, or above 1, is none: that side is referred to its end.
+    """
     figure, (axes,) = open_figure("Scores by class", n=n, width=7.4, height=4.6)
     bins = np.linspace(0, 1, 26).tolist()
     if upper > lower:
-        axes.axvspan(lower, upper, color=REFER, alpha=0.15, label=f"refer: {lower:.3f} to {upper:.3f}")
+        axes.axvspan(lower, min(upper, 1), color=REFER, alpha=0.15, label=f"refer: {lower:.3f} to {min(upper, 1):.3f}")
     axes.hist(normal, bins=bins, color=NORMAL, alpha=0.65, edgecolor="white", label=f"normal ({len(normal)})")
     axes.hist(covid, bins=bins, color=COVID, alpha=0.65, edgecolor="white", hatch="////", label=f"covid ({len(covid)})")
-    axes.axvline(lower, color=INK, linestyle=":", linewidth=1.4, label=f"negative below {lower:.3f}")
-    axes.axvline(upper, color=INK, linestyle="--", linewidth=1.4, label=f"positive from {upper:.3f}")
+    below = f"negative below {lower:.3f}" if lower > 0 else "nothing is called negative"
+    beyond = f"positive from {upper:.3f}" if upper <= 1 else "nothing is called positive"
+    axes.axvline(lower, color=INK, linestyle=":", linewidth=1.4, label=below)
+    axes.axvline(upper, color=INK, linestyle="--", linewidth=1.4, label=beyond)
     axes.set_xlim(0, 1)
     axes.set_ylim(top=1.4 * axes.get_ylim()[1])  # room for the legend above the bars
     name_axes(axes, "P(covid) by the model", "X-rays")

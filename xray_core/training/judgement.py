@@ -81,6 +81,7 @@ def judge(
     beside: Beside,
     *,
     target_sensitivity: float,
+    target_specificity: float,
     prevalence: float,
 ) -> Judgement:
     """Lock the thresholds on validation, then look at candidate and champion on test, and audit."""
@@ -89,7 +90,9 @@ def judge(
     point = choose_operating_point(
         classifier.predict(validation.images).astype(np.float64),
         validation.is_covid,
+        validation.groups,
         target_sensitivity=target_sensitivity,
+        target_specificity=target_specificity,
     )
     audit = audit_images(trial.images, classifier, trial.groundwork.findings.result())
     scores = classifier.predict(test.images)

@@ -69,7 +69,9 @@ def test_line_and_thresholds_are_those_of_the_validation_side_and_what_scores_is
     own = logit(line.undo(logit(scores)))
     again = fit_recalibration(own, validation.is_covid)
     assert (again.intercept, again.slope) == pytest.approx((line.intercept, line.slope), abs=1e-3)
-    point = choose_operating_point(scores, validation.is_covid)
+    point = choose_operating_point(
+        scores, validation.is_covid, validation.groups, target_sensitivity=0.9, target_specificity=0.9
+    )
     stored = opened.manifest.operating_point
     assert (point.lower, point.upper) == pytest.approx((stored.lower, stored.upper), abs=1e-5)
     assert (stored.chosen_on, stored.sensitivity) == (Split.VALIDATION, point.sensitivity)

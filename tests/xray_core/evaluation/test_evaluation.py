@@ -25,7 +25,7 @@ def evaluate_simulated(*, patients: int = 60, auroc: float = 0.9, prevalence: fl
         scores,
         is_covid.tolist(),
         names,
-        choose_operating_point(scores, is_covid),
+        choose_operating_point(scores, is_covid, names),
         prevalence=prevalence,
         slices={"view": views, "source": sources},
         seed=seed,
@@ -80,9 +80,9 @@ def test_each_threshold_has_a_pair_of_its_own_and_both_lie_on_the_roc_curve() ->
     for name, pair in (("lower", both.lower), ("upper", both.upper)):
         sensitivity, specificity = (getattr(figures, f"{kind}_at_{name}") for kind in ("sensitivity", "specificity"))
         assert (sensitivity.value, specificity.value) == pytest.approx((pair.sensitivity, pair.specificity))
-        left = max((point for point in found.roc if point.x <= 1 - pair.specificity + 1e-9), key=lambda point: point.x)
-        right = min((point for point in found.roc if point.x >= 1 - pair.specificity - 1e-9), key=lambda point: point.x)
-        assert left.y - 0.02 <= pair.sensitivity <= right.y + 0.02
+        left = max(point.y for point in found.roc if point.x < 1 - pair.specificity - 1e-9)
+        right = min(point.y for point in found.roc if point.x > 1 - pair.specificity + 1e-9)
+        assert left - 0.02 <= pair.sensitivity <= right + 0.02
     assert both.lower.sensitivity > both.upper.sensitivity  # nothing is counted as right on both sides
     assert both.lower.specificity < both.upper.specificity
     assert figures.refer_share_covid is not None
@@ -144,7 +144,9 @@ def test_a_perfect_model_on_few_patients_is_given_wide_intervals() -> None:
     scores, truth = [0.1] * 8 + [0.9] * 8, [False] * 8 + [True] * 8
     patients = [str(n) for n in range(16)]
 
-    figures = evaluate(scores, truth, patients, choose_operating_point(scores, truth), prevalence=0.1).figures
+    figures = evaluate(
+        scores, truth, patients, OperatingPoint(0.5, 0.5, None, None, None, 8, 8, None), prevalence=0.1
+    ).figures
 
     assert figures.auroc is not None
     assert figures.auroc.value == 1.0
@@ -155,7 +157,7 @@ def test_a_perfect_model_on_few_patients_is_given_wide_intervals() -> None:
 
 
 def test_one_class_alone_has_only_the_figures_that_it_can_tell() -> None:
-    point = choose_operating_point([0.2, 0.9], [False, True])
+    point = OperatingPoint(0.5, 0.5, None, None, None, 1, 1, None)
 
     found = evaluate([0.8, 0.9], [True, True], ["a", "b"], point, prevalence=0.1)
 
@@ -168,13 +170,18 @@ def test_one_class_alone_has_only_the_figures_that_it_can_tell() -> None:
 @pytest.mark.parametrize("prevalence", [0.0, 1.0, 1.5])
 def test_an_impossible_prevalence_is_refused(prevalence: float) -> None:
     with pytest.raises(ValueError, match="prevalence"):
-        evaluate([0.5], [True], ["a"], choose_operating_point([], []), prevalence=prevalence)
+        evaluate([0.5], [True], ["a"], choose_operating_point([], [], []), prevalence=prevalence)
 
 
 def test_slices_of_another_length_are_refused() -> None:
     with pytest.raises(ValueError, match="received 1 values for 2 X-rays"):
         evaluate(
-            [0.2, 0.8], [False, True], ["a", "b"], choose_operating_point([], []), prevalence=0.1, slices={"v": ["x"]}
+            [0.2, 0.8],
+            [False, True],
+            ["a", "b"],
+            choose_operating_point([], [], []),
+            prevalence=0.1,
+            slices={"v": ["x"]},
         )
 
 

@@ -181,7 +181,7 @@ def test_two_hundred_thousand_rows_take_seconds_and_no_memory(tmp_path: Path) ->
     ],
 )
 def test_whatever_is_referred_says_why(tmp_path: Path, outcome: Outcome | None, unlike: str | None, said: str) -> None:
-    line = replace(result_line("a.png"), outcome=outcome, unlike=unlike)
+    line = replace(result_line("a.png"), outcome=outcome, refer_reason=unlike)
 
     path = write_results_csv(tmp_path / "results.csv", [line], notes={}).path
 

@@ -38,7 +38,9 @@ def make_pair(
             probabilities=score.tolist(),
             is_covid=is_covid.tolist(),
             patients=names,
-            operating_point=choose_operating_point(score, is_covid, target_sensitivity=0.97, target_specificity=0.8),
+            operating_point=choose_operating_point(
+                score, is_covid, names, target_sensitivity=0.97, target_specificity=0.8
+            ),
             slices={},
         )
         for version, score in zip(("m2", "m1"), scores, strict=True)
@@ -182,12 +184,22 @@ def test_a_candidate_that_misses_covid_is_rejected() -> None:
 
 def test_a_candidate_that_refers_nearly_everything_is_rejected() -> None:
     candidate, champion = make_pair(0.95, 0.95, correlation=0.95)
-    shy = replace(candidate, operating_point=replace(candidate.operating_point, lower=0.0, upper=1.0))
+    shy = replace(candidate, operating_point=replace(candidate.operating_point, lower=0.001, upper=0.9999))
 
     decision = decide_promotion(shy, champion, POLICY, beside=FIRST_LOOK)
 
     assert decision.verdict is Verdict.REJECT
     assert "are referred; at most 60%" in decision.reason
+
+
+def test_a_candidate_without_thresholds_is_no_failure_but_cannot_be_told_and_the_way_out_is_named() -> None:
+    candidate, champion = make_pair(0.95, 0.95, correlation=0.95)
+    few = choose_operating_point([0.1, 0.9] * 12, [False, True] * 12, [str(n) for n in range(24)])
+
+    decision = decide_promotion(replace(candidate, operating_point=few), champion, POLICY)
+
+    assert decision.verdict is Verdict.INSUFFICIENT_EVIDENCE
+    assert "12 covid patients on the validation side, 19 are needed" in decision.reason
 
 
 def test_a_collapsed_slice_stops_a_candidate_that_is_as_good_on_the_whole() -> None:
@@ -338,7 +350,7 @@ def worsen(candidate: GateEvidence, how: str) -> GateEvidence:
         case "sensitivity":
             return replace(candidate, operating_point=replace(point, lower=0.99, upper=0.995))
         case "refer share":
-            return replace(candidate, operating_point=replace(point, lower=0.0, upper=1.0))
+            return replace(candidate, operating_point=replace(point, lower=0.001, upper=0.9999))
         case "not worse":
             scores = np.asarray(candidate.probabilities)
             noise = np.random.default_rng(0).random(len(scores))
@@ -348,7 +360,7 @@ def worsen(candidate: GateEvidence, how: str) -> GateEvidence:
                 candidate,
                 probabilities=blurred.tolist(),
                 operating_point=choose_operating_point(
-                    blurred, candidate.is_covid, target_sensitivity=0.95, target_specificity=0.5
+                    blurred, candidate.is_covid, candidate.patients, target_sensitivity=0.95, target_specificity=0.5
                 ),
             )
         case _:

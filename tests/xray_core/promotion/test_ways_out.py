@@ -42,7 +42,9 @@ def spoil(how: str) -> Pair:
 def near_the_floor() -> Pair:
     """A sensitivity above the floor whose interval begins below it."""
     candidate, champion = make_pair(0.95, 0.95, patients=60, correlation=0.95)
-    point = choose_operating_point(candidate.probabilities, candidate.is_covid, target_sensitivity=0.83)
+    point = choose_operating_point(
+        candidate.probabilities, candidate.is_covid, candidate.patients, target_sensitivity=0.83
+    )
     return replace(candidate, operating_point=point), champion
 
 
