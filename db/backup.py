@@ -12,16 +12,14 @@ from sqlalchemy.orm import Session
 
 from db.registry.tables import TrainingRunRow
 from db.scoring.tables import IncomingFileRow
-from xray_core.errors import RefusedInput
 
 
 def backup_database(engine: Engine, target: Path) -> None:
     """Copy a SQLite database into `target` (0600) as of one moment; written aside and renamed when whole.
 
-    Raises RefusedInput on PostgreSQL, whose own pg_dump does this, OSError when the copy fails: the disk is full.
+    Raises OSError when the copy fails: the disk is full.
     """
-    if engine.dialect.name != "sqlite" or not engine.url.database:
-        raise RefusedInput(f"{engine.url.render_as_string()}: back up PostgreSQL with its own pg_dump")
+    assert engine.url.database is not None
     aside = target.with_name(f".{target.name}.part")
     aside.unlink(missing_ok=True)
     os.close(os.open(aside, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))

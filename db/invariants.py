@@ -14,7 +14,8 @@ from db.registry.recorded import find_unrecorded
 # asks all the same, for it must also see a database that was edited, restored or damaged.
 _NOTHING_FOUND = {
     "file {}: more than one current version": (
-        "SELECT name FROM incoming_files WHERE superseded_at IS NULL GROUP BY name HAVING count(*) > 1 LIMIT 1"
+        "SELECT name FROM incoming_files WHERE superseded_at IS NULL "
+        "GROUP BY folder_id, name HAVING count(*) > 1 LIMIT 1"
     ),
     "file row {}: its state has not what the state needs": (
         "SELECT id FROM incoming_files WHERE state NOT IN ('new', 'deferred', 'scored', 'rejected') "

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 from sqlalchemy.orm import Session
 
 from db.audit import keep_head
@@ -24,17 +24,29 @@ def migrate(engine: Engine, home: Mapping[str, str | None] | None = None) -> Non
     as it is found. Raises SchemaOutOfDate where a newer version has been at work, LedgerAltered where the
     database is no longer what this home wrote.
     """
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
     with writing(engine).begin() as connection:
         take_turn(connection)
         before = read_revision(connection)
         refuse_newer_revision(engine, before)
-        config.attributes["connection"] = connection
-        config.attributes["home"] = home
-        command.upgrade(config, "head")
+        broken_history = _upgrade(connection, home)
         session = Session(connection, join_transaction_mode="rollback_only")
         if before != HEAD:
-            seal_anew(session, revision=HEAD, note=config.attributes.get("broken_history"))
+            seal_anew(session, revision=HEAD, note=broken_history)
         session.commit()
     keep_head(session, engine)
+
+
+def create_tables(connection: Connection) -> None:
+    """The newest revision's tables in an empty database, in the caller's transaction; nothing is sealed."""
+    _upgrade(connection, None)
+
+
+def _upgrade(connection: Connection, home: Mapping[str, str | None] | None) -> str | None:
+    """Run the migrations that are left; what they found broken, in a sentence."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    config.attributes["connection"] = connection
+    config.attributes["home"] = home
+    command.upgrade(config, "head")
+    broken: str | None = config.attributes.get("broken_history")
+    return broken

@@ -86,6 +86,13 @@ def changing(session: Session, row: type[Base], keys: Sequence[Any], *, by: str 
     _note(session, table, _sum_keys(session, table, by, wanted))
 
 
+def seal_moved(source: Session, session: Session, row: type[Base], keys: Sequence[int]) -> None:
+    """Seal rows that came from another database and are not what they were there, as `changing` would have."""
+    table = _table(row)
+    _note(session, table, _sum_keys(source, table, "id", keys), sign=-1)
+    _note(session, table, _sum_keys(session, table, "id", keys))
+
+
 def seal(session: Session) -> None:
     """Put what the transaction changed into the audit chain, in one entry; the last step of every `transaction`."""
     changes: dict[str, _Sums] = session.info.pop(_CHANGES, {})

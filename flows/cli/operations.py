@@ -104,7 +104,7 @@ def backup(
     from flows.home.backup import back_up
 
     settings = open_home()
-    with show_progress("copying", unit="films and exports") as advance:
+    with show_progress("copying", unit="films, exports and rows") as advance:
         written = back_up(settings, target, with_xrays=with_xrays, on_progress=advance)
     typer.echo(f"{written.files} files in {target}; it holds the site key: keep it as safe as the home")
     if not with_xrays:
@@ -123,17 +123,23 @@ def backup(
 def restore(source: Annotated[Path, typer.Argument(help="a folder that `xray backup` wrote")]) -> None:
     """Make a new home of a backup.
 
-    Once every byte and every invariant of it holds.
+    Once every byte and every invariant of it holds. With XRAY_DATABASE_URL the ledger goes into that empty database:
+    so a home moves from SQLite to PostgreSQL, and a backup made there moves back.
 
-    Example: XRAY_HOME=/data/new-home xray restore /backups/xray-2026-05-01
+    Examples:
+
+        XRAY_HOME=/data/new-home xray restore /backups/xray-2026-05-01
+
+        XRAY_HOME=/data/new-home XRAY_DATABASE_URL=postgresql://xray@db/xray xray restore /backups/xray-2026-05-01
     """
     from flows.cli.terminal import show_progress
     from flows.home.backup import restore as restore_home
 
     settings = read_settings()
-    with show_progress("restoring", unit="films and exports") as advance:
+    with show_progress("restoring", unit="films, exports and rows") as advance:
         models = restore_home(settings, source, on_progress=advance)
-    typer.echo(f"{models} models and the ledger restored to {settings.home}")
+    where = f"{settings.home}" if settings.database_url is None else f"{settings.home} and the database that it names"
+    typer.echo(f"{models} models and the ledger restored to {where}")
 
 
 def doctor(

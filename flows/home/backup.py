@@ -7,9 +7,12 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from sqlalchemy import Engine
 
 from db import invariants
 from db.audit import Anchor
@@ -17,6 +20,7 @@ from db.backup import backup_database, release_claims
 from db.engine import open_engine, read_revision, snapshot, transaction
 from db.registry import models
 from db.schema import HEAD
+from db.transfer import refuse_used, transfer
 from flows.home.carried_films import (
     carry_films,
     count_left_out,
@@ -25,14 +29,18 @@ from flows.home.carried_films import (
     return_films,
     settle_moved,
 )
-from flows.home.ledger import HEAD_FILE, open_ledger
-from flows.home.site_key import seal_key
+from flows.home.films import name_folder
+from flows.home.folders import open_home
+from flows.home.ledger import HEAD_FILE, find_anchor, open_ledger
+from flows.home.site_key import read_site_key, seal_key
 from flows.settings import Settings
 from xray_core.errors import RefusedInput
+from xray_core.records import FolderKind
 
 _DATABASE = "xray.db"
 _KEY = "site.key"
 _MANIFEST = "backup.json"
+_OWN_FOLDERS = (FolderKind.INCOMING, FolderKind.ARCHIVE)
 _NOT_HASHED = {_MANIFEST, *(f"{_DATABASE}-{end}" for end in ("journal", "wal", "shm"))}
 
 
@@ -53,16 +61,16 @@ def back_up(
 ) -> Backup:
     """Write a new folder `target` that `restore` can make a home of.
 
-    The ledger is copied as of one moment; model folders never change, so those it names are copied after it. X-rays
-    and exports only `with_xrays`. The folder appears whole or not at all. Raises RefusedInput when it exists, or for
-    PostgreSQL (use pg_dump there).
+    The ledger is copied as of one moment, one on PostgreSQL into a SQLite file; model folders never change, so those it
+    names are copied after it. X-rays and exports only `with_xrays`. The folder appears whole or not at all. Raises
+    RefusedInput when it exists.
     """
     _refuse_target(settings, target, with_xrays=with_xrays)
     aside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
     aside.mkdir(mode=0o700, parents=True)
     try:
         with open_ledger(settings) as engine:
-            backup_database(engine, aside / _DATABASE)
+            _copy_ledger(settings, engine, aside / _DATABASE, on_progress)
         shutil.copy2(settings.home / _KEY, aside / _KEY)
         for version in _registered_versions(aside / _DATABASE):
             shutil.copytree(settings.models_dir / version, aside / "models" / version)
@@ -93,29 +101,32 @@ def _refuse_target(settings: Settings, target: Path, *, with_xrays: bool) -> Non
         refuse_target(settings, target)
 
 
+def _copy_ledger(settings: Settings, engine: Engine, target: Path, on_progress: Callable[[int], None]) -> None:
+    if engine.dialect.name == "sqlite":
+        backup_database(engine, target)
+        return
+    own = {(kind, name_folder(settings, kind)): "" for kind in _OWN_FOLDERS}
+    with _opened(f"sqlite:///{target}", Anchor(seal_key(read_site_key(settings)))) as copy:
+        transfer(engine, copy, own, on_progress=on_progress)
+
+
 def _add_films(settings: Settings, aside: Path, on_progress: Callable[[int], None]) -> tuple[dict[str, str], int]:
     """The hashes of everything in the backup once its films are, and how many films are not."""
-    engine = open_engine(f"sqlite:///{aside / _DATABASE}")
-    try:
-        with snapshot(engine) as session:
-            carry_films(settings, session, aside, on_progress=on_progress)
-            files = _hash_files(aside)
-            files |= settle_moved(session, aside, files)
-            return files, count_left_out(session, files)
-    finally:
-        engine.dispose()
+    with _opened(f"sqlite:///{aside / _DATABASE}") as engine, snapshot(engine) as session:
+        carry_films(settings, session, aside, on_progress=on_progress)
+        files = _hash_files(aside)
+        files |= settle_moved(session, aside, files)
+        return files, count_left_out(session, files)
 
 
 def restore(settings: Settings, source: Path, *, on_progress: Callable[[int], None] = lambda _: None) -> int:
     """Make a home of a backup, once every byte of it and every invariant of its ledger holds; its models are counted.
 
-    Films and exports that it carries go where this home looks for them. Raises RefusedInput when the home has a ledger
-    already, when a file is in the way of another, or when the backup is no whole one.
+    Films and exports that it carries go where this home looks for them; with XRAY_DATABASE_URL its ledger goes into
+    that database, row by row. Raises RefusedInput when home or database has a ledger already, when a file is in the
+    way of another, or when the backup is no whole one.
     """
-    if settings.database_url is not None:
-        raise RefusedInput("XRAY_DATABASE_URL is set: a restore makes a SQLite home; use pg_restore for PostgreSQL")
-    if (settings.home / _DATABASE).exists():
-        raise RefusedInput(f"{settings.home}: has a ledger already; expected a new XRAY_HOME to restore into")
+    _refuse_ledger_there(settings)
     plan = plan_return(settings, _check_bytes(source))
     settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     aside = settings.home / f".{_DATABASE}.part"
@@ -133,8 +144,39 @@ def restore(settings: Settings, source: Path, *, on_progress: Callable[[int], No
     _release_claims(source, aside)
     return_films(source, plan, on_progress=on_progress)
     (settings.home / HEAD_FILE).unlink(missing_ok=True)  # a ledger that was here before had other entries
-    aside.rename(settings.home / _DATABASE)  # last: a home without a ledger can be restored into again
-    return len(_registered_versions(settings.home / _DATABASE))
+    versions = _registered_versions(aside)
+    _put_ledger(settings, aside, on_progress)  # last: a home without a ledger can be restored into again
+    return len(versions)
+
+
+def _refuse_ledger_there(settings: Settings) -> None:
+    if (settings.home / _DATABASE).exists():
+        raise RefusedInput(f"{settings.home}: has a ledger already; expected a new XRAY_HOME to restore into")
+    if settings.database_url is not None:
+        with _opened(settings.url) as engine, engine.connect() as connection:
+            refuse_used(connection)
+
+
+def _put_ledger(settings: Settings, aside: Path, on_progress: Callable[[int], None]) -> None:
+    """The checked copy becomes the home's ledger, or its rows become that of the database that the settings name."""
+    if settings.database_url is None:
+        aside.rename(settings.home / _DATABASE)
+        return
+    open_home(settings)  # a home that shares a ledger has a name of its own
+    own = {(kind, ""): name_folder(settings, kind) for kind in _OWN_FOLDERS}
+    anchor = find_anchor(settings)
+    with _opened(f"sqlite:///{aside}", anchor) as copy, _opened(settings.url, anchor) as engine:
+        transfer(copy, engine, own, on_progress=on_progress)
+    aside.unlink()
+
+
+@contextmanager
+def _opened(url: str, anchor: Anchor | None = None) -> Iterator[Engine]:
+    engine = open_engine(url, anchor=anchor)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
 
 
 def _check_bytes(source: Path) -> dict[str, str]:
@@ -154,28 +196,22 @@ def _check_bytes(source: Path) -> dict[str, str]:
 
 def _check_ledger(source: Path, database: Path) -> None:
     """Everything that `xray verify` asks of a ledger; of an older version's only that it is undamaged."""
-    key = seal_key(bytes.fromhex((source / _KEY).read_text().strip()))
-    engine = open_engine(f"sqlite:///{database}", anchor=Anchor(key))
-    try:
-        with snapshot(engine) as session:
-            is_current = read_revision(session.connection()) == HEAD
-            find = invariants.find_breaches if is_current else invariants.find_damage
-            breach = next(find(session), None)
-    finally:
-        engine.dispose()
+    with _opened(f"sqlite:///{database}", _anchor_in(source)) as engine, snapshot(engine) as session:
+        is_current = read_revision(session.connection()) == HEAD
+        find = invariants.find_breaches if is_current else invariants.find_damage
+        breach = next(find(session), None)
     if breach:
         raise RefusedInput(f"{source}: {breach}")
 
 
 def _release_claims(source: Path, database: Path) -> None:
     """A claim in a backup is of a process that nobody can ask; without this its files would wait for the lease."""
-    key = seal_key(bytes.fromhex((source / _KEY).read_text().strip()))
-    engine = open_engine(f"sqlite:///{database}", anchor=Anchor(key))
-    try:
-        with transaction(engine) as session:
-            release_claims(session)
-    finally:
-        engine.dispose()
+    with _opened(f"sqlite:///{database}", _anchor_in(source)) as engine, transaction(engine) as session:
+        release_claims(session)
+
+
+def _anchor_in(source: Path) -> Anchor:
+    return Anchor(seal_key(bytes.fromhex((source / _KEY).read_text().strip())))
 
 
 def _copy(source: str | Path, target: str | Path) -> None:
@@ -185,12 +221,8 @@ def _copy(source: str | Path, target: str | Path) -> None:
 
 
 def _registered_versions(database: Path) -> list[str]:
-    engine = open_engine(f"sqlite:///{database}")
-    try:
-        with snapshot(engine) as session:
-            return [model.version for model in models.list_models(session)]
-    finally:
-        engine.dispose()
+    with _opened(f"sqlite:///{database}") as engine, snapshot(engine) as session:
+        return [model.version for model in models.list_models(session)]
 
 
 def _hash_files(folder: Path) -> dict[str, str]:

@@ -4,7 +4,6 @@ import stat
 import threading
 from pathlib import Path
 
-import pytest
 from sqlalchemy import Engine, func, select
 
 from db import invariants
@@ -12,7 +11,6 @@ from db.backup import backup_database
 from db.engine import check_schema, open_engine, snapshot
 from db.scoring.tables import ResultRow
 from tests.db.rows import ANCHOR, add_champion, score_files
-from xray_core.errors import RefusedInput
 
 
 def test_backups_made_while_others_write_are_whole_and_a_prefix_of_history(
@@ -50,11 +48,3 @@ def count_results(path: Path) -> int:
         found = session.scalar(select(func.count()).select_from(ResultRow)) or 0
     copy.dispose()
     return found
-
-
-def test_postgresql_is_backed_up_by_its_own_tool(engine: Engine, tmp_path: Path) -> None:
-    if engine.dialect.name == "sqlite":
-        pytest.skip("about PostgreSQL")
-
-    with pytest.raises(RefusedInput, match="pg_dump"):
-        backup_database(engine, tmp_path / "copy.db")

@@ -4,9 +4,11 @@ import pytest
 from sqlalchemy import Engine
 
 from db import invariants
-from db.engine import snapshot
-from tests.db.rows import add_champion, score_files, sha256_of
+from db.engine import snapshot, transaction
+from db.scoring import claims, folders
+from tests.db.rows import NOW, add_champion, file_seen, score_files, sha256_of, signed
 from tests.db.test_audit import tamper
+from xray_core.records import FolderKind
 
 
 def breaches(engine: Engine) -> list[str]:
@@ -21,6 +23,22 @@ def scored(engine: Engine) -> Engine:
 
 
 def test_a_sound_database_has_no_breach(scored: Engine) -> None:
+    assert breaches(scored) == []
+
+
+def test_two_folders_of_one_ledger_may_hold_files_of_one_name(scored: Engine) -> None:
+    with transaction(scored) as session:
+        elsewhere = folders.add_folder(session, FolderKind.INCOMING, "/elsewhere", now=NOW)
+        claims.claim_files(
+            session,
+            [signed(file_seen("a.png", size=200))],
+            folder_id=elsewhere,
+            scanner="b",
+            now=NOW,
+            lease_seconds=60,
+            is_alive=lambda _: True,
+        )
+
     assert breaches(scored) == []
 
 

@@ -18,7 +18,7 @@ from tests.databases import server_url
 from tests.flows.scoring.test_scan import drop_xrays, read_lines, scan
 from xray_core.errors import RefusedInput
 
-pytestmark = pytest.mark.skipif(server_url() is not None, reason="PostgreSQL has its own pg_dump")
+pytestmark = pytest.mark.skipif(server_url() is not None, reason="test_other_database.py is about PostgreSQL")
 
 
 @pytest.fixture
@@ -142,11 +142,6 @@ def test_a_home_that_lost_only_its_ledger_can_be_restored_into(settings: Setting
 
     assert read_lines(settings) == lines
     assert find_breach(settings)[0] is None
-
-
-def test_postgresql_is_left_to_its_own_tools(settings: Settings, tmp_path: Path) -> None:
-    with pytest.raises(RefusedInput, match="pg_restore"):
-        restore(settings.model_copy(update={"database_url": "postgresql://x@localhost/x"}), tmp_path)
 
 
 def test_a_restore_writes_nothing_into_the_backup_and_works_from_what_nobody_can_write_to(

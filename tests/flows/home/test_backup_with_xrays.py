@@ -20,7 +20,7 @@ from tests.flows.scoring.test_scan import drop_xrays, scan
 from tests.flows.training.test_missing_films import gather
 from xray_core.errors import RefusedInput
 
-pytestmark = pytest.mark.skipif(server_url() is not None, reason="PostgreSQL has its own pg_dump")
+pytestmark = pytest.mark.skipif(server_url() is not None, reason="homes may share a ledger there: refused")
 
 
 def restore_to(place: Path, backup: Path) -> Settings:
