@@ -53,8 +53,10 @@ def main() -> None:
     from flows.cli.models import models_app
     from flows.cli.patients import patients_app
     from flows.cli.readers import readers_app
+    from flows.cli.reproduction import reproduce
 
     add_evidence_commands(models_app)
+    models_app.command()(reproduce)
     app.add_typer(labels_app, name="labels")
     app.add_typer(models_app, name="models")
     app.add_typer(patients_app, name="patients")

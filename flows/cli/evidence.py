@@ -13,7 +13,7 @@ from flows.settings import Settings
 from xray_core.records import RESEARCH_USE, AuditVerdict, Interval
 
 # Not to be shown beside scores that must not be believed.
-_OF_PREVALENCE = ("ppv", "npv", "net_benefit")
+_OF_PREVALENCE = ("ppv", "npv", "net_benefit", "precision", "f1")
 
 _AnyVersion = Annotated[str | None, typer.Argument(help="a model version; default: the champion")]
 _Patients = Annotated[Path | None, typer.Option(help="CSV with filename, patient_id (more columns are used)")]

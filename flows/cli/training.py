@@ -119,6 +119,7 @@ def train_from_folder(
     from flows.training.remedies import parse_remedies
     from xray_core.exchange.dataset_folder import read_dataset_folder
     from xray_core.networks.options import TrainingOptions
+    from xray_core.training.trial import GivenDataset
 
     remedies, erase_border = parse_remedies(remedy_words)
     options = TrainingOptions(
@@ -148,7 +149,8 @@ def train_from_folder(
                 f"  held out: loss {held_out.loss:.3f}  accuracy {held_out.accuracy:.3f}"
             )
 
-        trial = training.train(settings, options, trigger="by hand", watch_epochs=lambda _: show)
+        given = GivenDataset(registered.label_set_sha256, has_patients_csv=patients is not None)
+        trial = training.train(settings, options, trigger="by hand", dataset=given, watch_epochs=lambda _: show)
     if trial is None:
         raise RefusedInput(
             "these labels were trained on before, and nothing has changed since; `xray models list` shows the result"

@@ -94,7 +94,7 @@ def _try(trial: Settings, labelled: list[LabelledXray], word: str, options: Trai
         unknown_may_judge=read_policy(trial).test.unknown_may_judge,
     )
     validation, test = images.sides[Split.VALIDATION], images.sides[Split.TEST]
-    classifier = fit(images, options, lambda _: None).classifier
+    classifier = fit(images.sides, images.preprocessing, options, lambda _: None).classifier
     point = choose_operating_point(
         classifier.predict(validation.images).astype(np.float64),
         validation.is_covid,

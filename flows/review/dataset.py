@@ -33,12 +33,15 @@ _SMALL = Preprocessing(height=64, width=64, channels=1, scaling=Scaling.NONE)
 class Registration:
     """What became of a dataset: X-rays registered, labels that were new, files kept out by reason.
 
+    `label_set_sha256` is the digest of its labels as a training has it of all labels.
+
     `unknown_patients` of its X-rays are nobody knows whose; `other_patients` keep the patient that they had here;
     `against_header` ones are another's by their own header than by the patients CSV, which counts; `doubted` ones, of
     all that are labelled, carry an id that cannot be one person's.
     """
 
     xrays: int
+    label_set_sha256: str
     new_labels: int
     kept_out: dict[str, int]
     unknown_patients: int
@@ -87,7 +90,7 @@ def register_dataset(
         doubted = count_doubted(session)
     unknown = sum(patient is None for patient in known.values())
     other = sum(xray.patient not in (None, known[xray.sha256]) for xray in described)
-    return Registration(len(items), new, dict(read.kept_out), unknown, other, len(headers), doubted)
+    return Registration(len(items), _digest(items), new, dict(read.kept_out), unknown, other, len(headers), doubted)
 
 
 def _describe(dataset: DatasetFolder, item: DatasetItem, film: Decoded, key: bytes) -> DatasetXray:

@@ -75,8 +75,9 @@ def fit_network(bench: Workbench, trial: Trial) -> Trial:
     """Train a new network, and recalibrate it on the validation side."""
     from xray_core.training.fit import fit, recalibrate
 
-    trained = fit(trial.images, trial.options, bench.watch_epochs(trial.options.epochs))
-    return replace(trial, trained=recalibrate(trained, trial.images))
+    images, options = trial.images, trial.options
+    trained = fit(images.sides, images.preprocessing, options, bench.watch_epochs(options.epochs))
+    return replace(trial, trained=recalibrate(trained, images.sides[Split.VALIDATION]))
 
 
 def judge_candidate(bench: Workbench, trial: Trial) -> Trial:

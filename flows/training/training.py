@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from flows.home.code_revision import read_code_revision
+from flows.home.site_key import fingerprint, read_site_key
 from flows.settings import Settings
 from flows.training.claim import claim_labels, open_trainer, released_on_failure
 from flows.training.steps import (
@@ -24,7 +25,7 @@ from flows.training.steps import (
 )
 from xray_core.networks.options import TrainingOptions
 from xray_core.processes.helper_process import open_helper_process
-from xray_core.training.trial import Trial
+from xray_core.training.trial import GivenDataset, Trial
 
 Step = Callable[[Workbench, Trial], Trial]
 TakeStep = Callable[[Step, Workbench, Trial], Trial]
@@ -40,6 +41,7 @@ def train(
     options: TrainingOptions,
     *,
     trigger: str,
+    dataset: GivenDataset | None = None,
     flow_run_id: str | None = None,
     watch_epochs: WatchEpochs = lambda _: lambda _: None,
     take: TakeStep = take_plainly,
@@ -58,7 +60,9 @@ def train(
             TemporaryDirectory(prefix="xray-training-") as folder,
         ):
             bench = Workbench(trainer, claim, helper, Path(folder), watch_epochs)
-            return take_steps(bench, Trial(options, claim.label_set_sha256, read_code_revision()), take)
+            key = fingerprint(read_site_key(settings))
+            trial = Trial(options, claim.label_set_sha256, read_code_revision(), key, dataset)
+            return take_steps(bench, trial, take)
 
 
 def take_steps(bench: Workbench, trial: Trial, take: TakeStep) -> Trial:

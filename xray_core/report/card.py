@@ -44,9 +44,10 @@ class CardFacts:
     `external` how it did elsewhere, by the name of the place. `before_recalibration` holds the calibration figures of
     the uncalibrated scores. `proven` is False for a champion that no predecessor was beaten for. `layers` has a name,
     a kind, an output shape and a parameter count for each layer, `hashes` names and SHA-256 sums. `answers` are a
-    team's own words to the questions of `read_questions`, by key. `commands` make this model again. Beyond the
-    distance `odd_limit` a picture is referred as no chest film (None: no picture is); so many of the test X-rays are
-    (`odd_in_test`), and the figures judge their scores all the same. `plots` are PNGs by file name.
+    team's own words to the questions of `read_questions`, by key. `commands` make this model again where it was made,
+    `commands_elsewhere` in another home (none for a retraining) with the site key of `key_fingerprint`, on which its
+    sides hang. Beyond the distance `odd_limit` a picture is referred as no chest film (None: no picture is); so many of
+    the test X-rays are (`odd_in_test`), and the figures judge their scores all the same. `plots` are PNGs by file name.
     """
 
     version: str
@@ -74,6 +75,8 @@ class CardFacts:
     limits: tuple[str, ...] = ()
     hashes: tuple[tuple[str, str], ...] = ()
     commands: tuple[str, ...] = ()
+    commands_elsewhere: tuple[str, ...] = ()
+    key_fingerprint: str | None = None
     plots: Mapping[str, bytes] = field(default_factory=dict)
     answers: Mapping[str, str] = field(default_factory=dict)
     odd_limit: float | None = None

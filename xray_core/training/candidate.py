@@ -26,6 +26,7 @@ from xray_core.networks.records import AugmentationRanges
 from xray_core.records import Label, Split
 from xray_core.synthetic.xrays import draw_xray
 from xray_core.training.drift_reference import write_drift_reference
+from xray_core.training.reproduction.recipe import write_recipe
 
 if TYPE_CHECKING:
     from xray_core.training.trial import Trial
@@ -48,7 +49,7 @@ class Candidate:
 
 
 def save_candidate(trial: Trial, folder: Path) -> Candidate:
-    """Save model, twin, history and both references into an empty folder, while the twin is loaded in a fresh process.
+    """Save model, twin, history, recipe and both references into an empty folder; the twin loads in a fresh process.
 
     Raises IncompatibleModel when the twin differs from Keras by more than 1e-5 on a held-out X-ray.
     """
@@ -64,6 +65,7 @@ def save_candidate(trial: Trial, folder: Path) -> Candidate:
             reproduces_in_fresh_process, twin, preprocessing, classifier.output, probe, classifier.predict(probe)
         )
         write_history(folder / "history.csv", trained.history)
+        write_recipe(trial, folder)
         if reference is not None:
             (folder / REFERENCE_FILE).write_bytes(dump_reference(reference))
         write_drift_reference(folder, images, classifier, reference)

@@ -14,7 +14,6 @@ from xray_core.evaluation.slices import UNKNOWN, name_slices
 from xray_core.models.chest_reference import ChestReference, read_reference
 from xray_core.models.folder import hash_file
 from xray_core.models.records import REFERENCE_FILE
-from xray_core.networks.options import TrainingOptions
 from xray_core.networks.quiet_keras import keras, tf
 from xray_core.records import Interval, Label, Split
 from xray_core.report.card import CardFacts, Trait
@@ -53,7 +52,9 @@ def gather_card_facts(trial: Trial, plots: Mapping[str, bytes]) -> CardFacts:
         odd_in_test=None if reference is None else _count_odd(reference, images.sides[Split.TEST]),
         largest_twin_difference=candidate.parity,
         hashes=tuple(_hash_all(images, candidate)),
-        commands=_name_commands(options, trial.code_revision),
+        commands=_name_commands(trial),
+        commands_elsewhere=_name_commands_elsewhere(trial),
+        key_fingerprint=trial.key_fingerprint,
         plots=plots,
     )
 
@@ -133,10 +134,21 @@ def _hash_all(images: TrainingImages, candidate: Candidate) -> Iterator[tuple[st
     yield "label set", images.plan.label_set_sha256
 
 
-def _name_commands(options: TrainingOptions, code_revision: str) -> tuple[str, ...]:
-    """How to train the same network on the same labels; where they lie is nobody else's business."""
+def _name_commands(trial: Trial) -> tuple[str, ...]:
+    """How to train this model again in the home that made it."""
+    revision, changes, _ = trial.code_revision.partition("+changes")
+    missing = ["# the code had changes that this commit does not hold: another model may come of it"] if changes else []
+    weights = f" --weights {trial.options.weights.name}" if trial.options.weights else ""
+    return (f"git checkout {revision}", *missing, f"xray models reproduce {trial.candidate.version}{weights}")
+
+
+def _name_commands_elsewhere(trial: Trial) -> tuple[str, ...]:
+    """How to train it from its dataset in another home; nothing where its labels were not those of one dataset."""
+    options, dataset = trial.options, trial.dataset
+    if dataset is None or dataset.label_set_sha256 != trial.label_set_sha256:
+        return ()
     train = [
-        "xray train DATASET",
+        f"xray train DATASET{' --patients PATIENTS.csv' if dataset.has_patients_csv else ''}",
         f"--architecture {options.architecture.value} --optimizer {options.optimizer.value}",
         f"--learning-rate {options.rate:g} --epochs {options.epochs} --batch-size {options.batch_size}",
         f"--augmentation {options.augmented.value} --shear {options.ranges.shear:g} --zoom {options.ranges.zoom:g}"
@@ -147,6 +159,4 @@ def _name_commands(options: TrainingOptions, code_revision: str) -> tuple[str, .
         *(["--remedy erase-border"] if options.erase_border else []),
         f"--seed {options.seed}",
     ]
-    revision, changes, _ = code_revision.partition("+changes")
-    missing = ["# the code had changes that this commit does not hold: another model may come of it"] if changes else []
-    return (f"git checkout {revision}", *missing, " \\\n    ".join(train), "xray verify")
+    return (" \\\n    ".join(train),)

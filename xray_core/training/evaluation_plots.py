@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Final
 
 from xray_core.evaluation.evaluation import Evaluation
 from xray_core.evaluation.slices import TOO_FEW_XRAYS
 from xray_core.evaluation.two_thresholds import measure_thresholds
 from xray_core.processes.helper_process import Call
+from xray_core.records import AuditVerdict
 from xray_core.report import curves
 from xray_core.report.forest import ForestLine, plot_slices
 
 Plot = Call[bytes]
 
 
-def plan_evaluation(evaluation: Evaluation) -> dict[str, Plot]:
-    """Every plot of an evaluation by its file name, each as a call."""
-    return {**_plan_outcomes(evaluation), **_plan_probabilities(evaluation), "slices.png": _plan_slices(evaluation)}
+# What a positive outcome is worth, and what acting on it gains: nothing to look at beside a confounded audit.
+_OF_WORTH: Final = ("precision_recall.png", "decision.png")
+
+
+def plan_evaluation(evaluation: Evaluation, audit: AuditVerdict) -> dict[str, Plot]:
+    """Every plot of an evaluation by its file name, each as a call; none of worth where the audit is confounded."""
+    planned = {**_plan_outcomes(evaluation), **_plan_probabilities(evaluation), "slices.png": _plan_slices(evaluation)}
+    hidden = _OF_WORTH if audit is AuditVerdict.CONFOUNDED else ()
+    return {name: plot for name, plot in planned.items() if name not in hidden}
 
 
 def _plan_outcomes(evaluation: Evaluation) -> dict[str, Plot]:

@@ -2,35 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from xray_core.imaging.records import Preprocessing
 from xray_core.models.recalibration import fit_recalibration
 from xray_core.networks.fitting import Trained, train_network
 from xray_core.networks.last_layer import fold_recalibration, predict_log_odds
 from xray_core.networks.options import TrainingOptions
 from xray_core.networks.records import EpochRecord
 from xray_core.records import Split
-from xray_core.training.images import TrainingImages
+from xray_core.training.images import Side
 
 
-def fit(images: TrainingImages, options: TrainingOptions, show_epoch: Callable[[EpochRecord], None]) -> Trained:
+def fit(
+    sides: Mapping[Split, Side],
+    preprocessing: Preprocessing,
+    options: TrainingOptions,
+    show_epoch: Callable[[EpochRecord], None],
+) -> Trained:
     """Train on the training side alone; the history holds the curve of the validation side as well."""
-    train, validation = images.sides[Split.TRAIN], images.sides[Split.VALIDATION]
+    train, validation = sides[Split.TRAIN], sides[Split.VALIDATION]
     return train_network(
         train.images,
         train.is_covid,
         validation.images,
         validation.is_covid,
-        preprocessing=images.preprocessing,
+        preprocessing=preprocessing,
         options=options,
         on_epoch=show_epoch,
     )
 
 
-def recalibrate(trained: Trained, images: TrainingImages) -> Trained:
+def recalibrate(trained: Trained, validation: Side) -> Trained:
     """Fold the line that calibrates the validation side into the network's last layer."""
-    validation = images.sides[Split.VALIDATION]
     log_odds = predict_log_odds(trained.classifier, validation.images)
     recalibration = fit_recalibration(log_odds, validation.is_covid)
     fold_recalibration(trained.classifier, recalibration)

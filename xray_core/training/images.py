@@ -113,7 +113,7 @@ def gather_images(
     whole = plan_sides([xray for xray in labelled if xray.label.is_trainable])
     unread = _count_unread(whole, decoded.keys() | let_go)
     chosen = {Split.TRAIN: plan.train, Split.VALIDATION: plan.validation, Split.TEST: plan.test}
-    sides = {split: _stack(xrays, decoded, preprocessing) for split, xrays in chosen.items()}
+    sides = {split: stack_side(xrays, decoded, preprocessing) for split, xrays in chosen.items()}
     for split, side in sides.items():
         if side.is_covid.all() or not side.is_covid.any():
             films = "".join(f"; {check.words}" for check in check_films(unread))
@@ -149,7 +149,8 @@ def _say_too_few(split: Split, side: Side, plan: TrainingSet) -> str:
     )
 
 
-def _stack(xrays: Sequence[LabelledXray], decoded: dict[str, Decoded], preprocessing: Preprocessing) -> Side:
+def stack_side(xrays: Sequence[LabelledXray], decoded: dict[str, Decoded], preprocessing: Preprocessing) -> Side:
+    """The side of these X-rays in their order; all of them are decoded, by SHA-256."""
     empty = np.empty((0, preprocessing.height, preprocessing.width), dtype=np.uint8)
     return Side(
         images=np.stack([decoded[xray.sha256].grey for xray in xrays]) if xrays else empty,

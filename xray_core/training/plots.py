@@ -58,7 +58,7 @@ def plan_plots(trial: Trial, gate: GateTest) -> dict[str, Plot]:
     test = images.sides[Split.TEST]
     planned: dict[str, Plot] = {
         "learning.png": _plan_learning(trained, images),
-        **plan_evaluation(judgement.candidate),
+        **plan_evaluation(judgement.candidate, judgement.audit.verdict),
         "scores.png": _plan_scores(judgement.scores, test.is_covid, judgement.operating_point, judgement.candidate),
         "audit.png": partial(draw_audit, judgement.audit),
         "attention.png": _plan_attention(test, trained.classifier, judgement.scores, judgement.operating_point),

@@ -41,12 +41,22 @@ class Conclusion:
 
 
 @dataclass(frozen=True, slots=True)
+class GivenDataset:
+    """The dataset that a training was begun with: the digest of its labels, and whether a CSV said whose X-rays are."""
+
+    label_set_sha256: str
+    has_patients_csv: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Trial:
     """A training of one label set, as far as it has come; the fields stand in the order in which they are filled."""
 
     options: TrainingOptions
     label_set_sha256: str
     code_revision: str
+    key_fingerprint: str
+    dataset: GivenDataset | None
     images: TrainingImages = _LATER
     groundwork: Groundwork = _LATER
     trained: Trained = _LATER

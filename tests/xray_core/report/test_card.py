@@ -131,7 +131,9 @@ FULL = replace(
     largest_twin_difference=9e-7,
     limits=("Trained on 120 X-rays only.",),
     hashes=(("model.keras", "a" * 64), ("label set", "b" * 64)),
-    commands=("git checkout b72e93c", "xray train DATASET --seed 0"),
+    commands=("git checkout b72e93c", "xray models reproduce 20260401-b1"),
+    commands_elsewhere=("xray train DATASET --patients PATIENTS.csv --seed 0",),
+    key_fingerprint="c" * 64,
     plots={"roc.png": plot_roc([(0, 0), (1, 1)], auroc=None, n="1")},
     answers={"ethics": "Approved by the board of X."},
 )
@@ -339,6 +341,46 @@ def test_a_confounded_model_says_first_what_its_figures_are_worth() -> None:
     assert "may have learned where films come from, and not disease" in markdown.split("## What it is")[0]
     assert "| PPV | not shown: confounded |" in markdown
     assert "| NPV | not shown: confounded |" in markdown
+    assert "| Precision | not shown: confounded |" in markdown
+
+
+def test_what_a_positive_outcome_is_worth_is_drawn_only_beside_an_audit_that_is_not_confounded() -> None:
+    plots = dict.fromkeys(("roc.png", "precision_recall.png", "decision.png"), FULL.plots["roc.png"])
+
+    confounded, page = write_card(replace(FULL, plots=plots))
+    clean, _ = write_card(replace(FULL, plots=plots, audit=make_audit(AuditVerdict.CLEAN)))
+
+    assert "roc.png" in confounded
+    assert page.count("data:image/png") == 1
+    for name, words in (
+        ("precision_recall.png", "Precision against recall: not shown"),
+        ("decision.png", "Net benefit: not"),
+    ):
+        assert name not in confounded
+        assert words in confounded
+        assert f"]({name})" in clean
+        assert words not in clean
+
+
+def test_how_to_make_it_again_says_on_which_key_it_hangs_and_when_it_does_not_work() -> None:
+    here, elsewhere = split_reproduce(FULL)
+    retrained = "".join(split_reproduce(replace(FULL, commands_elsewhere=())))
+
+    assert "xray models reproduce 20260401-b1" in here
+    assert "only on one processor with one set of versions and the same code" in here
+    assert "xray train DATASET --patients PATIENTS.csv" in elsewhere
+    assert "With another site key patients stand on other sides" in elsewhere
+    assert "c" * 64 in "".join(split_reproduce(FULL))
+    assert "It is a retraining" in retrained
+    assert "xray train DATASET" not in retrained
+    assert "How to make it again is unknown." in write_card(BARE)[0]
+
+
+def split_reproduce(facts: CardFacts) -> tuple[str, str]:
+    """The section on reproduction: what stands before the other home, and what after."""
+    section = write_card(facts)[0].split("## Reproduce and verify")[1]
+    here, _, elsewhere = section.partition("In another home")
+    return here, elsewhere
 
 
 @pytest.mark.parametrize(
