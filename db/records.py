@@ -160,16 +160,6 @@ class DecidedFile:
 
 
 @dataclass(frozen=True, slots=True)
-class LabelTally:
-    """Per trainable label: X-rays new since a watermark, all X-rays, known patients, X-rays of unknown ones."""
-
-    new: dict[Label, int]
-    xrays: dict[Label, int]
-    patients: dict[Label, int]
-    unknown: dict[Label, int]
-
-
-@dataclass(frozen=True, slots=True)
 class ModelRecord:
     """A registered model version."""
 

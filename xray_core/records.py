@@ -25,8 +25,29 @@ class Label(StrEnum):
 
     @property
     def is_trainable(self) -> bool:
-        """Only the two classes are trained on; the other labels are kept and never trained on."""
-        return self in (Label.COVID, Label.NORMAL)
+        """What says something of the disease may be trained on; `unsure` and `exclude` are kept and never are."""
+        return self in (Label.COVID, Label.NORMAL, Label.OTHER)
+
+
+class Held(StrEnum):
+    """Why what was said of a film does not count as its label, for training or for judging."""
+
+    DISPUTED = "readers disagree"
+    WAITING = "a second reader is waited for"
+    VISIBLE = "the score was visible"
+    UNTOLD = "nobody wrote down whether the score was visible"
+    UNSURE = "the reader without the score said unsure or exclude"
+    OTHER = "labelled other, which the policy never trains on"
+
+
+class Standard(StrEnum):
+    """By whom the label is that a film judges by, the strongest first."""
+
+    TWO_BLINDED = "by two blinded readers"
+    ADJUDICATED = "adjudicated"
+    ONE_BLINDED = "by one blinded reader"
+    DATASET = "dataset"
+    READERS = "by readers who may have seen the score"
 
 
 class Outcome(StrEnum):
@@ -255,11 +276,22 @@ class FilmPath:
 
 
 @dataclass(frozen=True, slots=True)
-class LabelledXray:
-    """An X-ray that can be trained on: where its bytes were last read, its label, whose it is.
+class Reference:
+    """What a film judges by on the test side: a label and whose it is, or why there is none."""
 
-    `group` is the patient's pseudonym, or `content:<sha256>` where no patient is known; `former_groups` are the
-    pseudonyms of patients whose it was said to be before, or is by its own header.
+    label: Label | None
+    standard: Standard | None = None
+    held: Held | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledXray:
+    """A labelled X-ray: where its bytes were last read, its label, whose it is.
+
+    `label` is what it trains by, unless `held` says why it does not. `reference` is what it judges by; None in a set
+    without readers, where a dataset's own label judges. `group` is the patient's pseudonym, or `content:<sha256>` where
+    no patient is known; `former_groups` are the pseudonyms of patients whose it was said to be before, or is by its
+    own header.
     """
 
     xray_id: int
@@ -277,6 +309,35 @@ class LabelledXray:
     height: int
     dhash: str
     former_groups: tuple[str, ...] = ()
+    held: Held | None = None
+    reference: Reference | None = None
+
+    @property
+    def trains(self) -> bool:
+        """Whether it may be trained on."""
+        return self.held is None and self.label.is_trainable
+
+    @property
+    def judges_by(self) -> Reference:
+        """What it judges by, where it stands on the test side."""
+        return Reference(self.label, Standard.DATASET) if self.reference is None else self.reference
+
+    @property
+    def judges(self) -> bool:
+        """Whether it may judge."""
+        label = self.judges_by.label
+        return label is not None and label.is_trainable
+
+    def label_on(self, side: Split) -> Label | None:
+        """The label that counts on a side of the split, if any does."""
+        if side is Split.TEST:
+            return self.judges_by.label if self.judges else None
+        return self.label if self.trains else None
+
+    @property
+    def counts(self) -> bool:
+        """Whether anything was said of it that trains, judges, or would once it is settled."""
+        return self.trains or self.judges or self.held is not None
 
 
 def age_group(years: float) -> str:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session, aliased
 
+from db.reading.labelled import read_labelled
 from db.reading.tables import ReadingListItemRow, ReadingListRow
-from db.scoring import labels, xrays
+from db.scoring import xrays
 from db.scoring.tables import LabelRow, ResultRow
 from db.scoring.views import current_results
+from xray_core.promotion.policy import LabelRules
 from xray_core.reading.reading_list import OwnReading, ScoredFilm
 from xray_core.reading.records import ChosenFilm, ListReason
 from xray_core.records import Split, is_unlike, name_content_group
@@ -63,7 +65,7 @@ def _find_learned(session: Session) -> set[int]:
     sides = xrays.read_splits(session)
     return {
         xray.xray_id
-        for xray in labels.latest_labels(session)
+        for xray in read_labelled(session, LabelRules())  # whatever the rules: it stood where it stood
         if any(
             sides.get(group) in (Split.TRAIN, Split.VALIDATION)
             for group in (xray.group, name_content_group(xray.sha256), *xray.former_groups)

@@ -10,14 +10,12 @@ from sqlalchemy import Select, case, func, select
 from sqlalchemy.orm import Session
 
 from db.bulk import pieces
-from db.records import LabelTally
-from db.scoring import patient_tally, tables, xrays
+from db.scoring import tables, xrays
 from db.scoring.film_names import find_named
-from db.scoring.folders import to_film_path
-from db.scoring.tables import FolderRow, XrayRow
+from db.scoring.tables import XrayRow
 from db.sealing import adding
 from xray_core.exchange.records import LabelLine
-from xray_core.records import Label, LabelledXray, name_content_group
+from xray_core.records import Label
 
 _TRAINABLE = tuple(label for label in Label if label.is_trainable)
 
@@ -84,55 +82,6 @@ def add_labels(
     return len(new)
 
 
-def trainable_labels(session: Session) -> list[LabelledXray]:
-    """Every X-ray whose latest label is one that is trained on, by id."""
-    return [labelled for labelled in latest_labels(session) if labelled.label.is_trainable]
-
-
-def latest_labels(session: Session) -> list[LabelledXray]:
-    """Every labelled X-ray with its latest label, those that are never trained on included, by id."""
-    latest = _latest().subquery()
-    rows = session.execute(
-        select(XrayRow, FolderRow, tables.LabelRow.label)
-        .join(FolderRow, FolderRow.id == XrayRow.folder_id)
-        .join(latest, latest.c.xray_id == XrayRow.id)
-        .join(tables.LabelRow, tables.LabelRow.id == latest.c.label_id)
-        .order_by(XrayRow.id)
-    )
-    former = patient_tally.read_former_patients(session)
-    return [_to_labelled(xray, folder, label, former.get(xray.id, ())) for xray, folder, label in rows.tuples()]
-
-
-def count_new_trainable(session: Session, since_label_id: int) -> LabelTally:
-    """What a training would have, and how much of it is new since a watermark.
-
-    New is an X-ray whose label was another one (or none) at the watermark: a second reader who agrees with the
-    first adds nothing to learn from.
-    """
-    latest, before = _latest().subquery(), _latest(upto=since_label_id).subquery()
-    now_row, then_row = tables.LabelRow.__table__.alias(), tables.LabelRow.__table__.alias()
-    is_new = then_row.c.label.is_distinct_from(now_row.c.label)
-    rows = session.execute(
-        select(
-            now_row.c.label,
-            func.sum(case((is_new, 1), else_=0)),
-            func.count(),
-            func.count(func.distinct(XrayRow.patient)),
-            func.sum(case((XrayRow.patient.is_(None), 1), else_=0)),
-        )
-        .select_from(latest)
-        .join(now_row, now_row.c.id == latest.c.label_id)
-        .join(XrayRow, XrayRow.id == latest.c.xray_id)
-        .outerjoin(before, before.c.xray_id == latest.c.xray_id)
-        .outerjoin(then_row, then_row.c.id == before.c.label_id)
-        .where(now_row.c.label.in_(_TRAINABLE))
-        .group_by(now_row.c.label)
-    )
-    counted = {label: tuple(map(int, counts)) for label, *counts in rows.tuples()}
-    nothing = (0,) * 4
-    return LabelTally(*({label: counted.get(label, nothing)[place] for label in _TRAINABLE} for place in range(4)))
-
-
 def count_by_patient(session: Session) -> list[tuple[int, int]]:
     """Of every known patient with trainable labels: how many X-rays are covid, how many normal."""
     latest, row = _latest().subquery(), tables.LabelRow
@@ -166,10 +115,9 @@ def count_imported(session: Session) -> int:
     return session.scalar(select(func.count()).select_from(row).where(row.source != "dataset")) or 0
 
 
-def _latest(upto: int | None = None) -> Select[tuple[int, int]]:
+def _latest() -> Select[tuple[int, int]]:
     row = tables.LabelRow
-    latest = select(row.xray_id, func.max(row.id).label("label_id")).group_by(row.xray_id)
-    return latest if upto is None else latest.where(row.id <= upto)
+    return select(row.xray_id, func.max(row.id).label("label_id")).group_by(row.xray_id)
 
 
 def _read_latest_by_reader(
@@ -202,23 +150,3 @@ def _refuse_match(row: LabelLine, found: set[int]) -> str | None:
     if not found:
         return f"line {row.line}: {row.filename} is no file that was scored or registered here"
     return f"line {row.line}: {row.filename} fits {len(found)} different X-rays; give xray_sha256"
-
-
-def _to_labelled(xray: XrayRow, folder: FolderRow, label: Label, former: tuple[str, ...]) -> LabelledXray:
-    return LabelledXray(
-        xray_id=xray.id,
-        sha256=xray.sha256,
-        path=to_film_path(folder, xray.path),
-        label=label,
-        group=xray.patient or name_content_group(xray.sha256),
-        patient_known=xray.patient is not None,
-        source=xray.source,
-        view=xray.view,
-        sex=xray.sex,
-        age_group=xray.age_group,
-        file_format=xray.file_format,
-        width=xray.width,
-        height=xray.height,
-        dhash=xray.dhash,
-        former_groups=former,
-    )

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from flows.cli.terminal import Json, open_home, print_json
 from flows.settings import Settings
 from xray_core.records import RESEARCH_USE, AuditVerdict, Interval
+
+if TYPE_CHECKING:
+    from xray_core.evaluation.evaluation import Evaluation
 
 # Not to be shown beside scores that must not be believed.
 _OF_PREVALENCE = ("ppv", "npv", "net_benefit", "precision", "f1")
@@ -99,6 +103,8 @@ def evaluate(
             typer.echo(f"  {field.name.replace('_', ' '):22} {_write(getattr(evaluation.figures, field.name))}")
     if evaluation.within_view is not None:
         typer.echo(f"  {evaluation.within_view.sentence}")
+    for line in _tell_others(evaluation):
+        typer.echo(line)
     at_prevalence = f"PPV, NPV and net benefit at an assumed prevalence of {evaluation.prevalence:g}"
     typer.echo(f"  {NOT_SHOWN if is_confounded else at_prevalence}")
     if external.odd:
@@ -138,6 +144,18 @@ def compare(
         typer.echo(line)
     if out is not None:
         typer.echo(f"{len(report.flips)} rows in {out}. {RESEARCH_USE}")
+
+
+def _tell_others(evaluation: Evaluation) -> Iterator[str]:
+    """Lines on films labelled other beside normal ones."""
+    others = evaluation.others
+    if others is None:
+        yield "  no X-ray of it is labelled other (abnormal, not covid): nobody knows what it calls other diseases"
+        return
+    yield f"  apart: {others.xrays} X-rays of {others.patients} patients labelled other (abnormal, not covid)"
+    for where in ("lower", "upper"):
+        apart, normal = (getattr(of, f"specificity_at_{where}") for of in (others, evaluation.figures))
+        yield f"  specificity at {where}: {_write(apart)} among other abnormal X-rays, {_write(normal)} among normal"
 
 
 def _try_remedies(settings: Settings, dataset: Path, patients: Path | None, epochs: int, as_json: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -17,13 +18,13 @@ labels_app = typer.Typer(help="Import labels and see how far the next retraining
 def import_(
     source: Annotated[Path, typer.Argument(help="a labels CSV, a filled-in results CSV, or a folder per class")],
     mapping: Annotated[
-        list[str] | None, typer.Option("--map", help="a reader's word and the label it means: pneumonia=normal")
+        list[str] | None, typer.Option("--map", help="a reader's word and the label it means: pneumonia=other")
     ] = None,
     as_json: Json = False,
 ) -> None:
     """Import labels, all rows or none; every bad row is listed with its line.
 
-    Example: xray labels import reviewed.csv --map pneumonia=normal
+    Example: xray labels import reviewed.csv --map pneumonia=other
     """
     from flows.review.label_import import import_labels_from
 
@@ -50,12 +51,21 @@ def status(as_json: Json = False) -> None:
     settings = open_home()
     due, settled = read_due(settings), read_settlements(settings)
     if as_json:
-        print_json({"due": due.due, "new_labels": due.new_labels, "reason": due.reason, "films": settled})
+        print_json(
+            {
+                "due": due.due,
+                "new_labels": due.new_labels,
+                "reason": due.reason,
+                "films": settled,
+                "judged_on": asdict(due.judged_on),
+                "not_trained_on": due.held,
+            }
+        )
         return
     typer.echo(due.reason)
     typer.echo(f"labelled films: {', '.join(f'{number} {word}' for word, number in settled.items())}")
-    if settled["disputed"]:
-        typer.echo("of a disputed film the label that came in last is the one that is trained on")
+    for line in due.tell_labels():
+        typer.echo(line)
 
 
 def _read_mapping(pairs: list[str]) -> dict[str, str]:
@@ -63,6 +73,6 @@ def _read_mapping(pairs: list[str]) -> dict[str, str]:
     for pair in pairs:
         word, equals, label = pair.partition("=")
         if not (word.strip() and equals and label.strip()):
-            raise RefusedInput(f"--map: received {pair!r}; expected WORD=LABEL, as in pneumonia=normal")
+            raise RefusedInput(f"--map: received {pair!r}; expected WORD=LABEL, as in pneumonia=other")
         mapping[word.strip()] = label.strip()
     return mapping

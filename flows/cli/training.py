@@ -112,6 +112,7 @@ def train_from_folder(
     **rest: Any,
 ) -> None:
     """Register the dataset, train on all labels that the ledger has then, and say what came of it."""
+    from flows.home.label_words import read_label_words
     from flows.home.ledger import open_ledger
     from flows.review.dataset import register_dataset
     from flows.training import training
@@ -131,7 +132,7 @@ def train_from_folder(
         **rest,
     )
     check_weights(options)
-    folder = read_dataset_folder(dataset, settings.class_names, patients, patient_from=settings.patient_from)
+    folder = read_dataset_folder(dataset, read_label_words(settings), patients, patient_from=settings.patient_from)
     with (
         open_ledger(settings) as engine,
         show_progress("reading", unit="X-rays", total=len(folder.items)) as advance,

@@ -12,9 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from db.engine import snapshot, transaction
+from db.reading.labelled import read_labelled
 from db.registry import evaluations
-from db.scoring import labels, xrays
+from db.scoring import xrays
 from flows.home.films import make_locator
+from flows.home.label_words import read_label_words
 from flows.home.ledger import open_ledger
 from flows.home.site_key import name_patient, read_site_key
 from flows.registry.models import find_model
@@ -22,8 +24,10 @@ from flows.registry.registered import open_registered
 from flows.registry.rescoring import KnownScore, score_known
 from flows.registry.verdicts import AUDIT_SET
 from flows.settings import Settings
+from flows.training.due import read_policy
 from xray_core.errors import InvalidDataset, RefusedInput
 from xray_core.evaluation.evaluation import Evaluation, evaluate
+from xray_core.evaluation.others import OtherFilms
 from xray_core.evaluation.slices import name_slices
 from xray_core.exchange.dataset_folder import DatasetFolder, read_dataset_folder
 from xray_core.exchange.records import DatasetItem
@@ -88,7 +92,7 @@ def evaluate_external(
     foreign, kept_out, remarks = _read_dataset(settings, dataset, patients, preprocessing, on_progress)
     with open_ledger(settings) as engine:
         with snapshot(engine) as session:
-            labelled = labels.trainable_labels(session)
+            labelled = [xray for xray in read_labelled(session, read_policy(settings).labels) if xray.counts]
             external = evaluations.external_xrays(session)
             used = set(xrays.read_splits(session))
         known = [xray for xray in labelled if xray.sha256 not in external]
@@ -129,7 +133,7 @@ def _read_dataset(
     on_progress: Callable[[int], None],
 ) -> tuple[list[LabelledXray], Counter[str], tuple[str, ...]]:
     """The X-rays of the folder, one per content, what was kept out, and remarks; they are registered nowhere."""
-    folder = read_dataset_folder(dataset, settings.class_names, patients, patient_from=settings.patient_from)
+    folder = read_dataset_folder(dataset, read_label_words(settings), patients, patient_from=settings.patient_from)
     read = read_dataset_films(folder, settings.decoder_limits, preprocessing, on_progress=on_progress)
     if read.repeated:
         read.kept_out["the same content twice"] += read.repeated
@@ -224,11 +228,14 @@ def _require_both_classes(chosen: Sequence[LabelledXray], kept_out: Counter[str]
 def _evaluate(
     chosen: Sequence[LabelledXray], scores: dict[str, KnownScore], point: OperatingPoint, *, prevalence: float
 ) -> Evaluation:
+    of_classes = [xray for xray in chosen if xray.label is not Label.OTHER]
+    others = [xray for xray in chosen if xray.label is Label.OTHER]
     return evaluate(
-        np.array([scores[xray.sha256].score.probability for xray in chosen]),
-        [xray.label is Label.COVID for xray in chosen],
-        [xray.group for xray in chosen],
+        np.array([scores[xray.sha256].score.probability for xray in of_classes]),
+        [xray.label is Label.COVID for xray in of_classes],
+        [xray.group for xray in of_classes],
         point,
         prevalence=prevalence,
-        slices=name_slices(chosen),
+        slices=name_slices(of_classes),
+        others=OtherFilms([scores[x.sha256].score.probability for x in others], [x.group for x in others]),
     )

@@ -52,17 +52,16 @@ def promote_through_gate(
             return PromotionDecision(
                 Verdict.INSUFFICIENT_EVIDENCE, f"{words[:1].upper()}{words[1:]}.", False, (*films,)
             )
-        test = images.sides[Split.TEST]
         audit_verdict = model.audit_verdict or audit_images(images, opened.classifier).verdict
         evidence = replace(
-            collect_evidence(settings, opened, test),
+            collect_evidence(settings, opened, images),
             reproduces_probe=_loads_elsewhere(settings, opened),
             audit=audit_verdict,
             unread=images.unread,
         )
-        champion = collect_champion_evidence(settings, engine, test)
+        champion = collect_champion_evidence(settings, engine, images)
         policy = read_policy(settings)
-        beside = collect_beside(settings, engine, test, policy.test)
+        beside = collect_beside(settings, engine, images, policy.test)
         decision = decide_promotion(evidence, champion, policy, beside=beside)
         verdict = GateVerdict(
             decision,

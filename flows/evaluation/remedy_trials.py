@@ -10,8 +10,9 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from db.engine import snapshot
-from db.scoring import labels
+from db.reading.labelled import read_labelled
 from flows.home.films import make_locator
+from flows.home.label_words import read_label_words
 from flows.home.ledger import open_ledger, prepare_ledger
 from flows.home.site_key import read_site_key
 from flows.review.dataset import register_dataset
@@ -20,7 +21,7 @@ from flows.training.due import read_policy
 from flows.training.remedies import REMEDY_WORDS, parse_remedies
 from xray_core.evaluation.evaluation import evaluate
 from xray_core.evaluation.shortcut_audit import ShortcutAudit
-from xray_core.exchange.dataset_folder import read_dataset_folder
+from xray_core.exchange.dataset_folder import DatasetFolder, read_dataset_folder
 from xray_core.models.operating_point import choose_operating_point
 from xray_core.networks.options import TrainingOptions
 from xray_core.records import Interval, LabelledXray, Split
@@ -59,7 +60,8 @@ def try_remedies(
     with TemporaryDirectory(prefix="xray-remedies-") as folder:
         trial = settings.model_copy(update={"home": Path(folder), "database_url": None, "incoming": None})
         (Path(folder) / "site.key").write_bytes((settings.home / "site.key").read_bytes())
-        labelled = _register(trial, dataset, patients, say)
+        found = read_dataset_folder(dataset, read_label_words(settings), patients, patient_from=settings.patient_from)
+        labelled = _register(trial, found, say)
         for word in (NONE, *REMEDY_WORDS):
             remedies, erase_border = parse_remedies([] if word == NONE else [word])
             yield _try(trial, labelled, word, replace(options, remedies=remedies, erase_border=erase_border))
@@ -71,15 +73,14 @@ def tabulate(trials: list[RemedyTrial]) -> list[str]:
     return [header, *(_row(trial) for trial in trials)]
 
 
-def _register(trial: Settings, dataset: Path, patients: Path | None, say: Callable[[str], None]) -> list[LabelledXray]:
+def _register(trial: Settings, folder: DatasetFolder, say: Callable[[str], None]) -> list[LabelledXray]:
     prepare_ledger(trial)
     with open_ledger(trial) as engine:
-        folder = read_dataset_folder(dataset, trial.class_names, patients, patient_from=trial.patient_from)
         if folder.fit is not None:
             say(f"{folder.fit}")
         register_dataset(trial, engine, folder, on_progress=lambda _: None)
         with snapshot(engine) as session:
-            return labels.trainable_labels(session)
+            return read_labelled(session, read_policy(trial).labels)
 
 
 def _try(trial: Settings, labelled: list[LabelledXray], word: str, options: TrainingOptions) -> RemedyTrial:

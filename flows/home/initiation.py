@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+from flows.home.label_words import LABEL_WORDS_FILE, TEMPLATE
 from flows.home.mounts import check_folders
 from flows.home.site_key import fingerprint, read_site_key
 from flows.settings import CHECKOUT, Settings
@@ -22,6 +23,9 @@ def initiate(settings: Settings) -> list[str]:
     policy, file = settings.home / POLICY_FILE, settings.home / ".env"
     if not policy.exists():
         shutil.copyfile(CHECKOUT / POLICY_FILE, policy)
+    words = settings.home / LABEL_WORDS_FILE
+    if not words.exists():
+        words.write_text(TEMPLATE, encoding="utf-8")
     if not file.exists():
         _write_settings(file, os.environ)
     return [
@@ -29,6 +33,7 @@ def initiate(settings: Settings) -> list[str]:
         f"X-rays    arrive in {settings.incoming_dir}",
         f"site key  {settings.home / 'site.key'}, fingerprint {fingerprint(read_site_key(settings))[:12]}: keep a copy",
         f"policy    {policy}",
+        f"words     {words}: what this site's own words for labels mean",
         f"settings  {file}",
     ]
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from flows.home.label_words import read_label_words
 from flows.settings import Settings
 from xray_core.errors import InvalidDataset
 from xray_core.evaluation.drift import FEWEST_XRAYS as FEWEST_TO_COMPARE
@@ -57,7 +58,7 @@ def learn_foreign_reference(
     from, and on those it is surer than elsewhere. Raises InvalidDataset for too few readable X-rays or patients.
     """
     folder = read_dataset_folder(
-        dataset, settings.class_names, patients, both_classes=False, patient_from=settings.patient_from
+        dataset, read_label_words(settings), patients, both_classes=False, patient_from=settings.patient_from
     )
     read = read_dataset_films(folder, settings.decoder_limits, takes, on_progress=on_progress)
     xrays = [film for _, film in read.films]

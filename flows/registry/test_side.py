@@ -14,24 +14,27 @@ from flows.registry.registered import open_registered
 from flows.registry.rescoring import score_known
 from flows.settings import Settings
 from xray_core.errors import InvalidDataset, RefusedInput
+from xray_core.evaluation.others import OtherFilms
 from xray_core.models.open_model import OpenModel
 from xray_core.promotion.evidence import Beside, GateEvidence
 from xray_core.promotion.looks import StoredLooks, read_looks, take_look
 from xray_core.promotion.policy import FIRST_PROVEN, GateTest
 from xray_core.records import Split
-from xray_core.training.images import Side
+from xray_core.training.images import TrainingImages
 
 
-def collect_evidence(settings: Settings, opened: OpenModel, test: Side) -> GateEvidence:
+def collect_evidence(settings: Settings, opened: OpenModel, images: TrainingImages) -> GateEvidence:
     """A registered model's scores on the test X-rays, by its own preprocessing, at its own operating point.
 
     Raises InvalidDataset when an X-ray is not there any more: two models are judged on the same ones or not at all.
     """
-    scores = score_known(settings, opened, test.xrays)
-    if len(scores) < len(test.xrays):
-        gone = len(test.xrays) - len(scores)
+    test, others = images.sides[Split.TEST], images.others
+    xrays = (*test.xrays, *others.xrays)
+    scores = score_known(settings, opened, xrays)
+    if len(scores) < len(xrays):
+        gone = len(xrays) - len(scores)
         raise InvalidDataset(
-            f"{gone} of {len(test.xrays)} test X-rays went away while they were scored; `xray verify` "
+            f"{gone} of {len(xrays)} test X-rays went away while they were scored; `xray verify` "
             "names them: put them back and try again"
         )
     return GateEvidence(
@@ -42,21 +45,24 @@ def collect_evidence(settings: Settings, opened: OpenModel, test: Side) -> GateE
         patients=test.groups,
         operating_point=opened.manifest.operating_point,
         slices=test.slices,
+        others=OtherFilms([scores[xray.sha256].score.probability for xray in others.xrays], others.groups),
+        judged_on=images.judged_on,
     )
 
 
-def collect_champion_evidence(settings: Settings, engine: Engine, test: Side) -> GateEvidence | None:
+def collect_champion_evidence(settings: Settings, engine: Engine, images: TrainingImages) -> GateEvidence | None:
     """The champion's scores on the same X-rays; None without one."""
     with snapshot(engine) as session:
         champion = models.champion(session)
-    return None if champion is None else collect_evidence(settings, open_registered(settings, champion), test)
+    return None if champion is None else collect_evidence(settings, open_registered(settings, champion), images)
 
 
-def collect_beside(settings: Settings, engine: Engine, test: Side, policy: GateTest) -> Beside:
+def collect_beside(settings: Settings, engine: Engine, images: TrainingImages, policy: GateTest) -> Beside:
     """Which look at these test X-rays a comparison takes now, and the benchmark's scores on them.
 
     Raises RefusedInput where the policy names a benchmark that is not registered.
     """
+    test = images.sides[Split.TEST]
     with snapshot(engine) as session:
         champion, benchmark = models.champion(session), find_benchmark(session, policy)
         look = take_look(
@@ -64,7 +70,7 @@ def collect_beside(settings: Settings, engine: Engine, test: Side, policy: GateT
         )
     if champion is None or benchmark is None or benchmark.version == champion.version:
         return Beside(look)
-    return Beside(look, collect_evidence(settings, open_registered(settings, benchmark), test))
+    return Beside(look, collect_evidence(settings, open_registered(settings, benchmark), images))
 
 
 def find_benchmark(session: Session, policy: GateTest) -> ModelRecord | None:

@@ -84,7 +84,7 @@ def register_dataset(
                 actor="operator",
                 action="dataset-registered",
                 subject=_digest(items)[:16],
-                detail={"xrays": len(items), "new_labels": new},
+                detail={"xrays": len(items), "new_labels": new, **_tell_words(items)},
                 now=now,
             )
         doubted = count_doubted(session)
@@ -119,6 +119,12 @@ def _to_label_row(item: DatasetItem, sha256: str) -> LabelLine:
     return LabelLine(
         line=0, filename=item.path.name, xray_sha256=sha256, label=item.label, labelled_by=None, labelled_at=None
     )
+
+
+def _tell_words(items: dict[str, DatasetItem]) -> dict[str, dict[str, str]]:
+    """The site's own words that were used, each with the label that it stood for."""
+    words = {item.word: item.label.value for item in items.values() if item.word is not None}
+    return {"words": dict(sorted(words.items()))} if words else {}
 
 
 def _digest(items: dict[str, DatasetItem]) -> str:

@@ -15,6 +15,7 @@ from sqlalchemy import Engine
 from db import audit
 from db.engine import transaction
 from db.scoring import labels, patients
+from flows.home.label_words import read_label_words
 from flows.home.ledger import open_ledger
 from flows.home.site_key import read_site_key
 from flows.review.given_verdicts import import_verdicts, is_verdicts_csv
@@ -67,7 +68,7 @@ def import_labels_from(settings: Settings, source: Path, *, mapping: dict[str, s
         with open_ledger(settings) as engine:
             by_label, new = import_verdicts(engine, source)
         return LabelImport(rows=by_label.total(), new=new, by_label=dict(by_label))
-    words = {word: label.value for word, label in settings.class_names.items()} | mapping
+    words = {word: label.value for word, label in read_label_words(settings).items()} | mapping
     read = _read(source, words)
     with open_ledger(settings) as engine:
         return _add_rows(engine, read, source, read_site_key(settings))
@@ -152,10 +153,16 @@ def _add_rows(engine: Engine, read: ReadLabels, source: Path, key: bytes) -> Lab
                 actor="reviewer",
                 action="labels-imported",
                 subject=digest[:16],
-                detail={"rows": len(rows), "new": new, **counts},
+                detail={"rows": len(rows), "new": new, **counts, **_tell_words(rows)},
                 now=datetime.now(UTC),
             )
     return LabelImport(rows=len(rows), new=new, by_label=dict(counts))
+
+
+def _tell_words(rows: list[LabelLine]) -> dict[str, dict[str, str]]:
+    """The site's own words that were used, each with the label that it stood for."""
+    words = {row.word: row.label.value for row in rows if row.word is not None}
+    return {"words": dict(sorted(words.items()))} if words else {}
 
 
 def _say_fit(matched: int, rows: int) -> str:

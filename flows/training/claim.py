@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from sqlalchemy import Engine
 
 from db.engine import transaction
+from db.reading.labelled import read_labelled
 from db.registry import training_runs
 from db.scoring import labels, patients
 from flows.home.folders import check_free_space, tidy_home
@@ -74,9 +75,10 @@ def claim_labels(
     """
     check_weights(options)
     with transaction(trainer.engine) as session:
-        trainable = labels.trainable_labels(session)
-        digest = digest_label_set(trainable)
-        said = patients.digest_said(session, [xray.sha256 for xray in trainable])
+        policy = read_policy(trainer.settings)
+        labelled = read_labelled(session, policy.labels)
+        digest = digest_label_set(labelled)
+        said = patients.digest_said(session, [xray.sha256 for xray in labelled if xray.counts])
         run_id = training_runs.claim_training(
             session,
             sign_training(digest, options, patients_sha256=said),
@@ -86,7 +88,7 @@ def claim_labels(
             lease_seconds=LEASE_SECONDS,
             is_alive=lambda name: is_scanner_alive(trainer.settings.home / "run", name),
             trigger=trigger,
-            policy_sha256=read_policy(trainer.settings).sha256,
+            policy_sha256=policy.sha256,
             flow_run_id=flow_run_id,
         )
     return None if run_id is None else Claim(run_id, digest, trigger)

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from sqlalchemy.orm import Session
 
 from db.engine import snapshot
+from db.reading.labelled import read_labelled
 from db.records import TrainingRun, TrainingState
 from db.registry import evaluations, models, training_runs
-from db.scoring import labels, patients
+from db.scoring import patients, xrays
 from flows.home.initiation import POLICY_FILE
 from flows.home.ledger import open_ledger
 from flows.home.process_lock import is_scanner_alive
+from flows.home.site_key import read_site_key
 from flows.settings import Settings
 from flows.training.remedies import read_recipe, sign_training
-from xray_core.promotion.due import LabelCounts, TrainingHistory, is_retraining_due
+from xray_core.promotion.due import TrainingHistory, count_labels, is_retraining_due
+from xray_core.promotion.judged_on import JudgedOn, count_judges, say_held
 from xray_core.promotion.policy import RetrainingPolicy, read_retraining_policy
-from xray_core.records import Label, Verdict
-from xray_core.training.split import digest_label_set
+from xray_core.records import Held, LabelledXray, Split, Verdict
+from xray_core.training.implausible_patients import doubt_patients
+from xray_core.training.split import TrainingSet, digest_label_set, plan_training_set
 
 # What starts by hand says nothing about how often retraining may start by itself.
 AUTOMATIC = "event"
@@ -27,12 +32,21 @@ AUTOMATIC = "event"
 
 @dataclass(frozen=True, slots=True)
 class RetrainingDue:
-    """Whether a retraining is due and why (not); `claimed` when somebody trains on these labels, or has."""
+    """Whether a retraining is due and why (not); `claimed` when somebody trains on these labels, or has.
+
+    `judged_on` is whom a candidate would be judged on, `held` are X-rays that no training takes, by reason.
+    """
 
     due: bool
     claimed: bool
     new_labels: int
     reason: str
+    judged_on: JudgedOn
+    held: Mapping[Held, int]
+
+    def tell_labels(self) -> list[str]:
+        """Lines on the labels that count, and on those that do not."""
+        return [f"the test side judges on {self.judged_on}", *say_held(self.held, "not trained on")]
 
 
 def read_due(settings: Settings) -> RetrainingDue:
@@ -44,19 +58,13 @@ def read_due(settings: Settings) -> RetrainingDue:
 def _read_due(session: Session, settings: Settings) -> RetrainingDue:
     now = datetime.now(UTC)
     last = training_runs.last_finished(session)
-    counted = labels.count_new_trainable(session, last.label_watermark if last else 0)
     policy = read_policy(settings)
-    may_judge = policy.test.unknown_may_judge  # then each of them counts as a patient
-    counts = LabelCounts(
-        new_labels=sum(counted.new.values()),
-        covid_xrays=counted.xrays.get(Label.COVID, 0),
-        normal_xrays=counted.xrays.get(Label.NORMAL, 0),
-        covid_patients=counted.patients[Label.COVID] + counted.unknown[Label.COVID] * may_judge,
-        normal_patients=counted.patients[Label.NORMAL] + counted.unknown[Label.NORMAL] * may_judge,
-    )
-    trainable = labels.trainable_labels(session)
-    digest = digest_label_set(trainable)
-    said = patients.digest_said(session, [xray.sha256 for xray in trainable])
+    labelled = read_labelled(session, policy.labels)
+    before = read_labelled(session, policy.labels, upto=last.label_watermark if last else 0)
+    ours, plan = _plan(session, settings, labelled, policy)
+    counts = count_labels(ours, before, plan.sides, unknown_may_judge=policy.test.unknown_may_judge)
+    digest = digest_label_set(labelled)
+    said = patients.digest_said(session, [xray.sha256 for xray in labelled if xray.counts])
     claimed = training_runs.is_claimed(
         session,
         sign_training(digest, read_recipe(settings, policy), patients_sha256=said),
@@ -69,7 +77,25 @@ def _read_due(session: Session, settings: Settings) -> RetrainingDue:
         "a training of these labels is at work or done (way out: `xray models list` shows it, new labels make another)"
     )
     reason = taken if decision.due and claimed else decision.reason
-    return RetrainingDue(decision.due, claimed, counts.new_labels, reason)
+    judged_on = count_judges(plan.test, plan.count_held(Split.TEST))
+    held = plan.count_held(Split.TRAIN, Split.VALIDATION)
+    return RetrainingDue(decision.due, claimed, counts.new_labels, reason, judged_on, held)
+
+
+def _plan(
+    session: Session, settings: Settings, labelled: Sequence[LabelledXray], policy: RetrainingPolicy
+) -> tuple[list[LabelledXray], TrainingSet]:
+    """What a training would take, and on which sides; what only pixels show, such as doubles, is not looked for."""
+    external = evaluations.external_xrays(session)
+    ours, _ = doubt_patients([xray for xray in labelled if xray.sha256 not in external])
+    plan = plan_training_set(
+        ours,
+        xrays.read_splits(session),
+        read_site_key(settings),
+        labelled=ours,
+        unknown_may_judge=policy.test.unknown_may_judge,
+    )
+    return ours, plan
 
 
 def _has_drifted(session: Session) -> bool:

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from sqlalchemy import Engine
 
 from db.engine import snapshot
+from db.reading.labelled import read_labelled
 from db.registry import evaluations
-from db.scoring import labels, whereabouts, xrays
+from db.scoring import whereabouts, xrays
 from flows.home.films import make_locator
 from flows.home.site_key import read_site_key
 from flows.settings import Settings
@@ -21,8 +22,9 @@ def read_training_images(
     settings: Settings, engine: Engine, preprocessing: Preprocessing, on_progress: Callable[[int], None]
 ) -> TrainingImages:
     """The labelled X-rays of the ledger on their frozen sides, decoded; X-rays of external sets are none of them."""
+    policy = read_policy(settings)
     with snapshot(engine) as session:
-        labelled = labels.latest_labels(session)
+        labelled = read_labelled(session, policy.labels)
         external = evaluations.external_xrays(session)
         frozen = xrays.read_splits(session)
         let_go = whereabouts.read_let_go(session)
@@ -34,7 +36,7 @@ def read_training_images(
         preprocessing,
         used_before=frozenset(xray.sha256 for xray in labelled if xray.group in frozen),
         locate=make_locator(settings),
-        unknown_may_judge=read_policy(settings).test.unknown_may_judge,
+        unknown_may_judge=policy.test.unknown_may_judge,
         let_go=frozenset(xray.sha256 for xray in labelled if xray.xray_id in let_go),
         on_progress=on_progress,
     )

@@ -85,12 +85,11 @@ def judge_candidate(bench: Workbench, trial: Trial) -> Trial:
     from xray_core.training.judgement import judge
 
     settings, engine = bench.trainer.settings, bench.trainer.engine
-    test = trial.images.sides[Split.TEST]
     judgement = judge(
         trial,
         next_version(settings.models_dir, engine, trial.options.architecture.value),
-        collect_champion_evidence(settings, engine, test),
-        collect_beside(settings, engine, test, read_policy(settings).test),
+        collect_champion_evidence(settings, engine, trial.images),
+        collect_beside(settings, engine, trial.images, read_policy(settings).test),
         target_sensitivity=settings.target_sensitivity,
         target_specificity=settings.target_specificity,
         prevalence=settings.prevalence,

@@ -16,6 +16,7 @@ from xray_core.evaluation import statistics
 from xray_core.evaluation.bootstrap import Cohort, Floats, make_cohort
 from xray_core.evaluation.calibration import CalibrationBin, calibration_curve
 from xray_core.evaluation.figures import Figures, measure_figures, measure_net_benefits
+from xray_core.evaluation.others import OtherFigures, OtherFilms, measure_others
 from xray_core.evaluation.slices import SliceFigures, measure_slices
 from xray_core.evaluation.two_thresholds import ConfusionRow, count_outcomes
 from xray_core.evaluation.views import WithinView, judge_within_view
@@ -67,7 +68,8 @@ class Evaluation:
 
     Points of `roc` are (1 - specificity, sensitivity), of `pr` (recall, precision). `net_benefit` among the figures is
     at the threshold `upper` of the operating point. `within_view` is None where no views were given, and in
-    evaluations that were stored before it was measured.
+    evaluations that were stored before it was measured. `others` are films that are abnormal and not covid: they judge
+    apart, and no other figure counts them; None where there is none.
     """
 
     operating_point: OperatingPoint
@@ -86,6 +88,7 @@ class Evaluation:
     decision: tuple[DecisionPoint, ...]
     slices: tuple[SliceFigures, ...]
     within_view: WithinView | None = None
+    others: OtherFigures | None = None
 
     def to_json(self) -> str:
         """The evaluation as JSON text."""
@@ -107,6 +110,7 @@ def evaluate(
     *,
     prevalence: float,
     slices: Mapping[str, Sequence[str]] | None = None,
+    others: OtherFilms | None = None,
     seed: int = 0,
     resamples: int = 2000,
 ) -> Evaluation:
@@ -114,7 +118,8 @@ def evaluate(
 
     `patients` (n,) says whose each X-ray is: intervals come from drawing patients anew `resamples` times, covid and
     normal patients apart. `prevalence` in 0..1 is the share of covid where the model would be used, which
-    PPV, NPV and net benefit are for. `slices` maps a name (source, view) to one value per X-ray (n,). The same seed
+    PPV, NPV and net benefit are for. `slices` maps a name (source, view) to one value per X-ray (n,). `others` are
+    films labelled other, which judge apart. The same seed
     gives the same evaluation. Raises ValueError on no X-ray, unequal lengths, a probability or prevalence outside 0..1.
     """
     cohort = make_cohort(probabilities, is_covid, patients)
@@ -139,6 +144,7 @@ def evaluate(
         within_view=None
         if slices is None or "view" not in slices
         else judge_within_view(cohort, slices["view"], resamples=resamples, seed=seed),
+        others=measure_others(others, operating_point, resamples=resamples, seed=seed) if others else None,
     )
 
 

@@ -11,8 +11,10 @@ from pathlib import Path
 
 from xray_core.errors import InvalidDataset, UnreadableXray
 from xray_core.exchange.class_folders import UNREAD_SIDECARS, count_files, find_class_files, holds_pictures
+from xray_core.exchange.csv_table import normal_text
 from xray_core.exchange.dataset_metadata import METADATA, read_metadata
 from xray_core.exchange.dataset_patients import PatientsFit, match_patients
+from xray_core.exchange.label_rows import own_word
 from xray_core.exchange.patient_sidecar import read_sidecar
 from xray_core.exchange.patients_csv import PatientLine, read_patients_csv
 from xray_core.exchange.records import DatasetItem
@@ -43,7 +45,8 @@ def read_dataset_folder(
 ) -> DatasetFolder:
     """Find the labelled X-rays of a dataset without opening one.
 
-    With a `metadata.csv` in `path` (ieee8023's layout) the X-ray rows of it are read. Else every folder in `path`
+    With a `metadata.csv` in `path` (ieee8023's layout) the X-ray rows of it are read; a finding of theirs may be one of
+    `class_names` too. Else every folder in `path`
     that `class_names` knows (any case) gives its files that label, sub-folders included but for masks and their like
     (`find_class_files`); other folders are counted and never read. `patients_csv` is read by `read_patients_csv` and
     joined by `match_patients`; where it says nothing, `patient_from` counts. Raises InvalidDataset with what is wrong:
@@ -56,7 +59,7 @@ def read_dataset_folder(
     if patients_csv is not None and not patients_csv.is_file():
         raise InvalidDataset(f"{patients_csv}: there is no such file; expected a CSV with filename and patient_id")
     if (path / METADATA).is_file() and patients_csv is None:
-        items, kept_out = read_metadata(path)
+        items, kept_out = read_metadata(path, class_names)
         dataset = DatasetFolder(path, tuple(items), kept_out)
     else:
         dataset = _read_class_folders(path, class_names)
@@ -69,20 +72,21 @@ def read_dataset_folder(
 
 
 def _read_class_folders(path: Path, class_names: Mapping[str, Label]) -> DatasetFolder:
-    labels = {name.casefold(): label for name, label in class_names.items()}
+    labels = {normal_text(name): label for name, label in class_names.items()}
     kept_out: Counter[str] = Counter()
     items: list[DatasetItem] = []
     folders = sorted(child for child in path.iterdir() if child.is_dir() and not child.name.startswith("."))
-    if not any(folder.name.casefold() in labels for folder in folders):
+    if not any(normal_text(folder.name) in labels for folder in folders):
         names = ", ".join(repr(folder.name) for folder in folders) or "no folder at all"
         expected = f"expected one folder per class ({_name_classes(class_names)})"
         raise InvalidDataset(f"{path}: received {names}; {expected}{_hint_deeper(folders, labels)}")
     for folder in folders:
-        label = labels.get(folder.name.casefold())
+        label = labels.get(normal_text(folder.name))
         if label is None:
             kept_out[f"folder {folder.name!r} is no class"] += count_files(folder)
         else:
-            items += [DatasetItem(file, label, None) for file in find_class_files(folder, kept_out)]
+            word = own_word(normal_text(folder.name), label)
+            items += [DatasetItem(file, label, None, word=word) for file in find_class_files(folder, kept_out)]
     return DatasetFolder(path, tuple(items), {reason: n for reason, n in kept_out.items() if n})
 
 
@@ -91,7 +95,7 @@ def _hint_deeper(folders: list[Path], labels: Mapping[str, Label]) -> str:
     deeper = [
         folder.name
         for folder in folders
-        if any(child.name.casefold() in labels for child in folder.iterdir() if child.is_dir())
+        if any(normal_text(child.name) in labels for child in folder.iterdir() if child.is_dir())
     ]
     if not deeper:
         return ""

@@ -9,8 +9,9 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from xray_core.errors import InvalidDataset
-from xray_core.exchange.csv_table import read_csv_table
+from xray_core.exchange.csv_table import normal_text, read_csv_table
 from xray_core.exchange.file_names import match_names
+from xray_core.exchange.label_rows import own_word
 from xray_core.exchange.patients_csv import list_problems, read_age, read_word
 from xray_core.exchange.records import DatasetItem
 from xray_core.imaging.patient_ids import is_placeholder
@@ -21,17 +22,19 @@ _NEEDED = ("patientid", "finding", "view", "filename")
 _KNOWN = frozenset((*_NEEDED, "modality", "folder", "url", "sex", "age"))
 
 
-def read_metadata(path: Path) -> tuple[list[DatasetItem], dict[str, int]]:
+def read_metadata(path: Path, class_names: Mapping[str, Label]) -> tuple[list[DatasetItem], dict[str, int]]:
     """The X-ray rows of a folder's metadata.csv, and how many rows were kept out for which reason.
 
-    Names are found in any Unicode form, case or without ending where that is unique. Raises InvalidDataset for bad
-    rows, all named, and for a file of both classes.
+    Findings of covid and of nothing are known; `class_names` may say what others mean. Names are found in any Unicode
+    form, case or without ending where that is unique. Raises InvalidDataset for bad rows, all named, and for a file of
+    both classes.
     """
+    words = {normal_text(word): label for word, label in class_names.items()}
     kept_out: Counter[str] = Counter()
     items: dict[Path, DatasetItem] = {}
     listed: dict[Path, dict[str, Path]] = {}
     for line, row in _read_rows(path / METADATA):
-        reason, label = _read_class(row)
+        reason, label = _read_class(row, words)
         file = _locate(path, row, listed) if label else None
         if label is None or file is None:
             kept_out[reason or "the file is not there"] += 1
@@ -58,16 +61,21 @@ def _read_rows(path: Path) -> list[tuple[int, dict[str, str]]]:
     ]
 
 
-def _read_class(row: Mapping[str, str]) -> tuple[str, Label | None]:
+def _read_class(row: Mapping[str, str], words: Mapping[str, Label]) -> tuple[str, Label | None]:
     """Why a metadata row is kept out, or its label."""
     modality, view, finding = row.get("modality", "X-ray"), row["view"], row["finding"].casefold()
     if modality.casefold() not in ("x-ray", "xray", "") or view.startswith(("Axial", "Coronal")):
         return "not an X-ray", None
-    if "covid-19" in finding:
-        return "", Label.COVID
-    if finding.strip() in ("no finding", "normal"):
-        return "", Label.NORMAL
+    if (label := _know(finding) or words.get(normal_text(finding))) is not None:
+        return "", label
     return f"finding {row['finding'].strip()!r} is no class", None
+
+
+def _know(finding: str) -> Label | None:
+    """What a finding in this layout's own words is."""
+    if "covid-19" in finding.casefold():
+        return Label.COVID
+    return Label.NORMAL if normal_text(finding) in ("no finding", "normal") else None
 
 
 def _locate(path: Path, row: Mapping[str, str], listed: dict[Path, dict[str, Path]]) -> Path | None:
@@ -100,4 +108,5 @@ def _describe(row: Mapping[str, str], file: Path, label: Label) -> DatasetItem:
         view=read_word(row["view"]),
         sex=read_word(row.get("sex")),
         age_group=read_age(row.get("age")),
+        word=None if _know(row["finding"]) else own_word(normal_text(row["finding"]), label),
     )

@@ -73,9 +73,14 @@ def read_mapping(mapping: Mapping[str, str]) -> dict[str, Label]:
     return words
 
 
+def own_word(word: str, label: Label) -> str | None:
+    """A word that is a site's own, None where it is the label's."""
+    return None if word == label.value else word
+
+
 def name_words(words: Mapping[str, Label]) -> str:
     """What is accepted as a label."""
-    return f"{', '.join(sorted(words))}; or say what it means: --map WORD=normal"
+    return f"{', '.join(sorted(words))}; or say what it means, here by --map WORD=other or for good in label-words.toml"
 
 
 def quote(path: Path) -> str:

@@ -11,7 +11,7 @@ from typing import Final
 
 from xray_core.exchange.csv_table import CsvRow, CsvTable, normal_column, normal_text, read_csv_table, read_number
 from xray_core.exchange.formula_guard import unguard_text
-from xray_core.exchange.label_rows import A_LABELS_CSV, ReadLabels, gather_rows, name_words, read_mapping
+from xray_core.exchange.label_rows import A_LABELS_CSV, ReadLabels, gather_rows, name_words, own_word, read_mapping
 from xray_core.exchange.records import LabelLine
 from xray_core.exchange.results_csv import SCORE_VISIBLE
 from xray_core.records import Label, LabelProblem
@@ -49,7 +49,7 @@ def read_labels_csv(path: Path, *, mapping: Mapping[str, str], label_column: str
 
     Any order of columns and more of them; whatever `read_csv_table` reads; label words in any case and spacing. Rows
     without a label are passed over: nobody has looked at them yet. The same row twice counts once. Columns that
-    mean the same must agree. `mapping` turns a reader's word into a label's, as `pneumonia` into `normal`. A time
+    mean the same must agree. `mapping` turns a reader's word into a label's, as `pneumonia` into `other`. A time
     without a zone is meant as UTC. What is wrong comes back with the rows, every kind of it in one pass. Raises
     RefusedInput for a mapping that cannot be meant; OSError.
     """
@@ -76,7 +76,7 @@ class _Header:
     """Where the columns of each meaning stand, or the classes' own columns, and how many columns there are."""
 
     places: Mapping[str, tuple[int, ...]]
-    classes: Mapping[int, Label]
+    classes: Mapping[int, tuple[str, Label]]
     columns: int
     has_scores: bool
 
@@ -96,7 +96,9 @@ def _read_header(
         places[meaning] = places[meaning] or tuple(names.index(alias) for alias in aliases if alias in names)
     if any(names.count(names[place]) > 1 for known in places.values() for place in known):
         return None, LabelProblem(table.header.line, Code.REPEATED_COLUMN, received, "each column once")
-    classes = {place: words[word] for place, name in enumerate(names) if (word := name.replace("_", " ")) in words}
+    classes = {
+        place: (word, words[word]) for place, name in enumerate(names) if (word := name.replace("_", " ")) in words
+    }
     has_label = bool(places["label"]) or len(classes) > 1
     if not has_label or not (places["filename"] or places["xray_sha256"]):
         return None, LabelProblem(table.header.line, Code.MISSING_COLUMN, received, A_LABELS_CSV)
@@ -113,9 +115,10 @@ def _read_row(line: CsvRow, header: _Header, words: Mapping[str, Label]) -> Labe
     try:
         if any(cell.strip() for cell in cells[header.columns :]):
             raise _BadCell(Code.TOO_MANY_CELLS, f"{len(cells)} cells", f"{header.columns}; put cells in quotes")
-        label = _read_class(cells, header) if header.classes else _read_label(row["label"], words)
-        if label is None:
+        said = _read_class(cells, header) if header.classes else _read_label(row["label"], words)
+        if said is None:
             return None
+        word, label = said
         _agree("file names", {_base_name(unguard_text(cell)) for cell in row["filename"] if cell.strip()})
         _agree("patients", {cell.strip() for cell in row["patient_id"] if cell.strip()})
         _agree("readers", {cell.strip() for cell in row["labelled_by"] if cell.strip()})
@@ -129,7 +132,7 @@ def _read_row(line: CsvRow, header: _Header, words: Mapping[str, Label]) -> Labe
         return LabelProblem(line.line, bad.code, bad.received, bad.accepted, name or None)
     patient = _first(row["patient_id"]).strip() or None
     score_visible = True if header.has_scores else _VISIBLE.get(_first(row[SCORE_VISIBLE]).strip().lower())
-    return LabelLine(line.line, name, sha256, label, reader, time, patient, score_visible)
+    return LabelLine(line.line, name, sha256, label, reader, time, patient, score_visible, own_word(word, label))
 
 
 def _first(cells: Sequence[str]) -> str:
@@ -146,27 +149,27 @@ def _base_name(name: str) -> str:
     return name.replace("\\", "/").rpartition("/")[2].strip()
 
 
-def _read_label(cells: Sequence[str], words: Mapping[str, Label]) -> Label | None:
-    """The label of a row; a second column counts as a label where it holds a label's word."""
+def _read_label(cells: Sequence[str], words: Mapping[str, Label]) -> tuple[str, Label] | None:
+    """The word of a row and its label; a second column counts as a label where it holds a label's word."""
     given = [unguard_text(cell) for cell in cells if cell.strip()]
     if not given:
         return None
-    known = {words[normal_text(cell)] for cell in given if normal_text(cell) in words}
+    known = {words[word]: word for cell in given if (word := normal_text(cell)) in words}
     if cells[0].strip() and normal_text(given[0]) not in words:
         raise _BadCell(Code.UNKNOWN_LABEL, f"label {given[0].strip()!r}", name_words(words))
     _agree("labels", {label.value for label in known})
-    return min(known, default=None)
+    return next(((word, label) for label, word in known.items()), None)
 
 
-def _read_class(cells: Sequence[str], header: _Header) -> Label | None:
-    """The class whose own column says 1, yes, true or x."""
-    marked = {
-        label
-        for place, label in header.classes.items()
+def _read_class(cells: Sequence[str], header: _Header) -> tuple[str, Label] | None:
+    """The class whose own column says 1, yes, true or x, by its word."""
+    marked = [
+        said
+        for place, said in header.classes.items()
         if (read_number(cells[place]) or 0) > 0 or normal_text(cells[place]) in _YES
-    }
-    _agree("labels", {label.value for label in marked})
-    return min(marked, default=None)
+    ]
+    _agree("labels", {label.value for _, label in marked})
+    return next(iter(marked), None)
 
 
 def _read_sha256(cell: str) -> str | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from xray_core.exchange.class_folders import holds_no_films
 from xray_core.exchange.csv_table import normal_text
-from xray_core.exchange.label_rows import ReadLabels, gather_rows, name_words, quote, read_mapping
+from xray_core.exchange.label_rows import ReadLabels, gather_rows, name_words, own_word, quote, read_mapping
 from xray_core.exchange.records import LabelLine
 from xray_core.imaging.folder import is_ignored
 from xray_core.records import Label, LabelProblem, escape_name
@@ -41,7 +41,8 @@ def read_labels_folder(path: Path, *, mapping: Mapping[str, str]) -> ReadLabels:
                 problems.append(LabelProblem(None, Code.NOT_REGULAR_FILE, received, "a copy of the X-ray"))
             else:
                 name = escape_name(os.fsencode(file.name))
-                rows.append(LabelLine(len(rows) + 1, name, _hash(file), label, None, None))
+                word = own_word(normal_text(folder.name), label)
+                rows.append(LabelLine(len(rows) + 1, name, _hash(file), label, None, None, word=word))
     return gather_rows(
         escape_name(os.fsencode(path.name)), rows, problems, "no X-ray in a folder per class", numbered=False
     )

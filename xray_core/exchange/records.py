@@ -35,7 +35,8 @@ class ResultLine:
 class LabelLine:
     """One accepted row of a labels CSV or one file of a folder per class.
 
-    `score_visible` says whether its reader had the model's score before the eyes, None where nobody can tell.
+    `score_visible` says whether its reader had the model's score before the eyes, None where nobody can tell; `word` is
+    what it said, in lower case, where that is a word of the site's own.
     """
 
     line: int
@@ -46,11 +47,15 @@ class LabelLine:
     labelled_at: datetime | None
     patient_id: str | None = field(default=None, repr=False)
     score_visible: bool | None = None
+    word: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class DatasetItem:
-    """One X-ray file of a dataset; what is None nobody has written down. `patient` is the id as the CSV has it."""
+    """One X-ray file of a dataset; what is None nobody has written down. `patient` is the id as the CSV has it.
+
+    `word` is the site's own word that gave its label, where it was one.
+    """
 
     path: Path
     label: Label
@@ -59,3 +64,4 @@ class DatasetItem:
     view: str | None = None
     sex: str | None = None
     age_group: str | None = None
+    word: str | None = None

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 from xray_core.promotion.checks import plural
 from xray_core.promotion.policy import RetrainingPolicy, Trigger
+from xray_core.records import Label, LabelledXray, Split
 
 _BY_HAND: Final = "the deployment `retrain`, run by hand, does not wait"
 
@@ -21,6 +24,34 @@ class LabelCounts:
     normal_xrays: int
     covid_patients: int
     normal_patients: int
+
+
+def count_labels(
+    now: Sequence[LabelledXray],
+    before: Sequence[LabelledXray],
+    sides: Mapping[str, Split],
+    *,
+    unknown_may_judge: bool,
+) -> LabelCounts:
+    """Count labels that count on the side where their X-rays stand, and those that the last training had not.
+
+    New is an X-ray whose label there was another one, or none: a second reader who agrees with the first adds nothing
+    to learn from. `sides` holds the side of every group; X-rays of unknown patients count as none, or as one each.
+    """
+    side_of = {xray.sha256: sides[xray.group] for xray in now}
+    had = {xray.sha256: xray.label_on(side_of[xray.sha256]) for xray in before if xray.sha256 in side_of}
+    counted = [(xray, label) for xray in now if (label := xray.label_on(sides[xray.group])) is not None]
+    by_label = Counter(label for _, label in counted)
+    people = Counter(label for _, label in {(xray.group, label) for xray, label in counted if xray.patient_known})
+    if unknown_may_judge:
+        people.update(label for xray, label in counted if not xray.patient_known)
+    return LabelCounts(
+        new_labels=sum(had.get(xray.sha256) is not label for xray, label in counted),
+        covid_xrays=by_label[Label.COVID],
+        normal_xrays=by_label[Label.NORMAL],
+        covid_patients=people[Label.COVID],
+        normal_patients=people[Label.NORMAL],
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from xray_core.evaluation.bootstrap import Cohort, make_cohort
+from xray_core.evaluation.others import OtherFilms
 from xray_core.models.records import OperatingPoint
+from xray_core.promotion.judged_on import JudgedOn
 from xray_core.promotion.looks import Look
 from xray_core.records import AuditVerdict, Split
 
@@ -18,7 +20,8 @@ class GateEvidence:
     `slices` maps a name to one value per X-ray. `reproduces_probe` says that the model loaded in a fresh process and
     gave its probe outputs again; `audit` is its shortcut audit; `without_patient` counts the labelled X-rays whose
     patient nobody knows, `unread` those of each side whose film cannot be read any more. They are asked of the
-    candidate only.
+    candidate only. `others` are its scores of films labelled other, which judge apart; `judged_on` says by whose labels
+    the test X-rays judge.
     """
 
     version: str
@@ -32,6 +35,8 @@ class GateEvidence:
     audit: AuditVerdict | None = None
     without_patient: int = 0
     unread: Mapping[Split, int] = field(default_factory=dict)
+    others: OtherFilms = field(default_factory=lambda: OtherFilms((), ()))
+    judged_on: JudgedOn | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,9 @@ from xray_core.promotion.checks import (
     check_slices,
 )
 from xray_core.promotion.evidence import Beside, GateEvidence, align_scores
+from xray_core.promotion.judged_on import JUDGED_ON, MORE_JUDGES
 from xray_core.promotion.looks import Look, spend_alpha
+from xray_core.promotion.others import OTHERS, check_others
 from xray_core.promotion.policy import GateTest, RetrainingPolicy
 from xray_core.promotion.rivals import LOOK, RENEW, Rival, check_not_worse, describe_look
 from xray_core.records import Split, Verdict
@@ -52,23 +54,29 @@ def decide_promotion(
 
     `promote` needs every check: it loads and repeats its probe outputs, its audit is not confounded, there are
     patients enough, it reaches the floor for sensitivity, refers not too many, is not worse by the margin than the
-    champion (paired, see `comparison.compare_auroc`), nor than the benchmark, and no slice collapses. What a
-    comparison may spend of alpha falls with the looks at this side (`looks.spend_alpha`). `reject` when one fails,
-    `insufficient evidence` when none fails but the X-rays cannot tell, or when a film of the test side cannot be read:
-    a smaller side would be an easier or harder one. A first model is promoted unproven when it loads. Raises
-    ValueError when two were not judged on the same X-rays.
+    champion (paired, see `comparison.compare_auroc`), nor than the benchmark, and neither a slice collapses nor what it
+    makes of films labelled other, which judge apart. The reason says on whom it was judged. What a comparison may spend
+    of alpha falls with the looks at this side (`looks.spend_alpha`). `reject` when one fails, `insufficient evidence`
+    when none fails but the X-rays cannot tell, or when a film of the test side cannot be read: a smaller side would be
+    an easier or harder one. A first model is promoted unproven when it loads. Raises ValueError when two were not
+    judged on the same X-rays.
     """
     test = policy.test
     ours = make_cohort(candidate.probabilities, candidate.is_covid, candidate.patients)
     checks = [check_probe(candidate), check_audit(candidate), *check_films(candidate.unread)]
     checks.append(check_patients(ours, candidate, test))
-    if checks[-1].passed and not candidate.unread.get(Split.TEST):
+    is_enough = checks[-1].passed
+    if candidate.judged_on is not None:
+        checks.append(Check(JUDGED_ON, True, f"judged on {candidate.judged_on}", MORE_JUDGES))
+    if is_enough and not candidate.unread.get(Split.TEST):
         checks += [check_sensitivity(ours, candidate, test, seed), check_refer_share(ours, candidate, test)]
         if champion is not None:
             checks += _compare(ours, candidate, champion, test, beside=beside, seed=seed)
-    if champion is None:
-        return _decide_first(tuple(checks))
-    return _decide(tuple(checks))
+    if not candidate.unread.get(Split.TEST):
+        checks += check_others(ours, candidate, champion, test=test, seed=seed)
+    decision = _decide_first(tuple(checks)) if champion is None else _decide(tuple(checks))
+    always = (_sentence(check.words) for check in checks if check.name in (OTHERS, JUDGED_ON) and check.passed)
+    return replace(decision, reason=" ".join((decision.reason, *always)))
 
 
 def _compare(

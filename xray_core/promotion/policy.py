@@ -90,6 +90,33 @@ class GateTest:
         return self.unknown_patients is UnknownPatients.JUDGE
 
 
+class OtherLabel(StrEnum):
+    """What films labelled `other` (abnormal, not covid) are for; on the test side they always judge apart."""
+
+    NOT_COVID = "train as not covid"
+    NEVER = "never train"
+
+
+@dataclass(frozen=True, slots=True)
+class LabelRules:
+    """What a label must be to count.
+
+    A dataset's own label is a whole reference standard: no second reader is asked of it.
+    """
+
+    __pydantic_config__ = _STRICT
+
+    readers_per_film: Annotated[int, Field(ge=1, le=2)] = 1
+    hold_disputes: bool = True
+    blind_test_side: bool = True
+    other: OtherLabel = OtherLabel.NOT_COVID
+
+    @property
+    def other_trains(self) -> bool:
+        """Whether films labelled `other` are trained on, as not covid."""
+        return self.other is OtherLabel.NOT_COVID
+
+
 @dataclass(frozen=True, slots=True)
 class Impact:
     """What a change may affect, and the way back; sentences for people."""
@@ -109,6 +136,7 @@ class RetrainingPolicy:
 
     modifications: Modifications = field(default_factory=Modifications)
     trigger: Trigger = field(default_factory=Trigger)
+    labels: LabelRules = field(default_factory=LabelRules)
     test: GateTest = field(default_factory=GateTest)
     impact: Impact = field(default_factory=Impact)
 

@@ -21,11 +21,39 @@ class ListReason(StrEnum):
     LABEL = "label"  # the old label may be wrong
 
 
+class LabelSource(StrEnum):
+    """How a label came in."""
+
+    CSV = "csv"
+    FOLDER = "folder"
+    DATASET = "dataset"
+    PAGE = "page"
+
+
 class ReaderRole(StrEnum):
     """As what a person labelled."""
 
     READER = "reader"
     ADJUDICATOR = "adjudicator"
+
+
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """What was said of a film once: by whom, as what, and whether with the score in view (None: nobody wrote it down).
+
+    A nameless opinion of a dataset is the dataset's own label.
+    """
+
+    reader: str | None
+    role: ReaderRole
+    label: Label
+    source: LabelSource = LabelSource.CSV
+    score_visible: bool | None = None
+
+    @property
+    def is_blind(self) -> bool:
+        """Whether the model cannot have had a say in it."""
+        return self.source is LabelSource.DATASET or self.score_visible is False
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 
-from xray_core.reading.records import ReaderRole, fold_name
-from xray_core.records import Label
+from xray_core.promotion.policy import LabelRules
+from xray_core.reading.records import LabelSource, Opinion, ReaderRole, fold_name
+from xray_core.records import Held, Label, Reference, Standard
 
 
 class Settlement(StrEnum):
@@ -18,27 +20,93 @@ class Settlement(StrEnum):
     ADJUDICATED = "adjudicated"
 
 
-def settle(opinions: Iterable[tuple[str | None, ReaderRole, Label]]) -> Settlement:
-    """How far the opinions on one film settle it, oldest first; each is a reader's name, role and label.
+@dataclass(frozen=True, slots=True)
+class SettledLabel:
+    """The label that a film trains by, unless `held` says why it does not, and what it judges by on the test side."""
+
+    label: Label
+    held: Held | None
+    reference: Reference
+
+
+def settle(opinions: Iterable[Opinion]) -> Settlement:
+    """How far the opinions on one film settle it, oldest first.
 
     The newest of each reader counts, whatever the case and blanks of the name; those without a name are one reader,
     as they were before readers had names. An adjudicator has the last word. Raises ValueError without an opinion.
     """
-    newest: dict[str, Label] = {}
-    for reader, role, label in opinions:
-        if role is ReaderRole.ADJUDICATOR:
-            return Settlement.ADJUDICATED
-        newest[fold_name(reader or "")] = label
+    opinions = tuple(opinions)
+    if any(opinion.role is ReaderRole.ADJUDICATOR for opinion in opinions):
+        return Settlement.ADJUDICATED
+    newest = _take_newest(opinions)
     if not newest:
         raise ValueError("received no opinion; expected at least one")
     if len(newest) == 1:
         return Settlement.SINGLE
-    return Settlement.AGREED if len(set(newest.values())) == 1 else Settlement.DISPUTED
+    return Settlement.AGREED if len({opinion.label for opinion in newest}) == 1 else Settlement.DISPUTED
 
 
-def count_settlements(films: Mapping[int, Iterable[tuple[str | None, ReaderRole, Label]]]) -> dict[str, int]:
+def count_settlements(films: Mapping[int, Iterable[Opinion]]) -> dict[str, int]:
     """How many films are settled in which way; every way has its number."""
     counts = {settlement.value: 0 for settlement in Settlement}
     for opinions in films.values():
         counts[settle(opinions).value] += 1
     return counts
+
+
+def settle_label(opinions: Sequence[Opinion], rules: LabelRules) -> SettledLabel:
+    """The label of a film by the opinions on it, oldest first, and by the policy's rules.
+
+    It trains by all of them and judges by those that the model can have had no say in, where `blind_test_side` asks
+    for it. Who says that a picture is no film to judge by need not be blind: an `exclude` that stands judges nothing.
+    Raises ValueError without an opinion.
+    """
+    label, held = _decide(opinions, rules)
+    if held is None and label is Label.EXCLUDE:
+        return SettledLabel(label, None, Reference(None))
+    if held is None and label is Label.OTHER and not rules.other_trains:
+        held = Held.OTHER
+    return SettledLabel(label, held, _find_reference(opinions, rules))
+
+
+def _find_reference(opinions: Sequence[Opinion], rules: LabelRules) -> Reference:
+    judging = [opinion for opinion in opinions if opinion.is_blind or not rules.blind_test_side]
+    if not judging:
+        seen = any(opinion.score_visible for opinion in opinions)
+        return Reference(None, held=Held.VISIBLE if seen else Held.UNTOLD)
+    label, held = _decide(judging, rules)
+    if held is None and not label.is_trainable:
+        held = Held.UNSURE
+    return Reference(None, held=held) if held else Reference(label, _name_standard(judging, label))
+
+
+def _decide(opinions: Sequence[Opinion], rules: LabelRules) -> tuple[Label, Held | None]:
+    """The label that counts, or the newest and why it does not."""
+    settlement, latest = settle(opinions), opinions[-1].label
+    if settlement is Settlement.ADJUDICATED:
+        return [opinion.label for opinion in opinions if opinion.role is ReaderRole.ADJUDICATOR][-1], None
+    if settlement is Settlement.DISPUTED:
+        return latest, Held.DISPUTED if rules.hold_disputes else None
+    says_a_dataset = any(opinion.source is LabelSource.DATASET and opinion.label is latest for opinion in opinions)
+    if len(_take_newest(opinions)) < rules.readers_per_film and not says_a_dataset:
+        return latest, Held.WAITING
+    return latest, None
+
+
+def _name_standard(opinions: Sequence[Opinion], label: Label) -> Standard:
+    """Who stands behind a label that was decided on."""
+    if not all(opinion.is_blind for opinion in opinions):
+        return Standard.READERS
+    if settle(opinions) is Settlement.ADJUDICATED:
+        return Standard.ADJUDICATED
+    behind = [opinion for opinion in opinions if opinion.label is label]
+    readers = {fold_name(opinion.reader or "") for opinion in behind if opinion.source is not LabelSource.DATASET}
+    if len(readers) > 1:
+        return Standard.TWO_BLINDED
+    from_dataset = any(opinion.source is LabelSource.DATASET for opinion in behind)
+    return Standard.DATASET if from_dataset else Standard.ONE_BLINDED
+
+
+def _take_newest(opinions: Iterable[Opinion]) -> list[Opinion]:
+    """The newest opinion of each reader."""
+    return list({fold_name(opinion.reader or ""): opinion for opinion in opinions}.values())

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from xray_core.evaluation.shortcut_audit import ShortcutAudit
     from xray_core.evaluation.slices import SliceFigures
     from xray_core.promotion.gate import PromotionDecision
+    from xray_core.promotion.judged_on import JudgedOn
 
 
 class Trait(NamedTuple):
@@ -47,7 +48,8 @@ class CardFacts:
     team's own words to the questions of `read_questions`, by key. `commands` make this model again where it was made,
     `commands_elsewhere` in another home (none for a retraining) with the site key of `key_fingerprint`, on which its
     sides hang. Beyond the distance `odd_limit` a picture is referred as no chest film (None: no picture is); so many of
-    the test X-rays are (`odd_in_test`), and the figures judge their scores all the same. `plots` are PNGs by file name.
+    the test X-rays are (`odd_in_test`), and the figures judge their scores all the same. `judged_on` says by whose
+    labels the test X-rays judge. `plots` are PNGs by file name.
     """
 
     version: str
@@ -81,6 +83,7 @@ class CardFacts:
     answers: Mapping[str, str] = field(default_factory=dict)
     odd_limit: float | None = None
     odd_in_test: int | None = None
+    judged_on: JudgedOn | None = None
 
 
 def write_card(facts: CardFacts) -> tuple[str, str]:

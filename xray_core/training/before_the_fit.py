@@ -12,7 +12,7 @@ from xray_core.evaluation.shortcut_audit import Finding, probe_data
 from xray_core.imaging.records import Flag
 from xray_core.models.chest_reference import ChestReference, learn_reference
 from xray_core.processes.helper_process import BackgroundCall, HelperProcess
-from xray_core.records import Split
+from xray_core.records import Label, Split
 from xray_core.training.images import Side, TrainingImages
 
 _SHOWN = 6
@@ -49,4 +49,5 @@ def draw_first(covid: NDArray[np.uint8], normal: NDArray[np.uint8]) -> bytes:
 def _choose_first(train: Side) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """The first X-rays of each class; none whose file says that something is written on the picture."""
     is_plain = np.array([Flag.BURNED_IN_ANNOTATION not in facts.flags for facts in train.facts], dtype=np.bool_)
-    return train.images[train.is_covid & is_plain][:_SHOWN], train.images[~train.is_covid & is_plain][:_SHOWN]
+    is_normal = np.array([xray.label is Label.NORMAL for xray in train.xrays], dtype=np.bool_)
+    return train.images[train.is_covid & is_plain][:_SHOWN], train.images[is_normal & is_plain][:_SHOWN]

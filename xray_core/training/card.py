@@ -55,6 +55,7 @@ def gather_card_facts(trial: Trial, plots: Mapping[str, bytes]) -> CardFacts:
         commands=_name_commands(trial),
         commands_elsewhere=_name_commands_elsewhere(trial),
         key_fingerprint=trial.key_fingerprint,
+        judged_on=images.judged_on,
         plots=plots,
     )
 
@@ -106,6 +107,9 @@ def _note_split(images: TrainingImages) -> Iterator[str]:
         yield f"Left out: {number} (X-rays): {reason}."
     for code, number in sorted(images.unreadable.items()):
         yield f"Could not be read any more: {number} (X-rays), {code}."
+    others = sum(count.xrays for count in plan.counts if count.label is Label.OTHER and count.split is not Split.TEST)
+    if others:
+        yield f"Labelled other (abnormal, not covid) and trained on as not covid: {others} (X-rays)."
     if plan.not_trainable:
         yield f"Kept and never trained on: {plan.not_trainable} X-rays labelled unsure or exclude."
 

@@ -16,6 +16,7 @@ from xray_core.processes.decoding import Decoded
 from xray_core.processes.reading import Advance, Locate, read_xrays
 from xray_core.processes.records import DecoderLimits
 from xray_core.promotion.checks import check_films
+from xray_core.promotion.judged_on import JudgedOn, count_judges, say_held
 from xray_core.records import Label, LabelledXray, Split
 from xray_core.training.implausible_patients import doubt_patients
 from xray_core.training.near_duplicates import find_near_duplicates
@@ -52,14 +53,21 @@ class Side:
 class TrainingImages:
     """All sides, the plan behind them, and how many X-rays could not be read any more: by reason, and by side.
 
+    What is abnormal but not covid trains as not covid, and judges apart: on the test side it stands in `others`.
     `unread` leaves out those that a person has let go.
     """
 
     plan: TrainingSet
     sides: dict[Split, Side]
+    others: Side
     unreadable: dict[str, int]
     unread: dict[Split, int]
     preprocessing: Preprocessing
+
+    @property
+    def judged_on(self) -> JudgedOn:
+        """Whose labels the test side judges by, and which of its films have no say."""
+        return count_judges(self.plan.test, self.plan.count_held(Split.TEST))
 
     @property
     def for_audit(self) -> AuditImages:
@@ -89,14 +97,15 @@ def gather_images(
 ) -> TrainingImages:
     """Decode every labelled X-ray once and put it on its patient's side.
 
-    X-rays under one implausible patient id count as those of unknown patients. Near-duplicates are searched among
-    all of them, so that no picture stands on two sides. `let_go` are the SHA-256s of films that a person knows to be
+    A film whose label does not count where it stands is left out with the reason. X-rays under one implausible
+    patient id count as those of unknown patients. Near-duplicates are searched among all of them, so that no picture
+    stands on two sides. `let_go` are the SHA-256s of films that a person knows to be
     gone. Raises InvalidDataset when a side lacks a class: nothing could be learned or judged then.
     """
-    trainable = [xray for xray in labelled if xray.label.is_trainable]
+    trainable = [xray for xray in labelled if xray.counts]
     decoded, unreadable = read_xrays(limits, trainable, preprocessing, locate=locate, on_progress=on_progress)
     labelled, doubted = doubt_patients(labelled)
-    readable = [xray for xray in labelled if xray.label.is_trainable and xray.sha256 in decoded]
+    readable = [xray for xray in labelled if xray.counts and xray.sha256 in decoded]
     pairs = find_near_duplicates(
         [xray.dhash for xray in readable], lambda place: decoded[readable[place].sha256].grey
     ).pairs
@@ -110,15 +119,17 @@ def gather_images(
         unknown_may_judge=unknown_may_judge,
     )
     plan = replace(plan_sides(readable), not_trainable=len(labelled) - len(trainable), doubted=doubted)
-    whole = plan_sides([xray for xray in labelled if xray.label.is_trainable])
+    whole = plan_sides([xray for xray in labelled if xray.counts])
     unread = _count_unread(whole, decoded.keys() | let_go)
-    chosen = {Split.TRAIN: plan.train, Split.VALIDATION: plan.validation, Split.TEST: plan.test}
+    of_classes = [xray for xray in plan.test if xray.label is not Label.OTHER]
+    chosen = {Split.TRAIN: plan.train, Split.VALIDATION: plan.validation, Split.TEST: of_classes}
     sides = {split: stack_side(xrays, decoded, preprocessing) for split, xrays in chosen.items()}
     for split, side in sides.items():
         if side.is_covid.all() or not side.is_covid.any():
             films = "".join(f"; {check.words}" for check in check_films(unread))
             raise InvalidDataset(_say_too_few(split, side, plan) + films, public=True)
-    return TrainingImages(plan, sides, unreadable, unread, preprocessing)
+    others = stack_side([xray for xray in plan.test if xray.label is Label.OTHER], decoded, preprocessing)
+    return TrainingImages(plan, sides, others, unreadable, unread, preprocessing)
 
 
 def _count_unread(whole: TrainingSet, accounted_for: Set[str]) -> dict[Split, int]:
@@ -140,6 +151,7 @@ def _say_too_few(split: Split, side: Side, plan: TrainingSet) -> str:
             f". {len(plan.left_out)} X-rays are left out, {doubles} of them for they show the same picture as one on "
             "another side"
         )
+    sentence = "; ".join((sentence, *say_held(plan.count_held(split), f"of the {split} side left out")))
     if not plan.without_patient:
         return sentence
     return (

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xray_core.evaluation.evaluation import Evaluation, evaluate
+from xray_core.evaluation.others import OtherFilms
 from xray_core.evaluation.shortcut_audit import Finding, ShortcutAudit, audit_shortcuts
 from xray_core.models.open_model import Classifier
 from xray_core.models.operating_point import choose_operating_point
@@ -19,7 +20,7 @@ from xray_core.promotion.evidence import Beside, GateEvidence
 from xray_core.promotion.gate import PromotionDecision, decide_promotion
 from xray_core.promotion.policy import RetrainingPolicy
 from xray_core.records import Split
-from xray_core.training.images import TrainingImages
+from xray_core.training.images import Side, TrainingImages
 
 if TYPE_CHECKING:
     from xray_core.training.trial import Trial
@@ -34,6 +35,7 @@ def evaluate_evidence(evidence: GateEvidence, *, prevalence: float) -> Evaluatio
         evidence.operating_point,
         prevalence=prevalence,
         slices=evidence.slices,
+        others=evidence.others,
     )
 
 
@@ -86,6 +88,7 @@ def judge(
 ) -> Judgement:
     """Lock the thresholds on validation, then look at candidate and champion on test, and audit."""
     validation, test = trial.images.sides[Split.VALIDATION], trial.images.sides[Split.TEST]
+    others = trial.images.others
     classifier = trial.trained.classifier
     point = choose_operating_point(
         classifier.predict(validation.images).astype(np.float64),
@@ -107,6 +110,8 @@ def judge(
         unread=trial.images.unread,
         slices=test.slices,
         audit=audit.verdict,
+        others=OtherFilms(_predict(classifier, others), others.groups),
+        judged_on=trial.images.judged_on,
     )
     return Judgement(
         evidence=evidence,
@@ -118,6 +123,11 @@ def judge(
         beside=beside,
         audit=audit,
     )
+
+
+def _predict(classifier: Classifier, side: Side) -> list[float]:
+    """P(covid) of films of which there may be none."""
+    return [float(score) for score in classifier.predict(side.images)] if side.xrays else []
 
 
 def ask_gate(trial: Trial, policy: RetrainingPolicy) -> PromotionDecision:

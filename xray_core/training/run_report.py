@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from xray_core.records import RESEARCH_USE, Verdict
 from xray_core.report.markdown import open_markdown, render_markdown
+from xray_core.training.judgement import Judgement
 from xray_core.training.trial import Conclusion, Trial
 
 # The server takes 1.5 MB an event; text and base64 of these pictures stay well below it.
@@ -80,14 +81,27 @@ def write_run_report(trial: Trial) -> str:
         figures=[
             {"name": words, "candidate": _say(candidate, name), "champion": _say(champion, name)}
             for words, name in _FIGURES.items()
-        ],
+        ]
+        + list(_compare_others(judgement)),
         within_view=judgement.candidate.within_view,
         judged_on=judgement.candidate,
+        whose_labels=f"{trial.images.judged_on}",
         checks=trial.decision.checks,
         audit=judgement.audit,
         pictures=list(_choose_pictures(trial.documents)),
         research_use=RESEARCH_USE,
     )
+
+
+def _compare_others(judgement: Judgement) -> Iterator[dict[str, str]]:
+    """The figures among films that are abnormal and not covid; nothing where there is no such film."""
+    both = judgement.candidate.others, judgement.champion and judgement.champion.others
+    if both[0] is None:
+        return
+    for where in ("lower", "upper"):
+        ours, theirs = (_say(others, f"specificity_at_{where}") for others in both)
+        name = f"specificity at the {where} threshold among {both[0].xrays} other abnormal X-rays"
+        yield {"name": name, "candidate": ours, "champion": theirs}
 
 
 def say_next_step(conclusion: Conclusion) -> str:

@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from xray_core.records import HELD_OUT, Label, LabelledXray, SideCount, Split, is_content_group, name_content_group
+from xray_core.records import HELD_OUT, Held, Label, LabelledXray, SideCount, Split, is_content_group
+from xray_core.training.left_out import (
+    PROTECTED,
+    LeftOut,
+    find_former_side,
+    find_trained_on,
+    keep_from_judging,
+    leave_out_held,
+    leave_out_moved,
+    leave_out_straddling,
+)
 
 _SIDES = 2**64
-_PROTECTED = {Split.TRAIN: 0, Split.VALIDATION: 1, Split.TEST: 2}
-
-
-@dataclass(frozen=True, slots=True)
-class LeftOut:
-    """An X-ray with a trainable label that no side may have, and why, in words without patient data."""
-
-    xray: LabelledXray
-    reason: str
-    is_double: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingSet:
-    """X-rays on their sides, ordered by SHA-256.
+    """X-rays on their sides, ordered by SHA-256; those of the test side carry the label that they judge by.
 
     `sides` holds every group of the set; those of it that were not frozen before are in `new_groups`, to be frozen
     now. `not_trainable` counts labels such as `unsure`; `without_patient` counts X-rays that were split by content
@@ -41,6 +42,11 @@ class TrainingSet:
     without_patient: int
     label_set_sha256: str
     doubted: int = 0
+
+    def count_held(self, *sides: Split) -> dict[Held, int]:
+        """How many X-rays of these sides have a label that does not count there, by reason."""
+        held = Counter(item.held for item in self.left_out if item.side in sides)
+        return {reason: held[reason] for reason in Held if held[reason]}
 
     def count(self, split: Split, label: Label) -> SideCount:
         """The count of one side and class."""
@@ -76,7 +82,9 @@ def plan_training_set(
     unknown_may_judge: bool = False,
     held_out: float = HELD_OUT,
 ) -> TrainingSet:
-    """Put every X-ray with a trainable label on its patient's side (pure).
+    """Put every X-ray whose label may count on its patient's side (pure).
+
+    On the test side the label that it judges by counts, on the others the one that it trains by.
 
     `frozen` holds the groups that were assigned before: they keep their side whatever the key or share says now.
     `duplicates` are pairs of SHA-256 of X-rays that show the same picture. Where the two stand on different sides
@@ -88,18 +96,24 @@ def plan_training_set(
     included. X-rays of unknown patients stay off the test side unless `unknown_may_judge`: nobody can say that no
     other X-ray of that person was trained on.
     """
-    trainable = sorted((xray for xray in xrays if xray.label.is_trainable), key=lambda xray: xray.sha256)
+    trainable = sorted((xray for xray in xrays if xray.counts), key=lambda xray: xray.sha256)
     known = [*trainable, *labelled]
     sides = _choose_sides(known, frozen, key, held_out)
     if not unknown_may_judge:
         sides = {group: _off_the_test_side(group, side, frozen) for group, side in sides.items()}
-    moved = _leave_out_moved(trainable, frozen, sides)
+    moved = leave_out_moved(trainable, frozen, sides)
     still_there = [xray for xray in trainable if xray.sha256 not in {item.xray.sha256 for item in moved}]
-    moved += _keep_from_judging(still_there, sides, _find_trained_on(known, frozen), unknown_may_judge)
+    moved += keep_from_judging(still_there, sides, find_trained_on(known, frozen), unknown_may_judge)
+    still_there = [xray for xray in trainable if xray.sha256 not in {item.xray.sha256 for item in moved}]
+    moved += leave_out_held(still_there, sides)
     staying = [xray for xray in trainable if xray.sha256 not in {item.xray.sha256 for item in moved}]
-    left_out = (*moved, *_leave_out_straddling(staying, sides, duplicates, used_before))
+    left_out = (*moved, *leave_out_straddling(staying, sides, duplicates, used_before))
     gone = {item.xray.sha256 for item in left_out}
-    kept = [xray for xray in trainable if xray.sha256 not in gone]
+    kept = [
+        replace(xray, label=xray.label_on(sides[xray.group]) or xray.label)
+        for xray in trainable
+        if xray.sha256 not in gone
+    ]
     by_side = {split: tuple(xray for xray in kept if sides[xray.group] is split) for split in Split}
     return TrainingSet(
         train=by_side[Split.TRAIN],
@@ -108,7 +122,7 @@ def plan_training_set(
         left_out=left_out,
         sides=sides,
         new_groups={xray.group: sides[xray.group] for xray in trainable if xray.group not in frozen},
-        counts=tuple(_count(by_side[split], split, label) for split in Split for label in (Label.COVID, Label.NORMAL)),
+        counts=tuple(_count_side(by_side)),
         not_trainable=len(xrays) - len(trainable),
         without_patient=sum(not xray.patient_known for xray in trainable),
         label_set_sha256=digest_label_set(trainable),
@@ -116,12 +130,20 @@ def plan_training_set(
 
 
 def digest_label_set(xrays: Iterable[LabelledXray]) -> str:
-    """The SHA-256 of the set of (content, label) of the trainable X-rays, in whatever order they come.
+    """The SHA-256 of the set of (content, label) of the X-rays that count, in whatever order they come.
 
-    Two trainings with the same digest would learn from the same labels, so there is only ever one.
+    Two trainings with the same digest would learn from the same labels and be judged by the same ones, so there is
+    only ever one.
     """
-    lines = sorted(f"{xray.sha256} {xray.label.value}\n" for xray in xrays if xray.label.is_trainable)
+    lines = sorted(f"{xray.sha256} {_sign_label(xray)}\n" for xray in xrays if xray.trains or xray.judges)
     return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _sign_label(xray: LabelledXray) -> str:
+    """One word where an X-ray trains and judges by the same label, else both."""
+    trains = xray.label.value if xray.trains else "-"
+    judging = xray.judges_by.label if xray.judges else None
+    return trains if xray.trains and judging is xray.label else f"{trains} {judging or '-'}"
 
 
 def _choose_sides(
@@ -133,44 +155,12 @@ def _choose_sides(
     """
     before: dict[str, Split] = {}
     for xray in xrays:
-        stood = _find_former_side(xray, frozen)
-        if stood is not None and (xray.group not in before or _PROTECTED[stood] < _PROTECTED[before[xray.group]]):
+        stood = find_former_side(xray, frozen)
+        if stood is not None and (xray.group not in before or PROTECTED[stood] < PROTECTED[before[xray.group]]):
             before[xray.group] = stood
     return {
         xray.group: frozen.get(xray.group) or before.get(xray.group) or assign_split(xray.group, key, held_out)
         for xray in xrays
-    }
-
-
-def _find_former_side(xray: LabelledXray, frozen: Mapping[str, Split]) -> Split | None:
-    """Where it stood while its patient was unknown or another one; of several sides the one nearest to training."""
-    before = (name_content_group(xray.sha256), *xray.former_groups)
-    sides = [frozen[group] for group in before if group in frozen and group != xray.group]
-    return min(sides, key=_PROTECTED.__getitem__, default=None)
-
-
-def _leave_out_moved(
-    xrays: Sequence[LabelledXray], frozen: Mapping[str, Split], sides: Mapping[str, Split]
-) -> tuple[LeftOut, ...]:
-    """X-rays that stood on another side before their patient was known, or corrected."""
-    moved: list[LeftOut] = []
-    for xray in xrays:
-        stood = _find_former_side(xray, frozen)
-        if stood is not None and stood is not sides[xray.group]:
-            became = "corrected" if xray.former_groups else "known"
-            reason = (
-                f"stood on the {stood} side before its patient was {became}, who stands on the {sides[xray.group]} side"
-            )
-            moved.append(LeftOut(xray, reason))
-    return tuple(moved)
-
-
-def _find_trained_on(xrays: Iterable[LabelledXray], frozen: Mapping[str, Split]) -> set[str]:
-    """The patients of whom an X-ray stood on the training or validation side before it was known whose it is."""
-    return {
-        xray.group
-        for xray in xrays
-        if xray.patient_known and _find_former_side(xray, frozen) in (Split.TRAIN, Split.VALIDATION)
     }
 
 
@@ -180,44 +170,13 @@ def _off_the_test_side(group: str, side: Split, frozen: Mapping[str, Split]) -> 
     return Split.TRAIN if is_new else side
 
 
-def _keep_from_judging(
-    xrays: Sequence[LabelledXray], sides: Mapping[str, Split], trained_on: Collection[str], unknown_may_judge: bool
-) -> tuple[LeftOut, ...]:
-    """X-rays of the test side whose patient is unknown, or has been trained on before anybody knew whose that was."""
-    kept_out: list[LeftOut] = []
-    for xray in xrays:
-        if sides[xray.group] is not Split.TEST:
-            continue
-        if xray.group in trained_on:
-            reason = "its patient was trained on before the patient was known: it never judges"
-            kept_out.append(LeftOut(xray, reason))
-        elif not xray.patient_known and not unknown_may_judge:
-            kept_out.append(LeftOut(xray, "stands on the test side and its patient is unknown: it never judges"))
-    return tuple(kept_out)
-
-
-def _leave_out_straddling(
-    xrays: Sequence[LabelledXray],
-    sides: Mapping[str, Split],
-    duplicates: Iterable[tuple[str, str]],
-    used_before: Collection[str],
-) -> tuple[LeftOut, ...]:
-    by_sha256 = {xray.sha256: xray for xray in xrays}
-    left_out: dict[str, LeftOut] = {}
-    for pair in sorted(tuple(sorted(pair)) for pair in duplicates):
-        if pair[0] not in by_sha256 or pair[1] not in by_sha256 or not left_out.keys().isdisjoint(pair):
-            continue
-        leaves, stays = sorted(
-            (by_sha256[sha256] for sha256 in pair),
-            key=lambda xray: (xray.sha256 in used_before, _PROTECTED[sides[xray.group]]),
-        )
-        if sides[leaves.group] is not sides[stays.group]:
-            reason = (
-                f"the same picture as {stays.sha256[:12]}, which stands on the {sides[stays.group]} side; "
-                f"this one would be on the {sides[leaves.group]} side"
-            )
-            left_out[leaves.sha256] = LeftOut(leaves, reason, is_double=True)
-    return tuple(left_out[sha256] for sha256 in sorted(left_out))
+def _count_side(by_side: Mapping[Split, Sequence[LabelledXray]]) -> Iterator[SideCount]:
+    """Both classes of every side, and what is abnormal but not covid where there is any."""
+    for split in Split:
+        for label in (Label.COVID, Label.NORMAL, Label.OTHER):
+            count = _count(by_side[split], split, label)
+            if count.xrays or label is not Label.OTHER:
+                yield count
 
 
 def _count(xrays: Sequence[LabelledXray], split: Split, label: Label) -> SideCount:

@@ -12,10 +12,12 @@ from sqlalchemy.exc import DBAPIError
 from db import invariants
 from db.engine import snapshot, transaction
 from db.reading import lists, readers, verdicts
+from db.reading.labelled import read_labelled
 from db.reading.opinions import read_opinions
-from db.scoring import labels, xrays
+from db.scoring import xrays
 from tests.db.rows import NOW, add_champion, import_labels, label_row, score_files, sha256_of
 from xray_core.errors import RefusedInput
+from xray_core.promotion.policy import LabelRules
 from xray_core.reading.records import ChosenFilm, ListReason, ReaderVerdict
 from xray_core.reading.settled import count_settlements
 from xray_core.records import Label
@@ -101,7 +103,7 @@ def test_a_change_of_mind_is_another_row_and_the_newest_is_trained_on(with_list:
     with snapshot(with_list) as session:
         assert session.execute(text("SELECT count(*) FROM labels")).scalar_one() == 2
         assert lists.items_of(session, 1)[0].label is Label.NORMAL
-        assert [xray.label for xray in labels.trainable_labels(session)] == [Label.NORMAL]
+        assert [xray.label for xray in read_labelled(session, LabelRules())] == [Label.NORMAL]
 
 
 def test_other_is_a_label_that_the_ledger_keeps(with_list: Engine) -> None:

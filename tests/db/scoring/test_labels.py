@@ -7,7 +7,8 @@ import pytest
 from sqlalchemy import Engine
 
 from db.engine import snapshot, transaction
-from db.records import DatasetXray, LabelTally
+from db.reading.labelled import read_labelled
+from db.records import DatasetXray
 from db.registry import models
 from db.scoring import labels, xrays
 from tests.db.rows import (
@@ -25,7 +26,8 @@ from tests.db.rows import (
     sha256_of,
 )
 from xray_core.exchange.records import LabelLine
-from xray_core.records import Label
+from xray_core.promotion.policy import LabelRules
+from xray_core.records import Held, Label, LabelledXray, Reference, Standard
 
 
 @pytest.fixture
@@ -41,9 +43,10 @@ def problems_with(engine: Engine, *rows: LabelLine) -> list[str]:
     return problems
 
 
-def counts(engine: Engine, since: int = 0) -> LabelTally:
+def labelled(engine: Engine, upto: int | None = None) -> dict[str, LabelledXray]:
+    """The labelled X-rays by the path they were last read at."""
     with snapshot(engine) as session:
-        return labels.count_new_trainable(session, since)
+        return {xray.path.path: xray for xray in read_labelled(session, LabelRules(), upto=upto)}
 
 
 def add_dataset(engine: Engine, *paths: str, patient: str | None = None) -> None:
@@ -125,8 +128,8 @@ def test_a_change_of_mind_and_a_later_confirmation_are_new_rows(scored: Engine) 
     ]
 
     assert added == [1, 1, 1, 0]
+    assert labelled(scored)["a.png"].held is Held.DISPUTED
     with snapshot(scored) as session:
-        assert [xray.label for xray in labels.trainable_labels(session)] == [Label.COVID]
         assert labels.count_imported(session) == 3
 
 
@@ -134,20 +137,17 @@ def test_a_label_that_is_never_trained_on_takes_its_xray_out(scored: Engine) -> 
     import_labels(scored, label_row("a.png"), label_row("b.png", Label.NORMAL, line=3))
     import_labels(scored, label_row("a.png", Label.EXCLUDE))
 
-    with snapshot(scored) as session:
-        trainable = labels.trainable_labels(session)
-        latest = labels.latest_labels(session)
-
-    assert [(xray.sha256, xray.label) for xray in trainable] == [(sha256_of("B"), Label.NORMAL)]
-    assert [xray.label for xray in latest] == [Label.EXCLUDE, Label.NORMAL]
+    assert {path: (xray.label, xray.trains) for path, xray in labelled(scored).items()} == {
+        "a.png": (Label.EXCLUDE, False),
+        "b.png": (Label.NORMAL, True),
+    }
 
 
 def test_a_labelled_xray_belongs_to_its_patient_or_else_to_its_content(scored: Engine) -> None:
     add_dataset(scored, "covid/one.png", patient="p1")
     import_labels(scored, label_row("a.png"), label_row("one.png", line=3))
 
-    with snapshot(scored) as session:
-        found = {xray.path.path: (xray.group, xray.patient_known) for xray in labels.trainable_labels(session)}
+    found = {path: (xray.group, xray.patient_known) for path, xray in labelled(scored).items()}
 
     assert found == {
         "a.png": (f"content:{sha256_of('A')}", False),
@@ -155,34 +155,44 @@ def test_a_labelled_xray_belongs_to_its_patient_or_else_to_its_content(scored: E
     }
 
 
-def test_new_labels_are_counted_from_a_watermark_per_class_and_patient(scored: Engine) -> None:
-    add_dataset(scored, "/d/1.png", "/d/2.png", patient="p1")
-    import_labels(scored, label_row("a.png"), label_row("1.png", line=3))
+def test_labels_are_read_as_they_were_at_a_watermark(scored: Engine) -> None:
+    import_labels(scored, label_row("a.png", Label.COVID))
     with snapshot(scored) as session:
         watermark = labels.label_watermark(session)
-    import_labels(scored, label_row("b.png", Label.NORMAL), label_row("2.png", line=3))
-    import_labels(scored, label_row("c.png", Label.UNSURE))
-    import_labels(scored, label_row("a.png", reader="r2"))  # agrees: nothing new to learn from
+    import_labels(scored, label_row("a.png", Label.NORMAL), label_row("b.png", line=3))
 
-    assert counts(scored, watermark) == LabelTally(
-        new={Label.COVID: 1, Label.NORMAL: 1},
-        xrays={Label.COVID: 3, Label.NORMAL: 1},
-        patients={Label.COVID: 1, Label.NORMAL: 0},
-        unknown={Label.COVID: 1, Label.NORMAL: 1},
+    assert {path: xray.label for path, xray in labelled(scored, upto=watermark).items()} == {"a.png": Label.COVID}
+    assert {path: xray.label for path, xray in labelled(scored).items()} == {
+        "a.png": Label.NORMAL,
+        "b.png": Label.COVID,
+    }
+
+
+def test_what_a_dataset_says_judges_and_what_a_reader_said_beside_a_score_does_not(scored: Engine) -> None:
+    add_dataset(scored, "covid/one.png")
+    with transaction(scored) as session:
+        ids = xrays.read_ids(session, [sha256_of("covid/one.png")])
+        rows = [(label_row("one.png"), ids[sha256_of("covid/one.png")])]
+        labels.add_labels(session, rows, source="dataset", import_sha256="0" * 64, now=NOW)
+    import_labels(
+        scored,
+        replace(label_row("a.png", reader="r1"), score_visible=False),
+        replace(label_row("b.png", reader="r1", line=3), score_visible=True),
+        label_row("c.png", line=4),
     )
-    assert counts(scored).new == {Label.COVID: 3, Label.NORMAL: 1}
+
+    found = {path: xray.judges_by for path, xray in labelled(scored).items()}
+
+    assert found == {
+        "covid/one.png": Reference(Label.COVID, Standard.DATASET),
+        "a.png": Reference(Label.COVID, Standard.ONE_BLINDED),
+        "b.png": Reference(None, held=Held.VISIBLE),
+        "c.png": Reference(None, held=Held.UNTOLD),
+    }
+    assert {xray.trains for xray in labelled(scored).values()} == {True}
 
 
-def test_a_label_that_changed_sides_is_new(scored: Engine) -> None:
-    import_labels(scored, label_row("a.png", Label.COVID))
-    import_labels(scored, label_row("a.png", Label.NORMAL))
-
-    assert counts(scored, since=1).new == {Label.COVID: 0, Label.NORMAL: 1}
-
-
-def test_no_labels_count_as_nothing(engine: Engine) -> None:
-    none = {Label.COVID: 0, Label.NORMAL: 0}
-
-    assert counts(engine) == LabelTally(new=none, xrays=none, patients=none, unknown=none)
+def test_no_labels_have_no_watermark(engine: Engine) -> None:
+    assert labelled(engine) == {}
     with snapshot(engine) as session:
         assert labels.label_watermark(session) == 0

@@ -271,8 +271,8 @@ def test_enough_new_labels_are_due_whatever_their_number_is_a_multiple_of(
     settings = settings.model_copy(update={"retraining_policy": policy})
     paths = drop_xrays(settings.incoming_dir, 2 * per_class)
     scan(settings)
-    rows = [f"{path.name},{'covid' if place % 2 else 'normal'}" for place, path in enumerate(paths)]
-    (tmp_path / "labels.csv").write_text("\n".join(["filename,label", *rows]))
+    rows = [f"{path.name},{'covid' if place % 2 else 'normal'},no" for place, path in enumerate(paths)]
+    (tmp_path / "labels.csv").write_text("\n".join(["filename,label,score_visible", *rows]))
 
     import_labels_from(settings, tmp_path / "labels.csv", mapping={})
 

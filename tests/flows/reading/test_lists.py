@@ -6,8 +6,9 @@ import pytest
 
 from db.engine import snapshot, transaction
 from db.reading import films, lists, readers
+from db.reading.labelled import read_labelled
 from db.registry import models
-from db.scoring import labels, patients, xrays
+from db.scoring import patients, xrays
 from db.scoring.patients import PatientFact
 from flows.home.ledger import open_ledger
 from flows.operations.verification import find_breach
@@ -18,6 +19,7 @@ from flows.settings import Settings
 from tests.db.rows import NOW
 from tests.flows.scoring.test_scan import drop_xrays, scan
 from xray_core.errors import RefusedInput
+from xray_core.promotion.policy import LabelRules
 from xray_core.records import Split, name_content_group
 
 
@@ -69,7 +71,7 @@ def test_a_film_that_was_trained_on_judges_no_label_whatever_its_patient_was_cal
     import_labels_from(settings, settings.home / "labels.csv", mapping={})
     with open_ledger(settings) as engine:
         with snapshot(engine) as session:
-            first, second, third = (xray.sha256 for xray in labels.latest_labels(session))
+            first, second, third = (xray.sha256 for xray in read_labelled(session, LabelRules()))
         with transaction(engine) as session:
             sides = {name_content_group(first): Split.TRAIN, "somebody": Split.VALIDATION}
             xrays.freeze_splits(session, {**sides, name_content_group(third): Split.TEST}, now=NOW)

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from db.engine import open_engine, snapshot
-from db.scoring import labels
+from db.reading import labelled
 from flows.home.ledger import find_anchor
 from flows.home.site_key import pseudonym, read_site_key
 from flows.operations.status import read_status
@@ -21,6 +21,7 @@ from flows.review.patient_import import import_patients, read_patient_tally
 from flows.settings import Settings
 from tests.dicom_files import dicom
 from xray_core.exchange.dataset_folder import read_dataset_folder
+from xray_core.promotion.policy import LabelRules
 from xray_core.records import Label, LabelledXray
 
 
@@ -36,7 +37,7 @@ def register(settings: Settings, folder: Path, patients: Path | None = None) -> 
 def read_labelled(settings: Settings) -> list[LabelledXray]:
     engine = open_engine(settings.url, anchor=find_anchor(settings))
     with snapshot(engine) as session:
-        found = labels.latest_labels(session)
+        found = labelled.read_labelled(session, LabelRules())
     engine.dispose()
     return found
 

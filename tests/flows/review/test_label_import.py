@@ -9,11 +9,13 @@ from unicodedata import normalize
 
 import pytest
 
+from db import audit
+from db.engine import open_engine, snapshot
 from flows.operations.verification import find_breach
 from flows.review.label_import import count_left_alone, find_dropped, import_labels_from, take_in
 from flows.settings import Settings
 from tests.flows.scoring.test_scan import drop_xrays, read_lines, scan
-from xray_core.errors import InvalidLabelsCsv
+from xray_core.errors import InvalidLabelsCsv, RefusedInput
 from xray_core.records import Label
 
 
@@ -109,9 +111,45 @@ def test_a_change_of_mind_counts_and_the_old_label_stays_in_the_ledger(scored: S
 def test_a_readers_own_word_can_be_mapped(scored: Settings, tmp_path: Path) -> None:
     path = write_csv(tmp_path, "xray-0-000.png,Pneumonia")
 
-    done = import_labels_from(scored, path, mapping={"pneumonia": "normal"})
+    done = import_labels_from(scored, path, mapping={"pneumonia": "other"})
 
-    assert done.by_label == {"normal": 1}
+    assert done.by_label == {"other": 1}
+
+
+def test_a_sites_words_are_written_once_and_count_by_command_and_dropped_and_stand_in_the_audit_log(
+    scored: Settings, tmp_path: Path
+) -> None:
+    (scored.home / "label-words.toml").write_text('[words]\n"Viral Pneumonia" = "other"\n"clear" = "normal"\n')
+    dropped = write_csv(scored.labels_dir, "xray-0-001.png,CLEAR", "xray-0-002.png,covid")
+
+    given = import_labels_from(scored, write_csv(tmp_path, "xray-0-000.png,viral  pneumonia"), mapping={})
+    taken = take_in(scored, dropped, 1)
+
+    assert given.by_label == {"other": 1}
+    assert taken.imported is not None
+    assert taken.imported.by_label == {"normal": 1, "covid": 1}
+    with snapshot(open_engine(scored.url)) as session:
+        told = [detail.get("words") for *_, detail in audit.iter_details(session, "labels-imported")]
+    assert told == [{"viral pneumonia": "other"}, {"clear": "normal"}]
+
+
+def test_words_that_cannot_be_meant_stop_the_import_with_one_sentence(scored: Settings) -> None:
+    (scored.home / "label-words.toml").write_text('[words]\n"clear" = "healthy"\n')
+    dropped = write_csv(scored.labels_dir, "xray-0-001.png,clear")
+
+    with pytest.raises(RefusedInput, match=r"^label-words\.toml: .*received 'healthy'; expected one of") as refused:
+        take_in(scored, dropped, 1)
+
+    assert refused.value.public_sentence == str(refused.value)
+    assert dropped.exists()
+
+
+def test_one_word_with_two_meanings_in_file_and_settings_is_refused(scored: Settings, tmp_path: Path) -> None:
+    settings = scored.model_copy(update={"class_names": {"TB": Label.NORMAL}})
+    (scored.home / "label-words.toml").write_text('[words]\n"tb" = "other"\n')
+
+    with pytest.raises(RefusedInput, match="XRAY_CLASS_NAMES says normal; expected one meaning"):
+        import_labels_from(settings, write_csv(tmp_path, "xray-0-000.png,tb"), mapping={})
 
 
 def test_a_folder_per_class_labels_the_xrays_with_its_contents(scored: Settings, tmp_path: Path) -> None:

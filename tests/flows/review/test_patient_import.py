@@ -13,7 +13,8 @@ from sqlalchemy import select
 
 from db import audit
 from db.engine import open_engine, snapshot, transaction
-from db.scoring import labels, patient_tally, xrays
+from db.reading.labelled import read_labelled
+from db.scoring import patient_tally, xrays
 from db.scoring.tables import PatientFactRow
 from flows.home.ledger import find_anchor
 from flows.home.site_key import pseudonym, read_site_key
@@ -25,6 +26,7 @@ from flows.settings import Settings
 from tests.dicom_files import dicom
 from tests.flows.scoring.test_scan import drop_xrays, read_lines, scan
 from xray_core.errors import InvalidLabelsCsv, RefusedInput
+from xray_core.promotion.policy import LabelRules
 from xray_core.records import Split
 from xray_core.training.split import TrainingSet, assign_split, plan_training_set
 
@@ -247,7 +249,7 @@ def test_names_that_a_spreadsheet_made_of_others_are_refused(settings: Settings,
 
 def label_all(settings: Settings, names: list[str], folder: Path) -> None:
     path = folder / "labels.csv"
-    path.write_text("filename,label\n" + "".join(f"{name},covid\n" for name in names))
+    path.write_text("filename,label,score_visible\n" + "".join(f"{name},covid,no\n" for name in names))
     import_labels_from(settings, path, mapping={})
 
 
@@ -260,7 +262,7 @@ def find_sides(key: bytes) -> tuple[str, str]:
 def plan(settings: Settings) -> TrainingSet:
     engine = open_engine(settings.url, anchor=find_anchor(settings))
     with snapshot(engine) as session:
-        labelled, frozen = labels.latest_labels(session), xrays.read_splits(session)
+        labelled, frozen = read_labelled(session, LabelRules()), xrays.read_splits(session)
     engine.dispose()
     # Content groups would stand where chance puts them: those that are new here are trained on.
     content = {x.group: Split.TRAIN for x in labelled if not x.patient_known}

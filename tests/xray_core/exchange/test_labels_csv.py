@@ -147,7 +147,7 @@ def test_every_bad_row_is_listed_with_its_line_and_nothing_is_taken(tmp_path: Pa
     ]
     assert str(problems[0]) == (
         "line 3: received label 'pneumonia' for 'b.png'; expected covid, exclude, normal, other, unsure; "
-        "or say what it means: --map WORD=normal"
+        "or say what it means, here by --map WORD=other or for good in label-words.toml"
     )
 
 

@@ -9,13 +9,27 @@ import numpy as np
 import pytest
 
 from tests.xray_core.cohorts import simulate_scores
+from tests.xray_core.training.test_split import make_xray
+from xray_core.evaluation.others import OtherFilms
 from xray_core.models.operating_point import choose_operating_point
-from xray_core.promotion.due import LabelCounts, TrainingHistory, is_retraining_due
+from xray_core.promotion.due import LabelCounts, TrainingHistory, count_labels, is_retraining_due
 from xray_core.promotion.evidence import Beside, GateEvidence
 from xray_core.promotion.gate import decide_promotion
+from xray_core.promotion.judged_on import JudgedOn
 from xray_core.promotion.looks import Look
 from xray_core.promotion.policy import GateTest, RetrainingPolicy, Trigger
-from xray_core.records import AuditVerdict, Verdict, is_content_group, name_content_group
+from xray_core.records import (
+    AuditVerdict,
+    Held,
+    Label,
+    LabelledXray,
+    Reference,
+    Split,
+    Standard,
+    Verdict,
+    is_content_group,
+    name_content_group,
+)
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 POLICY = RetrainingPolicy(trigger=Trigger(new_labels=10), test=GateTest(resamples=400))
@@ -397,3 +411,75 @@ def test_what_nobody_has_tried_is_insufficient_evidence(change: dict[str, None],
 
     assert decision.verdict is Verdict.INSUFFICIENT_EVIDENCE
     assert [check.name for check in decision.checks if check.passed is not True] == [name]
+
+
+def with_others(evidence: GateEvidence, share_negative: float, films: int = 40) -> GateEvidence:
+    """The same model with films labelled other, so many of which it calls negative and the rest positive."""
+    negative = round(films * share_negative)
+    scores = [0.0] * negative + [1.0] * (films - negative)
+    return replace(evidence, others=OtherFilms(scores, [f"other {n}" for n in range(films)]))
+
+
+def test_films_labelled_other_are_told_beside_normal_ones_in_the_reason_of_every_verdict() -> None:
+    candidate, champion = make_pair(0.95, 0.95, correlation=0.95)
+
+    for verdict, other in ((Verdict.PROMOTE, champion), (Verdict.REJECT, make_pair(0.75, 0.999)[1])):
+        decision = decide_promotion(with_others(candidate, 0.75), with_others(other, 0.75), POLICY)
+
+        assert decision.verdict is verdict
+        assert "Among 40 X-rays of 40 patients labelled other specificity is 0.75 (" in decision.reason
+        assert "(among normal ones 0." in decision.reason
+
+
+def test_a_candidate_that_takes_other_findings_for_covid_is_rejected() -> None:
+    candidate, champion = make_pair(0.95, 0.95, correlation=0.95)
+
+    decision = decide_promotion(with_others(candidate, 0.3), with_others(champion, 0.9), POLICY)
+
+    assert decision.verdict is Verdict.REJECT
+    assert "0.60 more of them are called positive than by the champion" in decision.reason
+
+
+def test_few_other_findings_reject_nobody_and_are_told() -> None:
+    candidate, champion = make_pair(0.95, 0.95, correlation=0.95)
+
+    decision = decide_promotion(with_others(candidate, 0.3, films=9), with_others(champion, 0.9, films=9), POLICY)
+
+    assert decision.verdict is Verdict.PROMOTE
+    assert "Among 9 X-rays of 9 patients labelled other" in decision.reason
+
+
+def test_the_reason_says_on_whom_it_judged_whatever_the_verdict() -> None:
+    judged_on = JudgedOn({Standard.TWO_BLINDED: 61, Standard.ADJUDICATED: 15, Standard.DATASET: 8}, {Held.VISIBLE: 12})
+    words = "Judged on 84 patients: 61 by two blinded readers, 15 adjudicated, 8 dataset; 12 X-rays left out, the score"
+    for candidate, champion in (
+        make_pair(0.95, 0.95, correlation=0.95),
+        make_pair(0.75, 0.95),
+        make_pair(0.9, 0.9, patients=9),
+    ):
+        decision = decide_promotion(replace(candidate, judged_on=judged_on), champion, POLICY)
+
+        assert words in decision.reason
+    assert words in decide_promotion(replace(candidate, judged_on=judged_on), None, POLICY).reason
+
+
+def xray_of(number: int, label: Label, group: str, **more: object) -> LabelledXray:
+    return replace(make_xray(number, group, label), **more)  # type: ignore[arg-type]
+
+
+def test_labels_count_as_new_on_the_side_where_they_count() -> None:
+    sides = {"train": Split.TRAIN, "test": Split.TEST}
+    seen = Reference(None, held=Held.VISIBLE)
+    now = [
+        xray_of(1, Label.COVID, "train"),  # another label than before
+        xray_of(2, Label.COVID, "train"),  # a second reader who agrees
+        xray_of(3, Label.NORMAL, "train", held=Held.DISPUTED),
+        xray_of(4, Label.NORMAL, "test", reference=seen),
+        xray_of(5, Label.NORMAL, "test"),  # read blind since then
+        xray_of(6, Label.OTHER, "train"),
+    ]
+    before = [xray_of(1, Label.NORMAL, "train"), now[1], xray_of(5, Label.NORMAL, "test", reference=seen)]
+
+    counts = count_labels(now, before, sides, unknown_may_judge=False)
+
+    assert counts == LabelCounts(new_labels=3, covid_xrays=2, normal_xrays=1, covid_patients=1, normal_patients=1)

@@ -2,31 +2,40 @@ from __future__ import annotations
 
 import pytest
 
-from xray_core.reading.records import ReaderRole
-from xray_core.reading.settled import Settlement, count_settlements, settle
-from xray_core.records import Label
+from xray_core.promotion.policy import LabelRules, OtherLabel
+from xray_core.reading.records import LabelSource, Opinion, ReaderRole
+from xray_core.reading.settled import Settlement, count_settlements, settle, settle_label
+from xray_core.records import Held, Label, Reference, Standard
 
-READER, ADJUDICATOR = ReaderRole.READER, ReaderRole.ADJUDICATOR
-A_COVID, B_COVID = ("Reader A", READER, Label.COVID), ("B", READER, Label.COVID)
-B_NORMAL = ("B", READER, Label.NORMAL)
+ADJUDICATOR = ReaderRole.ADJUDICATOR
+RULES = LabelRules()
+
+
+def say(
+    reader: str | None, label: Label, *, role: ReaderRole = ReaderRole.READER, seen: bool | None = False
+) -> Opinion:
+    return Opinion(reader, role, label, LabelSource.CSV, seen)
+
+
+A_COVID, B_COVID, B_NORMAL = say("Reader A", Label.COVID), say("B", Label.COVID), say("B", Label.NORMAL)
+A_SAW = say("Reader A", Label.COVID, seen=True)
+DATASET = Opinion(None, ReaderRole.READER, Label.COVID, LabelSource.DATASET)
 
 
 @pytest.mark.parametrize(
     ("opinions", "settlement"),
     [
         ([A_COVID], Settlement.SINGLE),
-        ([A_COVID, ("reader  a", READER, Label.NORMAL)], Settlement.SINGLE),
+        ([A_COVID, say("reader  a", Label.NORMAL)], Settlement.SINGLE),
         ([A_COVID, B_COVID], Settlement.AGREED),
         ([A_COVID, B_NORMAL], Settlement.DISPUTED),
         ([A_COVID, B_NORMAL, B_COVID], Settlement.AGREED),
-        ([A_COVID, ("B", READER, Label.UNSURE)], Settlement.DISPUTED),
-        ([(None, READER, Label.COVID), (None, READER, Label.NORMAL)], Settlement.SINGLE),
-        ([A_COVID, B_NORMAL, ("C", ADJUDICATOR, Label.NORMAL)], Settlement.ADJUDICATED),
+        ([A_COVID, say("B", Label.UNSURE)], Settlement.DISPUTED),
+        ([say(None, Label.COVID), say(None, Label.NORMAL)], Settlement.SINGLE),
+        ([A_COVID, B_NORMAL, say("C", Label.NORMAL, role=ADJUDICATOR)], Settlement.ADJUDICATED),
     ],
 )
-def test_the_newest_opinion_of_each_reader_counts(
-    opinions: list[tuple[str | None, ReaderRole, Label]], settlement: Settlement
-) -> None:
+def test_the_newest_opinion_of_each_reader_counts(opinions: list[Opinion], settlement: Settlement) -> None:
     assert settle(opinions) is settlement
 
 
@@ -39,3 +48,67 @@ def test_every_way_has_its_number() -> None:
     counted = count_settlements({1: [A_COVID], 2: [A_COVID, B_NORMAL]})
 
     assert counted == {"agreed": 0, "single": 1, "disputed": 1, "adjudicated": 0}
+
+
+@pytest.mark.parametrize(
+    ("opinions", "rules", "label", "held"),
+    [
+        ([A_COVID], RULES, Label.COVID, None),
+        ([A_COVID], LabelRules(readers_per_film=2), Label.COVID, Held.WAITING),
+        ([A_COVID, B_COVID], LabelRules(readers_per_film=2), Label.COVID, None),
+        ([DATASET], LabelRules(readers_per_film=2), Label.COVID, None),
+        ([A_COVID, B_NORMAL], RULES, Label.NORMAL, Held.DISPUTED),
+        ([DATASET, B_NORMAL], RULES, Label.NORMAL, Held.DISPUTED),
+        ([A_COVID, B_NORMAL], LabelRules(hold_disputes=False), Label.NORMAL, None),
+        ([A_COVID, B_NORMAL, say("C", Label.COVID, role=ADJUDICATOR)], RULES, Label.COVID, None),
+        ([say("A", Label.OTHER)], RULES, Label.OTHER, None),
+        ([say("A", Label.OTHER)], LabelRules(other=OtherLabel.NEVER), Label.OTHER, Held.OTHER),
+        ([say("A", Label.UNSURE)], RULES, Label.UNSURE, None),
+    ],
+)
+def test_a_film_trains_by_what_the_policy_lets_count(
+    opinions: list[Opinion], rules: LabelRules, label: Label, held: Held | None
+) -> None:
+    settled = settle_label(opinions, rules)
+
+    assert (settled.label, settled.held) == (label, held)
+
+
+@pytest.mark.parametrize(
+    ("opinions", "rules", "reference"),
+    [
+        ([A_COVID], RULES, Reference(Label.COVID, Standard.ONE_BLINDED)),
+        ([A_COVID, B_COVID], RULES, Reference(Label.COVID, Standard.TWO_BLINDED)),
+        ([DATASET, B_COVID], RULES, Reference(Label.COVID, Standard.DATASET)),
+        (
+            [A_COVID, B_NORMAL, say("C", Label.NORMAL, role=ADJUDICATOR)],
+            RULES,
+            Reference(Label.NORMAL, Standard.ADJUDICATED),
+        ),
+        ([A_SAW], RULES, Reference(None, held=Held.VISIBLE)),
+        ([say("A", Label.COVID, seen=None)], RULES, Reference(None, held=Held.UNTOLD)),
+        ([A_COVID, B_NORMAL], RULES, Reference(None, held=Held.DISPUTED)),
+        ([A_COVID], LabelRules(readers_per_film=2), Reference(None, held=Held.WAITING)),
+        ([say("A", Label.UNSURE), say("B", Label.COVID, seen=True)], RULES, Reference(None, held=Held.UNSURE)),
+        ([A_SAW], LabelRules(blind_test_side=False), Reference(Label.COVID, Standard.READERS)),
+        ([say("A", Label.OTHER)], LabelRules(other=OtherLabel.NEVER), Reference(Label.OTHER, Standard.ONE_BLINDED)),
+    ],
+)
+def test_a_film_judges_by_what_was_said_without_the_score(
+    opinions: list[Opinion], rules: LabelRules, reference: Reference
+) -> None:
+    assert settle_label(opinions, rules).reference == reference
+
+
+def test_a_verdict_that_the_revealed_score_changed_trains_and_the_one_before_it_judges() -> None:
+    settled = settle_label([A_COVID, say("Reader A", Label.NORMAL, seen=True)], RULES)
+
+    assert (settled.label, settled.held) == (Label.NORMAL, None)
+    assert settled.reference == Reference(Label.COVID, Standard.ONE_BLINDED)
+
+
+def test_what_is_excluded_judges_nothing_whoever_said_so() -> None:
+    settled = settle_label([DATASET, say(None, Label.EXCLUDE, seen=True)], RULES)
+
+    assert settled.label is Label.EXCLUDE
+    assert settled.reference.label is None

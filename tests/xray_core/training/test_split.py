@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 import pytest
 
-from xray_core.records import FileFormat, Label, LabelledXray, Split
+from xray_core.promotion.judged_on import count_judges
+from xray_core.records import FileFormat, Held, Label, LabelledXray, Reference, Split, Standard
 from xray_core.training.split import assign_split, digest_label_set, plan_training_set
 
 KEY = b"a key of one site"
@@ -203,3 +205,70 @@ def test_a_patient_who_was_trained_on_before_anybody_knew_never_judges(still_lab
 
     assert plan.test == ()
     assert judged.sha256 in {item.xray.sha256 for item in plan.left_out}
+
+
+def test_a_film_whose_reader_saw_the_score_trains_and_never_judges() -> None:
+    seen = replace(make_xray(1, find_group(Split.TEST)), reference=Reference(None, held=Held.VISIBLE))
+    trained = replace(make_xray(2, find_group(Split.TRAIN)), reference=Reference(None, held=Held.VISIBLE))
+
+    plan = plan_training_set([seen, trained], {}, KEY)
+
+    assert (plan.test, [xray.xray_id for xray in plan.train]) == ((), [2])
+    assert plan.count_held(Split.TEST) == {Held.VISIBLE: 1}
+    assert "the score was visible: it never judges so" in plan.left_out[0].reason
+
+
+def test_on_the_test_side_the_blinded_label_counts_and_elsewhere_the_settled_one() -> None:
+    said = Reference(Label.NORMAL, Standard.TWO_BLINDED)
+    judging, training = (
+        replace(make_xray(n, find_group(side)), reference=said) for n, side in enumerate((Split.TEST, Split.TRAIN))
+    )
+
+    plan = plan_training_set([judging, training], {}, KEY)
+
+    assert [xray.label for xray in plan.test] == [Label.NORMAL]
+    assert [xray.label for xray in plan.train] == [Label.COVID]
+    assert f"{count_judges(plan.test, {})}" == "1 patient: 1 by two blinded readers"
+
+
+def test_a_disputed_film_trains_nobody_and_still_judges_by_its_blinded_label() -> None:
+    settled = Reference(Label.NORMAL, Standard.TWO_BLINDED)
+    judging, training = (
+        replace(make_xray(n, find_group(side)), held=Held.DISPUTED, reference=settled)
+        for n, side in enumerate((Split.TEST, Split.TRAIN))
+    )
+
+    plan = plan_training_set([judging, training], {}, KEY)
+
+    assert [xray.label for xray in plan.test] == [Label.NORMAL]
+    assert plan.train == ()
+    assert plan.count_held(Split.TRAIN) == {Held.DISPUTED: 1}
+
+
+def test_what_is_abnormal_and_not_covid_is_counted_apart() -> None:
+    plan = plan_training_set([make_xray(1, find_group(Split.TRAIN), Label.OTHER)], {}, KEY)
+
+    assert plan.count(Split.TRAIN, Label.OTHER).xrays == 1
+    assert plan.count(Split.TRAIN, Label.NORMAL).xrays == 0
+    assert all(count.label is not Label.OTHER for count in plan.counts if count.split is Split.TEST)
+
+
+def test_a_film_that_may_judge_now_makes_another_label_set() -> None:
+    seen = replace(make_xray(1), reference=Reference(None, held=Held.VISIBLE))
+    read_blind = replace(seen, reference=Reference(Label.COVID, Standard.ONE_BLINDED))
+
+    assert digest_label_set([seen]) != digest_label_set([read_blind])
+    assert digest_label_set([read_blind]) == digest_label_set([make_xray(1)])
+
+
+def test_whom_a_model_was_judged_on_is_said_by_patient_and_what_was_left_out_with_its_way_out() -> None:
+    patients = [("a", Standard.TWO_BLINDED), ("a", Standard.DATASET), ("b", Standard.TWO_BLINDED)]
+    xrays = [
+        replace(make_xray(n, group), reference=Reference(Label.COVID, standard))
+        for n, (group, standard) in enumerate(patients)
+    ]
+
+    assert f"{count_judges(xrays, {Held.VISIBLE: 12})}" == (
+        "2 patients: 1 by two blinded readers, 1 dataset; 12 X-rays left out, the score was visible (`xray review` has "
+        "them read without it)"
+    )

@@ -1,0 +1,67 @@
+"""On whom a model was judged: by whose labels, and which labelled films had no say."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from xray_core.records import Held, LabelledXray, Standard
+
+JUDGED_ON: Final = "judged on"
+MORE_JUDGES: Final = "`xray review`: every film that is read without its score can judge"
+
+WAYS_OUT = {
+    Held.DISPUTED: "`xray labels adjudicate` settles them",
+    Held.WAITING: "`xray review` by another reader",
+    Held.VISIBLE: "`xray review` has them read without it",
+    Held.UNTOLD: "`xray review` has them read without it, or a labels CSV says `no` in a column score_visible",
+    Held.UNSURE: "another blinded reader, then `xray labels adjudicate`",
+    Held.OTHER: 'the retraining policy\'s `other = "train as not covid"`',
+}
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedOn:
+    """Patients of the test side by whose labels they judge, and X-rays of that side that do not judge, by reason.
+
+    A patient with labels of several kinds counts under the weakest. `unknown` X-rays judge without a known patient.
+    """
+
+    patients: Mapping[Standard, int] = field(default_factory=dict)
+    left_out: Mapping[Held, int] = field(default_factory=dict)
+    unknown: int = 0
+
+    def __str__(self) -> str:
+        """As in `84 patients: 61 by two blinded readers, 23 dataset; 12 X-rays left out, the score was visible`."""
+        total = sum(self.patients.values())
+        kinds = ", ".join(f"{number} {standard}" for standard, number in self.patients.items())
+        patients = f"{total} patient{'' if total == 1 else 's'}{f': {kinds}' if kinds else ''}"
+        unknown = [f"{self.unknown} X-rays of unknown patients"] if self.unknown else []
+        return "; ".join((patients, *unknown, *say_held(self.left_out, "left out")))
+
+
+def count_judges(judging: Iterable[LabelledXray], left_out: Mapping[Held, int]) -> JudgedOn:
+    """Count whose labels the X-rays of a test side judge by."""
+    strength = list(Standard)
+    weakest: dict[str, Standard] = {}
+    unknown = 0
+    for xray in judging:
+        if not xray.patient_known:
+            unknown += 1
+            continue
+        standard = xray.judges_by.standard or Standard.DATASET
+        weakest[xray.group] = max(weakest.get(xray.group, standard), standard, key=strength.index)
+    counted = Counter(weakest.values())
+    patients = {standard: counted[standard] for standard in Standard if counted[standard]}
+    return JudgedOn(patients, left_out, unknown)
+
+
+def say_held(held: Mapping[Held, int], what: str) -> tuple[str, ...]:
+    """How many X-rays do not count, each reason in words with its way out."""
+    return tuple(
+        f"{number} X-ray{'' if number == 1 else 's'} {what}, {reason} ({WAYS_OUT[reason]})"
+        for reason, number in held.items()
+        if number
+    )

@@ -1,0 +1,111 @@
+"""Labelled X-rays that no side of the split may have, and why; nothing is left out without a word."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from xray_core.records import Held, LabelledXray, Split, name_content_group
+
+# The nearer to training, the smaller: what was trained on must not judge.
+PROTECTED = {Split.TRAIN: 0, Split.VALIDATION: 1, Split.TEST: 2}
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """An X-ray with a trainable label that no side may have, and why, in words without patient data.
+
+    `side` is where it would stand, `held` why its label does not count there.
+    """
+
+    xray: LabelledXray
+    reason: str
+    is_double: bool = False
+    side: Split | None = None
+    held: Held | None = None
+
+
+def find_former_side(xray: LabelledXray, frozen: Mapping[str, Split]) -> Split | None:
+    """Where it stood while its patient was unknown or another one; of several sides the one nearest to training."""
+    before = (name_content_group(xray.sha256), *xray.former_groups)
+    sides = [frozen[group] for group in before if group in frozen and group != xray.group]
+    return min(sides, key=PROTECTED.__getitem__, default=None)
+
+
+def leave_out_moved(
+    xrays: Sequence[LabelledXray], frozen: Mapping[str, Split], sides: Mapping[str, Split]
+) -> tuple[LeftOut, ...]:
+    """X-rays that stood on another side before their patient was known, or corrected."""
+    moved: list[LeftOut] = []
+    for xray in xrays:
+        stood = find_former_side(xray, frozen)
+        if stood is not None and stood is not sides[xray.group]:
+            became = "corrected" if xray.former_groups else "known"
+            reason = (
+                f"stood on the {stood} side before its patient was {became}, who stands on the {sides[xray.group]} side"
+            )
+            moved.append(LeftOut(xray, reason))
+    return tuple(moved)
+
+
+def find_trained_on(xrays: Iterable[LabelledXray], frozen: Mapping[str, Split]) -> set[str]:
+    """The patients of whom an X-ray stood on the training or validation side before it was known whose it is."""
+    return {
+        xray.group
+        for xray in xrays
+        if xray.patient_known and find_former_side(xray, frozen) in (Split.TRAIN, Split.VALIDATION)
+    }
+
+
+def keep_from_judging(
+    xrays: Sequence[LabelledXray], sides: Mapping[str, Split], trained_on: Collection[str], unknown_may_judge: bool
+) -> tuple[LeftOut, ...]:
+    """X-rays of the test side whose patient is unknown, or has been trained on before anybody knew whose that was."""
+    kept_out: list[LeftOut] = []
+    for xray in xrays:
+        if sides[xray.group] is not Split.TEST:
+            continue
+        if xray.group in trained_on:
+            reason = "its patient was trained on before the patient was known: it never judges"
+            kept_out.append(LeftOut(xray, reason))
+        elif not xray.patient_known and not unknown_may_judge:
+            kept_out.append(LeftOut(xray, "stands on the test side and its patient is unknown: it never judges"))
+    return tuple(kept_out)
+
+
+def leave_out_held(xrays: Sequence[LabelledXray], sides: Mapping[str, Split]) -> tuple[LeftOut, ...]:
+    """X-rays whose label does not count where they stand: it is not settled, or not blind enough to judge."""
+    held: list[LeftOut] = []
+    for xray in xrays:
+        side = sides[xray.group]
+        if xray.label_on(side) is not None:
+            continue
+        why = xray.judges_by.held if side is Split.TEST else xray.held
+        verb = "judges" if side is Split.TEST else "is trained on"
+        reason = f"would stand on the {side} side, but {why or 'is labelled unsure'}: it never {verb} so"
+        held.append(LeftOut(xray, reason, side=side, held=why))
+    return tuple(held)
+
+
+def leave_out_straddling(
+    xrays: Sequence[LabelledXray],
+    sides: Mapping[str, Split],
+    duplicates: Iterable[tuple[str, str]],
+    used_before: Collection[str],
+) -> tuple[LeftOut, ...]:
+    by_sha256 = {xray.sha256: xray for xray in xrays}
+    left_out: dict[str, LeftOut] = {}
+    for pair in sorted(tuple(sorted(pair)) for pair in duplicates):
+        if pair[0] not in by_sha256 or pair[1] not in by_sha256 or not left_out.keys().isdisjoint(pair):
+            continue
+        leaves, stays = sorted(
+            (by_sha256[sha256] for sha256 in pair),
+            key=lambda xray: (xray.sha256 in used_before, PROTECTED[sides[xray.group]]),
+        )
+        if sides[leaves.group] is not sides[stays.group]:
+            reason = (
+                f"the same picture as {stays.sha256[:12]}, which stands on the {sides[stays.group]} side; "
+                f"this one would be on the {sides[leaves.group]} side"
+            )
+            left_out[leaves.sha256] = LeftOut(leaves, reason, is_double=True)
+    return tuple(left_out[sha256] for sha256 in sorted(left_out))
