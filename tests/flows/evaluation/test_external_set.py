@@ -11,6 +11,7 @@ from flows.evaluation.external_set import evaluate_external
 from flows.settings import Settings
 from flows.training.claim import open_trainer
 from flows.training.images import read_training_images
+from tests.factories import write_xray
 from tests.flows.evidence_home import make_labelled, stored
 from tests.networks import SIZE
 from xray_core.errors import InvalidDataset, RefusedInput
@@ -66,3 +67,20 @@ def test_an_external_set_is_never_trained_on_whoever_labels_it_later(trained: Se
 def test_an_external_set_needs_a_name_of_its_own(trained: Settings, tmp_path: Path, name: str) -> None:
     with pytest.raises(RefusedInput, match="--name"):
         evaluate_external(trained, tmp_path, name, patients=None, version=None)
+
+
+def test_films_labelled_other_by_the_sites_word_judge_apart_in_an_external_set(
+    trained: Settings, tmp_path: Path
+) -> None:
+    write_sample_set(tmp_path / "siteB", per_class=6, patients=6, seed=80)
+    (tmp_path / "siteB" / "patients.csv").unlink()
+    for seed in (1, 2, 3):
+        write_xray(tmp_path / "siteB" / "Viral Pneumonia" / f"{seed}.png", seed=900 + seed, size=200)
+    (trained.home / "label-words.toml").write_text('[words]\n"viral pneumonia" = "other"\n')
+
+    found = evaluate_external(trained, tmp_path / "siteB", "siteB", patients=None, version=None)
+
+    others = found.evaluation.others
+    assert others is not None
+    assert (others.xrays, found.evaluation.covid.xrays, found.evaluation.normal.xrays) == (3, 6, 6)
+    assert '"others"' in stored(trained)[-1].figures
