@@ -62,7 +62,8 @@ def _read_due(session: Session, settings: Settings) -> RetrainingDue:
     labelled = read_labelled(session, policy.labels)
     before = read_labelled(session, policy.labels, upto=last.label_watermark if last else 0)
     ours, plan = _plan(session, settings, labelled, policy)
-    counts = count_labels(ours, before, plan.sides, unknown_may_judge=policy.test.unknown_may_judge)
+    left_out = plan.count_held(Split.TEST)
+    counts = count_labels(ours, before, plan.sides, left_out, unknown_may_judge=policy.test.unknown_may_judge)
     digest = digest_label_set(labelled)
     said = patients.digest_said(session, [xray.sha256 for xray in labelled if xray.counts])
     claimed = training_runs.is_claimed(
@@ -77,7 +78,7 @@ def _read_due(session: Session, settings: Settings) -> RetrainingDue:
         "a training of these labels is at work or done (way out: `xray models list` shows it, new labels make another)"
     )
     reason = taken if decision.due and claimed else decision.reason
-    judged_on = count_judges(plan.test, plan.count_held(Split.TEST))
+    judged_on = count_judges(plan.test, left_out)
     held = plan.count_held(Split.TRAIN, Split.VALIDATION)
     return RetrainingDue(decision.due, claimed, counts.new_labels, reason, judged_on, held)
 

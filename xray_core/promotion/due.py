@@ -9,27 +9,34 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from xray_core.promotion.checks import plural
+from xray_core.promotion.judged_on import say_held
 from xray_core.promotion.policy import RetrainingPolicy, Trigger
-from xray_core.records import Label, LabelledXray, Split
+from xray_core.records import Held, Label, LabelledXray, Split
 
 _BY_HAND: Final = "the deployment `retrain`, run by hand, does not wait"
 
 
 @dataclass(frozen=True, slots=True)
 class LabelCounts:
-    """What there is to train on: trainable labels since the last training, and X-rays and patients of each class."""
+    """What there is to train on: trainable labels since the last training, and X-rays and patients of each class.
+
+    `unjudged` are classes of which no X-ray judges; `left_out` says which X-rays of the test side have no say and why.
+    """
 
     new_labels: int
     covid_xrays: int
     normal_xrays: int
     covid_patients: int
     normal_patients: int
+    unjudged: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
 
 def count_labels(
     now: Sequence[LabelledXray],
     before: Sequence[LabelledXray],
     sides: Mapping[str, Split],
+    left_out: Mapping[Held, int],
     *,
     unknown_may_judge: bool,
 ) -> LabelCounts:
@@ -37,6 +44,7 @@ def count_labels(
 
     New is an X-ray whose label there was another one, or none: a second reader who agrees with the first adds nothing
     to learn from. `sides` holds the side of every group; X-rays of unknown patients count as none, or as one each.
+    `left_out` are those of the test side that do not judge, by reason.
     """
     side_of = {xray.sha256: sides[xray.group] for xray in now}
     had = {xray.sha256: xray.label_on(side_of[xray.sha256]) for xray in before if xray.sha256 in side_of}
@@ -51,7 +59,14 @@ def count_labels(
         normal_xrays=by_label[Label.NORMAL],
         covid_patients=people[Label.COVID],
         normal_patients=people[Label.NORMAL],
+        unjudged=tuple(label for label in (Label.COVID, Label.NORMAL) if label not in _find_judging(counted, sides)),
+        left_out=say_held(left_out, "of the test side left out"),
     )
+
+
+def _find_judging(counted: Sequence[tuple[LabelledXray, Label]], sides: Mapping[str, Split]) -> set[Label]:
+    """The labels of X-rays on the test side."""
+    return {label for xray, label in counted if sides[xray.group] is Split.TEST}
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +138,9 @@ def _find_lack(counts: LabelCounts, trigger: Trigger) -> Due | None:
             f"label X-rays of {missing}, or say whose X-rays are by `xray patients import CSV`; "
             f"{_BY_HAND}, {_key('min_patients_per_class')}",
         )
+    if counts.unjudged and counts.left_out:
+        switch = "`labels.blind_test_side = false` of the policy lets every label judge"
+        return Due(False, f"no {' or '.join(counts.unjudged)} X-ray judges", "; ".join((*counts.left_out, switch)))
     return None
 
 

@@ -87,6 +87,18 @@ def test_a_retraining_that_is_not_due_says_why(counts: LabelCounts, history: Tra
     assert reason in due.reason
 
 
+def test_labels_that_nobody_gave_blind_make_no_training_due_which_could_judge_nobody() -> None:
+    counts = replace(
+        ENOUGH, unjudged=("covid",), left_out=("7 X-rays of the test side left out, the score was visible",)
+    )
+
+    due = is_retraining_due(counts, POLICY, TrainingHistory(), now=NOW)
+
+    assert not due.due
+    assert due.reason.startswith("no covid X-ray judges (way out: 7 X-rays of the test side left out, the score was")
+    assert is_retraining_due(replace(counts, left_out=()), POLICY, TrainingHistory(), now=NOW).due
+
+
 def test_a_training_that_a_wrong_clock_dated_into_the_future_holds_up_nothing() -> None:
     history = TrainingHistory(last_automatic=NOW + timedelta(days=3650))
 
@@ -480,6 +492,12 @@ def test_labels_count_as_new_on_the_side_where_they_count() -> None:
     ]
     before = [xray_of(1, Label.NORMAL, "train"), now[1], xray_of(5, Label.NORMAL, "test", reference=seen)]
 
-    counts = count_labels(now, before, sides, unknown_may_judge=False)
+    counts = count_labels(now, before, sides, {Held.VISIBLE: 1}, unknown_may_judge=False)
 
-    assert counts == LabelCounts(new_labels=3, covid_xrays=2, normal_xrays=1, covid_patients=1, normal_patients=1)
+    assert counts.unjudged == ("covid",)
+    assert counts.left_out == (
+        "1 X-ray of the test side left out, the score was visible (`xray review` has them read without it)",
+    )
+    assert replace(counts, unjudged=(), left_out=()) == LabelCounts(
+        new_labels=3, covid_xrays=2, normal_xrays=1, covid_patients=1, normal_patients=1
+    )
