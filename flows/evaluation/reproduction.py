@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from db.engine import snapshot
-from db.scoring import labels
+from db.reading.labelled import read_labelled
 from flows.home.code_revision import read_code_revision
 from flows.home.films import make_locator
 from flows.home.ledger import open_ledger
@@ -30,6 +30,7 @@ from xray_core.processes.decoding import Decoded
 from xray_core.processes.fork_server import start_fork_server
 from xray_core.processes.memory import keep_freed_memory
 from xray_core.processes.reading import Advance, read_xrays
+from xray_core.promotion.policy import LabelRules
 from xray_core.records import LabelledXray, Split
 from xray_core.training.fit import fit, recalibrate
 from xray_core.training.images import Side, stack_side
@@ -101,7 +102,7 @@ def gather_sides(settings: Settings, kept: Kept, films: Path | None, *, on_progr
     load_beside()  # Keras is imported while the decoders work
     preprocessing = kept.manifest.preprocessing
     with open_ledger(settings) as engine, snapshot(engine) as session:
-        known = {xray.sha256: xray for xray in labels.latest_labels(session)}
+        known = {xray.sha256: xray for xray in read_labelled(session, LabelRules())}
     xrays = [(film.side, replace(known[film.sha256], label=film.label)) for film in kept.films if film.sha256 in known]
     decoded = _decode(settings, [xray for _, xray in xrays], preprocessing, films, on_progress)
     _require_all(kept, [film for film in kept.films if film.sha256 not in decoded])
