@@ -20,7 +20,7 @@ _UNDER_WAY = ("SCHEDULED", "PENDING", "RUNNING", "CANCELLING")
 _FAILED = ("FAILED", "CRASHED")
 
 
-class Standing(StrEnum):
+class RunStanding(StrEnum):
     """What may be done with a deployment now, by how its newest run stands."""
 
     PAUSED = "paused"
@@ -29,11 +29,11 @@ class Standing(StrEnum):
     FREE = "free"
 
 
-def read_standing(api: ServerApi, deployment: str, pool: str) -> Standing:
+def read_standing(api: ServerApi, deployment: str, pool: str) -> RunStanding:
     """Ask the server. Raises OSError or ValueError where it does not answer."""
     found = api.get(f"deployments/name/{deployment}/{deployment}")
     if find_paused(api.get(f"work_pools/{pool}"), [found], {}):
-        return Standing.PAUSED
+        return RunStanding.PAUSED
     wanted = {
         "deployments": {"name": {"any_": [deployment]}},
         "flow_runs": {
@@ -45,17 +45,17 @@ def read_standing(api: ServerApi, deployment: str, pool: str) -> Standing:
     }
     newest = [run["state_type"] for run in api.post("flow_runs/filter", wanted)]
     if any(state in _UNDER_WAY for state in newest):
-        return Standing.UNDER_WAY
-    return Standing.FAILED if any(state in _FAILED for state in newest) else Standing.FREE
+        return RunStanding.UNDER_WAY
+    return RunStanding.FAILED if any(state in _FAILED for state in newest) else RunStanding.FREE
 
 
-def start_run(api: ServerApi, deployment: str) -> None:
-    """Ask for one run now. Raises OSError or ValueError where the server does not take it."""
+def start_run(api: ServerApi, deployment: str, *, origin: str = ARRIVAL_TAG) -> None:
+    """Ask for one run now, with its origin as a tag. Raises OSError or ValueError where the server does not take it."""
     found = api.get(f"deployments/name/{deployment}/{deployment}")
     wanted = {
-        "name": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC arrival",
-        "tags": [*found["tags"], ARRIVAL_TAG],
-        "state": {"type": "SCHEDULED", "message": "something has arrived"},
+        "name": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC {origin}",
+        "tags": [*found["tags"], origin],
+        "state": {"type": "SCHEDULED"},
     }
     api.post(f"deployments/{found['id']}/create_flow_run", wanted)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from tests.benchmarks import archive, empty_run, reading, scoring, seals, training
+from tests.benchmarks import archive, empty_run, idle, reading, scoring, seals, training
 from tests.benchmarks.measurement import Measurement
 from tests.benchmarks.workshop import Workshop
 
@@ -13,6 +13,7 @@ CASES: dict[str, Callable[[Workshop], Iterator[Measurement]]] = {
     "few-cold": scoring.score_few_cold,
     "together": scoring.score_together,
     "empty-run": empty_run.run_nothing,
+    "idle": idle.idle_hour,
     "rescan": archive.rescan,
     "memory": archive.memory,
     "export": archive.export,

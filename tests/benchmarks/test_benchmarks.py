@@ -21,6 +21,7 @@ ROWS = {
     "scoring 4, cold": 1,
     "scoring 8, two processes": 1,
     "a scheduled run that finds nothing": 1,
+    "an idle hour, processor time": 1,
     "rescan of 100 known files": 1,
     "rescan of 300, each 3th part": 1,
     "memory of a scan, 300 known": 2,

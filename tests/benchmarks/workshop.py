@@ -32,6 +32,7 @@ class Sizes:
     exported: int = 200_000
     sealed: int = 1_000_000
     epochs: int = 15
+    idle_minutes: float = 4
     tiny: bool = False
 
 
@@ -46,6 +47,7 @@ TINY = Sizes(
     exported=100,
     sealed=100,
     epochs=1,
+    idle_minutes=0.5,
     tiny=True,
 )
 
