@@ -72,6 +72,11 @@ class Settings(BaseSettings):
     )
     file_names_in_exports: bool = Field(True, description="whether the CSV names files; off: pseudonyms only")
     public_host: str | None = Field(None, description="host name under which a proxy shows the page; default: none")
+    notify: tuple[str, ...] = Field(
+        (),
+        description="addresses of Apprise, as a JSON list, that are told of a failed run, a verdict, or when a person "
+        "is needed; counts only",
+    )
     shadow: bool = Field(False, description="let the newest candidate score live X-rays too, marked and never exported")
 
     @field_validator("home", "env_file", "incoming", "archive_dir", "retraining_policy")

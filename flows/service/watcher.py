@@ -23,7 +23,8 @@ from flows.home.public_errors import say_publicly
 from flows.operations.server_api import ServerApi
 from flows.review.label_import import list_dropped
 from flows.scoring.arrivals import find_arrivals
-from flows.service.arrival_runs import Standing, forget_empty_runs, read_standing, start_run
+from flows.service.arrival_runs import RunStanding, forget_empty_runs, read_standing, start_run
+from flows.service.notices import send_by_apprise, tell_news
 from flows.service.service import POOL
 from flows.service.watch import Times, Watch, found_nothing, is_due, look_later, note, started
 from flows.settings import Settings, read_settings
@@ -34,6 +35,7 @@ _WHILE_A_RUN_IS_UNDER_WAY = 2.0
 _AFTER_A_FAULT = 10.0
 _WITHOUT_CHAMPION = 30.0
 _FORGET_EVERY = 600.0
+_TELL_EVERY = 300.0
 _PASSING = (OSError, ValueError, SQLAlchemyError, XrayError)
 
 
@@ -57,7 +59,9 @@ def watch_folders(settings: Settings, address: str) -> None:
         Watched("import-labels", settings.labels_dir, lambda: (bool(list_dropped(settings)), inf)),
     )
     watches = {watched.deployment: Watch() for watched in everything}
-    forget_at = time.monotonic()
+    chores = [_Chore(_FORGET_EVERY, lambda: _forget(api))]
+    if settings.notify:
+        chores.append(_Chore(_TELL_EVERY, lambda: _tell(settings, api)))
     while True:
         for watched in everything:
             before = watches[watched.deployment]
@@ -65,9 +69,8 @@ def watch_folders(settings: Settings, address: str) -> None:
             if noted.times is None and before.times is not None:
                 _say(f"{watched.deployment}: its folder cannot be looked at")
             watches[watched.deployment] = _look(watched, noted, api) if is_due(noted, time.monotonic()) else noted
-        if time.monotonic() >= forget_at:
-            forget_at = time.monotonic() + _FORGET_EVERY
-            _forget(api)
+        for chore in chores:
+            chore.do_if_due()
         time.sleep(_TICK_SECONDS)
 
 
@@ -75,8 +78,8 @@ def _look(watched: Watched, watch: Watch, api: ServerApi) -> Watch:
     """Start a run where something waits and none is under way; a service that has just begun has one look at all."""
     try:
         standing = read_standing(api, watched.deployment, POOL)
-        if standing in (Standing.UNDER_WAY, Standing.PAUSED):
-            pause = _WHILE_A_RUN_IS_UNDER_WAY if standing is Standing.UNDER_WAY else _AFTER_A_FAULT
+        if standing in (RunStanding.UNDER_WAY, RunStanding.PAUSED):
+            pause = _WHILE_A_RUN_IS_UNDER_WAY if standing is RunStanding.UNDER_WAY else _AFTER_A_FAULT
             return look_later(watch, time.monotonic(), pause)
         is_waiting, seconds = (True, inf) if watch.times_at_start is None else watched.look()
         if not is_waiting:
@@ -86,7 +89,7 @@ def _look(watched: Watched, watch: Watch, api: ServerApi) -> Watch:
         _say(f"{watched.deployment}: not started, the schedule will ({say_publicly(error)})")
         return look_later(watch, time.monotonic(), _AFTER_A_FAULT)
     _say(f"{watched.deployment}: started")
-    has_failed = standing is Standing.FAILED and watch.times_at_start is not None  # not yesterday's
+    has_failed = standing is RunStanding.FAILED and watch.times_at_start is not None  # not yesterday's
     return started(watch, time.monotonic(), has_failed=has_failed)
 
 
@@ -99,12 +102,32 @@ def _look_for_films(settings: Settings) -> tuple[bool, float]:
     return arrivals.is_waiting, max(0.0, (arrivals.next_look - datetime.now(UTC)).total_seconds())
 
 
+class _Chore:
+    """Something to do every so many seconds; one that fails is said, and done the next time."""
+
+    def __init__(self, seconds: float, do: Callable[[], None]) -> None:
+        self._seconds = seconds
+        self._do = do
+        self._due_at = time.monotonic()
+
+    def do_if_due(self) -> None:
+        if time.monotonic() < self._due_at:
+            return
+        self._due_at = time.monotonic() + self._seconds
+        try:
+            self._do()
+        except _PASSING as error:
+            _say(f"later: {say_publicly(error)}")
+
+
 def _forget(api: ServerApi) -> None:
-    try:
-        while forget_empty_runs(api, datetime.now(UTC)):
-            pass
-    except _PASSING as error:
-        _say(f"empty runs are kept for now ({say_publicly(error)})")
+    while forget_empty_runs(api, datetime.now(UTC)):
+        pass
+
+
+def _tell(settings: Settings, api: ServerApi) -> None:
+    if not tell_news(settings, api, lambda words: send_by_apprise(settings.notify, words)):
+        _say("a notice could not be sent to every address of XRAY_NOTIFY; it will be tried again")
 
 
 def _read_times(folder: Path) -> Times | None:
