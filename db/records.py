@@ -86,6 +86,17 @@ class RefusedFile:
 
 
 @dataclass(frozen=True, slots=True)
+class FileFate:
+    """What was decided of a file's current version, and when; `outcome` and `scored_at` are of one model's result."""
+
+    state: FileState
+    reason: ReasonCode | None
+    decided_at: datetime | None
+    outcome: Outcome | None
+    scored_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class DatasetXray:
     """An X-ray of a training folder: its content, its escaped path in the folder, and whose it is, if known."""
 

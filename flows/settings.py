@@ -44,6 +44,9 @@ class Settings(BaseSettings):
     lease_seconds: Annotated[float, Field(gt=0)] = Field(
         60, description="after this long without renewal a claim of a scanner that nobody can ask counts as dead"
     )
+    task_runner: str = Field(
+        "local", description="who scores: local (the process of the run), or a Dask scheduler (docs/scale.md)"
+    )
     min_free_mib: Annotated[int, Field(ge=0)] = Field(1024, description="intake pauses below this much free disk, MiB")
     retrain_after: Annotated[int, Field(ge=1)] | None = Field(
         None, description="new trainable labels that make a retraining due; overrides retraining-policy.toml"
@@ -78,6 +81,22 @@ class Settings(BaseSettings):
         "is needed; counts only",
     )
     shadow: bool = Field(False, description="let the newest candidate score live X-rays too, marked and never exported")
+
+    @field_validator("task_runner")
+    @classmethod
+    def _local_or_dask(cls, task_runner: str) -> str:
+        """A scheduler unpickles whatever it is sent, so only this machine may reach one without TLS."""
+        scheme, separator, place = task_runner.partition("://")
+        host, _, port = place.rpartition(":")
+        if task_runner == "local" or (scheme == "dask+tls" and host and port.isdecimal()):
+            return task_runner
+        if not (scheme == "dask" and separator and host and port.isdecimal()):
+            raise ValueError("expected local, dask://127.0.0.1:PORT or dask+tls://HOST:PORT")
+        if host not in ("127.0.0.1", "localhost", "[::1]"):
+            raise ValueError(
+                "a Dask scheduler runs what anybody sends it: expected dask+tls://HOST:PORT for another machine"
+            )
+        return task_runner
 
     @field_validator("home", "env_file", "incoming", "archive_dir", "retraining_policy")
     @classmethod

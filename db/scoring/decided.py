@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, false, func, or_, select
 from sqlalchemy.orm import Session
 
-from db.records import DecidedFile, FilmFile
+from db.bulk import pieces
+from db.records import DecidedFile, FileFate, FilmFile
 from db.scoring.folders import to_film_path
-from db.scoring.tables import FolderRow, IncomingFileRow, XrayRow
+from db.scoring.tables import FolderRow, IncomingFileRow, ResultRow, XrayRow
 from db.scoring.views import current_results
-from xray_core.records import FileState, ReasonCode
+from xray_core.records import FileState, ReasonCode, escape_name
 
 _DECIDED = (FileState.SCORED, FileState.REJECTED, FileState.DEFERRED)
 
@@ -36,6 +37,22 @@ def list_decided(
         chosen.order_by(IncomingFileRow.decided_at.desc(), IncomingFileRow.id.desc()).offset(page[0]).limit(page[1])
     )
     return [DecidedFile(*row) for row in rows.tuples()], total
+
+
+def read_fates(session: Session, folder_id: int, names: Sequence[bytes], *, model_id: int) -> dict[bytes, FileFate]:
+    """What became of files by their name in a folder; one that was never claimed is not among them."""
+    file, result = IncomingFileRow, ResultRow
+    fates: dict[bytes, FileFate] = {}
+    escaped = {escape_name(name): name for name in names}
+    result_of = (result.xray_id == file.xray_id) & (result.model_id == model_id) & result.shadow.is_(False)
+    for part in pieces(list(escaped)):
+        rows = session.execute(
+            select(file.name, file.state, file.reason_code, file.decided_at, result.outcome, result.scored_at)
+            .outerjoin(result, result_of)
+            .where(file.name.in_(part), file.folder_id == folder_id, file.superseded_at.is_(None))
+        )
+        fates.update({escaped[row[0]]: FileFate(*row[1:]) for row in rows.tuples()})
+    return fates
 
 
 def list_reasons(session: Session) -> list[str]:

@@ -29,8 +29,13 @@ def scan(as_json: Json = False) -> None:
         with unbroken():
             settings = open_home()
         with open_scan(settings) as scanning, show_progress("scoring", unit="X-rays") as advance:
-            for batch in scanning.find_batches():
-                scanning.score(batch, on_progress=advance)
+            if settings.task_runner == "local":
+                for batch in scanning.find_batches():
+                    scanning.score(batch, on_progress=advance)
+            else:
+                from flows.scoring.fan_out import score_on_dask
+
+                score_on_dask(scanning, on_progress=advance)
     counts = scanning.counts
     if as_json:
         print_json(

@@ -40,8 +40,11 @@ def score_incoming(batch_size: _BatchSize = None, settle_seconds: _SettleSeconds
     settings = read_settings().model_copy(update={key: value for key, value in given.items() if value is not None})
     enter_home(settings)
     with open_scan(settings, flow_run_id=flow_run.id) as scan:
-        for number, batch in enumerate(scan.find_batches(), start=1):
-            score_batch(scan, batch, number)
+        if settings.task_runner == "local":
+            for number, batch in enumerate(scan.find_batches(), start=1):
+                score_batch(scan, batch, number)
+        else:
+            score_elsewhere(scan)
         caution = read_caution(settings) if scan.counts.files else None
         publish_counts(scan.counts, caution)
         return complete(scan.counts.title(), "; ".join(filter(None, (scan.counts.sentence(), caution))))
@@ -70,6 +73,15 @@ def score_batch(scan: Scan, batch: Batch, number: int) -> None:
 
     scan.score(batch, on_progress=advance)
     get_run_logger().info("batch %d: %s so far", number, scan.counts.sentence())
+
+
+@task(task_run_name="score-on-dask", cache_policy=NO_CACHE, persist_result=False)
+@without_words
+def score_elsewhere(scan: Scan) -> None:
+    """Have all batches scored by the Dask workers of XRAY_TASK_RUNNER."""
+    from flows.scoring.fan_out import score_on_dask
+
+    score_on_dask(scan, on_progress=lambda count: get_run_logger().info("%d more files are decided", count))
 
 
 def publish_counts(counts: ScanCounts, caution: str | None) -> None:

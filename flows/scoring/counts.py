@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
-from db.records import RefusedFile, Scored
+from db.records import FileFate, RefusedFile, Scored
 from flows.home.termination import find_stop
-from xray_core.records import ReasonCode
+from xray_core.records import FileState, ReasonCode
 
 # How a run ends, in people's lists of runs, that found nothing to do.
 NOTHING_NEW = "Nothing new"
@@ -43,6 +44,19 @@ class ScanCounts:
         self.known += sum(file.score is None for file in scored)
         self.rejected.update(file.refusal.reason.value for file in refused if file.retry_at is None)
         self.deferred.update(file.refusal.reason.value for file in refused if file.retry_at is not None)
+
+    def add_fate(self, fate: FileFate | None, since: datetime) -> bool:
+        """Count what the ledger says of a file, if it was decided since then; False where it has yet to be."""
+        if fate is None or fate.decided_at is None or fate.decided_at < since:
+            return fate is not None and fate.state in (FileState.SCORED, FileState.REJECTED)
+        if fate.state is FileState.SCORED:
+            is_new = fate.outcome is not None and fate.scored_at is not None and fate.scored_at >= since
+            self.outcomes.update([fate.outcome.value] if is_new and fate.outcome else [])
+            self.known += not is_new
+        elif fate.reason is not None:
+            counted = self.rejected if fate.state is FileState.REJECTED else self.deferred
+            counted[fate.reason.value] += 1
+        return True
 
     def title(self) -> str:
         """What happened, in the fewest words: `Scored 6, rejected 1` or `Nothing new`."""

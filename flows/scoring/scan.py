@@ -50,10 +50,15 @@ class Scan:
     def __init__(self, scanner: Scanner, flow_run_id: str | None) -> None:
         self.counts = ScanCounts()
         self._scanner = scanner
-        self._settings = scanner.settings
-        self._engine = scanner.engine
+        self.settings = scanner.settings
+        self.engine = scanner.engine
         self._flow_run_id = flow_run_id
         self._model_id: int | None = None
+
+    @property
+    def folder_id(self) -> int:
+        """The number under which the ledger knows the incoming folder."""
+        return self._scanner.folder_id
 
     def find_batches(self) -> Iterator[Batch]:
         """Walk the folder and yield the files to score now; those too fresh come last, after the settle time.
@@ -62,8 +67,8 @@ class Scan:
         Raises NoChampion when there is a file but nothing to score it with.
         """
         yield from self._find_new_batches()
-        if self._settings.archive_dir is not None:
-            self.counts.unarchived = archive_staying(self._settings, self._engine, self._scanner.folder_id)
+        if self.settings.archive_dir is not None:
+            self.counts.unarchived = archive_staying(self.settings, self.engine, self._scanner.folder_id)
 
     def _find_new_batches(self) -> Iterator[Batch]:
         self._close_vanished()
@@ -72,8 +77,8 @@ class Scan:
         yield from self._in_batches(self._find_settled(fresh))
         if not fresh:
             return
-        time.sleep(max(0.0, walked_at + self._settings.settle_seconds - time.monotonic()))
-        watched = [(seen, look_again(self._settings.incoming_dir, seen)) for seen in fresh]
+        time.sleep(max(0.0, walked_at + self.settings.settle_seconds - time.monotonic()))
+        watched = [(seen, look_again(self.settings.incoming_dir, seen)) for seen in fresh]
         yield from self._in_batches(seen for seen, now in watched if seen == now)
         self._defer_unsettled([now for seen, now in watched if now is not None and now != seen])
 
@@ -83,7 +88,7 @@ class Scan:
 
     def record(self, started_at: datetime, *, problem: str | None) -> None:
         """Write this scan's line for `xray status`."""
-        with unbroken(), transaction(self._engine) as session:
+        with unbroken(), transaction(self.engine) as session:
             scans.record_scan(
                 session,
                 started_at=started_at,
@@ -97,32 +102,32 @@ class Scan:
     def _in_batches(self, files: Iterable[FileSeen]) -> Iterator[Batch]:
         for group in in_groups(files, FILES_PER_BATCH):
             if self._model_id is None:
-                self._model_id = read_champion(self._engine)
-            key = fingerprint(read_site_key(self._settings))
-            yield Batch(tuple(group), self._model_id, self._flow_run_id, key, self._settings.batch_size)
+                self._model_id = read_champion(self.engine)
+            key = fingerprint(read_site_key(self.settings))
+            yield Batch(tuple(group), self._model_id, self._flow_run_id, key, self.settings.batch_size)
 
     def _find_settled(self, fresh: list[FileSeen]) -> Iterator[FileSeen]:
-        with unbroken(), snapshot(self._engine) as session:
-            known = read_known(session, self._settings.incoming_dir, self._scanner.folder_id)
-        for seen in find_undecided(self._settings, self._scanner.folder_id, known):
-            if is_settled(seen, now_ns=time.time_ns(), settle_seconds=self._settings.settle_seconds):
+        with unbroken(), snapshot(self.engine) as session:
+            known = read_known(session, self.settings.incoming_dir, self._scanner.folder_id)
+        for seen in find_undecided(self.settings, self._scanner.folder_id, known):
+            if is_settled(seen, now_ns=time.time_ns(), settle_seconds=self.settings.settle_seconds):
                 yield seen
             else:
                 fresh.append(seen)
 
     def _close_vanished(self) -> None:
         """Files that should have been looked at long ago and are not there any more are rejected as GONE."""
-        before = datetime.now(UTC) - timedelta(hours=self._settings.defer_hours)
-        with unbroken(), snapshot(self._engine) as session:
+        before = datetime.now(UTC) - timedelta(hours=self.settings.defer_hours)
+        with unbroken(), snapshot(self.engine) as session:
             overdue = decisions.find_overdue(session, folder_id=self._scanner.folder_id, before=before)
         gone = [file_id for file_id, name in overdue if not os.path.lexists(self._path_of(name))]
         if gone:
-            with unbroken(), transaction(self._engine) as session:
+            with unbroken(), transaction(self.engine) as session:
                 decisions.mark_gone(session, gone, now=datetime.now(UTC))
             self.counts.rejected[ReasonCode.GONE.value] += len(gone)
 
     def _path_of(self, name: str) -> bytes:
-        return os.path.join(os.fsencode(self._settings.incoming_dir), unescape_name(name))
+        return os.path.join(os.fsencode(self.settings.incoming_dir), unescape_name(name))
 
     def _defer_unsettled(self, files: list[FileSeen]) -> None:
         """Files that changed while they were watched are looked at by the very next scan."""
