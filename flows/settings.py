@@ -44,6 +44,9 @@ class Settings(BaseSettings):
     lease_seconds: Annotated[float, Field(gt=0)] = Field(
         60, description="after this long without renewal a claim of a scanner that nobody can ask counts as dead"
     )
+    scanners: Annotated[int, Field(ge=1, le=64)] = Field(
+        1, description="how many runs of score-incoming may scan at once, on however many hosts (docs/scale.md)"
+    )
     task_runner: str = Field(
         "local", description="who scores: local (the process of the run), or a Dask scheduler (docs/scale.md)"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from copy import deepcopy
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,6 +24,7 @@ from flows.service.dead_runs import bury_dead_runs
 from flows.service.service import POOL
 from flows.service.switched_off import keep_switched_off, read_known
 from flows.settings import CHECKOUT, Settings, read_settings
+from xray_core.errors import RefusedInput
 from xray_core.exchange.atomic_file import write_whole
 
 # A run starts this Python on a deployment's own code and nothing else: whoever may start runs may not say what runs.
@@ -30,6 +32,8 @@ _JOB_TEMPLATE: dict[str, Any] = {
     "job_configuration": {"stream_output": True},
     "variables": {"type": "object", "properties": {}, "additionalProperties": False},
 }
+# Four scanners of one SQLite ledger were seen to wait for each other for ten of the thirty seconds that they may.
+_MOST_ON_SQLITE = 4
 _ZOMBIES = "xray: a run whose process died is marked crashed"
 
 
@@ -38,7 +42,7 @@ def deploy(settings: Settings) -> None:
 
     What a person has switched off stays off.
     """
-    declared = yaml.safe_load((CHECKOUT / "prefect.yaml").read_text())
+    declared = spread_scanners(yaml.safe_load((CHECKOUT / "prefect.yaml").read_text()), settings)
     with get_client(sync_client=True) as client:
         _create_pool(client)
         kept = keep_switched_off(declared, read_known(client))
@@ -51,6 +55,28 @@ def deploy(settings: Settings) -> None:
     _watch_for_zombies()
     _note_schedule(settings, [deployment["name"] for deployment in declared["deployments"]])
     bury_dead_runs(datetime.now(UTC))  # of a service that was killed: no worker is up yet
+
+
+def spread_scanners(declared: dict[str, Any], settings: Settings) -> dict[str, Any]:
+    """The deployments with as many scanning runs at once, each on a schedule of its own, as XRAY_SCANNERS says; pure.
+
+    Raises RefusedInput for more than four on SQLite, whose writers would wait for one another longer than they score.
+    """
+    if settings.url.startswith("sqlite") and settings.scanners > _MOST_ON_SQLITE:
+        raise RefusedInput(
+            f"XRAY_SCANNERS: received {settings.scanners}; expected at most {_MOST_ON_SQLITE} on SQLite, whose one "
+            "writer is the limit: more need PostgreSQL (docs/scale.md)"
+        )
+    spread = deepcopy(declared)
+    for deployment in spread["deployments"]:
+        if deployment["name"] == "score-incoming":
+            deployment["concurrency_limit"]["limit"] = settings.scanners
+            deployment["schedules"] = [
+                {**schedule, "slug": f"{schedule['slug']}-{number}" if number > 1 else schedule["slug"]}
+                for number in range(1, settings.scanners + 1)
+                for schedule in deployment["schedules"]
+            ]
+    return spread
 
 
 def _create_pool(client: SyncPrefectClient) -> None:
