@@ -50,6 +50,16 @@ def external_xrays(session: Session) -> set[str]:
     return {sha256 for figures in stored for sha256 in json.loads(figures)["xrays"]}
 
 
+def latest_external(session: Session, *, version: str) -> dict[str, dict[str, Any]]:
+    """The figures of a model's newest evaluation on each external set, by the set's name."""
+    stored = list_evaluations(session, version=version)
+    return {
+        record.set_name.removeprefix(_EXTERNAL): dict(json.loads(record.figures))
+        for record in stored
+        if record.set_name.startswith(_EXTERNAL)
+    }
+
+
 def latest_figures(session: Session, *, version: str, set_name: str) -> dict[str, Any] | None:
     """The figures of a model's newest evaluation on a set, or None."""
     row = EvaluationRow

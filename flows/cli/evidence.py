@@ -88,11 +88,18 @@ def evaluate(
     evaluation = external.evaluation
     if as_json:
         print_json(
-            {"name": name, "version": external.version, "kept_out": external.kept_out, "unlike_training": external.odd}
+            {
+                "name": name,
+                "sentence": external.sentence,
+                "version": external.version,
+                "kept_out": external.kept_out,
+                "unlike_training": external.odd,
+            }
             | {"shortcut_audit": external.audit, "remarks": list(external.remarks), "evaluation": evaluation.to_dict()}
         )
         return
     typer.echo(f"{external.version} on {name}: covid, {evaluation.covid}; normal, {evaluation.normal}")
+    typer.echo(external.sentence)
     for remark in external.remarks:
         typer.echo(f"  {remark}")
     for reason, number in sorted(external.kept_out.items()):
@@ -108,7 +115,9 @@ def evaluate(
     at_prevalence = f"PPV, NPV and net benefit at an assumed prevalence of {evaluation.prevalence:g}"
     typer.echo(f"  {NOT_SHOWN if is_confounded else at_prevalence}")
     if external.odd:
-        typer.echo(f"  {external.odd} of them it would refer as unlike the chest X-rays that it was trained on")
+        typer.echo(
+            f"  {external.odd} of them it refers as unlike its training X-rays, and they count as referred above"
+        )
     typer.echo(RESEARCH_USE)
 
 

@@ -22,10 +22,12 @@ from flows.home.site_key import name_patient, read_site_key
 from flows.registry.models import find_model
 from flows.registry.registered import open_registered
 from flows.registry.rescoring import KnownScore, score_known
+from flows.registry.standing import publish_addendum
 from flows.registry.verdicts import AUDIT_SET
 from flows.settings import Settings
 from flows.training.due import read_policy
 from xray_core.errors import InvalidDataset, RefusedInput
+from xray_core.evaluation.elsewhere import judge_elsewhere
 from xray_core.evaluation.evaluation import Evaluation, evaluate
 from xray_core.evaluation.others import OtherFilms
 from xray_core.evaluation.slices import name_slices
@@ -41,7 +43,6 @@ from xray_core.records import (
     FolderKind,
     Label,
     LabelledXray,
-    Outcome,
     escape_name,
     name_content_group,
 )
@@ -67,6 +68,11 @@ class ExternalEvaluation:
     odd: int
     remarks: tuple[str, ...]
     audit: AuditVerdict | None
+
+    @property
+    def sentence(self) -> str:
+        """What it comes to: whether the model may be used there."""
+        return judge_elsewhere(self.name, self.evaluation.to_dict()).sentence
 
 
 def evaluate_external(
@@ -115,11 +121,9 @@ def evaluate_external(
                 },
                 now=datetime.now(UTC),
             )
-    odd = sum(
-        scores[xray.sha256].score.outcome is Outcome.REFER
-        and opened.manifest.operating_point.outcome(scores[xray.sha256].score.probability) is not Outcome.REFER
-        for xray in chosen
-    )
+        with snapshot(engine) as session:
+            publish_addendum(settings, session, model.version)
+    odd = sum(scores[xray.sha256].score.is_odd for xray in chosen)
     if unread:
         kept_out["labelled here, cannot be read any more, so no double of it could be found:"] = unread
     return ExternalEvaluation(name, model.version, evaluation, dict(kept_out), odd, remarks, model.audit_verdict)
@@ -236,6 +240,7 @@ def _evaluate(
         [xray.group for xray in of_classes],
         point,
         prevalence=prevalence,
+        is_odd=[scores[xray.sha256].score.is_odd for xray in of_classes],
         slices=name_slices(of_classes),
         others=OtherFilms([scores[x.sha256].score.probability for x in others], [x.group for x in others]),
     )

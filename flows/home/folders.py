@@ -59,7 +59,7 @@ def tidy_home(settings: Settings) -> None:
 def folders_of_asides(settings: Settings) -> list[Path]:
     """The folders in which files are written under a name of their own until they are whole."""
     archived = [settings.archive_dir / UNFINISHED] if settings.archive_dir else []
-    folders = (settings.exports_dir, settings.labels_dir / "refused", *archived)
+    folders = (settings.exports_dir, settings.models_dir, settings.labels_dir / "refused", *archived)
     return [folder for folder in folders if folder.is_dir()]
 
 

@@ -18,12 +18,10 @@ from flows.home.ledger import open_ledger
 from flows.registry.models import find_model
 from flows.registry.registered import open_registered
 from flows.registry.rescoring import score_known
+from flows.registry.standing import DRIFT_SET
 from flows.settings import Settings
 from xray_core.evaluation.drift import Drift, find_drift
 from xray_core.training.drift_reference import DRIFT_FILE, Figures, describe_xrays
-
-DRIFT_SET = "drift"
-
 
 NEWEST = 500  # X-rays that came in last: weeks of a small department, a day of a large one
 

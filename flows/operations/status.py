@@ -11,14 +11,14 @@ from sqlalchemy.orm import Session
 
 from db.engine import snapshot
 from db.records import ModelRecord, ScanRecord, TrainingRun, TrainingState
-from db.registry import models, training_runs
+from db.registry import training_runs
 from db.scoring import file_history, labels, scans
 from db.scoring.patient_tally import PatientTally, count_patients
 from flows.home.ledger import open_ledger
 from flows.home.mounts import find_folder_faults
 from flows.home.patients import count_doubted
 from flows.operations.schedule import Schedule, read_schedule
-from flows.registry.standing import say_blind_spot, say_standing
+from flows.registry.standing import read_standing, say_blind_spot
 from flows.settings import Settings
 from xray_core.records import RESEARCH_USE
 
@@ -37,6 +37,7 @@ class Status:
     files: dict[str, int]
     reasons: dict[str, int]
     champion: ModelRecord | None
+    standing: str
     last_scan: ScanRecord | None
     last_good_scan: datetime | None
     labels_imported: int
@@ -54,7 +55,7 @@ class Status:
 
     def lines(self) -> list[str]:
         """For people."""
-        told = ["; ".join(filter(None, (say_standing(self.champion), self.blind_spot)))]
+        told = ["; ".join(filter(None, (self.standing, self.blind_spot)))]
         told.append("files: " + (", ".join(f"{n} {state}" for state, n in self.files.items() if n) or "none yet"))
         told += [f"  {reason:28} {n}" for reason, n in sorted(self.reasons.items())]
         if self.last_scan is not None:
@@ -88,25 +89,26 @@ def read_status(settings: Settings, *, now: datetime | None = None) -> Status:
 def _read(settings: Settings, session: Session, now: datetime) -> Status:
     trainings = training_runs.list_trainings(session)
     schedule = read_schedule(settings)
-    champion, last, good = (
-        models.champion(session),
+    standing, last, good = (
+        read_standing(session),
         scans.last_scan(session),
         scans.last_good_scan(session),
     )
     return Status(
         files={state.value: n for state, n in file_history.count_states(session).items()},
         reasons={reason.value: n for reason, n in file_history.count_reasons(session).items()},
-        champion=champion,
+        champion=standing.champion,
+        standing=standing.sentence,
         last_scan=last,
         last_good_scan=good.finished_at if good else None,
         labels_imported=labels.count_imported(session),
         trainings_finished=sum(run.state is TrainingState.FINISHED for run in trainings),
         last_training=trainings[0] if trainings else None,
-        blind_spot=say_blind_spot(settings, champion),
+        blind_spot=say_blind_spot(settings, standing.champion),
         patients=count_patients(session),
         doubted=count_doubted(session),
         paused=schedule.paused if schedule else (),
-        alarms=(*find_alarms(champion, last, good, schedule, now=now), *find_folder_faults(settings)),
+        alarms=(*find_alarms(standing.champion, last, good, schedule, now=now), *find_folder_faults(settings)),
     )
 
 

@@ -6,10 +6,9 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from db.registry import models
 from db.scoring import decided
 from flows.reading.heat import HeatMaps
-from flows.registry.standing import say_standing
+from flows.registry.standing import read_standing
 from xray_core.reading.records import ListItem
 from xray_core.records import say_why_referred
 
@@ -23,6 +22,6 @@ def make_reveal(session: Session, item: ListItem, maps: HeatMaps) -> dict[str, A
         "probability": f"{row.probability:.2f}",
         "outcome": row.outcome.value,
         "reason": say_why_referred(row.outcome, row.refer_reason),
-        "standing": say_standing(models.champion(session)),
+        "standing": read_standing(session).sentence,
         "heat": maps.find(item.xray_id),
     }

@@ -48,6 +48,7 @@ def describe_model(settings: Settings, version: str) -> dict[str, Any]:
         "training": manifest.training,
         "keras_sha256": manifest.keras_sha256,
         "onnx_sha256": manifest.onnx_sha256,
+        "elsewhere": _list_elsewhere(settings, version),
         "evaluations": _list_evaluations(settings, version),
         "folder": str(settings.models_dir / version),
     }
@@ -129,6 +130,15 @@ def _list_evaluations(settings: Settings, version: str) -> list[str]:
     return [
         f"{record.created_at:%Y-%m-%d} {record.set_name}: {_sum_up(json.loads(record.figures))}" for record in stored
     ]
+
+
+def _list_elsewhere(settings: Settings, version: str) -> list[str]:
+    """One sentence for each place that the version was evaluated on: whether it may be used there."""
+    from xray_core.evaluation.elsewhere import judge_elsewhere
+
+    with open_ledger(settings) as engine, snapshot(engine) as session:
+        external = evaluations.latest_external(session, version=version)
+    return [judge_elsewhere(name, found["evaluation"]).sentence for name, found in sorted(external.items())]
 
 
 def _sum_up(figures: dict[str, Any]) -> str:

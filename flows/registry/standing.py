@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -13,8 +16,11 @@ from db.registry import evaluations, models
 from flows.home.ledger import open_ledger
 from flows.settings import Settings
 from xray_core.errors import IncompatibleModel
+from xray_core.evaluation.elsewhere import judge_elsewhere
 from xray_core.models.records import REFERENCE_FILE
 from xray_core.records import AuditVerdict, Interval, Split
+
+DRIFT_SET = "drift"
 
 NO_REFERENCE = (
     "nothing is referred as out of distribution: it is not known what its training X-rays looked like, so a photograph "
@@ -36,26 +42,71 @@ _AUDIT = {
 }
 
 
-def say_standing(champion: ModelRecord | None) -> str:
-    """Version, proof and audit of the champion."""
+@dataclass(frozen=True, slots=True)
+class ChampionStanding:
+    """What must be said of the champion: where it was found wanting, and that incoming films have moved, in sentences.
+
+    `champion` is None where there is none; `drift` where nothing moved, or nobody has looked.
+    """
+
+    champion: ModelRecord | None
+    elsewhere: tuple[str, ...] = ()
+    drift: str | None = None
+
+    @property
+    def sentence(self) -> str:
+        """Version, proof and audit of the champion, and what was found since."""
+        if self.champion is None:
+            return "champion: none"
+        proven = "proven against its predecessor" if self.champion.proven else "UNPROVEN, it has beaten nobody"
+        said = f"champion: {self.champion.version}, {proven}; {_AUDIT[self.champion.audit_verdict]}"
+        return "; ".join((said, *self.elsewhere, *filter(None, (self.drift,))))
+
+    @property
+    def caution(self) -> str | None:
+        """The same sentence where a reader must be warned."""
+        sound = self.champion is None or (self.champion.proven and self.champion.audit_verdict is AuditVerdict.CLEAN)
+        return None if sound and not self.elsewhere and self.drift is None else self.sentence
+
+
+def read_standing(session: Session) -> ChampionStanding:
+    """The standing of today's champion, by its newest evaluations elsewhere and its newest drift check."""
+    champion = models.champion(session)
     if champion is None:
-        return "champion: none"
-    proven = "proven against its predecessor" if champion.proven else "UNPROVEN, it has beaten nobody"
-    return f"champion: {champion.version}, {proven}; {_AUDIT[champion.audit_verdict]}"
+        return ChampionStanding(None)
+    external = evaluations.latest_external(session, version=champion.version)
+    judged = [judge_elsewhere(name, figures["evaluation"]) for name, figures in sorted(external.items())]
+    drift = evaluations.latest_figures(session, version=champion.version, set_name=DRIFT_SET)
+    wanting = tuple(one.sentence for one in judged if one.is_wanting)
+    return ChampionStanding(champion, wanting, None if drift is None else _say_drift(drift))
 
 
-def say_caution(champion: ModelRecord | None) -> str | None:
-    """The same sentence where a reader must be warned; None for a proven champion with a clean audit."""
-    if champion is None or (champion.proven and champion.audit_verdict is AuditVerdict.CLEAN):
+def publish_addendum(settings: Settings, session: Session, version: str) -> None:
+    """Write beside a model's folder what was found out since its card was written."""
+    from xray_core.exchange.atomic_file import write_aside
+    from xray_core.report.addendum import name_addendum, write_addendum
+
+    external = {
+        name: found["evaluation"] for name, found in evaluations.latest_external(session, version=version).items()
+    }
+    drift = evaluations.latest_figures(session, version=version, set_name=DRIFT_SET)
+    text = write_addendum(version, external, None if drift is None else _say_drift(drift))
+    with write_aside(settings.models_dir / name_addendum(version)) as file:
+        file.write(text.encode())
+
+
+def _say_drift(drift: Mapping[str, Any]) -> str | None:
+    if not drift["moved"]:
         return None
-    return say_standing(champion)
+    moved = ", ".join(shift["name"] for shift in drift["figures"] if shift["has_moved"])
+    return f"incoming films have MOVED away from those that it was trained on ({moved}): its figures may not hold"
 
 
 def read_caution(settings: Settings) -> str | None:
     """What must stand beside today's scores, or None."""
     with open_ledger(settings) as engine, snapshot(engine) as session:
-        champion = models.champion(session)
-    return "; ".join(filter(None, (say_caution(champion), say_blind_spot(settings, champion)))) or None
+        standing = read_standing(session)
+    return "; ".join(filter(None, (standing.caution, say_blind_spot(settings, standing.champion)))) or None
 
 
 def say_predictive_values(session: Session, champion: ModelRecord | None, prevalence: float) -> str | None:

@@ -43,6 +43,7 @@ def collect_evidence(settings: Settings, opened: OpenModel, images: TrainingImag
         probabilities=[scores[xray.sha256].score.probability for xray in test.xrays],
         is_covid=test.is_covid.tolist(),
         patients=test.groups,
+        is_odd=[scores[xray.sha256].score.is_odd for xray in test.xrays],
         operating_point=opened.manifest.operating_point,
         slices=test.slices,
         others=OtherFilms([scores[xray.sha256].score.probability for xray in others.xrays], others.groups),

@@ -16,7 +16,7 @@ from db.registry import models
 from db.scoring import patient_tally, results
 from flows.home.ledger import open_ledger
 from flows.home.site_key import read_site_key
-from flows.registry.standing import say_blind_spot, say_predictive_values, say_standing
+from flows.registry.standing import read_standing, say_blind_spot, say_predictive_values
 from flows.settings import Settings
 from xray_core.errors import RefusedInput
 from xray_core.exchange.records import ResultLine
@@ -61,7 +61,8 @@ def write_worklist(settings: Settings, *, out: Path, limit: int) -> ExportSummar
 
 def describe_champion(session: Session, settings: Settings) -> dict[str, str]:
     """What must stand beside every score: which champion, whether it is proven, the prevalence PPV is stated for."""
-    champion = models.champion(session)
+    standing = read_standing(session)
+    champion = standing.champion
     unknown = {"xrays_of_unknown_patients": str(patient_tally.count_unknown_scored(session))}
     if champion is None:
         return {"champion": "none"} | unknown
@@ -70,7 +71,9 @@ def describe_champion(session: Session, settings: Settings) -> dict[str, str]:
     return {
         "champion": champion.version,
         "shortcut_audit": audit_verdict,
-        "standing": say_standing(champion),
+        "standing": standing.sentence,
+        "found_wanting": " ".join(standing.elsewhere),
+        "drift": standing.drift or "",
         "out_of_distribution": say_blind_spot(settings, champion) or "referred, with the distance that said so",
         "thresholds": describe_thresholds(point),
         "threshold_promise": describe_promise(point),

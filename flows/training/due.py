@@ -17,6 +17,7 @@ from flows.home.initiation import POLICY_FILE
 from flows.home.ledger import open_ledger
 from flows.home.process_lock import is_scanner_alive
 from flows.home.site_key import read_site_key
+from flows.registry.standing import DRIFT_SET
 from flows.settings import Settings
 from flows.training.remedies import read_recipe, sign_training
 from xray_core.promotion.due import TrainingHistory, count_labels, is_retraining_due
@@ -104,7 +105,7 @@ def _has_drifted(session: Session) -> bool:
     champion = models.champion(session)
     if champion is None:
         return False
-    drift = evaluations.latest_figures(session, version=champion.version, set_name="drift")
+    drift = evaluations.latest_figures(session, version=champion.version, set_name=DRIFT_SET)
     return drift is not None and bool(drift["moved"])
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from xray_core.models.records import OperatingPoint
 from xray_core.records import is_content_group
 
 Floats = NDArray[np.float64]
@@ -24,11 +25,25 @@ _CELLS_AT_A_TIME = 1_000_000  # weights held at once: memory stays flat whatever
 
 
 @dataclass(frozen=True, slots=True)
+class Calls:
+    """Which X-rays (n,) bool are called positive, and which negative; the others are referred to a reader."""
+
+    positive: NDArray[np.bool_]
+    negative: NDArray[np.bool_]
+
+    @property
+    def referred(self) -> NDArray[np.bool_]:
+        """What a reader must look at."""
+        return ~(self.positive | self.negative)
+
+
+@dataclass(frozen=True, slots=True)
 class Cohort:
     """Scored X-rays with known class: P(covid) (n,) float64, is_covid (n,) bool, whose they are (n,) as 0..patients-1.
 
     `has_covid` says which patients (patients,) have any covid X-ray: the strata of the bootstrap; `is_known` which of
-    them are patients: an X-ray of an unknown one is drawn by itself and is nobody.
+    them are patients: an X-ray of an unknown one is drawn by itself and is nobody. `is_odd` (n,) says which X-rays are
+    referred whatever their score, for they are unlike the films that the model was trained on.
     """
 
     probabilities: Floats
@@ -36,6 +51,7 @@ class Cohort:
     patient_of: NDArray[np.intp]
     has_covid: NDArray[np.bool_]
     is_known: NDArray[np.bool_]
+    is_odd: NDArray[np.bool_]
 
     @property
     def patients(self) -> int:
@@ -46,16 +62,31 @@ class Cohort:
         """How many of those that are drawn the chosen X-rays (n,) belong to."""
         return len(np.unique(self.patient_of[chosen]))
 
+    def call(self, point: OperatingPoint) -> Calls:
+        """What the service calls each X-ray at these thresholds: what is odd is referred."""
+        positive, negative = self.probabilities >= point.upper, self.probabilities < point.lower
+        return Calls(positive & ~self.is_odd, negative & ~self.is_odd)
+
     def count_known(self, chosen: NDArray[np.bool_]) -> int:
         """How many known patients the chosen X-rays (n,) belong to."""
         return int(self.is_known[np.unique(self.patient_of[chosen])].sum())
 
 
-def make_cohort(probabilities: Sequence[float] | Floats, is_covid: Sequence[bool], patients: Sequence[str]) -> Cohort:
-    """Check and number what is evaluated. Raises ValueError on unequal lengths or a probability outside 0..1."""
+def make_cohort(
+    probabilities: Sequence[float] | Floats,
+    is_covid: Sequence[bool],
+    patients: Sequence[str],
+    *,
+    is_odd: Sequence[bool] = (),
+) -> Cohort:
+    """Check and number what is evaluated; without `is_odd` no X-ray is.
+
+    Raises ValueError on unequal lengths or a probability outside 0..1.
+    """
     scores = np.asarray(probabilities, dtype=np.float64)
     truth = np.asarray(is_covid, dtype=np.bool_)
-    if not len(scores) == len(truth) == len(patients):
+    odd = np.asarray(is_odd, dtype=np.bool_) if len(is_odd) else np.zeros(len(scores), dtype=np.bool_)
+    if not len(scores) == len(truth) == len(patients) == len(odd):
         raise ValueError(f"received {len(scores)} probabilities, {len(truth)} labels, {len(patients)} patients")
     if not (np.isfinite(scores).all() and (scores >= 0).all() and (scores <= 1).all()):
         raise ValueError("received a probability that is not a number in 0..1")
@@ -63,7 +94,7 @@ def make_cohort(probabilities: Sequence[float] | Floats, is_covid: Sequence[bool
     has_covid = np.zeros(len(names), dtype=np.bool_)
     has_covid[patient_of[truth]] = True
     is_known = np.array([not is_content_group(name) for name in names.tolist()], dtype=np.bool_)
-    return Cohort(scores, truth, patient_of.astype(np.intp), has_covid, is_known)
+    return Cohort(scores, truth, patient_of.astype(np.intp), has_covid, is_known, odd)
 
 
 def resample_patients(cohort: Cohort, *, resamples: int, seed: int) -> Iterator[Weights]:

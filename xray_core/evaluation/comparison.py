@@ -136,7 +136,8 @@ def _compare_slice(
 
 
 def _not_wrong(part: Cohort, point: OperatingPoint) -> Statistic:
-    is_kept = np.where(part.is_covid, part.probabilities >= point.lower, part.probabilities < point.upper)
+    calls = part.call(point)
+    is_kept = np.where(part.is_covid, ~calls.negative, ~calls.positive)
     return statistics.share(part, is_kept, np.ones(len(part.is_covid), dtype=np.bool_))
 
 

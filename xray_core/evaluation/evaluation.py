@@ -109,6 +109,7 @@ def evaluate(
     operating_point: OperatingPoint,
     *,
     prevalence: float,
+    is_odd: Sequence[bool] = (),
     slices: Mapping[str, Sequence[str]] | None = None,
     others: OtherFilms | None = None,
     seed: int = 0,
@@ -118,11 +119,12 @@ def evaluate(
 
     `patients` (n,) says whose each X-ray is: intervals come from drawing patients anew `resamples` times, covid and
     normal patients apart. `prevalence` in 0..1 is the share of covid where the model would be used, which
-    PPV, NPV and net benefit are for. `slices` maps a name (source, view) to one value per X-ray (n,). `others` are
-    films labelled other, which judge apart. The same seed
-    gives the same evaluation. Raises ValueError on no X-ray, unequal lengths, a probability or prevalence outside 0..1.
+    PPV, NPV and net benefit are for. `is_odd` (n,) says which X-rays are referred whatever their score. `slices` maps
+    a name (source, view) to one value per X-ray (n,). `others` are films labelled other, which judge apart. The same
+    seed gives the same evaluation. Raises ValueError on no X-ray, unequal lengths, a probability or prevalence outside
+    0..1.
     """
-    cohort = make_cohort(probabilities, is_covid, patients)
+    cohort = make_cohort(probabilities, is_covid, patients, is_odd=is_odd)
     if not len(cohort.is_covid) or not 0 < prevalence < 1:
         raise ValueError(f"received {len(cohort.is_covid)} X-rays and prevalence {prevalence}; expected > 0 and 0..1")
     return Evaluation(
@@ -134,8 +136,8 @@ def evaluate(
         normal=_count(cohort, ~cohort.is_covid),
         patients=int(cohort.is_known.sum()),
         figures=measure_figures(cohort, operating_point, prevalence, resamples=resamples, seed=seed),
-        confusion_covid=count_outcomes(cohort.probabilities[cohort.is_covid], operating_point),
-        confusion_normal=count_outcomes(cohort.probabilities[~cohort.is_covid], operating_point),
+        confusion_covid=count_outcomes(cohort.call(operating_point), cohort.is_covid),
+        confusion_normal=count_outcomes(cohort.call(operating_point), ~cohort.is_covid),
         roc=_roc(cohort),
         pr=_pr(cohort),
         calibration=calibration_curve(cohort),

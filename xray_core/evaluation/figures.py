@@ -37,7 +37,8 @@ class Figures:
     flatters, and gives a point that the ROC curve does not pass through (Shinkins and others, BMJ 2013;346:f2778). So
     each threshold has its own pair with every X-ray counted, as if it were the only one: at the lower one an X-ray
     counts as covid from there on, referred ones with it; at the upper one only what is called positive does.
-    `refer_share` is what lies between them, of all X-rays, of covid ones and of normal ones.
+    `refer_share` is what is referred, of all X-rays, of covid ones and of normal ones: what lies between them, and, as
+    in service, what is unlike the films that the model was trained on. AUROC and its like are of the scores.
 
     `ppv` is the chance of covid after `positive`, `npv` the chance of normal after `negative`, both at
     the stated prevalence; `precision` is the share of covid among those called positive in this mix, `f1` balances it
@@ -126,8 +127,8 @@ def measure_calibration(cohort: Cohort, *, resamples: int, seed: int) -> dict[st
 
 def _name_shares(cohort: Cohort, point: OperatingPoint) -> dict[str, _Share]:
     covid, normal = cohort.is_covid, ~cohort.is_covid
-    positive, negative = cohort.probabilities >= point.upper, cohort.probabilities < point.lower
-    decided = positive | negative
+    calls = cohort.call(point)
+    positive, negative, decided = calls.positive, calls.negative, ~calls.referred
     return {
         "sensitivity_at_lower": _Share(covid, ~negative),
         "specificity_at_lower": _Share(normal, negative),
@@ -150,7 +151,7 @@ def _name_statistics(cohort: Cohort, point: OperatingPoint, shares: Mapping[str,
     measured |= {
         "auroc": statistics.auroc(cohort),
         "auprc": statistics.average_precision(cohort),
-        "f1": statistics.f1(cohort, cohort.probabilities >= point.upper),
+        "f1": statistics.f1(cohort, cohort.call(point).positive),
         **_name_calibration(cohort),
     }
     return _leave_out_comparisons(measured, cohort)

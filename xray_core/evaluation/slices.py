@@ -94,6 +94,7 @@ def take_cohort(cohort: Cohort, chosen: NDArray[np.bool_]) -> Cohort:
         patient_of.astype(np.intp),
         has_covid,
         cohort.is_known[patients],
+        cohort.is_odd[chosen],
     )
 
 
@@ -131,13 +132,13 @@ def _remark(part: Cohort) -> str:
 
 
 def _name_statistics(part: Cohort, point: OperatingPoint) -> dict[str, Statistic]:
-    scores, everyone = part.probabilities, np.ones(len(part.is_covid), dtype=np.bool_)
+    calls, everyone = part.call(point), np.ones(len(part.is_covid), dtype=np.bool_)
     measured = {
-        "sensitivity_at_lower": statistics.share(part, scores >= point.lower, part.is_covid),
-        "specificity_at_lower": statistics.share(part, scores < point.lower, ~part.is_covid),
-        "sensitivity_at_upper": statistics.share(part, scores >= point.upper, part.is_covid),
-        "specificity_at_upper": statistics.share(part, scores < point.upper, ~part.is_covid),
-        "refer_share": statistics.share(part, (scores >= point.lower) & (scores < point.upper), everyone),
+        "sensitivity_at_lower": statistics.share(part, ~calls.negative, part.is_covid),
+        "specificity_at_lower": statistics.share(part, calls.negative, ~part.is_covid),
+        "sensitivity_at_upper": statistics.share(part, calls.positive, part.is_covid),
+        "specificity_at_upper": statistics.share(part, ~calls.positive, ~part.is_covid),
+        "refer_share": statistics.share(part, calls.referred, everyone),
     }
     if not _remark(part):
         measured["auroc"] = statistics.auroc(part)

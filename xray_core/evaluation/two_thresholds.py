@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
-from xray_core.models.records import OperatingPoint
-from xray_core.records import Outcome
+import numpy as np
+from numpy.typing import NDArray
+
+from xray_core.evaluation.bootstrap import Calls
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class ThresholdPair:
 
 @dataclass(frozen=True, slots=True)
 class TwoThresholds:
-    """The pair at each threshold, and the share 0..1 that lies between them: of all, of covid, of normal X-rays.
+    """The pair at each threshold, and the share 0..1 that is referred: of all, of covid, of normal X-rays.
 
     To count what is referred as right on both sides gives a pair that no threshold has (Shinkins and others, BMJ
     2013;346:f2778): at the lower threshold a referred X-ray counts as covid, at the upper one as normal.
@@ -54,10 +55,9 @@ class TwoThresholds:
         )
 
 
-def count_outcomes(scores: Iterable[float], point: OperatingPoint) -> ConfusionRow:
-    """What scores P(covid) are called at the thresholds."""
-    outcomes = [point.outcome(float(score)) for score in scores]
-    return ConfusionRow(*(outcomes.count(o) for o in (Outcome.POSITIVE, Outcome.REFER, Outcome.NEGATIVE)))
+def count_outcomes(calls: Calls, among: NDArray[np.bool_]) -> ConfusionRow:
+    """What the X-rays `among` (n,) are called."""
+    return ConfusionRow(*(int((called & among).sum()) for called in (calls.positive, calls.referred, calls.negative)))
 
 
 def measure_thresholds(covid: ConfusionRow, normal: ConfusionRow) -> TwoThresholds | None:

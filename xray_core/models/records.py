@@ -127,6 +127,11 @@ class Score:
     refer_reason: str | None
 
     @property
+    def is_odd(self) -> bool:
+        """Whether the picture is referred for what it is, whatever its probability."""
+        return self.refer_reason is not None
+
+    @property
     def is_probability(self) -> bool:
         """Whether the network's answer is a number in 0..1; not when it divided by zero, say."""
         return 0 <= self.probability <= 1

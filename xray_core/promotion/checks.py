@@ -110,17 +110,15 @@ def check_patients(ours: Cohort, candidate: GateEvidence, test: GateTest) -> Che
 
 
 def check_sensitivity(ours: Cohort, candidate: GateEvidence, test: GateTest, seed: int) -> Check:
-    statistic = statistics.share(ours, ours.probabilities >= candidate.operating_point.lower, ours.is_covid)
+    calls = ours.call(candidate.operating_point)
+    statistic = statistics.share(ours, ~calls.negative, ours.is_covid)
     sensitivity = _share_with_interval(statistic, ours, test, seed)
     passed: bool | None = None
     if sensitivity.low >= test.sensitivity_floor:
         passed = True
     elif sensitivity.value < test.sensitivity_floor:
         passed = False
-    both = measure_thresholds(
-        count_outcomes(ours.probabilities[ours.is_covid], candidate.operating_point),
-        count_outcomes(ours.probabilities[~ours.is_covid], candidate.operating_point),
-    )
+    both = measure_thresholds(count_outcomes(calls, ours.is_covid), count_outcomes(calls, ~ours.is_covid))
     words = f"sensitivity at the lower threshold {sensitivity} against a floor of {test.sensitivity_floor:.2f} ({both})"
     if passed is None:
         more = count_more(ours.count_patients(ours.is_covid), sensitivity, test.sensitivity_floor)
@@ -142,8 +140,7 @@ def _share_with_interval(statistic: Statistic, ours: Cohort, test: GateTest, see
 
 
 def check_refer_share(ours: Cohort, candidate: GateEvidence, test: GateTest) -> Check:
-    point = candidate.operating_point
-    share = float(((ours.probabilities >= point.lower) & (ours.probabilities < point.upper)).mean())
+    share = float(ours.call(candidate.operating_point).referred.mean())
     words = f"{share:.0%} of the test X-rays are referred; at most {test.max_refer_share:.0%} may be"
     if share > test.max_refer_share and len(point.thresholds) < 2:
         way_out = "label more patients (a fifth of them choose the thresholds), or lower XRAY_TARGET_SENSITIVITY"

@@ -17,7 +17,8 @@ from xray_core.records import AuditVerdict, Split
 class GateEvidence:
     """What the gate knows of one model: its scores P(covid) on the frozen test X-rays, one entry per X-ray.
 
-    `slices` maps a name to one value per X-ray. `reproduces_probe` says that the model loaded in a fresh process and
+    `is_odd` says which X-rays the service would refer whatever their score; empty where none. `slices` maps a name to
+    one value per X-ray. `reproduces_probe` says that the model loaded in a fresh process and
     gave its probe outputs again; `audit` is its shortcut audit; `without_patient` counts the labelled X-rays whose
     patient nobody knows, `unread` those of each side whose film cannot be read any more. They are asked of the
     candidate only. `others` are its scores of films labelled other, which judge apart; `judged_on` says by whose labels
@@ -31,6 +32,7 @@ class GateEvidence:
     patients: Sequence[str]
     operating_point: OperatingPoint
     slices: Mapping[str, Sequence[str]]
+    is_odd: Sequence[bool] = ()
     reproduces_probe: bool | None = None
     audit: AuditVerdict | None = None
     without_patient: int = 0
@@ -52,12 +54,23 @@ class Beside:
     benchmark: GateEvidence | None = None
 
 
+def make_own_cohort(evidence: GateEvidence) -> Cohort:
+    """A model's scores as they stand."""
+    return make_cohort(evidence.probabilities, evidence.is_covid, evidence.patients, is_odd=evidence.is_odd)
+
+
 def align_scores(champion: GateEvidence, candidate: GateEvidence) -> Cohort:
     """The champion's scores in the candidate's order of X-rays."""
-    scores = dict(zip(champion.xrays, champion.probabilities, strict=True))
-    if scores.keys() != set(candidate.xrays) or len(scores) != len(candidate.xrays):
+    places = {sha256: place for place, sha256 in enumerate(champion.xrays)}
+    if places.keys() != set(candidate.xrays) or not len(places) == len(champion.xrays) == len(candidate.xrays):
         raise ValueError(
             f"candidate {candidate.version} has {len(candidate.xrays)} test X-rays, champion {champion.version} "
-            f"{len(scores)}, and not the same ones; expected one frozen test set"
+            f"{len(places)}, and not the same ones; expected one frozen test set"
         )
-    return make_cohort([scores[sha256] for sha256 in candidate.xrays], candidate.is_covid, candidate.patients)
+    order = [places[sha256] for sha256 in candidate.xrays]
+    return make_cohort(
+        [champion.probabilities[place] for place in order],
+        candidate.is_covid,
+        candidate.patients,
+        is_odd=[champion.is_odd[place] for place in order] if champion.is_odd else (),
+    )

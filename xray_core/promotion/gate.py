@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from xray_core.evaluation.bootstrap import Cohort, make_cohort
+from xray_core.evaluation.bootstrap import Cohort
 from xray_core.evaluation.comparison import Difference, compare_auroc
 from xray_core.promotion.checks import (
     FILMS,
@@ -18,7 +18,7 @@ from xray_core.promotion.checks import (
     check_sensitivity,
     check_slices,
 )
-from xray_core.promotion.evidence import Beside, GateEvidence, align_scores
+from xray_core.promotion.evidence import Beside, GateEvidence, align_scores, make_own_cohort
 from xray_core.promotion.judged_on import JUDGED_ON, MORE_JUDGES
 from xray_core.promotion.looks import Look, spend_alpha
 from xray_core.promotion.others import OTHERS, check_others
@@ -62,7 +62,7 @@ def decide_promotion(
     judged on the same X-rays.
     """
     test = policy.test
-    ours = make_cohort(candidate.probabilities, candidate.is_covid, candidate.patients)
+    ours = make_own_cohort(candidate)
     checks = [check_probe(candidate), check_audit(candidate), *check_films(candidate.unread)]
     checks.append(check_patients(ours, candidate, test))
     is_enough = checks[-1].passed
@@ -99,7 +99,7 @@ def measure_difference(
 
     Raises ValueError when the two were not judged on the same X-rays.
     """
-    ours = make_cohort(candidate.probabilities, candidate.is_covid, candidate.patients)
+    ours = make_own_cohort(candidate)
     alpha = spend_alpha(test.alpha, look.number)
     return compare_auroc(ours, align_scores(champion, candidate), alpha=alpha, resamples=test.resamples, seed=seed)
 

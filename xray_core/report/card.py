@@ -48,7 +48,7 @@ class CardFacts:
     team's own words to the questions of `read_questions`, by key. `commands` make this model again where it was made,
     `commands_elsewhere` in another home (none for a retraining) with the site key of `key_fingerprint`, on which its
     sides hang. Beyond the distance `odd_limit` a picture is referred as no chest film (None: no picture is); so many of
-    the test X-rays are (`odd_in_test`), and the figures judge their scores all the same. `judged_on` says by whose
+    the test X-rays are (`odd_in_test`), and count as referred in the figures. `judged_on` says by whose
     labels the test X-rays judge. `plots` are PNGs by file name.
     """
 

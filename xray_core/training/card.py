@@ -49,7 +49,7 @@ def gather_card_facts(trial: Trial, plots: Mapping[str, bytes]) -> CardFacts:
         audit=judgement.audit,
         decision=trial.decision,
         odd_limit=None if reference is None else float(reference.limit),
-        odd_in_test=None if reference is None else _count_odd(reference, images.sides[Split.TEST]),
+        odd_in_test=None if reference is None else sum(judgement.evidence.is_odd),
         largest_twin_difference=candidate.parity,
         hashes=tuple(_hash_all(images, candidate)),
         commands=_name_commands(trial),
@@ -63,10 +63,6 @@ def gather_card_facts(trial: Trial, plots: Mapping[str, bytes]) -> CardFacts:
 def _read_reference(candidate: Candidate) -> ChestReference | None:
     file = candidate.folder / REFERENCE_FILE
     return read_reference(file.read_bytes()) if file.exists() else None
-
-
-def _count_odd(reference: ChestReference, side: Side) -> int:
-    return sum(oddity.reason is not None for oddity in reference.find_oddities(side.images))
 
 
 def _count_sources(sides: Iterable[Side]) -> Iterator[Trait]:

@@ -34,6 +34,7 @@ def evaluate_evidence(evidence: GateEvidence, *, prevalence: float) -> Evaluatio
         evidence.patients,
         evidence.operating_point,
         prevalence=prevalence,
+        is_odd=evidence.is_odd,
         slices=evidence.slices,
         others=evidence.others,
     )
@@ -99,12 +100,16 @@ def judge(
     )
     audit = audit_images(trial.images, classifier, trial.groundwork.findings.result())
     scores = classifier.predict(test.images)
+    reference = trial.groundwork.reference.result()
     evidence = GateEvidence(
         version=version,
         xrays=[xray.sha256 for xray in test.xrays],
         probabilities=scores.tolist(),
         is_covid=test.is_covid.tolist(),
         patients=test.groups,
+        is_odd=[]
+        if reference is None
+        else [oddity.reason is not None for oddity in reference.find_oddities(test.images)],
         operating_point=point,
         without_patient=trial.images.plan.without_patient,
         unread=trial.images.unread,

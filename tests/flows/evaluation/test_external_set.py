@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from flows.evaluation.external_set import evaluate_external
+from flows.registry.standing import read_caution
 from flows.settings import Settings
 from flows.training.claim import open_trainer
 from flows.training.images import read_training_images
 from tests.factories import write_xray
-from tests.flows.evidence_home import make_labelled, stored
+from tests.flows.cli.test_cli import xray
+from tests.flows.evidence_home import champion, enter, make_labelled, stored
 from tests.networks import SIZE
 from xray_core.errors import InvalidDataset, RefusedInput
 from xray_core.networks.options import TrainingOptions
@@ -84,3 +88,55 @@ def test_films_labelled_other_by_the_sites_word_judge_apart_in_an_external_set(
     assert others is not None
     assert (others.xrays, found.evaluation.covid.xrays, found.evaluation.normal.xrays) == (3, 6, 6)
     assert '"others"' in stored(trained)[-1].figures
+
+
+def reverse(folder: Path) -> None:
+    """Every film under the other class's name: a place where the champion ranks backwards."""
+    (folder / "covid").rename(folder / "aside")
+    (folder / "normal").rename(folder / "covid")
+    (folder / "aside").rename(folder / "normal")
+
+
+def test_a_place_where_the_model_ranks_backwards_is_named_wherever_its_scores_are_shown(
+    trained: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enter(trained, monkeypatch)
+    write_sample_set(tmp_path / "siteB", per_class=12, patients=12, seed=80)
+    (tmp_path / "siteB" / "patients.csv").unlink()
+    reverse(tmp_path / "siteB")
+
+    told = xray("models", "evaluate", "--on", str(tmp_path / "siteB"), "--name", "siteB")
+
+    assert told.returncode == 0, told.stderr
+    words = re.compile(
+        r"On siteB it ranks films backwards: AUROC 0\.\d\d \(0\.\d\d-0\.[0-4]\d\) on .*Do not use it there\."
+    )
+    assert words.search(told.stdout), told.stdout
+    version = champion(trained).version
+    assert words.search(xray("status").stdout.splitlines()[0])
+    assert words.search(xray("models", "show", version).stdout)
+    assert words.search((trained.models_dir / f"{version}.addendum.md").read_text())
+    xray("export")
+    (manifest,) = trained.exports_dir.glob("*.manifest.json")
+    notes = json.loads(manifest.read_text())["notes"]
+    assert words.search(notes["standing"])
+    assert words.search(notes["found_wanting"])
+    assert words.search(read_caution(trained) or "")
+    assert xray("verify").returncode == 0
+
+
+def test_an_external_evaluation_counts_what_the_service_would_refer_as_unlike_a_chest_film(
+    trained: Settings, tmp_path: Path
+) -> None:
+    write_sample_set(tmp_path / "siteB", per_class=10, patients=10, seed=81)
+    (tmp_path / "siteB" / "patients.csv").unlink()
+    for path in sorted((tmp_path / "siteB" / "covid").iterdir()):
+        with Image.open(path) as picture:
+            picture.convert("L").transpose(Image.Transpose.ROTATE_180).save(path)
+
+    found = evaluate_external(trained, tmp_path / "siteB", "siteB", patients=None, version=None)
+
+    assert found.odd >= 8
+    assert found.evaluation.confusion_covid.refer >= 8
+    assert found.evaluation.figures.sensitivity_at_upper is not None
+    assert found.evaluation.figures.sensitivity_at_upper.value <= 0.2

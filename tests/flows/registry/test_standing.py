@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from db.engine import open_engine, snapshot, transaction
-from db.registry import models
+from db.registry import evaluations, models
 from flows.home.ledger import find_anchor
-from flows.registry.standing import read_caution, read_predictive_values
+from flows.registry.standing import DRIFT_SET, read_caution, read_predictive_values
 from flows.review.exports import describe_champion
 from flows.settings import Settings
 from tests.evaluations import read_evaluation
@@ -85,6 +85,35 @@ def test_a_proven_clean_champion_with_a_reference_needs_no_caution(trained: Sett
     judge(trained, AuditVerdict.CLEAN, proven=True)
 
     assert read_caution(trained) is None
+
+
+def test_incoming_films_that_have_moved_stand_beside_every_score(
+    trained: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enter(trained, monkeypatch)
+    judge(trained, AuditVerdict.CLEAN, proven=True)
+    shift = {"name": "contrast", "size": 0.6, "p_value": 0.0001, "has_moved": True}
+    still = {"name": "width", "size": 0.1, "p_value": 0.9, "has_moved": False}
+    words = "incoming films have MOVED away from those that it was trained on (contrast): its figures may not hold"
+    for moved in (False, True):
+        engine = open_engine(trained.url, anchor=find_anchor(trained))
+        with transaction(engine) as session:
+            evaluations.add_evaluation(
+                session,
+                model_id=champion(trained).model_id,
+                set_name=DRIFT_SET,
+                label_set_sha256="a" * 64,
+                figures={"moved": moved, "sentence": "It moved.", "figures": [shift, still] if moved else [still]},
+                now=datetime.now(UTC),
+            )
+        engine.dispose()
+        assert (words in (read_caution(trained) or "")) == moved
+        assert (words in xray("status").stdout.splitlines()[0]) == moved
+    xray("export")
+    (manifest,) = trained.exports_dir.glob("*.manifest.json")
+    notes = json.loads(manifest.read_text())["notes"]
+    assert notes["drift"] == words
+    assert words in notes["standing"]
 
 
 def test_every_export_says_what_positive_and_negative_are_worth_at_the_stated_prevalence(

@@ -414,7 +414,7 @@ def test_a_wheel_carries_the_templates(tmp_path: Path) -> None:
 
     (wheel,) = (tmp_path / "wheels").glob("*.whl")
     there = {path.relative_to(root).as_posix() for path in TEMPLATES.iterdir()}
-    assert len(there) == 5
+    assert len(there) == 6
     assert there <= set(zipfile.ZipFile(wheel).namelist())
 
 
