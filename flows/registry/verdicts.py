@@ -136,7 +136,10 @@ def _store_evaluation(session: Session, model: ModelRecord, verdict: GateVerdict
     """With the look that it took; raises RefusedInput where another one was taken since: this is a later one then."""
     look = verdict.look if verdict.decision.compared else None
     if look is not None and read_stored_looks(session).newest_id != look.follows:
-        raise RefusedInput("the test side was asked by another training meanwhile: ask the gate again", public=True)
+        raise RefusedInput(
+            "the test side was asked by another training meanwhile: `xray train`, or `xray models promote`, asks once more",
+            public=True,
+        )
     return evaluations.add_evaluation(
         session,
         model_id=model.model_id,

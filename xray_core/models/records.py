@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Final
 
 from xray_core.imaging.records import Preprocessing
-from xray_core.records import LIKE_NEITHER, NO_THRESHOLD, Outcome, Split
+from xray_core.records import LIKE_NEITHER, NO_THRESHOLD, Outcome, Split, is_unlike
 
 NEVER_NEGATIVE: Final = 0.0  # as the lower threshold: no score is below it
 NEVER_POSITIVE: Final = 2.0  # as the upper threshold: no score reaches it
@@ -129,7 +129,7 @@ class Score:
     @property
     def is_odd(self) -> bool:
         """Whether the picture is referred for what it is, whatever its probability."""
-        return self.refer_reason is not None
+        return is_unlike(self.refer_reason)
 
     @property
     def is_probability(self) -> bool:

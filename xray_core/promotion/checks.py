@@ -140,7 +140,8 @@ def _share_with_interval(statistic: Statistic, ours: Cohort, test: GateTest, see
 
 
 def check_refer_share(ours: Cohort, candidate: GateEvidence, test: GateTest) -> Check:
-    share = float(ours.call(candidate.operating_point).referred.mean())
+    point = candidate.operating_point
+    share = float(ours.call(point).referred.mean())
     words = f"{share:.0%} of the test X-rays are referred; at most {test.max_refer_share:.0%} may be"
     if share > test.max_refer_share and len(point.thresholds) < 2:
         way_out = "label more patients (a fifth of them choose the thresholds), or lower XRAY_TARGET_SENSITIVITY"

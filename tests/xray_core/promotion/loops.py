@@ -53,7 +53,11 @@ class FrozenSide:
             is_covid=self.is_covid.tolist(),
             patients=[str(patient) for patient in self.patient_of],
             operating_point=choose_operating_point(
-                scores, self.is_covid, target_sensitivity=0.97, target_specificity=0.8
+                scores,
+                self.is_covid,
+                [str(patient) for patient in self.patient_of],
+                target_sensitivity=0.97,
+                target_specificity=0.8,
             ),
             slices={},
             reproduces_probe=True,

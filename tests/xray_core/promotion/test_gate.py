@@ -222,7 +222,7 @@ def test_a_candidate_without_thresholds_is_no_failure_but_cannot_be_told_and_the
     candidate, champion = make_pair(0.95, 0.95, correlation=0.95)
     few = choose_operating_point([0.1, 0.9] * 12, [False, True] * 12, [str(n) for n in range(24)])
 
-    decision = decide_promotion(replace(candidate, operating_point=few), champion, POLICY)
+    decision = decide_promotion(replace(candidate, operating_point=few), champion, POLICY, beside=FIRST_LOOK)
 
     assert decision.verdict is Verdict.INSUFFICIENT_EVIDENCE
     assert "12 covid patients on the validation side, 19 are needed" in decision.reason
