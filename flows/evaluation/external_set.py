@@ -242,5 +242,9 @@ def _evaluate(
         prevalence=prevalence,
         is_odd=[scores[xray.sha256].score.is_odd for xray in of_classes],
         slices=name_slices(of_classes),
-        others=OtherFilms([scores[x.sha256].score.probability for x in others], [x.group for x in others]),
+        others=OtherFilms(
+            [scores[x.sha256].score.probability for x in others],
+            [x.group for x in others],
+            [scores[x.sha256].score.is_odd for x in others],
+        ),
     )

@@ -46,7 +46,11 @@ def collect_evidence(settings: Settings, opened: OpenModel, images: TrainingImag
         is_odd=[scores[xray.sha256].score.is_odd for xray in test.xrays],
         operating_point=opened.manifest.operating_point,
         slices=test.slices,
-        others=OtherFilms([scores[xray.sha256].score.probability for xray in others.xrays], others.groups),
+        others=OtherFilms(
+            [scores[xray.sha256].score.probability for xray in others.xrays],
+            others.groups,
+            [scores[xray.sha256].score.is_odd for xray in others.xrays],
+        ),
         judged_on=images.judged_on,
     )
 

@@ -137,7 +137,7 @@ def _store_evaluation(session: Session, model: ModelRecord, verdict: GateVerdict
     look = verdict.look if verdict.decision.compared else None
     if look is not None and read_stored_looks(session).newest_id != look.follows:
         raise RefusedInput(
-            "the test side was asked by another training meanwhile: `xray train`, or `xray models promote`, asks once more",
+            "the test side was asked by another training meanwhile: `xray train` or `xray models promote` asks again",
             public=True,
         )
     return evaluations.add_evaluation(

@@ -17,14 +17,18 @@ from xray_core.records import Interval
 
 @dataclass(frozen=True, slots=True)
 class OtherFilms:
-    """Scores P(covid) (n,) of films labelled `other`, and whose they are (n,)."""
+    """Scores P(covid) (n,) of films labelled `other`, whose they are (n,), and which are referred whatever their score.
+
+    Without `is_odd` none is.
+    """
 
     probabilities: Sequence[float]
     patients: Sequence[str]
+    is_odd: Sequence[bool] = ()
 
     def to_cohort(self) -> Cohort:
         """The same as a cohort without covid."""
-        return make_cohort(self.probabilities, [False] * len(self.patients), self.patients)
+        return make_cohort(self.probabilities, [False] * len(self.patients), self.patients, is_odd=self.is_odd)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +52,17 @@ def measure_others(others: OtherFilms, point: OperatingPoint, *, resamples: int,
     if not len(others.patients):
         return None
     cohort = others.to_cohort()
-    scores, everyone = cohort.probabilities, np.ones(len(cohort.probabilities), dtype=np.bool_)
+    calls, everyone = cohort.call(point), np.ones(len(cohort.probabilities), dtype=np.bool_)
     chosen = {
-        "specificity_at_lower": scores < point.lower,
-        "specificity_at_upper": scores < point.upper,
-        "refer_share": (scores >= point.lower) & (scores < point.upper),
+        "specificity_at_lower": calls.negative,
+        "specificity_at_upper": ~calls.positive,
+        "refer_share": calls.referred,
     }
     shares = {name: statistics.share(cohort, part, everyone) for name, part in chosen.items()}
     resampled = resample_statistics(shares, cohort, resamples=resamples, seed=seed)
     return OtherFigures(
-        xrays=len(scores),
-        patients=cohort.patients,
-        outcomes=count_outcomes(scores, point),
-        **{name: share_interval(*resampled[name], patients=cohort.patients, xrays=len(scores)) for name in chosen},
+        xrays=len(everyone),
+        patients=cohort.count_known(everyone),
+        outcomes=count_outcomes(calls, everyone),
+        **{name: share_interval(*resampled[name], patients=cohort.patients, xrays=len(everyone)) for name in chosen},
     )

@@ -100,22 +100,19 @@ def judge(
     )
     audit = audit_images(trial.images, classifier, trial.groundwork.findings.result())
     scores = classifier.predict(test.images)
-    reference = trial.groundwork.reference.result()
     evidence = GateEvidence(
         version=version,
         xrays=[xray.sha256 for xray in test.xrays],
         probabilities=scores.tolist(),
         is_covid=test.is_covid.tolist(),
         patients=test.groups,
-        is_odd=[]
-        if reference is None
-        else [oddity.reason is not None for oddity in reference.find_oddities(test.images)],
+        is_odd=_find_odd(trial, test),
         operating_point=point,
         without_patient=trial.images.plan.without_patient,
         unread=trial.images.unread,
         slices=test.slices,
         audit=audit.verdict,
-        others=OtherFilms(_predict(classifier, others), others.groups),
+        others=OtherFilms(_predict(classifier, others), others.groups, _find_odd(trial, others)),
         judged_on=trial.images.judged_on,
     )
     return Judgement(
@@ -128,6 +125,14 @@ def judge(
         beside=beside,
         audit=audit,
     )
+
+
+def _find_odd(trial: Trial, side: Side) -> list[bool]:
+    """Which films the candidate refers whatever their score; empty where nothing is known of ordinary ones."""
+    reference = trial.groundwork.reference.result()
+    if reference is None or not side.xrays:
+        return []
+    return [oddity.reason is not None for oddity in reference.find_oddities(side.images)]
 
 
 def _predict(classifier: Classifier, side: Side) -> list[float]:

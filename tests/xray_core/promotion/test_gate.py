@@ -436,7 +436,7 @@ def test_films_labelled_other_are_told_beside_normal_ones_in_the_reason_of_every
     candidate, champion = make_pair(0.95, 0.95, correlation=0.95)
 
     for verdict, other in ((Verdict.PROMOTE, champion), (Verdict.REJECT, make_pair(0.75, 0.999)[1])):
-        decision = decide_promotion(with_others(candidate, 0.75), with_others(other, 0.75), POLICY)
+        decision = decide_promotion(with_others(candidate, 0.75), with_others(other, 0.75), POLICY, beside=FIRST_LOOK)
 
         assert decision.verdict is verdict
         assert "Among 40 X-rays of 40 patients labelled other specificity is 0.75 (" in decision.reason
@@ -446,7 +446,7 @@ def test_films_labelled_other_are_told_beside_normal_ones_in_the_reason_of_every
 def test_a_candidate_that_takes_other_findings_for_covid_is_rejected() -> None:
     candidate, champion = make_pair(0.95, 0.95, correlation=0.95)
 
-    decision = decide_promotion(with_others(candidate, 0.3), with_others(champion, 0.9), POLICY)
+    decision = decide_promotion(with_others(candidate, 0.3), with_others(champion, 0.9), POLICY, beside=FIRST_LOOK)
 
     assert decision.verdict is Verdict.REJECT
     assert "0.60 more of them are called positive than by the champion" in decision.reason
@@ -455,7 +455,9 @@ def test_a_candidate_that_takes_other_findings_for_covid_is_rejected() -> None:
 def test_few_other_findings_reject_nobody_and_are_told() -> None:
     candidate, champion = make_pair(0.95, 0.95, correlation=0.95)
 
-    decision = decide_promotion(with_others(candidate, 0.3, films=9), with_others(champion, 0.9, films=9), POLICY)
+    decision = decide_promotion(
+        with_others(candidate, 0.3, films=9), with_others(champion, 0.9, films=9), POLICY, beside=FIRST_LOOK
+    )
 
     assert decision.verdict is Verdict.PROMOTE
     assert "Among 9 X-rays of 9 patients labelled other" in decision.reason
@@ -469,10 +471,10 @@ def test_the_reason_says_on_whom_it_judged_whatever_the_verdict() -> None:
         make_pair(0.75, 0.95),
         make_pair(0.9, 0.9, patients=9),
     ):
-        decision = decide_promotion(replace(candidate, judged_on=judged_on), champion, POLICY)
+        decision = decide_promotion(replace(candidate, judged_on=judged_on), champion, POLICY, beside=FIRST_LOOK)
 
         assert words in decision.reason
-    assert words in decide_promotion(replace(candidate, judged_on=judged_on), None, POLICY).reason
+    assert words in decide_promotion(replace(candidate, judged_on=judged_on), None, POLICY, beside=FIRST_LOOK).reason
 
 
 def xray_of(number: int, label: Label, group: str, **more: object) -> LabelledXray:
