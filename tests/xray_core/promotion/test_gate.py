@@ -433,9 +433,9 @@ def with_others(evidence: GateEvidence, share_negative: float, films: int = 40) 
 
 
 def test_films_labelled_other_are_told_beside_normal_ones_in_the_reason_of_every_verdict() -> None:
-    candidate, champion = make_pair(0.95, 0.95, correlation=0.95)
+    equal, worse = make_pair(0.95, 0.95, correlation=0.95), make_pair(0.75, 0.95)
 
-    for verdict, other in ((Verdict.PROMOTE, champion), (Verdict.REJECT, make_pair(0.75, 0.999)[1])):
+    for verdict, (candidate, other) in ((Verdict.PROMOTE, equal), (Verdict.REJECT, worse)):
         decision = decide_promotion(with_others(candidate, 0.75), with_others(other, 0.75), POLICY, beside=FIRST_LOOK)
 
         assert decision.verdict is verdict
