@@ -14,7 +14,7 @@ from importlib import import_module
 
 import pytest
 
-from tests.xray_core.promotion.test_gate import ENOUGH, FIRST_LOOK, NOW, POLICY, make_pair, worsen
+from tests.xray_core.promotion.test_gate import ENOUGH, FIRST_LOOK, NOW, POLICY, make_pair, with_others, worsen
 from xray_core import promotion
 from xray_core.evaluation.comparison import Difference
 from xray_core.models.operating_point import choose_operating_point
@@ -48,6 +48,11 @@ def near_the_floor() -> Pair:
     return replace(candidate, operating_point=point), champion
 
 
+def takes_others_for_covid() -> Pair:
+    candidate, champion = good()
+    return with_others(candidate, 0.3), with_others(champion, 0.9)
+
+
 # What makes each check say no, by the function that makes it, each as often as it can say no in another way.
 NOES: dict[str, list[tuple[Callable[[], Pair], str]]] = {
     "check_probe": [
@@ -74,6 +79,7 @@ NOES: dict[str, list[tuple[Callable[[], Pair], str]]] = {
             "more labelled covid and normal patients",
         ),
     ],
+    "check_others": [(takes_others_for_covid, "`test.slice_margin`")],
     "check_slices": [(lambda: spoil("slices"), "`test.slice_margin`")],
 }
 
