@@ -6,6 +6,7 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +34,11 @@ def open_engine(url: str, *, anchor: Anchor | None = None) -> Engine:
         parsed = make_url(url)
     except (ArgumentError, ValueError) as error:  # a port that is no number
         raise RefusedInput(f"XRAY_DATABASE_URL cannot be read; expected {_EXPECTED_URLS}") from error
-    if parsed.get_backend_name() == "sqlite" and parsed.database:
-        return with_anchor(_open_sqlite(parsed, Path(parsed.database)), anchor)
-    if parsed.get_backend_name() == "postgresql":
+    if parsed.drivername == "sqlite":
+        return with_anchor(_open_sqlite(parsed), anchor)
+    if parsed.drivername in ("postgresql", "postgresql+psycopg"):
         return with_anchor(_open_postgresql(parsed), anchor)
-    raise RefusedInput(f"database URL: received {parsed.render_as_string()}; expected {_EXPECTED_URLS}")
+    raise _refuse(parsed)
 
 
 @contextmanager
@@ -76,7 +77,7 @@ def check_schema(engine: Engine) -> None:
     if found != HEAD:
         refuse_newer_revision(engine, found)
         raise SchemaOutOfDate(
-            f"{engine.url.render_as_string()}: the database is at revision {found or 'none (it is empty)'}; this "
+            f"{show_url(engine.url)}: the database is at revision {found or 'none (it is empty)'}; this "
             f"version of the service needs {HEAD}: stop the service, `xray backup DIR`, then `xray doctor --migrate`"
         )
 
@@ -93,9 +94,14 @@ def refuse_newer_revision(engine: Engine, found: str | None) -> None:
     """Raise SchemaOutOfDate for a database that a newer version made; revisions are numbers of four digits."""
     if found is not None and found > HEAD:
         raise SchemaOutOfDate(
-            f"{engine.url.render_as_string()}: the database is at revision {found}; this version of the service "
+            f"{show_url(engine.url)}: the database is at revision {found}; this version of the service "
             f"knows nothing beyond {HEAD}: install the newer version again, or `xray restore` a backup of before"
         )
+
+
+def show_url(url: URL) -> str:
+    """A database URL for people: without its password, wherever that stands."""
+    return url.set(query={}).render_as_string()
 
 
 def writing(engine: Engine) -> Engine:
@@ -114,26 +120,37 @@ def has_wal_reset_fix(version: tuple[int, int, int]) -> bool:
     return version >= (3, 51, 3) or (3, 50, 7) <= version < (3, 51) or (3, 44, 6) <= version < (3, 45)
 
 
-_EXPECTED_URLS = "sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE"
+_EXPECTED_URLS = "sqlite:////ABSOLUTE/FILE or postgresql+psycopg://USER@HOST/DATABASE"
 
 
-def _open_sqlite(url: URL, path: Path) -> Engine:
+def _refuse(url: URL) -> RefusedInput:
+    return RefusedInput(f"XRAY_DATABASE_URL: received {show_url(url)}; expected {_EXPECTED_URLS}")
+
+
+def _open_sqlite(url: URL) -> Engine:
+    """A relative file would be another one in every folder, and options would undo what is set below."""
+    path = Path(url.database or "")
+    if url.query:
+        raise RefusedInput(f"XRAY_DATABASE_URL: received options after {path}; expected {_EXPECTED_URLS}")
+    if not path.is_absolute() or url.host:
+        raise _refuse(url)
     if not path.parent.is_dir():
         raise RefusedInput(f"XRAY_DATABASE_URL: {path.parent} is no folder; expected {_EXPECTED_URLS}")
-    if path.is_dir():
-        raise RefusedInput(f"XRAY_DATABASE_URL: {path} is a folder; expected {_EXPECTED_URLS}")
+    if path.exists() and not path.is_file():
+        raise RefusedInput(f"XRAY_DATABASE_URL: {path} is no file; expected {_EXPECTED_URLS}")
     if not path.exists():
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     engine = create_engine(url, connect_args={"timeout": _BUSY_SECONDS})
-    event.listen(engine, "connect", _set_up_sqlite)
+    event.listen(engine, "connect", partial(_set_up_sqlite, may_write=os.access(path, os.W_OK)))
     event.listen(engine, "begin", _begin_sqlite)
     return engine
 
 
-def _set_up_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+def _set_up_sqlite(connection: sqlite3.Connection, _record: object, *, may_write: bool) -> None:
     connection.isolation_level = None  # we say BEGIN ourselves: Python's sqlite3 says it too late
     journal_mode = "WAL" if has_wal_reset_fix(sqlite3.sqlite_version_info) else "DELETE"
-    connection.execute(f"PRAGMA journal_mode={journal_mode}")
+    if may_write:  # who may only read takes the mode that there is
+        connection.execute(f"PRAGMA journal_mode={journal_mode}")
     connection.execute("PRAGMA synchronous=FULL")  # a result that was acknowledged is on the disk
     connection.execute("PRAGMA foreign_keys=ON")
     connection.execute("PRAGMA recursive_triggers=ON")  # so that REPLACE fires the DELETE triggers

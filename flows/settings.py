@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated
 
-from dotenv import dotenv_values
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
+from flows.settings_file import find_bad_json, find_settings_file, find_unknown, read_given
 from xray_core.errors import RefusedInput
 from xray_core.processes.records import DecoderLimits
 from xray_core.records import Label, PatientSource
@@ -32,16 +30,18 @@ class Settings(BaseSettings):
     settle_seconds: Annotated[float, Field(ge=0, le=3600)] = Field(
         5, description="a file that was not renamed into place must be unchanged for this long"
     )
-    defer_hours: Annotated[float, Field(gt=0)] = Field(
+    defer_hours: Annotated[float, Field(gt=0, le=87_600)] = Field(
         24, description="an incomplete file is looked at again for this long, then rejected"
     )
     batch_size: Annotated[int, Field(ge=1, le=1024)] = Field(64, description="X-rays per inference and per transaction")
     workers: Annotated[int, Field(ge=1, le=64)] = Field(
         default_factory=lambda: max(1, min(4, os.cpu_count() or 1)), description="decoder processes"
     )
-    decode_seconds: Annotated[float, Field(gt=0)] = Field(20, description="time limit for decoding one file")
-    decode_mib: Annotated[int, Field(ge=256)] = Field(1024, description="memory limit of one decoder process, MiB")
-    lease_seconds: Annotated[float, Field(gt=0)] = Field(
+    decode_seconds: Annotated[float, Field(gt=0, le=3600)] = Field(20, description="time limit for decoding one file")
+    decode_mib: Annotated[int, Field(ge=256, le=2**20)] = Field(
+        1024, description="memory limit of one decoder process, MiB"
+    )
+    lease_seconds: Annotated[float, Field(gt=0, le=2_592_000)] = Field(
         60, description="after this long without renewal a claim of a scanner that nobody can ask counts as dead"
     )
     scanners: Annotated[int, Field(ge=1, le=64)] = Field(
@@ -55,7 +55,7 @@ class Settings(BaseSettings):
         None, description="new trainable labels that make a retraining due; overrides retraining-policy.toml"
     )
     retraining_policy: Path = Field(CHECKOUT / "retraining-policy.toml", description="what retraining may do, and when")
-    class_names: dict[str, Label] = Field(
+    class_names: Annotated[dict[str, Label], Field(min_length=1)] = Field(
         {"covid": Label.COVID, "normal": Label.NORMAL}, description="folder or reader word to label, as JSON"
     )
     chest_words: tuple[str, ...] = Field(
@@ -143,7 +143,7 @@ def read_settings() -> Settings:
     The file is what XRAY_ENV_FILE names, else `.env` of the home; never one of the current folder: it may be
     anybody's.
     """
-    file = _find_settings_file(os.environ)
+    file, given = find_settings_file(os.environ), read_given(os.environ)
     try:
         settings = Settings(_env_file=file)
         if not os.environ.get("XRAY_ENV_FILE") and file is not None and settings.home != file.parent:
@@ -159,48 +159,22 @@ def read_settings() -> Settings:
         ]
         raise RefusedInput("\n".join(problems)) from error
     except SettingsError as error:  # one that takes JSON, and got none
-        raise RefusedInput(f'{error}: expected JSON, as in XRAY_CLASS_NAMES=\'{{"COVID-19": "covid"}}\'') from error
+        raise RefusedInput("\n".join(find_bad_json(given))) from error
 
 
 def describe_sources() -> str:
     """The settings file that is obeyed, and which settings come from it or the environment: names, never a value."""
-    file = _find_settings_file(os.environ)
     known = {f"XRAY_{name.upper()}" for name in Settings.model_fields}
     set_here = {name.upper() for name in os.environ} & known
-    in_file = ({name.upper() for name in dotenv_values(file)} & known if file else set()) - set_here
+    in_file = set(read_given(os.environ)) & known - set_here
+    file = find_settings_file(os.environ) or "none"
     return (
-        f"settings file {file or 'none'}: {', '.join(sorted(in_file)) or 'nothing'} comes from it; "
+        f"settings file {file}: {', '.join(sorted(in_file)) or 'nothing'} comes from it; "
         f"{', '.join(sorted(set_here)) or 'nothing'} from the environment"
     )
 
 
 def find_unknown_variables() -> list[str]:
     """A sentence for every XRAY_ variable, set or in the settings file, that is no setting and has no effect."""
-    known = {f"XRAY_{name.upper()}" for name in (*Settings.model_fields, "env_file")}
-    file = _find_settings_file(os.environ)
-    given = (name.upper() for name in (*os.environ, *(dotenv_values(file) if file else ())))
-    unknown = sorted({name for name in given if name.startswith("XRAY_") and name not in known})
-    return [
-        f"{name}: is no setting and has no effect; {_suggest(name, known)}"
-        for name in unknown
-        if not name.startswith("XRAY_TEST_")
-    ]
-
-
-def _suggest(name: str, known: set[str]) -> str:
-    nearest = get_close_matches(name, known, n=1)
-    return f"is {nearest[0]} meant?" if nearest else "docs/settings.md lists them all"
-
-
-def _find_settings_file(environment: Mapping[str, str]) -> Path | None:
-    """The absolute path of the settings file, None where there is none. Raises RefusedInput."""
-    for name in ("XRAY_HOME", "XRAY_ENV_FILE", "XRAY_INCOMING", "XRAY_ARCHIVE_DIR"):
-        if environment.get(name) == "":
-            raise RefusedInput(f"{name}: received an empty word; expected a path, or no {name} at all")
-    if named := environment.get("XRAY_ENV_FILE"):
-        file = Path(named).expanduser().absolute()
-        if not file.is_file():
-            raise RefusedInput(f"XRAY_ENV_FILE: there is no file {file}")
-        return file
-    home = Path(environment.get("XRAY_HOME", "xray-home")).expanduser().absolute()
-    return home / ".env" if (home / ".env").is_file() else None
+    known = {f"XRAY_{name.upper()}" for name in Settings.model_fields}
+    return find_unknown(read_given(os.environ), known)

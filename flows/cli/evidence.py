@@ -135,9 +135,12 @@ def compare(
     """
     from flows.cli.terminal import show_progress
     from flows.evaluation.compare import compare_models
+    from flows.home.folders import refuse_output
     from xray_core.evaluation.flip_report import write_flips_csv
 
     settings = open_home()
+    if out is not None:
+        refuse_output(settings, out)  # before an hour's comparison
     with show_progress("comparing", unit="X-rays") as advance:
         report = compare_models(settings, version_a, version_b, on_progress=advance)
     if out is not None:

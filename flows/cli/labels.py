@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.terminal import Json, open_home, print_json
+from flows.cli.terminal import Json, open_home, print_json, view_home
 from xray_core.errors import RefusedInput
 
 labels_app = typer.Typer(help="Import labels and see how far the next retraining is.", no_args_is_help=True)
@@ -28,7 +28,7 @@ def import_(
     """
     from flows.review.label_import import import_labels_from
 
-    if not source.exists():
+    if not (source.is_file() or source.is_dir()):
         raise RefusedInput(f"{source}: there is no such file or folder; expected a labels CSV or a folder per class")
     done = import_labels_from(open_home(), source, mapping=_read_mapping(mapping or []))
     if as_json:
@@ -48,7 +48,7 @@ def status(as_json: Json = False) -> None:
     from flows.reading.settled import read_settlements
     from flows.training.due import read_due
 
-    settings = open_home()
+    settings = view_home()
     due, settled = read_due(settings), read_settlements(settings)
     if as_json:
         print_json(

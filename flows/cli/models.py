@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from db.records import ChampionTerm
-from flows.cli.terminal import Json, make_home, open_home, print_json, print_table
+from flows.cli.terminal import Json, make_home, open_home, print_json, print_table, view_home
 from xray_core.imaging.records import Scaling
 from xray_core.networks.records import InputRange
 from xray_core.records import Verdict
@@ -30,7 +30,7 @@ def list_(as_json: Json = False) -> None:
     """
     from flows.registry.models import list_models
 
-    found = list_models(open_home())
+    found = list_models(view_home())
     if as_json:
         print_json({"models": [asdict(model) for model in found]})
         return
@@ -60,7 +60,7 @@ def show(version: _Version, as_json: Json = False) -> None:
     """
     from flows.registry.models import describe_model
 
-    described = describe_model(open_home(), version)
+    described = describe_model(view_home(), version)
     if as_json:
         print_json(described)
         return
@@ -177,7 +177,7 @@ def history(as_json: Json = False) -> None:
     """
     from flows.registry.models import read_history
 
-    terms = read_history(open_home())
+    terms = read_history(view_home())
     if as_json:
         print_json({"terms": [asdict(term) for term in terms]})
         return

@@ -8,8 +8,7 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.terminal import Json, fail, make_home, open_home, print_json, view_home
-from flows.settings import read_settings
+from flows.cli.terminal import Json, fail, make_home, open_home, print_json, read_settings_aloud, view_home
 
 
 def init(
@@ -135,7 +134,7 @@ def restore(source: Annotated[Path, typer.Argument(help="a folder that `xray bac
     from flows.cli.terminal import show_progress
     from flows.home.backup import restore as restore_home
 
-    settings = read_settings()
+    settings = read_settings_aloud()
     with show_progress("restoring", unit="films, exports and rows") as advance:
         models = restore_home(settings, source, on_progress=advance)
     where = f"{settings.home}" if settings.database_url is None else f"{settings.home} and the database that it names"
@@ -157,9 +156,10 @@ def doctor(
     from flows.home.ledger import migrate_ledger
     from flows.operations.doctor import examine
 
+    settings = read_settings_aloud()
     if migrate:
-        migrate_ledger(read_settings())
-    findings = examine(read_settings())
+        migrate_ledger(settings)
+    findings = examine(settings)
     if as_json:
         print_json({"findings": [{"what": finding.what, "fix": finding.fix} for finding in findings]})
         raise typer.Exit(1 if any(finding.fix for finding in findings) else 0)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.terminal import Json, open_home, print_json
+from flows.cli.terminal import Json, open_home, print_json, view_home
 from xray_core.errors import RefusedInput
 
 patients_app = typer.Typer(help="Say whose the X-rays are, and see of how many nobody knows.", no_args_is_help=True)
@@ -53,7 +53,7 @@ def status(as_json: Json = False) -> None:
     """
     from flows.review.patient_import import read_patient_tally
 
-    tally, doubted = read_patient_tally(open_home())
+    tally, doubted = read_patient_tally(view_home())
     if as_json:
         print_json({**asdict(tally), "doubted": doubted})
         return

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.terminal import Json, open_home, print_json
+from flows.cli.terminal import Json, open_home, print_json, view_home
 
 readers_app = typer.Typer(help="Say who reads films.", no_args_is_help=True)
 
@@ -30,7 +30,7 @@ def list_(as_json: Json = False) -> None:
     """
     from flows.reading.readers import list_readers
 
-    names = list_readers(open_home())
+    names = list_readers(view_home())
     if as_json:
         print_json({"readers": names})
     else:

@@ -23,7 +23,7 @@ def open_home() -> Settings:
     """Settings read, and a home where they say: the first line of every command that works in one."""
     from flows.home.folders import enter_home
 
-    settings = _read_settings()
+    settings = read_settings_aloud()
     enter_home(settings)
     return settings
 
@@ -32,7 +32,7 @@ def view_home() -> Settings:
     """The same for a command that only looks, and works for somebody who may only read."""
     from flows.home.folders import view_home as look
 
-    settings = _read_settings()
+    settings = read_settings_aloud()
     look(settings)
     return settings
 
@@ -41,17 +41,20 @@ def make_home() -> Settings:
     """Settings read, home and database there and up to date: the first line of the commands that make a home."""
     from flows.home.ledger import prepare_ledger
 
-    settings = _read_settings()
-    for sentence in find_unknown_variables():
-        typer.echo(f"xray: {sentence}", err=True)
+    settings = read_settings_aloud()
     prepare_ledger(settings)
     return settings
 
 
-def _read_settings() -> Settings:
-    """A `.env` of the current folder may be anybody's: it is not obeyed, and that is said."""
+def read_settings_aloud() -> Settings:
+    """The settings, and a line for what looks like one and is none.
+
+    A `.env` of the current folder may be anybody's: it is not obeyed, and that is said.
+    """
     settings, here = read_settings(), Path(".env").absolute()
-    if here != settings.env_file and here.is_file() and b"XRAY_" in here.read_bytes():
+    for sentence in find_unknown_variables():
+        typer.echo(f"xray: {sentence}", err=True)
+    if here != settings.env_file and os.access(here, os.R_OK) and here.is_file() and b"XRAY_" in here.read_bytes():
         read = f"{settings.env_file} was" if settings.env_file else "none was"
         typer.echo(
             f"xray: {here} is not read ({read}): its lines belong into {settings.home / '.env'}, or set XRAY_ENV_FILE",
@@ -98,6 +101,9 @@ _HINTS = {
     "not a database": "the file is damaged: restore the newest backup into a new home, `xray restore`",
     "decode": "the file is damaged: restore the newest backup into a new home, `xray restore`",
     "unable to open": "is it there, and may this user read and write it and its folder?",
+    "readonly": "may this user write it and its folder?",
+    "connect": "is the server running, and does XRAY_DATABASE_URL name it?",
+    "resolve": "does XRAY_DATABASE_URL name the right server?",
 }
 
 
@@ -109,7 +115,7 @@ def describe_database_error(error: BaseException | None) -> str:
 
 
 def describe_os_error(error: OSError) -> str:
-    where = f"{os.fspath(error.filename)!r}: " if error.filename is not None else ""
+    where = f"{os.fsdecode(error.filename)!r}: " if error.filename is not None else ""
     return f"{where}{error.strerror or error}"
 
 

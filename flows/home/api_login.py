@@ -6,9 +6,9 @@ import os
 import secrets
 from collections.abc import Mapping
 
-from flows.home.secret_file import create_secret
 from flows.settings import Settings
 from xray_core.errors import RefusedInput
+from xray_core.exchange.atomic_file import write_once
 
 # Prefect's own variables: the server asks for the first, its clients send the second.
 BY_HAND = ("PREFECT_SERVER_API_AUTH_STRING", "PREFECT_API_AUTH_STRING")
@@ -24,7 +24,7 @@ def read_api_login(settings: Settings) -> str:
     if by_hand is not None:
         return by_hand
     path = settings.home / LOGIN_FILE
-    create_secret(path, f"xray:{secrets.token_urlsafe(24)}")
+    write_once(path, f"xray:{secrets.token_urlsafe(24)}\n".encode())
     return path.read_text().strip()
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import secrets
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,18 +29,21 @@ from flows.home.carried_films import (
     return_films,
     settle_moved,
 )
+from flows.home.damage import HEAD_FILE, refuse_damaged_copy
 from flows.home.films import name_folder
 from flows.home.folders import open_home
-from flows.home.ledger import HEAD_FILE, find_anchor, open_ledger
+from flows.home.ledger import find_anchor, open_ledger
 from flows.home.site_key import read_site_key, seal_key
 from flows.settings import Settings
 from xray_core.errors import RefusedInput
+from xray_core.exchange.atomic_file import sync_tree
 from xray_core.records import FolderKind
 
 _DATABASE = "xray.db"
 _KEY = "site.key"
 _MANIFEST = "backup.json"
 _OWN_FOLDERS = (FolderKind.INCOMING, FolderKind.ARCHIVE)
+_UNFINISHED = ".xray-backup.part"
 _NOT_HASHED = {_MANIFEST, *(f"{_DATABASE}-{end}" for end in ("journal", "wal", "shm"))}
 
 
@@ -66,11 +69,13 @@ def back_up(
     RefusedInput when it exists.
     """
     _refuse_target(settings, target, with_xrays=with_xrays)
-    aside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+    _remove_unfinished(target.parent)
+    aside = target.with_name(f".{target.name}.{secrets.token_hex(4)}{_UNFINISHED}")
     aside.mkdir(mode=0o700, parents=True)
     try:
         with open_ledger(settings) as engine:
             _copy_ledger(settings, engine, aside / _DATABASE, on_progress)
+        refuse_damaged_copy(aside / _DATABASE)
         shutil.copy2(settings.home / _KEY, aside / _KEY)
         for version in _registered_versions(aside / _DATABASE):
             shutil.copytree(settings.models_dir / version, aside / "models" / version)
@@ -80,16 +85,26 @@ def back_up(
         else:
             files = _hash_files(aside)
         (aside / _MANIFEST).write_text(json.dumps(files, indent=1, sort_keys=True))
-        _sync_tree(aside)
+        sync_tree(aside)
         aside.rename(target)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return Backup(len(files), left_out)
 
 
+def _remove_unfinished(folder: Path) -> None:
+    """What backups that were killed a day ago or earlier left beside this one: each holds the site key."""
+    for path in folder.glob(f".*{_UNFINISHED}"):
+        if path.lstat().st_mtime < time.time() - 86_400:
+            shutil.rmtree(path, ignore_errors=True)
+
+
 def _refuse_target(settings: Settings, target: Path, *, with_xrays: bool) -> None:
     if target.exists():
         raise RefusedInput(f"{target}: exists already; expected a new folder for the backup")
+    above = next(folder for folder in target.absolute().parents if folder.exists())
+    if not above.is_dir():
+        raise RefusedInput(f"{target}: {above} is no folder; expected a new folder for the backup in one")
     inside, home = target.resolve(), settings.home.resolve()
     if inside.is_relative_to(home) or home.is_relative_to(inside):
         raise RefusedInput(f"{target}: lies in the home {home}, and would be lost with it; expected a folder elsewhere")
@@ -233,12 +248,3 @@ def _hash_files(folder: Path) -> dict[str, str]:
 def _hash(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _sync_tree(folder: Path) -> None:
-    for path in (*folder.rglob("*"), folder):
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

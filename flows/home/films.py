@@ -6,14 +6,16 @@ only. In a ledger that homes share, each home's folder has a name of its own.
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from flows.settings import Settings
 from xray_core.records import FilmPath, FolderKind, escape_name, unescape_name
 
 _HOME_ID = "home.id"
+_LONGEST_ENDING = 16
 
 
 def name_folder(settings: Settings, kind: FolderKind) -> str:
@@ -59,6 +61,45 @@ def make_locator(settings: Settings) -> Callable[[FilmPath], bytes]:
 def restored_dataset(settings: Settings, folder_id: int) -> Path:
     """Where a dataset's films lie in a home of their own: here first, where a person has put them back."""
     return settings.home / "datasets" / str(folder_id)
+
+
+def list_places_on_the_way(settings: Settings, film: FilmPath, sha256: str) -> Iterator[bytes]:
+    """Where a film of the incoming folder may lie while a scan moves it, and until the ledger knows where it went."""
+    archive = settings.archive_dir
+    if film.kind is not FolderKind.INCOMING or archive is None or not archive.is_dir():
+        return
+    name = unescape_name(film.path)
+    held = name_held(name, sha256)
+    yield from map(os.fsencode, (archive / held, settings.incoming_dir / held))
+    yield from map(os.fsencode, list_archive_names(archive, name, sha256))
+
+
+def name_held(name: bytes, sha256: str) -> str:
+    """The name that every scan gives to this film, and to no other, while it moves it; intake passes over it."""
+    return f".archiving-{hashlib.blake2b(name + sha256.encode(), digest_size=16).hexdigest()}.part"
+
+
+def list_archive_names(archive: Path, name: bytes, sha256: str) -> tuple[Path, Path]:
+    """A film's place in the archive, and the one that it gets where another content has that name. Raises OSError."""
+    own = os.fsdecode(name)
+    return archive / fit_name(own, archive), archive / fit_name(f"{sha256[:16]}-{own}", archive)
+
+
+def fit_name(name: str, folder: Path) -> str:
+    """The name, or where it is too long for the folder's file system: cut, with its hash instead of what was cut.
+
+    The ending stays. Names are as Python gives them, stray bytes as surrogates. Raises OSError.
+    """
+    longest, encoded = os.pathconf(folder, "PC_NAME_MAX"), os.fsencode(name)
+    if len(encoded) <= longest:
+        return name
+    ending = os.fsencode(Path(name).suffix)
+    ending = ending if len(ending) <= _LONGEST_ENDING else b""
+    mark = b"-" + hashlib.sha256(encoded).hexdigest()[:16].encode() + ending
+    cut = encoded[: longest - len(mark)]
+    while cut and cut[-1] & 0xC0 == 0x80:
+        cut = cut[:-1]  # never half of a character
+    return os.fsdecode((cut[:-1] if cut and cut[-1] >= 0xC0 else cut) + mark)
 
 
 def _find_root(settings: Settings, film: FilmPath) -> Path:

@@ -7,10 +7,10 @@ import secrets
 import shutil
 from pathlib import Path
 
-from flows.home.secret_file import create_secret
+from flows.home.damage import refuse_lost_file
 from flows.settings import Settings
-from xray_core.errors import LowDisk, NoHome
-from xray_core.exchange.atomic_file import UNFINISHED, remove_asides
+from xray_core.errors import LowDisk, NoHome, RefusedInput
+from xray_core.exchange.atomic_file import UNFINISHED, remove_asides, write_once
 
 
 def open_home(settings: Settings) -> None:
@@ -22,18 +22,25 @@ def open_home(settings: Settings) -> None:
     for folder in (settings.home, *([] if settings.incoming else [settings.incoming_dir])):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     _make_own_folders(settings)
-    create_secret(settings.home / "home.id", secrets.token_hex(8))
+    write_once(settings.home / "home.id", f"{secrets.token_hex(8)}\n".encode())
 
 
 def enter_home(settings: Settings) -> None:
-    """Go into a home to write in it; raises NoHome where there is none."""
+    """Go into a home to write in it; raises NoHome where there is none, RefusedInput for who may only look."""
     view_home(settings)
+    key = settings.home / "site.key"
+    if not os.access(settings.home, os.W_OK | os.X_OK) or (key.exists() and not os.access(key, os.R_OK)):
+        raise RefusedInput(
+            f"{settings.home}: this user may look (`xray status`, `xray why`, `xray models list`) and not work in it; "
+            "this command is for its owner"
+        )
     _make_own_folders(settings)
 
 
 def view_home(settings: Settings) -> None:
     """Look into a home, whoever may only read it; raises NoHome where there is none."""
     os.umask(0o077)
+    refuse_lost_file(settings)
     marks = ("xray.db",) if settings.database_url is None else ("site.key", "home.id")
     if not any((settings.home / mark).exists() for mark in marks):
         raise NoHome(
@@ -47,7 +54,7 @@ def _make_own_folders(settings: Settings) -> None:
 
 
 def tidy_home(settings: Settings) -> None:
-    """Remove what killed processes left half written a day ago or earlier: models, exports, films, problems."""
+    """Remove what killed processes left half written a day ago or earlier: models, exports, films, problems, lists."""
     if any(path.name.startswith(".") for path in settings.models_dir.iterdir()):
         from xray_core.models.folder import remove_unfinished  # a scan that finds nothing need not import it
 
@@ -59,8 +66,29 @@ def tidy_home(settings: Settings) -> None:
 def folders_of_asides(settings: Settings) -> list[Path]:
     """The folders in which files are written under a name of their own until they are whole."""
     archived = [settings.archive_dir / UNFINISHED] if settings.archive_dir else []
-    folders = (settings.exports_dir, settings.models_dir, settings.labels_dir / "refused", *archived)
+    own = (settings.home, settings.home / "run")
+    folders = (*own, settings.exports_dir, settings.models_dir, settings.labels_dir / "refused", *archived)
     return [folder for folder in folders if folder.is_dir()]
+
+
+def refuse_output(settings: Settings, path: Path) -> None:
+    """Raise RefusedInput where a person must not, or cannot, have a file written: a device, a folder, our own files."""
+    folder = path.absolute().parent
+    if path.is_dir():
+        raise RefusedInput(f"--out: received {path}, which is a folder; expected a file, as {path / 'results.csv'}")
+    if path.exists() and not path.is_file():
+        raise RefusedInput(f"--out: received {path}, which is no file that can be replaced; expected a new file")
+    if not folder.is_dir():
+        raise RefusedInput(f"--out: received {path}, and {folder} is no folder; expected a file in one that is there")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise RefusedInput(f"--out: received {path}, and this user may not write into {folder}")
+    ours = [settings.home, settings.incoming_dir, *filter(None, [settings.archive_dir])]
+    inside = [place for place in ours if folder.resolve().is_relative_to(place.resolve())]
+    if inside and not folder.resolve().is_relative_to(settings.exports_dir.resolve()):
+        raise RefusedInput(
+            f"--out: received {path}, which lies among what the service keeps in {inside[0]}; expected a file in "
+            f"{settings.exports_dir}, or elsewhere"
+        )
 
 
 def check_free_space(settings: Settings) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from flows.home.label_words import LABEL_WORDS_FILE, TEMPLATE
 from flows.home.mounts import check_folders
 from flows.home.site_key import fingerprint, read_site_key
 from flows.settings import CHECKOUT, Settings
+from xray_core.exchange.atomic_file import write_whole
 
 POLICY_FILE = "retraining-policy.toml"
 # Where the file lies is what these two say.
@@ -22,10 +22,10 @@ def initiate(settings: Settings) -> list[str]:
     check_folders(settings)
     policy, file = settings.home / POLICY_FILE, settings.home / ".env"
     if not policy.exists():
-        shutil.copyfile(CHECKOUT / POLICY_FILE, policy)
+        write_whole(policy, (CHECKOUT / POLICY_FILE).read_bytes())
     words = settings.home / LABEL_WORDS_FILE
     if not words.exists():
-        words.write_text(TEMPLATE, encoding="utf-8")
+        write_whole(words, TEMPLATE.encode())
     if not file.exists():
         _write_settings(file, os.environ)
     return [
@@ -45,7 +45,8 @@ def _write_settings(file: Path, environment: Mapping[str, str]) -> None:
         for name, value in sorted(environment.items())
         if name.startswith("XRAY_") and name not in _NOT_IN_THE_FILE
     ]
-    file.write_text("\n".join(("# Settings of this home; see docs/settings.md. The environment wins.", *lines)) + "\n")
+    words = "\n".join(("# Settings of this home; see docs/settings.md. The environment wins.", *lines))
+    write_whole(file, f"{words}\n".encode())
 
 
 def _quote(value: str) -> str:

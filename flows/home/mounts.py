@@ -7,7 +7,6 @@ list (`folders.json`), and each acceptance of another device stands in the audit
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -18,6 +17,7 @@ from db.engine import transaction
 from flows.home.ledger import open_ledger
 from flows.settings import Settings
 from xray_core.errors import FolderMissing
+from xray_core.exchange.atomic_file import write_whole
 from xray_core.records import FolderKind
 
 _LIST = "folders.json"
@@ -106,8 +106,5 @@ def _read_list(settings: Settings) -> dict[str, Mount]:
 
 
 def _write_list(settings: Settings, mounts: Mapping[str, Mount]) -> None:
-    path = settings.home / _LIST
-    aside = path.with_name(f".{_LIST}.{os.getpid()}.part")
-    aside.write_text(json.dumps({kind: asdict(mount) for kind, mount in mounts.items()}, indent=1) + "\n")
-    aside.chmod(0o600)
-    aside.replace(path)
+    words = json.dumps({kind: asdict(mount) for kind, mount in mounts.items()}, indent=1)
+    write_whole(settings.home / _LIST, f"{words}\n".encode())

@@ -6,9 +6,9 @@ import hashlib
 import hmac
 import secrets
 
-from flows.home.secret_file import create_secret
 from flows.settings import Settings
 from xray_core.errors import WrongSiteKey
+from xray_core.exchange.atomic_file import write_once
 from xray_core.imaging.patient_ids import is_placeholder
 
 _WORD = b"xray site key"
@@ -16,7 +16,7 @@ _WORD = b"xray site key"
 
 def create_site_key(settings: Settings) -> None:
     """Make a key where there is none (0600)."""
-    create_secret(settings.home / "site.key", secrets.token_hex(32))
+    write_once(settings.home / "site.key", f"{secrets.token_hex(32)}\n".encode())
 
 
 def read_site_key(settings: Settings) -> bytes:

@@ -14,14 +14,15 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
 from packaging.requirements import Requirement
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
 
-from db.engine import check_schema, open_engine
+from db.engine import check_schema, open_engine, show_url
 from flows.home.api_login import LOGIN_FILE
+from flows.home.damage import find_damage, refuse_absent_database, refuse_lost_ledger
 from flows.operations.schedule import ask_page, read_schedule
 from flows.settings import Settings, describe_sources
-from xray_core.errors import SchemaOutOfDate
+from xray_core.errors import NoHome, PersonNeeded, RefusedInput
 
 _DISTRIBUTION = "xray-scoring"
 
@@ -92,30 +93,33 @@ def _check_home(settings: Settings) -> Iterator[HealthCheck]:
     if not settings.home.is_dir():
         yield HealthCheck(f"no home yet at {settings.home}; the first command makes it")
         return
-    folders = (settings.home, settings.incoming_dir, settings.labels_dir, settings.exports_dir, settings.models_dir)
-    private = [(folder, 0o700) for folder in (*folders, settings.home / "run", settings.home / "prefect")]
-    private += [
-        (settings.home / name, 0o600) for name in ("site.key", LOGIN_FILE, "xray.db", "xray.db-wal", "xray.db-journal")
-    ]
-    for path, allowed in private:
+    for path, mode, closed in _list_private(settings):
         if path.exists():
-            yield _check_mode(path, allowed)
+            found = stat.S_IMODE(path.stat().st_mode)
+            yield HealthCheck(f"{path} has mode {found:o}", f"chmod {mode:o} {path}" if found & closed else None)
     if not (settings.home / "site.key").exists():
         yield HealthCheck("the site key is missing", "restore site.key from a backup: patients' pseudonyms hang on it")
 
 
-def _check_mode(path: Path, allowed: int) -> HealthCheck:
-    mode = stat.S_IMODE(path.stat().st_mode)
-    what = f"{path} has mode {mode:o}"
-    return HealthCheck(what, f"chmod {allowed:o} {path}" if mode & ~allowed else None)
+def _list_private(settings: Settings) -> Iterator[tuple[Path, int, int]]:
+    """Our folders and files, the mode that each should have, and what of any mode is too open."""
+    for folder in (settings.labels_dir, settings.exports_dir, settings.home / "run", settings.home / "prefect"):
+        yield folder, 0o700, 0o077
+    for name in ("site.key", LOGIN_FILE):
+        yield settings.home / name, 0o600, 0o077
+    # Whom the owner lets look may read these by their group (docs/second-person.md).
+    for folder in (settings.home, settings.incoming_dir, settings.models_dir):
+        yield folder, 0o700, 0o027
+    for name in (".env", "xray.db", "xray.db-wal", "xray.db-shm", "xray.db-journal"):
+        yield settings.home / name, 0o600, 0o027
 
 
 def _check_files(settings: Settings) -> Iterator[HealthCheck]:
     """What lies in our folders, but for the X-rays: their modes are the senders' business."""
-    folders = (settings.labels_dir, settings.exports_dir, settings.models_dir)
-    for folder in (*folders, settings.home / "run", settings.home / "prefect"):
+    folders = (settings.labels_dir, settings.exports_dir, settings.home / "run", settings.home / "prefect")
+    for folder, closed in (*((folder, 0o077) for folder in folders), (settings.models_dir, 0o027)):
         files = (path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
-        open_to_others = sum(bool(path.stat().st_mode & 0o077) for path in files)
+        open_to_others = sum(bool(path.stat().st_mode & closed) for path in files)
         if open_to_others:
             yield HealthCheck(f"{open_to_others} files below {folder} can be read by others", f"chmod -R go= {folder}")
 
@@ -150,21 +154,36 @@ def _unescape_octal(text: str) -> str:
 
 
 def _check_database(settings: Settings) -> Iterator[HealthCheck]:
-    shown = make_url(settings.url).render_as_string(hide_password=True)
-    if settings.database_url is None and not (settings.home / "xray.db").exists():
-        yield HealthCheck(f"no database yet at {shown}; the first command makes it")
-        return
-    engine = open_engine(settings.url)
     try:
-        check_schema(engine)
-        yield HealthCheck(f"database {shown} (SQLite {sqlite3.sqlite_version})")
-    except SchemaOutOfDate as error:
-        what, _, fix = str(error).rpartition(": ")
-        yield HealthCheck(what, fix)
-    except OperationalError as error:
-        yield HealthCheck(f"database {shown} does not answer: {type(error.orig).__name__}", "start it, or mend its URL")
+        refuse_absent_database(settings)
+        engine = open_engine(settings.url)
+    except NoHome:
+        yield HealthCheck(f"no database yet at {settings.url}; `xray init` makes it")
+        return
+    except RefusedInput as refusal:
+        yield HealthCheck(str(refusal), "mend XRAY_DATABASE_URL")
+        return
+    try:
+        yield _examine_database(settings, engine)
     finally:
         engine.dispose()
+
+
+def _examine_database(settings: Settings, engine: Engine) -> HealthCheck:
+    shown = show_url(engine.url)
+    try:
+        if (damage := find_damage(engine)) is not None:
+            return HealthCheck(f"database {shown} is damaged: {damage}", "restore the newest backup into a new home")
+        refuse_lost_ledger(settings, engine)
+        check_schema(engine)
+    except PersonNeeded as error:
+        what, _, fix = str(error).rpartition(": ")
+        return HealthCheck(what, fix)
+    except DBAPIError as error:
+        return HealthCheck(
+            f"database {shown} does not answer: {type(error.orig).__name__}", "start it, or mend its URL"
+        )
+    return HealthCheck(f"database {shown} (SQLite {sqlite3.sqlite_version})")
 
 
 def _check_page(settings: Settings) -> Iterator[HealthCheck]:

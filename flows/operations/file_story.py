@@ -10,14 +10,23 @@ from db.records import FileHistory
 from db.scoring import file_history
 from flows.home.ledger import open_ledger
 from flows.settings import Settings
+from xray_core.errors import RefusedInput
 from xray_core.imaging.folder import is_ignored, look_again, refuse_by_kind
 from xray_core.imaging.records import FileSeen
 from xray_core.records import FileState, escape_name, is_unlike, say_why_referred
 
+# In bytes; no file system of ours takes a longer one.
+_LONGEST_NAME = 255
+
 
 def explain(settings: Settings, path: Path) -> list[str]:
-    """The story of a file by its path or name: every decision with its reason, or why there is none yet."""
+    """The story of a file by its path or name: every decision with its reason, or why there is none yet.
+
+    Raises RefusedInput for what is no file's name.
+    """
     name = os.fsencode(path.name)
+    if name in (b"", b"..") or len(name) > _LONGEST_NAME:
+        raise RefusedInput(f"received {escape_name(os.fsencode(path))!r}; expected the name of one file")
     with open_ledger(settings) as engine, snapshot(engine) as session:
         versions = file_history.explain_file(session, escape_name(name))
     told = [_tell(version) for version in versions]

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from db.engine import snapshot, transaction
 from db.scoring import whereabouts
-from flows.home.films import make_locator
+from flows.home.films import list_places_on_the_way, make_locator
 from flows.home.ledger import open_ledger
 from flows.settings import Settings
 from xray_core.records import escape_name
@@ -83,6 +83,8 @@ def check_films(settings: Settings, session: Session, *, on_progress: _OnProgres
             continue
         if (found := _hash(path)) == film.sha256:
             on_progress(1)
+        elif any(_hash(place) == film.sha256 for place in list_places_on_the_way(settings, film.path, film.sha256)):
+            on_progress(1)  # a scan moves it, or was killed: the next one finishes
         elif film.xray_id in known_gone:
             counts["let go"] += 1
         elif film.xray_id in replaced and not film.is_labelled:

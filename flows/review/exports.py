@@ -14,11 +14,12 @@ from db.engine import snapshot
 from db.reading.films import list_scored_films
 from db.registry import models
 from db.scoring import patient_tally, results
+from flows.home.folders import refuse_output
 from flows.home.ledger import open_ledger
 from flows.home.site_key import read_site_key
 from flows.registry.standing import read_standing, say_blind_spot, say_predictive_values
 from flows.settings import Settings
-from xray_core.errors import RefusedInput
+from xray_core.exchange.atomic_file import remove_asides
 from xray_core.exchange.records import ResultLine
 from xray_core.exchange.results_csv import ExportSummary, name_export, write_results_csv
 from xray_core.models.folder import read_manifest
@@ -35,7 +36,8 @@ def write_export(
     The CSV is one consistent snapshot, whatever a scan writes meanwhile; the same snapshot gives the same bytes.
     With `for_review` it holds the scored files without what the model said of them.
     """
-    _refuse_folder(out)
+    if out is not None:
+        _open_output(settings, out)
     with _read_ledger(settings) as session:
         return write_results_csv(
             out or settings.exports_dir / name_export(datetime.now(UTC), caution=_caution(session)),
@@ -49,7 +51,7 @@ def write_export(
 
 def write_worklist(settings: Settings, *, out: Path, limit: int) -> ExportSummary:
     """Write the unlabelled X-rays that a reviewer should look at first; the same columns, the same way back."""
-    _refuse_folder(out)
+    _open_output(settings, out)
     with _read_ledger(settings) as session:
         return write_results_csv(
             out,
@@ -57,6 +59,12 @@ def write_worklist(settings: Settings, *, out: Path, limit: int) -> ExportSummar
             with_file_names=settings.file_names_in_exports,
             notes=describe_champion(session, settings),
         )
+
+
+def _open_output(settings: Settings, out: Path) -> None:
+    """Look at where a person wants a file, and take away what exports that were killed a day ago left there."""
+    refuse_output(settings, out)
+    remove_asides(out.absolute().parent)
 
 
 def describe_champion(session: Session, settings: Settings) -> dict[str, str]:
@@ -80,11 +88,6 @@ def describe_champion(session: Session, settings: Settings) -> dict[str, str]:
         "assumed_prevalence": f"{settings.prevalence:g}",
         "predictive_values": say_predictive_values(session, champion, settings.prevalence) or "",
     } | unknown
-
-
-def _refuse_folder(out: Path | None) -> None:
-    if out is not None and out.is_dir():
-        raise RefusedInput(f"--out: received {out}, which is a folder; expected a file, as {out / 'results.csv'}")
 
 
 def _caution(session: Session) -> str | None:

@@ -113,11 +113,12 @@ def take_in(settings: Settings, path: Path, number: int) -> DroppedFile:
     try:
         imported = import_labels_from(settings, path, mapping={})
     except InvalidLabelsCsv as refusal:
-        target = _put_away(path, settings.labels_dir / _REFUSED)
+        target = _name_away(path, settings.labels_dir / _REFUSED)
         words = f"{refusal}\n".encode(errors="backslashreplace")
-        write_whole(target.with_name(f"{target.name}{_PROBLEMS}"), words)
+        write_whole(target.with_name(f"{target.name}{_PROBLEMS}"), words)  # first: no refusal without its reasons
+        path.rename(target)
         return DroppedFile(number, None, refusal.problem_counts, refusal.fit)
-    _put_away(path, settings.labels_dir / _DONE)
+    path.rename(_name_away(path, settings.labels_dir / _DONE))
     return DroppedFile(number, imported, {})
 
 
@@ -178,11 +179,9 @@ def _digest(source: Path, rows: list[LabelLine]) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _put_away(path: Path, folder: Path) -> Path:
-    """Move a file below a name with the time before it, cut where the file system takes no longer one."""
+def _name_away(path: Path, folder: Path) -> Path:
+    """Where a file is put away: under its name with the time before it, cut where no longer one is taken."""
     folder.mkdir(mode=0o700, exist_ok=True)
     time = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}-"
     kept = os.fsencode(path.name)[-(_LONGEST_NAME - len(time) - len(_PROBLEMS)) :]
-    target = folder / f"{time}{os.fsdecode(kept)}"
-    path.rename(target)
-    return target
+    return folder / f"{time}{os.fsdecode(kept)}"

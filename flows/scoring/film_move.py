@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from db.records import StayingFilm
+from flows.home.films import fit_name, list_archive_names, name_held
 from xray_core.errors import UnreadableXray
 from xray_core.exchange.atomic_file import UNFINISHED, rename_free, write_aside
 from xray_core.imaging.content import check_sidecar
@@ -23,7 +24,6 @@ from xray_core.imaging.folder import look_again
 
 _SIDECAR = ".sha256"
 _LONGEST_SIDECAR = 4096  # bytes
-_LONGEST_ENDING = 16
 _PIECE = 2**20
 
 
@@ -58,7 +58,7 @@ def _take(path: Path, archive: Path, film: StayingFilm) -> str | NotMoved:
     if seen != film.seen:
         return NotMoved.REPLACED
     try:
-        before, held = path.lstat(), archive / _name_held(film)
+        before, held = path.lstat(), archive / name_held(film.seen.name, film.sha256)
         path.rename(held)
     except FileNotFoundError:
         return NotMoved.REPLACED  # taken this very moment: the next scan looks again
@@ -85,7 +85,7 @@ def _copy_and_remove(path: Path, archive: Path, film: StayingFilm) -> str | NotM
     try:
         before = path.lstat()
         name = _copy(path, archive, film)
-        held = path.with_name(_name_held(film))
+        held = path.with_name(name_held(film.seen.name, film.sha256))
         path.rename(held)
     except (FileNotFoundError, _OtherBytes):
         return NotMoved.REPLACED
@@ -112,7 +112,10 @@ def _copy(source: Path, archive: Path, film: StayingFilm) -> str:
 
 def _finish_interrupted(path: Path, archive: Path, film: StayingFilm) -> str | None:
     """A film that a killed process held: its name in the archive. Another film that it held goes back (None)."""
-    for held in (archive / _name_held(film), path.with_name(_name_held(film))):
+    for held in (
+        archive / name_held(film.seen.name, film.sha256),
+        path.with_name(name_held(film.seen.name, film.sha256)),
+    ):
         if not os.path.lexists(held):
             continue
         if _hash(held) != film.sha256:
@@ -152,7 +155,7 @@ def _put_back(held: Path, path: Path) -> None:
 
 def _choose_target(archive: Path, film: StayingFilm) -> Path:
     """A name in the archive that nothing has, or that this content has. Raises FileExistsError."""
-    for target in _list_targets(archive, film):
+    for target in list_archive_names(archive, film.seen.name, film.sha256):
         if not os.path.lexists(target) or _has_bytes(target, film.sha256):
             return target
     raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(archive))
@@ -160,12 +163,14 @@ def _choose_target(archive: Path, film: StayingFilm) -> Path:
 
 def _find_archived(archive: Path, film: StayingFilm) -> str | None:
     """The film's name in the archive, where a process was killed before the ledger knew."""
-    return next((path.name for path in _list_targets(archive, film) if _has_bytes(path, film.sha256)), None)
-
-
-def _list_targets(archive: Path, film: StayingFilm) -> tuple[Path, Path]:
-    name = os.fsdecode(film.seen.name)
-    return archive / fit_name(name, archive), archive / fit_name(f"{film.sha256[:16]}-{name}", archive)
+    return next(
+        (
+            path.name
+            for path in list_archive_names(archive, film.seen.name, film.sha256)
+            if _has_bytes(path, film.sha256)
+        ),
+        None,
+    )
 
 
 def _move_sidecar(path: Path, target: Path, sha256: str) -> None:
@@ -185,12 +190,6 @@ def _move_sidecar(path: Path, target: Path, sha256: str) -> None:
         with write_aside(goes_to, folder=_open_copies(target.parent)) as copy:
             copy.write(source.read_bytes())
         source.unlink(missing_ok=True)
-
-
-def _name_held(film: StayingFilm) -> str:
-    """A name that every scan gives to this film and to no other; intake passes over it."""
-    digest = hashlib.blake2b(film.seen.name + film.sha256.encode(), digest_size=16).hexdigest()
-    return f".archiving-{digest}.part"
 
 
 def _is_same(found: os.stat_result, before: os.stat_result) -> bool:
@@ -229,20 +228,3 @@ def _copy_bytes(source: BinaryIO, target: BinaryIO) -> str:
         digest.update(piece)
         target.write(piece)
     return digest.hexdigest()
-
-
-def fit_name(name: str, folder: Path) -> str:
-    """The name, or where it is too long for the folder's file system: cut, with its hash instead of what was cut.
-
-    The ending stays. Names are as Python gives them, stray bytes as surrogates. Raises OSError.
-    """
-    longest, encoded = os.pathconf(folder, "PC_NAME_MAX"), os.fsencode(name)
-    if len(encoded) <= longest:
-        return name
-    ending = os.fsencode(Path(name).suffix)
-    ending = ending if len(ending) <= _LONGEST_ENDING else b""
-    mark = b"-" + hashlib.sha256(encoded).hexdigest()[:16].encode() + ending
-    cut = encoded[: longest - len(mark)]
-    while cut and cut[-1] & 0xC0 == 0x80:
-        cut = cut[:-1]  # never half of a character
-    return os.fsdecode((cut[:-1] if cut and cut[-1] >= 0xC0 else cut) + mark)

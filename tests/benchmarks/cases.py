@@ -18,6 +18,7 @@ CASES: dict[str, Callable[[Workshop], Iterator[Measurement]]] = {
     "memory": archive.memory,
     "export": archive.export,
     "verify": seals.verify,
+    "sealing": seals.write,
     "reading": reading.read_films,
     "training": training.train,
     "cross-validation": training.cross_validate,

@@ -15,7 +15,7 @@ from flows.settings import CHECKOUT
 pytestmark = [pytest.mark.prefect, pytest.mark.timeout(1800)]
 
 # The cases without peers and trainings: a minute less than all.
-LIGHT = ("few-cold", "rescan", "export")
+LIGHT = ("few-cold", "rescan", "export", "verify", "sealing")
 ROWS = {
     "scoring 8, warm": 6,
     "scoring 4, cold": 1,
@@ -28,6 +28,8 @@ ROWS = {
     "export of 100 results": 1,
     "key to next film painted, 95th percentile": 1,
     "memory of that export": 1,
+    "seals of 100 results": 1,
+    "scan of 8 small films, sealed": 1,
     "training, 1 epochs on 80 X-rays": 1,
     "AUC of that on 24 held-out X-rays": 1,
     "AUC of that, 5 parts of 80 X-rays held out in turn": 1,

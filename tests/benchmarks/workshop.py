@@ -31,6 +31,7 @@ class Sizes:
     most_known: int = 1_000_000
     exported: int = 200_000
     sealed: int = 1_000_000
+    small: int = 4_000
     epochs: int = 15
     idle_minutes: float = 4
     tiny: bool = False
@@ -46,6 +47,7 @@ TINY = Sizes(
     most_known=300,
     exported=100,
     sealed=100,
+    small=8,
     epochs=1,
     idle_minutes=0.5,
     tiny=True,

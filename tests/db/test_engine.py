@@ -10,10 +10,10 @@ import time
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, make_url, text
 from sqlalchemy.exc import DBAPIError
 
-from db.engine import check_schema, has_wal_reset_fix, open_engine, snapshot, transaction
+from db.engine import check_schema, has_wal_reset_fix, open_engine, show_url, snapshot, transaction
 from db.schema import HEAD
 from tests.db.rows import ANCHOR, ROOT, add_champion, add_model, promote, score_files
 from xray_core.errors import RefusedInput, SchemaOutOfDate
@@ -31,12 +31,43 @@ def test_a_new_sqlite_file_is_private(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "new.db").stat().st_mode) == 0o600
 
 
-@pytest.mark.parametrize("url", ["sqlite://", "mysql://u:secret@h/d", "not a url"])
-def test_any_other_database_is_refused_without_showing_its_password(url: str) -> None:
-    with pytest.raises(RefusedInput, match="expected sqlite:///FILE") as refusal:
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite://",
+        "sqlite:///",
+        "sqlite:///:memory:",
+        "sqlite:///relative.db",
+        "sqlite:////nosuch/folder/x.db",
+        "sqlite:////tmp",
+        "sqlite:////dev/null",
+        "sqlite:////tmp/x.db?timeout=x",
+        "sqlite:////tmp/x.db?uri=true",
+        "sqlite+nonsense:////tmp/x.db",
+        "sqlite+aiosqlite:////tmp/x.db",
+        "postgresql+asyncpg://u:secret@h/d",
+        "postgresql+nonsense://u:secret@h/d",
+        "postgresql://u:secret@h:port/d",
+        "postgres://u:secret@h/d",
+        "mysql://u:secret@h/d",
+        "mysql://u@h/d?password=secret",
+        "http://example",
+        "file:/tmp/x.db",
+        "/tmp/x.db",
+        "not a url",
+        " ",
+    ],
+)
+def test_any_other_database_is_refused_without_showing_its_password(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(RefusedInput, match=r"XRAY_DATABASE_URL.* expected sqlite:////ABSOLUTE/FILE or ") as refusal:
         open_engine(url, anchor=ANCHOR)
 
     assert "secret" not in str(refusal.value)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_every_connection_is_set_up_for_safety(engine: Engine, sqlite_only: None) -> None:
@@ -136,6 +167,10 @@ def test_a_database_without_tables_is_refused_by_name(empty_url: str) -> None:
     with pytest.raises(SchemaOutOfDate, match=rf"revision none .*needs {HEAD}: .*`xray doctor --migrate`"):
         check_schema(engine)
     engine.dispose()
+
+
+def test_a_password_among_the_options_is_not_shown_either() -> None:
+    assert show_url(make_url("postgresql://u:secret@h/d?password=secret&sslmode=require")) == "postgresql://u:***@h/d"
 
 
 def test_a_database_of_another_version_is_refused_naming_both_revisions(engine: Engine) -> None:

@@ -9,6 +9,7 @@ import shutil
 import signal
 import sys
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from db.registry import models
 from flows.cli.app import main
 from flows.home.ledger import find_anchor
 from flows.registry.models import list_models, promote_by_hand
+from flows.review.label_import import find_dropped, take_in
 from flows.scoring.scan import open_scan
 from flows.settings import Settings, read_settings
 from xray_core.models.folder import hash_file, read_manifest, write_model_folder
@@ -75,12 +77,35 @@ def run_until(step: str, *arguments: str) -> None:
         if next(left) == 0:
             os.kill(os.getpid(), signal.SIGKILL)
 
+    hear_renames(lambda target: die() if target.is_relative_to(home) else None)
+    event.listen(Engine, "commit", lambda _connection: die())
+    run(*arguments)
+
+
+def die_before_renaming_into(folder: str, *arguments: str) -> None:
+    """A command of ours that dies by SIGKILL just before it gives something its name in a folder."""
+    hear_renames(lambda target: os.kill(os.getpid(), signal.SIGKILL) if target.parent == Path(folder) else None)
+    run(*arguments)
+
+
+def hear_renames(answer: Callable[[Path], object]) -> None:
+    """Have a function told of every path that is about to be given to a file or folder, by renaming or linking."""
+
     def hear(name: str, values: tuple[object, ...]) -> None:
-        if name == "os.rename" and Path(os.fsdecode(str(values[1]))).is_relative_to(home):
-            die()
+        if name in ("os.rename", "os.link"):
+            target = values[1]
+            answer(Path(os.fsdecode(target if isinstance(target, (bytes, str, os.PathLike)) else str(target))))
 
     sys.addaudithook(hear)
-    event.listen(Engine, "commit", lambda _connection: die())
+
+
+def run(*arguments: str) -> None:
+    """A command of the command line, or what a flow does with the files in labels/."""
+    if arguments == ("take in labels",):
+        settings = read_settings()
+        for number, path in enumerate(find_dropped(settings), start=1):
+            take_in(settings, path, number)
+        return
     sys.argv = ["xray", *arguments]
     main()
 
@@ -143,7 +168,15 @@ def save_twin(settings: Settings, version: str) -> ModelManifest:
 
 TASKS = {
     task.__name__: task
-    for task in (promote_for_ever, save_for_ever, hold_database, scan_until_commit, run_until, run_as_an_ordinary_user)
+    for task in (
+        promote_for_ever,
+        save_for_ever,
+        hold_database,
+        scan_until_commit,
+        run_until,
+        die_before_renaming_into,
+        run_as_an_ordinary_user,
+    )
 }
 
 if __name__ == "__main__":

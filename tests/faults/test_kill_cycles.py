@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
-import signal
-import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,46 +12,16 @@ from flows.home.backup import back_up
 from flows.operations.verification import find_breach
 from flows.registry.models import list_models, promote_by_hand
 from flows.settings import Settings
+from tests.faults.kills import kill_at_steps
 from tests.faults.programs import register_twin
-from tests.faults.scanners import ROOT, assert_all_scored_once, drop_many
+from tests.faults.scanners import assert_all_scored_once, drop_many
 from tests.flows.scoring.test_scan import scan
-from tests.patience import here
 from xray_core.synthetic.xrays import write_sample_set
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(3600)]
 
 # `make test` kills before every fifth step, `make test-slow` before every one.
 STEPS = pytest.mark.parametrize("every", [5, pytest.param(1, marks=pytest.mark.slow)])
-
-
-def kill_at_steps(
-    settings: Settings,
-    arguments: Callable[[int], tuple[str, ...]],
-    *,
-    every: int,
-    first: int = 0,
-    done_before: str | None = None,
-) -> int:
-    """Run a command again and again, each time killed some steps later, until one run ends by itself; the kills.
-
-    `done_before` is what a run says whose work a killed one had finished but for its last words.
-    """
-    for kills, step in enumerate(range(first, 200, every)):
-        done = subprocess.run(
-            [sys.executable, "-m", "tests.faults.programs", "run_until", str(step), *arguments(kills)],
-            cwd=ROOT,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=here(300),
-        )
-        assert find_breach(settings)[0] is None
-        if done.returncode == 0 or (done_before and done_before in done.stderr):
-            print(f"{kills} kills")
-            return kills
-        assert done.returncode == -signal.SIGKILL, done.stderr
-    raise AssertionError("still killed at step 200")
 
 
 @STEPS

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.settings import Settings, read_settings
+from flows.settings import Settings, find_unknown_variables, read_settings
 from xray_core.errors import RefusedInput
 from xray_core.records import Label
 
@@ -45,7 +45,21 @@ def test_class_names_map_reader_words_to_labels(monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("XRAY_BATCH_SIZE", "0"), ("XRAY_PREVALENCE", "1.5"), ("XRAY_SETTLE_SECONDS", "soon"), ("XRAY_WORKERS", "-1")],
+    [
+        ("XRAY_BATCH_SIZE", "0"),
+        ("XRAY_PREVALENCE", "1.5"),
+        ("XRAY_PREVALENCE", "nan"),
+        ("XRAY_SETTLE_SECONDS", "soon"),
+        ("XRAY_WORKERS", "-1"),
+        ("XRAY_WORKERS", ""),
+        ("XRAY_PATIENT_FROM", ""),
+        ("XRAY_DEFER_HOURS", "inf"),
+        ("XRAY_DEFER_HOURS", "1e300"),
+        ("XRAY_LEASE_SECONDS", "inf"),
+        ("XRAY_LEASE_SECONDS", "1e300"),
+        ("XRAY_DECODE_SECONDS", "inf"),
+        ("XRAY_DECODE_MIB", "99999999999999999999"),
+    ],
 )
 def test_a_wrong_value_is_refused_naming_the_variable_and_what_it_received(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str
@@ -90,9 +104,84 @@ def test_a_home_s_own_file_cannot_send_us_to_another_home(tmp_path: Path) -> Non
         read_settings()
 
 
-@pytest.mark.parametrize("name", ["XRAY_HOME", "XRAY_INCOMING", "XRAY_ARCHIVE_DIR", "XRAY_ENV_FILE"])
-def test_an_empty_path_is_a_mistake(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    monkeypatch.setenv(name, "")
+@pytest.mark.parametrize("word", ["", " "])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "XRAY_HOME",
+        "XRAY_INCOMING",
+        "XRAY_ARCHIVE_DIR",
+        "XRAY_ENV_FILE",
+        "XRAY_RETRAINING_POLICY",
+        "XRAY_DATABASE_URL",
+    ],
+)
+def test_an_empty_path_is_a_mistake(monkeypatch: pytest.MonkeyPatch, name: str, word: str) -> None:
+    monkeypatch.setenv(name, word)
 
     with pytest.raises(RefusedInput, match=f"{name}: received an empty word"):
         read_settings()
+
+
+def test_an_empty_database_url_in_the_settings_file_does_not_become_a_new_ledger_in_silence(tmp_path: Path) -> None:
+    (tmp_path / "xray-home").mkdir()
+    (tmp_path / "xray-home" / ".env").write_text("XRAY_DATABASE_URL=\n")
+
+    with pytest.raises(RefusedInput, match="XRAY_DATABASE_URL: received an empty word"):
+        read_settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "example"),
+    [
+        ("XRAY_CLASS_NAMES", "covid", r"XRAY_CLASS_NAMES='\{\"COVID-19\": \"covid\"'"),
+        ("XRAY_CLASS_NAMES", "{", r"XRAY_CLASS_NAMES='\{\"COVID-19\": \"covid\"'"),
+        ("XRAY_CLASS_NAMES", "", r"XRAY_CLASS_NAMES='\{\"COVID-19\": \"covid\"'"),
+        ("XRAY_CHEST_WORDS", "thorax", r"XRAY_CHEST_WORDS='\[\"CHEST PA\"\]'"),
+    ],
+)
+def test_a_setting_that_takes_json_says_so_by_its_own_name_with_an_example(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, example: str
+) -> None:
+    monkeypatch.setenv(name, value)
+
+    with pytest.raises(RefusedInput, match=f"^{name}: received '{value}'; expected JSON, as in {example[:-1]}"):
+        read_settings()
+
+
+@pytest.mark.parametrize("value", ['{"a": "b"}', "[]", '""', "{}", '{"a": 1}', "1"])
+def test_json_of_another_shape_is_refused_naming_the_variable(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("XRAY_CLASS_NAMES", value)
+
+    with pytest.raises(RefusedInput, match=r"^XRAY_CLASS_NAMES: received "):
+        read_settings()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"XRAY_WORKERS=2\nnonsense\n", r"\.env, line 2: cannot be read; expected NAME=VALUE"),
+        (b'XRAY_WORKERS="2\n', r"\.env, line 1: cannot be read; expected NAME=VALUE"),
+        (b"XRAY_WORKERS=2\n\xff\xfe=3\n", r"\.env: byte 16 is no UTF-8"),
+    ],
+)
+def test_a_settings_file_that_cannot_be_read_is_refused_by_its_line(tmp_path: Path, content: bytes, words: str) -> None:
+    (tmp_path / "xray-home").mkdir()
+    (tmp_path / "xray-home" / ".env").write_bytes(content)
+
+    with pytest.raises(RefusedInput, match=words):
+        read_settings()
+
+
+def test_a_variable_that_is_no_setting_is_named_with_the_one_that_is_meant(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "xray-home").mkdir()
+    (tmp_path / "xray-home" / ".env").write_text("XRAY_BACH_SIZE=7\nOTHERS=1\n")
+    monkeypatch.setenv("XRAY_NONSENSE", "1")
+    monkeypatch.setenv("XRAY_TEST_FILMS", "/films")
+
+    assert find_unknown_variables() == [
+        "XRAY_BACH_SIZE: is no setting and has no effect; is XRAY_BATCH_SIZE meant?",
+        "XRAY_NONSENSE: is no setting and has no effect; docs/settings.md lists them all",
+    ]

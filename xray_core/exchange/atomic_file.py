@@ -7,7 +7,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -31,8 +31,7 @@ def write_aside(
     A reader sees the file as it was before or the whole new one. When the block raises, what was written is
     removed and `path` is as it was; what a killed process leaves is a dot-file (see `remove_asides`). Raises OSError.
     """
-    descriptor, name = tempfile.mkstemp(prefix=_ASIDE_PREFIX, suffix=_ASIDE_SUFFIX, dir=folder or path.parent)
-    aside = Path(name)
+    descriptor, aside = _open_aside(path, folder or path.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:
             yield file
@@ -43,14 +42,37 @@ def write_aside(
             aside.replace(path)
         else:
             rename_free(aside, path)
+    except OSError as error:
+        if error.filename != str(aside):
+            raise
+        raise type(error)(error.errno, error.strerror, str(path)) from None  # nobody gave the name that it is of
     finally:
         aside.unlink(missing_ok=True)  # once it has its name there is nothing; an interrupt leaves nothing either
     _sync_folder(path.parent)
 
 
+def _open_aside(path: Path, folder: Path) -> tuple[int, Path]:
+    try:
+        descriptor, name = tempfile.mkstemp(prefix=_ASIDE_PREFIX, suffix=_ASIDE_SUFFIX, dir=folder)
+    except OSError as error:  # of a name that nobody gave
+        raise type(error)(error.errno, error.strerror, str(path)) from None
+    return descriptor, Path(name)
+
+
 def write_whole(path: Path, content: bytes, *, mode: int = 0o600) -> None:
     """Write `content` to `path`, whole or not at all. Raises OSError."""
     with write_aside(path, mode=mode) as file:
+        file.write(content)
+
+
+def write_once(path: Path, content: bytes, *, mode: int = 0o600) -> None:
+    """Write a file that never changes, unless it is there already. Raises OSError.
+
+    It is linked into place: processes that start together agree on one content.
+    """
+    if path.exists():
+        return
+    with suppress(FileExistsError), write_aside(path, mode=mode, overwrite=False) as file:
         file.write(content)
 
 
@@ -92,3 +114,13 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sync_tree(folder: Path) -> None:
+    """Make everything in a folder, and itself, last."""
+    for path in (*folder.rglob("*"), folder):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

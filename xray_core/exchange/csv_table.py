@@ -49,7 +49,14 @@ class CsvTable:
     rows: tuple[CsvRow, ...]
     problems: tuple[LabelProblem, ...]
 
+    def say_columns(self) -> str:
+        """The names in the header, for a person: not all of many, and of a long one its beginning."""
+        shown = [cell if len(cell) <= _LONGEST_SHOWN else f"{cell[:_LONGEST_SHOWN]}..." for cell in self.header.cells]
+        more = [f"{len(shown) - _MOST_SHOWN} more"] if len(shown) > _MOST_SHOWN else []
+        return ", ".join([*map(repr, shown[:_MOST_SHOWN]), *more]) or "none"
 
+
+_MOST_SHOWN, _LONGEST_SHOWN = 12, 40
 _NO_ROW = CsvRow(1, ())
 
 
@@ -65,6 +72,8 @@ def read_csv_table(path: Path, *, known: Collection[str]) -> CsvTable:
     if (size := path.stat().st_size) > _LARGEST_CSV:
         received, accepted = f"{size} bytes", f"at most {_LARGEST_CSV >> 20} MiB"
         return _refuse(source, LabelProblem(None, Code.TOO_LARGE, received, accepted))
+    if not path.is_file():  # a device has no end
+        return _refuse(source, LabelProblem(None, Code.NOT_A_CSV, "a pipe, device or folder", f"CSV in {_CURE}"))
     content = path.read_bytes()
     for start, what in _OTHER_FILES.items():
         if content.startswith(start):

@@ -50,8 +50,7 @@ def _read_rows(path: Path) -> list[tuple[int, dict[str, str]]]:
     lacking = [column for column in _NEEDED if table.columns.count(column) != 1]
     problems = [str(problem) for problem in table.problems]
     if lacking:
-        received = ", ".join(table.header.cells) or "none"
-        problems.append(f"received the columns {received}; expected also {', '.join(lacking)}, each once")
+        problems.append(f"received the columns {table.say_columns()}; expected also {', '.join(lacking)}, each once")
     if problems:
         raise InvalidDataset(f"{path.name}: refused:\n{list_problems(problems)}")
     width = len(table.columns)

@@ -86,7 +86,7 @@ def _read_header(
 ) -> tuple[_Header | None, LabelProblem | None]:
     """Where each column stands, or what is wrong with the header."""
     names = table.columns
-    received = f"the columns {', '.join(map(repr, table.header.cells[:12])) or 'none'}"
+    received = f"the columns {table.say_columns()}"
     accepted = _COLUMNS | {"label": _COLUMNS["label"] if label_column == "label" else (label_column,)}
     places = {
         meaning: tuple(names.index(alias) for alias in aliases if alias in names)

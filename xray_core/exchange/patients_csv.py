@@ -82,7 +82,7 @@ def read_patients_csv(path: Path) -> ReadPatients:
         raise RefusedInput(f"{path}: there is no such file; expected a CSV with filename and patient_id") from None
     places = _find_columns(table)
     if places is None:
-        received = f"received the columns {', '.join(table.header.cells) or 'none'}; {_EXPECTED}"
+        received = f"received the columns {table.say_columns()}; {_EXPECTED}"
         return ReadPatients(table.source, (), (*map(str, table.problems), received))
     problems = [(problem.line or 0, str(problem)) for problem in table.problems]
     rows: list[PatientLine] = []

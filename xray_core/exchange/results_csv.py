@@ -6,6 +6,7 @@ import csv
 import hashlib
 import io
 import json
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from typing import BinaryIO, Final
 from xray_core.exchange.atomic_file import write_aside, write_whole
 from xray_core.exchange.formula_guard import guard_text
 from xray_core.exchange.records import ResultLine
-from xray_core.records import RESEARCH_USE, say_why_referred
+from xray_core.records import RESEARCH_USE, escape_name, say_why_referred
 
 SCORE_VISIBLE: Final = "score_visible"
 COLUMNS: Final = (
@@ -158,7 +159,7 @@ def _describe(
 ) -> bytes:
     manifest = {
         "notice": RESEARCH_USE,
-        "file": name,
+        "file": escape_name(os.fsencode(name)),
         "sha256": sha256,
         "rows": states.total(),
         "rows_by_state": dict(sorted(states.items())),

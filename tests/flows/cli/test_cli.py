@@ -50,6 +50,11 @@ def test_every_command_shows_an_example(monkeypatch: pytest.MonkeyPatch, capsys:
     ("arguments", "words"),
     [
         (("labels", "import", "nowhere.csv"), "nowhere.csv"),
+        (("labels", "import", "/dev/zero"), "/dev/zero: there is no such file or folder"),
+        (("patients", "import", "/dev/zero"), "/dev/zero: there is no such file"),
+        (("why", ""), "received '.'; expected the name of one file"),
+        (("why", ".."), "received '..'; expected the name of one file"),
+        (("why", "x" * 300), "expected the name of one file"),
         (("labels", "import", "{home}", "--map", "pneumonia"), "--map"),
         (("models", "show", "0099-nobody"), "0099-nobody"),
         (("models", "rollback"), "no earlier champion"),
@@ -85,6 +90,59 @@ def test_a_wrong_setting_is_named_with_what_it_takes(settings: Settings, monkeyp
 
     assert done.returncode == 2
     assert "XRAY_PREVALENCE: received 'lots'" in done.stderr
+
+
+@pytest.mark.parametrize("command", [("scan",), ("status",), ("labels", "status"), ("export",), ("doctor",), ("init",)])
+def test_every_command_names_a_variable_that_is_no_setting(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("XRAY_BACH_SIZE", "7")
+
+    done = xray(*command)
+
+    assert "xray: XRAY_BACH_SIZE: is no setting and has no effect; is XRAY_BATCH_SIZE meant?" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", [("status",), ("verify",), ("scan",), ("doctor",), ("init",)])
+def test_a_bad_database_url_is_one_sentence_for_every_command(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    for url in ("nonsense", "sqlite+nonsense:////tmp/x.db", "postgresql://u:secret@localhost:port/d"):
+        monkeypatch.setenv("XRAY_DATABASE_URL", url)
+
+        done = xray(*command)
+
+        said = done.stdout if command == ("doctor",) else done.stderr
+        assert done.returncode == (1 if command == ("doctor",) else 2)
+        assert "XRAY_DATABASE_URL" in said
+        assert "expected sqlite:////ABSOLUTE/FILE or postgresql+psycopg://USER@HOST/DATABASE" in said
+        assert "secret" not in said
+        assert "Traceback" not in done.stderr
+
+
+def test_a_command_that_looks_makes_no_database_where_a_mistyped_url_says(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XRAY_DATABASE_URL", f"sqlite:///{tmp_path / 'mistyped.db'}")
+
+    for command in ("status", "scan", "verify"):
+        done = xray(command)
+
+        assert done.returncode == 2
+        assert f"xray: there is no database at {tmp_path / 'mistyped.db'}: mend XRAY_DATABASE_URL" in done.stderr
+    assert not (tmp_path / "mistyped.db").exists()
+
+
+def test_a_server_that_cannot_be_reached_is_one_sentence(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XRAY_DATABASE_URL", "postgresql://u:secret@127.0.0.1:1/d")
+
+    done = xray("status")
+
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert "is the server running, and does XRAY_DATABASE_URL name it?" in done.stderr
+    assert "secret" not in done.stderr
 
 
 def test_refused_labels_list_every_line(settings: Settings, tmp_path: Path) -> None:

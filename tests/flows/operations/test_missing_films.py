@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import re
 import subprocess
 import sys
@@ -12,6 +14,7 @@ import pytest
 
 from db.engine import open_engine, snapshot, transaction
 from db.scoring import whereabouts
+from flows.home.films import name_held
 from flows.home.ledger import find_anchor
 from flows.operations.missing_films import let_missing_go
 from flows.operations.verification import find_breach
@@ -133,3 +136,26 @@ def test_what_was_let_go_is_in_the_audit_log_film_by_film(settings: Settings, id
 
 def test_verify_says_since_when_history_is_sealed(settings: Settings) -> None:
     assert any(line.startswith("history is sealed") for line in find_breach(settings)[1])
+
+
+@pytest.mark.parametrize("where", ["archive, held", "incoming, held", "archive", "archive, second name"])
+def test_a_film_on_its_way_into_the_archive_is_not_missing(settings: Settings, tmp_path: Path, where: str) -> None:
+    """A scan is moving it, or was killed before the ledger knew where it went; the next scan finishes that."""
+    (film,) = drop_xrays(settings.incoming_dir, 1)
+    scan(settings)
+    archive = tmp_path / "archive"
+    archive.mkdir()
+    sha256 = hashlib.sha256(film.read_bytes()).hexdigest()
+    held = name_held(os.fsencode(film.name), sha256)
+    places = {
+        "archive, held": archive / held,
+        "incoming, held": settings.incoming_dir / held,
+        "archive": archive / film.name,
+        "archive, second name": archive / f"{sha256[:16]}-{film.name}",
+    }
+    film.rename(places[where])
+    archiving = settings.model_copy(update={"archive_dir": archive})
+
+    assert find_breach(archiving)[0] is None
+    places[where].write_bytes(b"another film")
+    assert "1 of 1 films that were scored or labelled are missing" in (find_breach(archiving)[0] or "")

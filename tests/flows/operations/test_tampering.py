@@ -10,21 +10,29 @@ import hashlib
 import json
 import shutil
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Table
 from sqlalchemy.orm import Session
 
 from db.audit import Anchor, with_anchor
-from db.engine import open_engine, transaction
+from db.columns import Base
+from db.engine import open_engine, transaction, writing
 from db.registry import evaluations, models, training_runs
 from db.scoring import xrays
+from db.sealing import find_broken_seals
 from flows.home.ledger import find_anchor
 from flows.operations.verification import find_breach
+from flows.reading.lists import make_list
+from flows.reading.readers import add_reader
 from flows.review.exports import write_export
+from flows.review.given_verdicts import import_verdicts
 from flows.review.label_import import import_labels_from
+from flows.review.patient_import import import_patients
 from flows.settings import Settings
 from tests.flows.scoring.test_scan import drop_xrays, scan
 from xray_core.errors import LedgerAltered, PersonNeeded
@@ -294,3 +302,58 @@ def test_what_was_altered_stays_found_when_the_row_is_written_again(full: Settin
     engine.dispose()
 
     assert "models 1 to 1: changed" in breach_of(full)
+
+
+def test_whatever_column_of_whatever_sealed_row_is_rewritten_it_is_named(full: Settings, tmp_path: Path) -> None:
+    """Every table that is sealed and every column of it: a row altered or taken out."""
+    fill_reading_and_patients(full, tmp_path)
+    tables = [table for table in Base.metadata.sorted_tables if "seal" in table.info]
+    engine = open_engine(full.url, anchor=find_anchor(full))
+    unnoticed: list[str] = []
+    with Session(writing(engine)) as session:
+        connection = session.connection()
+        connection.exec_driver_sql("PRAGMA ignore_check_constraints=ON")
+        connection.exec_driver_sql("PRAGMA defer_foreign_keys=ON")
+        for (name,) in connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type='trigger'").all():
+            connection.exec_driver_sql(f"DROP TRIGGER {name}")
+        assert next(find_broken_seals(session), None) is None
+        for table in tables:
+            for what, statement in list_alterations(table):
+                connection.exec_driver_sql("SAVEPOINT before")
+                assert connection.exec_driver_sql(statement).rowcount == 1, f"nothing to alter: {statement}"
+                if next(find_broken_seals(session), None) is None:
+                    unnoticed.append(what)
+                connection.exec_driver_sql("ROLLBACK TO before")
+        session.rollback()
+    engine.dispose()
+
+    assert len(tables) >= 15
+    assert unnoticed == []
+
+
+def list_alterations(table: Table) -> Iterator[tuple[str, str]]:
+    """Statements that each rewrite one column of one sealed row, and one that takes it out."""
+    rule, key = table.info["seal"], next(iter(table.c)).name
+    sealed = f"{key} = (SELECT {key} FROM {table.name} WHERE {rule.only or 'TRUE'} LIMIT 1)"  # noqa: S608
+    yield f"{table.name}: gone", f"DELETE FROM {table.name} WHERE {sealed}"  # noqa: S608
+    for column in table.c:
+        if column.name not in rule.besides:
+            other = f"CASE WHEN {column.name} IS NULL THEN 1 ELSE {column.name} || '1' END"
+            yield (
+                f"{table.name}.{column.name}",
+                f"UPDATE OR REPLACE {table.name} SET {column.name} = {other} WHERE {sealed}",  # noqa: S608
+            )
+
+
+def fill_reading_and_patients(settings: Settings, folder: Path) -> None:
+    """Rows in the tables that the home's history leaves empty: patients by CSV, a reader, a list, an opinion."""
+    (folder / "patients.csv").write_text("filename,patient_id\nxray-0-001.png,P1\n")
+    import_patients(settings, folder / "patients.csv")
+    add_reader(settings, "anna")
+    engine = open_engine(settings.url, anchor=find_anchor(settings))
+    number = make_list(settings, engine, "anna", size=5, reveal_share=0)
+    head = "list,position,label,sure,exclude_reason,flagged_note,shown_at,seconds,prior_used,request_id"
+    said = f"{number},1,covid,true,,,2026-05-01T09:00:00Z,3.5,false,{'a' * 32}"
+    (folder / "opinions.csv").write_text(f"{head}\r\n{said}\r\n")
+    import_verdicts(engine, folder / "opinions.csv")
+    engine.dispose()

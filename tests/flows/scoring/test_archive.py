@@ -16,8 +16,9 @@ from typing import BinaryIO
 import pytest
 
 from db.records import StayingFilm
+from flows.home.films import fit_name
 from flows.scoring import film_move
-from flows.scoring.film_move import NotMoved, fit_name, move_film
+from flows.scoring.film_move import NotMoved, move_film
 from flows.settings import Settings
 from tests.flows.scoring.test_scan import count_results, drop_xrays, read_lines, scan
 from xray_core.exchange.atomic_file import UNFINISHED

@@ -1,0 +1,115 @@
+"""What a person may name with --out: a file that can be written, and never one that the service lives on."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from flows.home.folders import refuse_output
+from flows.operations.verification import find_breach
+from flows.review.exports import write_export
+from flows.settings import Settings
+from tests.flows.cli.test_cli import xray
+from tests.flows.scoring.test_scan import drop_xrays, scan
+from xray_core.errors import RefusedInput
+
+pytestmark = pytest.mark.processes
+
+OURS = [
+    "xray.db",
+    "site.key",
+    "ledger.head",
+    ".env",
+    "incoming/x.csv",
+    "labels/x.csv",
+    "models/x.csv",
+    "run/x",
+    "x.csv",
+]
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_an_export_never_takes_the_place_of_what_the_service_keeps(settings: Settings, name: str) -> None:
+    with pytest.raises(RefusedInput, match=r"--out: received .*, which lies among what the service keeps in "):
+        refuse_output(settings, settings.home / name)
+
+
+def test_incoming_and_archive_elsewhere_are_as_safe(settings: Settings, tmp_path: Path) -> None:
+    share, archive = tmp_path / "share", tmp_path / "archive"
+    share.mkdir()
+    archive.mkdir()
+    (tmp_path / "link").symlink_to(share)
+    elsewhere = settings.model_copy(update={"incoming": share, "archive_dir": archive})
+
+    for folder in (share, archive, tmp_path / "link"):
+        with pytest.raises(RefusedInput, match="which lies among what the service keeps"):
+            refuse_output(elsewhere, folder / "out.csv")
+    refuse_output(elsewhere, tmp_path / "out.csv")
+    refuse_output(elsewhere, settings.exports_dir / "out.csv")
+
+
+def test_a_device_a_pipe_and_a_folder_are_no_files(settings: Settings, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path(os.devnull)):
+        with pytest.raises(RefusedInput, match="which is no file that can be replaced"):
+            refuse_output(settings, path)
+    with pytest.raises(RefusedInput, match=f"received {tmp_path}, which is a folder; expected a file, as "):
+        refuse_output(settings, tmp_path)
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "file" / "out.csv", tmp_path / "nosuch" / "out.csv"):
+        with pytest.raises(RefusedInput, match="is no folder; expected a file in one that is there"):
+            refuse_output(settings, path)
+
+
+@pytest.mark.lengthy
+@pytest.mark.parametrize(
+    "command", [("export",), ("worklist",), ("models", "compare", "0001-untrained", "0001-untrained")]
+)
+def test_every_command_with_an_output_refuses_it_in_one_sentence(
+    settings: Settings, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    drop_xrays(settings.incoming_dir, 1)
+    scan(settings)
+    (tmp_path / "file").touch()
+
+    for target in (tmp_path, tmp_path / "file" / "x.csv", tmp_path / "nosuch" / "x.csv", settings.home / "xray.db"):
+        done = xray(*command, "--out", str(target))
+
+        assert (done.returncode, done.stdout) == (2, "")
+        (said,) = done.stderr.splitlines()
+        assert said.startswith(f"xray: --out: received {target}, ")
+        assert ".aside" not in said
+    assert find_breach(settings)[0] is None
+
+
+@pytest.mark.lengthy
+def test_a_backup_below_a_file_and_a_name_that_is_too_long_are_one_sentence_each(
+    settings: Settings, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+
+    backup = xray("backup", str(tmp_path / "file" / "backup"))
+    export = xray("export", "--out", str(tmp_path / ("x" * 250)))
+
+    assert backup.returncode == 2
+    assert backup.stderr == (
+        f"xray: {tmp_path / 'file' / 'backup'}: {tmp_path / 'file'} is no folder; expected a new folder for the backup "
+        "in one\n"
+    )
+    assert export.returncode == 1
+    assert len(export.stderr.splitlines()) == 1
+    assert export.stderr.startswith(f"xray: '{tmp_path / ('x' * 250)}")
+    assert export.stderr.endswith("': File name too long\n")
+    assert {path.name for path in tmp_path.iterdir()} == {"file", "home"}
+
+
+def test_a_file_name_that_is_no_text_is_as_good_as_any(settings: Settings, tmp_path: Path) -> None:
+    out = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.csv"))
+
+    write_export(settings, out=out)
+
+    assert out.exists()
+    assert json.loads((out.parent / f"{out.name}.manifest.json").read_bytes())["file"] == r"\xff.csv"
