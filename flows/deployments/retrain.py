@@ -39,7 +39,7 @@ _ENDINGS = {"promote": "Promoted", "instated": "Instated", "reject": "Rejected"}
 @without_words
 def retrain(
     trigger: Literal["by hand", "event"] = "by hand",
-    architecture: Literal["seed_cnn", "vgg16", "resnet50", "xception"] = "seed_cnn",
+    architecture: Literal["seed_cnn", "vgg16", "resnet50", "xception", "efficientnet_lite0"] = "seed_cnn",
     optimizer: Literal["rmsprop", "adam", "sgd"] = "rmsprop",
     learning_rate: _LearningRate = None,
     epochs: _Epochs = 15,
@@ -51,7 +51,7 @@ def retrain(
 
     Args:
         trigger: event trains only when the retraining policy says it is due; by hand trains on what there is.
-        architecture: the network; the large ones need local weights to be of any use.
+        architecture: the network; vgg16, resnet50 and xception need local weights to be of any use.
         optimizer: how the weights are moved.
         learning_rate: step size of the optimizer; empty means the optimizer's own default.
         epochs: passes over the training X-rays.

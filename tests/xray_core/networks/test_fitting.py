@@ -23,6 +23,7 @@ SMALL_SIZES = {
     Architecture.VGG16: 32,
     Architecture.RESNET50: 32,
     Architecture.XCEPTION: 71,
+    Architecture.EFFICIENTNET_LITE0: 64,
 }
 
 
@@ -124,6 +125,10 @@ def test_one_class_alone_cannot_be_trained_on() -> None:
 @pytest.mark.parametrize("optimizer", Optimizer)
 def test_seed_cnn_trains_and_exports_with_each_optimizer(tmp_path: Path, optimizer: Optimizer) -> None:
     check_training_and_export(tmp_path, Architecture.SEED_CNN, optimizer)
+
+
+def test_efficientnet_lite0_trains_upon_its_imagenet_weights_and_exports(tmp_path: Path) -> None:
+    check_training_and_export(tmp_path, Architecture.EFFICIENTNET_LITE0, Optimizer.ADAM)
 
 
 @pytest.mark.slow
