@@ -242,6 +242,7 @@ class LabelProblemCode(StrEnum):
     BAD_READER = "BAD_READER"
     COLUMNS_DISAGREE = "COLUMNS_DISAGREE"
     CONTRADICTION = "CONTRADICTION"
+    CONTRADICTS_KNOWN = "CONTRADICTS_KNOWN"  # more than a fifth of the file's films: held for a person
     UNREADABLE = "UNREADABLE"
     UNMATCHED = "UNMATCHED"  # no X-ray here is the one that is meant, or several are
 

@@ -82,6 +82,17 @@ def add_labels(
     return len(new)
 
 
+def read_latest(session: Session, xray_ids: Sequence[int]) -> dict[int, Label]:
+    """The latest label of each of these X-rays that has one."""
+    latest: dict[int, Label] = {}
+    row = tables.LabelRow
+    for part in pieces(xray_ids):
+        newest = _latest().where(row.xray_id.in_(part)).subquery()
+        found = session.execute(select(row.xray_id, row.label).join(newest, newest.c.label_id == row.id))
+        latest |= dict(list(found.tuples()))
+    return latest
+
+
 def count_by_patient(session: Session) -> list[tuple[int, int]]:
     """Of every known patient with trainable labels: how many X-rays are covid, how many normal."""
     latest, row = _latest().subquery(), tables.LabelRow

@@ -20,6 +20,10 @@ def import_(
     mapping: Annotated[
         list[str] | None, typer.Option("--map", help="a reader's word and the label it means: pneumonia=other")
     ] = None,
+    accept_contradictions: Annotated[
+        bool,
+        typer.Option("--accept-contradictions", help="though it contradicts known labels of over a fifth of its films"),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Import labels, all rows or none; every bad row is listed with its line.
@@ -30,7 +34,9 @@ def import_(
 
     if not (source.is_file() or source.is_dir()):
         raise RefusedInput(f"{source}: there is no such file or folder; expected a labels CSV or a folder per class")
-    done = import_labels_from(open_home(), source, mapping=_read_mapping(mapping or []))
+    done = import_labels_from(
+        open_home(), source, mapping=_read_mapping(mapping or []), accept_contradictions=accept_contradictions
+    )
     if as_json:
         print_json({"rows": done.rows, "new": done.new, "labels": done.by_label})
         return

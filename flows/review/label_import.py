@@ -24,12 +24,13 @@ from flows.review.patient_import import find_label_patients
 from flows.settings import Settings
 from xray_core.errors import InvalidLabelsCsv
 from xray_core.exchange.atomic_file import write_whole
+from xray_core.exchange.contradiction import find_contradicted, hold_contradicting
 from xray_core.exchange.label_rows import ReadLabels
 from xray_core.exchange.labels_csv import read_labels_csv
 from xray_core.exchange.labels_folder import read_labels_folder
 from xray_core.exchange.records import LabelLine
 from xray_core.imaging.folder import is_ignored
-from xray_core.records import LabelProblem, LabelProblemCode, escape_name
+from xray_core.records import Label, LabelProblem, LabelProblemCode, escape_name
 
 _DONE, _REFUSED = "done", "refused"
 _PROBLEMS = ".problems.txt"
@@ -59,10 +60,14 @@ class DroppedFile:
     fit: str = ""
 
 
-def import_labels_from(settings: Settings, source: Path, *, mapping: dict[str, str]) -> LabelImport:
+def import_labels_from(
+    settings: Settings, source: Path, *, mapping: dict[str, str], accept_contradictions: bool = False
+) -> LabelImport:
     """Import a labels CSV, the CSV that a reading page saved, or a folder per class.
 
-    Raises InvalidLabelsCsv listing every bad row, changing nothing.
+    One that contradicts what is known of more than a fifth of its films is refused unless `accept_contradictions`; what
+    a reader says on a page, film by film, is an opinion and never held. Raises InvalidLabelsCsv listing every bad row,
+    changing nothing.
     """
     if is_verdicts_csv(source):
         with open_ledger(settings) as engine:
@@ -71,7 +76,7 @@ def import_labels_from(settings: Settings, source: Path, *, mapping: dict[str, s
     words = {word: label.value for word, label in read_label_words(settings).items()} | mapping
     read = _read(source, words)
     with open_ledger(settings) as engine:
-        return _add_rows(engine, read, source, read_site_key(settings))
+        return _add_rows(engine, read, source, read_site_key(settings), accept_contradictions=accept_contradictions)
 
 
 def await_dropped(settings: Settings) -> list[Path]:
@@ -132,12 +137,17 @@ def _read(source: Path, words: dict[str, str]) -> ReadLabels:
         return ReadLabels(escape_name(os.fsencode(source.name)), (), (problem,))
 
 
-def _add_rows(engine: Engine, read: ReadLabels, source: Path, key: bytes) -> LabelImport:
+def _add_rows(
+    engine: Engine, read: ReadLabels, source: Path, key: bytes, *, accept_contradictions: bool
+) -> LabelImport:
     with transaction(engine) as session:
         named, doubtful = resolve_names(session, read.rows)
         matched, unmatched = labels.match_labels(session, named)
         facts, contradictory = find_label_patients(session, matched, key)
-        rows = read.accept(doubtful + unmatched + contradictory, fit=_say_fit(len(matched), len(read.rows)))
+        given = {xray_id: row.label for row, xray_id in matched}
+        known = labels.read_latest(session, list(given))
+        held = [] if accept_contradictions else hold_contradicting(known, given)
+        rows = read.accept([*doubtful, *unmatched, *contradictory, *held], fit=_say_fit(len(matched), len(read.rows)))
         digest = _digest(source, rows)
         patients.add_facts(session, facts, source="labels", import_sha256=digest, now=datetime.now(UTC))
         new = labels.add_labels(
@@ -154,7 +164,13 @@ def _add_rows(engine: Engine, read: ReadLabels, source: Path, key: bytes) -> Lab
                 actor="reviewer",
                 action="labels-imported",
                 subject=digest[:16],
-                detail={"rows": len(rows), "new": new, **counts, **_tell_words(rows)},
+                detail={
+                    "rows": len(rows),
+                    "new": new,
+                    **counts,
+                    **_tell_words(rows),
+                    **_note_contradicted(known, given),
+                },
                 now=datetime.now(UTC),
             )
     return LabelImport(rows=len(rows), new=new, by_label=dict(counts))
@@ -164,6 +180,12 @@ def _tell_words(rows: list[LabelLine]) -> dict[str, dict[str, str]]:
     """The site's own words that were used, each with the label that it stood for."""
     words = {row.word: row.label.value for row in rows if row.word is not None}
     return {"words": dict(sorted(words.items()))} if words else {}
+
+
+def _note_contradicted(known: dict[int, Label], given: dict[int, Label]) -> dict[str, int]:
+    """How many known labels were contradicted, for the audit log; nothing where none was."""
+    contradicted = find_contradicted(known, given)
+    return {"contradicted": contradicted} if contradicted else {}
 
 
 def _say_fit(matched: int, rows: int) -> str:

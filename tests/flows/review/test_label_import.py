@@ -108,6 +108,41 @@ def test_a_change_of_mind_counts_and_the_old_label_stays_in_the_ledger(scored: S
     assert find_breach(scored)[0] is None
 
 
+def label_all(settings: Settings, folder: Path, *, inverted: bool = False) -> Path:
+    """A label for each of ten films; `inverted` says the opposite."""
+    rows = [f"xray-9-{place:03d}.png,{'covid' if (place % 2 == 0) != inverted else 'normal'}" for place in range(10)]
+    return write_csv(folder, *rows, name="inverted.csv" if inverted else "labels.csv")
+
+
+def test_a_file_that_says_the_opposite_of_what_is_known_waits_for_a_person(settings: Settings, tmp_path: Path) -> None:
+    drop_xrays(settings.incoming_dir, 10, seed=9)
+    scan(settings)
+    import_labels_from(settings, label_all(settings, tmp_path), mapping={})
+    inverted = label_all(settings, tmp_path, inverted=True)
+
+    with pytest.raises(InvalidLabelsCsv) as refusal:
+        import_labels_from(settings, inverted, mapping={})
+
+    assert "the opposite of what is known here for 10 of 10 films (100%)" in str(refusal.value)
+    assert "`xray labels import FILE --accept-contradictions`" in str(refusal.value)
+    assert read_lines(settings)["xray-9-000.png"].label is Label.COVID
+    accepted = import_labels_from(settings, inverted, mapping={}, accept_contradictions=True)
+    assert accepted.new == 10
+    assert read_lines(settings)["xray-9-000.png"].label is Label.NORMAL
+
+
+def test_a_dropped_file_that_says_the_opposite_is_refused_with_the_sentence(settings: Settings, tmp_path: Path) -> None:
+    drop_xrays(settings.incoming_dir, 10, seed=9)
+    scan(settings)
+    import_labels_from(settings, label_all(settings, tmp_path), mapping={})
+
+    dropped = take_in(settings, label_all(settings, settings.labels_dir, inverted=True), 1)
+
+    assert dropped.problems == {"CONTRADICTS_KNOWN": 1}
+    (told,) = (settings.labels_dir / "refused").glob("*.problems.txt")
+    assert "the opposite of what is known here for 10 of 10 films (100%)" in told.read_text()
+
+
 def test_a_readers_own_word_can_be_mapped(scored: Settings, tmp_path: Path) -> None:
     path = write_csv(tmp_path, "xray-0-000.png,Pneumonia")
 
