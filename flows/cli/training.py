@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flows.cli.terminal import make_home, show_progress
+from flows.cli.terminal import make_home, open_home, show_progress
 from flows.settings import Settings
 from xray_core.errors import RefusedInput
 from xray_core.networks.records import Architecture, Augmentation, EpochRecord, Optimizer
@@ -16,12 +16,22 @@ from xray_core.records import RESEARCH_USE
 if TYPE_CHECKING:
     from flows.review.dataset import Registration
     from xray_core.exchange.dataset_patients import PatientsFit
+    from xray_core.training.trial import GivenDataset
 
 
 def train(
-    dataset: Annotated[Path, typer.Argument(help="folder with one folder per class, or with ieee8023's metadata.csv")],
+    context: typer.Context,
+    dataset: Annotated[
+        Path | None, typer.Argument(help="folder with one folder per class, or with ieee8023's metadata.csv")
+    ] = None,
+    own_labels: Annotated[
+        bool, typer.Option("--own-labels", help="learn from the labelled films of this site alone, no dataset")
+    ] = False,
     patients: Annotated[Path | None, typer.Option(help="CSV with filename, patient_id (more columns are used)")] = None,
     architecture: Annotated[Architecture, typer.Option(help="the network")] = Architecture.SEED_CNN,
+    frozen: Annotated[
+        bool, typer.Option("--frozen", help="the base stays as it is; a last layer is fitted in seconds")
+    ] = False,
     weights: Annotated[
         str | None, typer.Option(help="none, or a local FILE.weights.h5 for the base; nothing is ever downloaded")
     ] = None,
@@ -45,16 +55,20 @@ def train(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="of weights, order and augmentation")] = 0,
 ) -> None:
-    """Train a model from a folder per class.
+    """Train a model from a folder per class, or from the labelled films of this site.
 
     The first one becomes the champion (unproven); later ones go through the gate.
 
     Example: xray train dataset/ --patients patients.csv
+    Example: xray train --own-labels --architecture efficientnet_lite0 --frozen
     """
+    check_choices(context, own_labels=own_labels, frozen=frozen, has_dataset=dataset is not None)
     train_from_folder(
-        make_home(),
+        open_home() if own_labels else make_home(),
         dataset,
         patients=patients,
+        own_labels=own_labels,
+        frozen=frozen,
         architecture=architecture,
         weights=weights,
         optimizer=optimizer,
@@ -69,6 +83,35 @@ def train(
         remedy_words=remedy or [],
         seed=seed,
     )
+
+
+def check_choices(context: typer.Context, *, own_labels: bool, frozen: bool, has_dataset: bool) -> None:
+    """Raise RefusedInput where two choices exclude each other: nothing that a person asks for is left out silently."""
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    given = {name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"}
+    if own_labels and (has_dataset or "patients" in given):
+        raise RefusedInput(
+            "--own-labels: received a dataset or its patients CSV as well; expected one of both: the labelled films of "
+            "this site, or a dataset (without --own-labels it is trained on together with them)"
+        )
+    if not own_labels and not has_dataset:
+        raise RefusedInput(
+            "DATASET: received none; expected a folder with one folder per class, or --own-labels to learn from the "
+            "labelled films of this site"
+        )
+    if frozen and not context.params["architecture"].has_base:
+        bases = ", ".join(each.value for each in Architecture if each.has_base)
+        raise RefusedInput(f"--frozen: {context.params['architecture'].value} has no base to freeze; expected {bases}")
+    moot = sorted(f"--{name.replace('_', '-')}" for name in given & _OF_EPOCHS) if frozen else []
+    if moot or (frozen and "erase-border" in (context.params["remedy"] or ())):
+        raise RefusedInput(
+            f"--frozen: received {', '.join(moot) or '--remedy erase-border'} as well; expected none of it: the last "
+            "layer is fitted at once, without epochs and without random changes of the films"
+        )
+
+
+# What applies to training in epochs alone.
+_OF_EPOCHS = {"optimizer", "learning_rate", "epochs", "batch_size", "augmentation", "shear", "zoom", "flip"}
 
 
 def _report(registered: Registration, fit: PatientsFit | None) -> None:
@@ -102,7 +145,7 @@ def _report(registered: Registration, fit: PatientsFit | None) -> None:
 
 def train_from_folder(
     settings: Settings,
-    dataset: Path,
+    dataset: Path | None,
     *,
     patients: Path | None,
     architecture: Architecture,
@@ -111,16 +154,11 @@ def train_from_folder(
     remedy_words: list[str],
     **rest: Any,
 ) -> None:
-    """Register the dataset, train on all labels that the ledger has then, and say what came of it."""
-    from flows.home.label_words import read_label_words
-    from flows.home.ledger import open_ledger
-    from flows.review.dataset import register_dataset
+    """Register the dataset if there is one, train on the labels that the ledger has then, and say what came of it."""
     from flows.training import training
     from flows.training.claim import check_weights
     from flows.training.remedies import parse_remedies
-    from xray_core.exchange.dataset_folder import read_dataset_folder
     from xray_core.networks.options import TrainingOptions
-    from xray_core.training.trial import GivenDataset
 
     remedies, erase_border = parse_remedies(remedy_words)
     options = TrainingOptions(
@@ -132,15 +170,10 @@ def train_from_folder(
         **rest,
     )
     check_weights(options)
-    folder = read_dataset_folder(dataset, read_label_words(settings), patients, patient_from=settings.patient_from)
-    with (
-        open_ledger(settings) as engine,
-        show_progress("reading", unit="X-rays", total=len(folder.items)) as advance,
-    ):
-        registered = register_dataset(settings, engine, folder, on_progress=advance)
-    _report(registered, folder.fit)
+    given = None if dataset is None else _register(settings, dataset, patients)
 
-    with show_progress("training", unit="epochs", total=options.epochs) as advance:
+    epochs = None if options.frozen else options.epochs
+    with show_progress("fitting" if options.frozen else "training", unit="epochs", total=epochs) as advance:
 
         def show(epoch: EpochRecord) -> None:
             advance(1)
@@ -150,7 +183,6 @@ def train_from_folder(
                 f"  held out: loss {held_out.loss:.3f}  accuracy {held_out.accuracy:.3f}"
             )
 
-        given = GivenDataset(registered.label_set_sha256, has_patients_csv=patients is not None)
         trial = training.train(settings, options, trigger="by hand", dataset=given, watch_epochs=lambda _: show)
     if trial is None:
         raise RefusedInput(
@@ -160,3 +192,21 @@ def train_from_folder(
     typer.echo(f"{done.version}: {done.word}. {done.reason}")
     typer.echo(f"model, plots and MODEL_CARD.md: {settings.models_dir / done.version}")
     typer.echo(RESEARCH_USE)
+
+
+def _register(settings: Settings, dataset: Path, patients: Path | None) -> GivenDataset:
+    """Read the folder and write its X-rays and labels into the ledger."""
+    from flows.home.label_words import read_label_words
+    from flows.home.ledger import open_ledger
+    from flows.review.dataset import register_dataset
+    from xray_core.exchange.dataset_folder import read_dataset_folder
+    from xray_core.training.trial import GivenDataset
+
+    folder = read_dataset_folder(dataset, read_label_words(settings), patients, patient_from=settings.patient_from)
+    with (
+        open_ledger(settings) as engine,
+        show_progress("reading", unit="X-rays", total=len(folder.items)) as advance,
+    ):
+        registered = register_dataset(settings, engine, folder, on_progress=advance)
+    _report(registered, folder.fit)
+    return GivenDataset(registered.label_set_sha256, has_patients_csv=patients is not None)

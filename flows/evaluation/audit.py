@@ -30,7 +30,10 @@ def audit_model(
     model = find_model(settings, version)
     opened = open_registered(settings, model)
     with open_ledger(settings) as engine:
-        images = read_training_images(settings, engine, opened.manifest.preprocessing, on_progress)
+        frozen_base = bool(opened.manifest.training.get("frozen"))
+        images = read_training_images(
+            settings, engine, opened.manifest.preprocessing, on_progress, frozen_base=frozen_base
+        )
         for check in check_films(images.unread):
             raise InvalidDataset(f"insufficient evidence: {check.words}; nothing was audited", public=True)
         audit = audit_images(images, opened.classifier)

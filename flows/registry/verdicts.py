@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from xray_core.promotion.looks import Look
 
 AUDIT_SET = "shortcut audit"
+# Figures of X-rays that are not the whole test side: films of it were missing, or cross-validation judged.
 _INCOMPLETE_SET = "test, incomplete"
+_CROSS_VALIDATED_SET = "cross-validated"
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +145,14 @@ def _store_evaluation(session: Session, model: ModelRecord, verdict: GateVerdict
     return evaluations.add_evaluation(
         session,
         model_id=model.model_id,
-        set_name=Split.TEST.value if verdict.is_whole else _INCOMPLETE_SET,
+        set_name=_name_set(verdict),
         label_set_sha256=verdict.label_set_sha256,
         figures=verdict.evaluation.to_dict() | {"look": None if look is None else look.to_dict()},
         now=now,
     )
+
+
+def _name_set(verdict: GateVerdict) -> str:
+    if verdict.evaluation.cross_validated:
+        return _CROSS_VALIDATED_SET
+    return Split.TEST.value if verdict.is_whole else _INCOMPLETE_SET

@@ -19,6 +19,7 @@ from flows.home.process_lock import hold_scanner_lock, is_scanner_alive
 from flows.home.public_errors import say_publicly
 from flows.settings import Settings
 from flows.training.due import read_policy
+from flows.training.images import choose_labelled
 from flows.training.remedies import sign_training
 from xray_core.networks.options import TrainingOptions
 from xray_core.processes.memory import keep_freed_memory
@@ -76,7 +77,7 @@ def claim_labels(
     check_weights(options)
     with transaction(trainer.engine) as session:
         policy = read_policy(trainer.settings)
-        labelled = read_labelled(session, policy.labels)
+        labelled = choose_labelled(read_labelled(session, policy.labels), own_labels=options.own_labels)
         digest = digest_label_set(labelled)
         said = patients.digest_said(session, [xray.sha256 for xray in labelled if xray.counts])
         run_id = training_runs.claim_training(

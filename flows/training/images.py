@@ -15,13 +15,24 @@ from flows.home.site_key import read_site_key
 from flows.settings import Settings
 from flows.training.due import read_policy
 from xray_core.imaging.records import Preprocessing
+from xray_core.records import FolderKind, LabelledXray
 from xray_core.training.images import TrainingImages, gather_images
 
 
 def read_training_images(
-    settings: Settings, engine: Engine, preprocessing: Preprocessing, on_progress: Callable[[int], None]
+    settings: Settings,
+    engine: Engine,
+    preprocessing: Preprocessing,
+    on_progress: Callable[[int], None],
+    *,
+    own_labels: bool = False,
+    frozen_base: bool = False,
 ) -> TrainingImages:
-    """The labelled X-rays of the ledger on their frozen sides, decoded; X-rays of external sets are none of them."""
+    """The labelled X-rays of the ledger on their frozen sides, decoded; X-rays of external sets are none of them.
+
+    With `own_labels` those alone that arrived at this site; with a `frozen_base` training and validation side are
+    learned from together.
+    """
     policy = read_policy(settings)
     with snapshot(engine) as session:
         labelled = read_labelled(session, policy.labels)
@@ -30,7 +41,7 @@ def read_training_images(
         let_go = whereabouts.read_let_go(session)
     return gather_images(
         settings.decoder_limits,
-        [xray for xray in labelled if xray.sha256 not in external],
+        [xray for xray in choose_labelled(labelled, own_labels=own_labels) if xray.sha256 not in external],
         frozen,
         read_site_key(settings),
         preprocessing,
@@ -38,5 +49,11 @@ def read_training_images(
         locate=make_locator(settings),
         unknown_may_judge=policy.test.unknown_may_judge,
         let_go=frozenset(xray.sha256 for xray in labelled if xray.xray_id in let_go),
+        frozen_base=frozen_base,
         on_progress=on_progress,
     )
+
+
+def choose_labelled(labelled: list[LabelledXray], *, own_labels: bool) -> list[LabelledXray]:
+    """All of them, or with `own_labels` those whose film arrived here and was not given as a dataset."""
+    return [xray for xray in labelled if not own_labels or xray.path.kind is not FolderKind.DATASET]

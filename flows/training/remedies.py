@@ -30,13 +30,15 @@ def parse_remedies(words: Sequence[str]) -> tuple[tuple[Remedy, ...], bool]:
 
 
 def sign_training(label_set_sha256: str, options: TrainingOptions, *, patients_sha256: str | None) -> str:
-    """What is trained on once: the label set, with what was said of its patients, remedies, and another augmentation.
+    """What is trained on once: the label set, what was said of its patients, and what is not the plain recipe.
 
     `patients_sha256` is of whose the X-rays are by what was said after they came; None where nothing was. The
     augmentation counts where it is not the one that the network has by itself.
     """
     words = [remedy.value for remedy in Remedy if remedy in options.remedies]
     words += [ERASE_BORDER] if options.erase_border else []
+    words += [f"own labels, {options.architecture.value}"] if options.own_labels else []
+    words += ["frozen"] if options.frozen else []
     plain = replace(options, augmentation=None).augmented
     words += [f"augmentation {options.augmented.value}"] if options.augmented is not plain else []
     words += [f"patients {patients_sha256}"] if patients_sha256 else []

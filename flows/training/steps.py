@@ -54,7 +54,15 @@ def gather_xrays(bench: Workbench, trial: Trial) -> Trial:
     start_fork_server()
     load_beside()  # Keras is imported while the decoders work
     trainer = bench.trainer
-    images = read_training_images(trainer.settings, trainer.engine, trial.options.preprocessing, lambda _: None)
+    options = trial.options
+    images = read_training_images(
+        trainer.settings,
+        trainer.engine,
+        options.preprocessing,
+        lambda _: None,
+        own_labels=options.own_labels,
+        frozen_base=options.frozen,
+    )
     with transaction(trainer.engine) as session:
         now = datetime.now(UTC)
         xrays.freeze_splits(session, images.plan.new_groups, now=now)
@@ -85,14 +93,16 @@ def judge_candidate(bench: Workbench, trial: Trial) -> Trial:
     from xray_core.training.judgement import judge
 
     settings, engine = bench.trainer.settings, bench.trainer.engine
+    policy = read_policy(settings).test
     judgement = judge(
         trial,
         next_version(settings.models_dir, engine, trial.options.architecture.value),
         collect_champion_evidence(settings, engine, trial.images),
-        collect_beside(settings, engine, trial.images, read_policy(settings).test),
+        collect_beside(settings, engine, trial.images, policy),
         target_sensitivity=settings.target_sensitivity,
         target_specificity=settings.target_specificity,
         prevalence=settings.prevalence,
+        min_patients=policy.min_patients_per_class,
     )
     return replace(trial, judgement=judgement)
 

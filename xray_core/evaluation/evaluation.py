@@ -69,7 +69,8 @@ class Evaluation:
     Points of `roc` are (1 - specificity, sensitivity), of `pr` (recall, precision). `net_benefit` among the figures is
     at the threshold `upper` of the operating point. `within_view` is None where no views were given, and in
     evaluations that were stored before it was measured. `others` are films that are abnormal and not covid: they judge
-    apart, and no other figure counts them; None where there is none.
+    apart, and no other figure counts them; None where there is none. `cross_validated` says that no X-rays were kept
+    apart: each was scored by a model that had not seen its patient.
     """
 
     operating_point: OperatingPoint
@@ -89,6 +90,7 @@ class Evaluation:
     slices: tuple[SliceFigures, ...]
     within_view: WithinView | None = None
     others: OtherFigures | None = None
+    cross_validated: bool = False
 
     def to_json(self) -> str:
         """The evaluation as JSON text."""

@@ -57,6 +57,8 @@ class ChestReference:
         negatives, all photographs. A mirrored film cannot be told: the heart's side is within what films differ by
         (of 100 mirrored films 32 would be found where 1 upright one is blamed).
         """
+        if not len(greys):
+            return []
         thumbnails = _draw_thumbnails(greys)
         textures = _measure_texture(greys, thumbnails)
         distances = self._measure(thumbnails, textures)

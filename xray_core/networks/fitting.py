@@ -33,16 +33,29 @@ _XRAYS_PER_CHUNK = 128
 
 
 @dataclass(frozen=True, slots=True)
+class Unseen:
+    """What cross-validation says of the films that were learned from, each scored without its patient.
+
+    `log_odds` (n,) are from before the recalibration, `probabilities` (n,) P(covid) after it.
+    """
+
+    log_odds: NDArray[np.float64]
+    probabilities: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
 class Trained:
     """A trained model with its history. `class_weights` are those of normal and covid.
 
     `recalibration` is what was folded into the model's last layer after the last epoch; until then it changes nothing.
+    `unseen` is there where a last layer was fitted at once.
     """
 
     classifier: KerasClassifier
     history: tuple[EpochRecord, ...]
     class_weights: tuple[float, float]
     recalibration: Recalibration = UNCHANGED
+    unseen: Unseen | None = None
 
 
 def train_network(
@@ -61,7 +74,7 @@ def train_network(
     from. The same seed gives the same weights on one processor with one set of library versions. Raises InvalidDataset
     without both classes, IncompatibleModel when the loss stops being a number.
     """
-    weights = _weigh_classes(is_covid, balance=options.balance_classes)
+    weights = weigh_classes(is_covid, balance=options.balance_classes)
     model = build_network(
         options.architecture,
         weights=options.weights,
@@ -108,8 +121,8 @@ def write_history(path: Path, history: tuple[EpochRecord, ...]) -> None:
             writer.writerow([record.epoch, *(f"{figure:.6f}" for figure in figures)])
 
 
-def _weigh_classes(is_covid: NDArray[np.bool_], *, balance: bool) -> tuple[float, float]:
-    """The weights of (normal, covid) that make both classes count the same in all."""
+def weigh_classes(is_covid: NDArray[np.bool_], *, balance: bool) -> tuple[float, float]:
+    """The weights of (normal, covid) that make both classes count the same in all, or 1. Raises InvalidDataset."""
     covid = int(is_covid.sum())
     normal = len(is_covid) - covid
     if not covid or not normal:

@@ -23,6 +23,8 @@ class TrainingOptions:
     `remedies` against shortcuts become part of the model's preprocessing; `erase_border` is one for training alone.
     `learning_rate` None is Keras's default for the optimizer, `input_size` (pixels a side) None the network's
     own, `weights` None random. With `balance_classes` the rarer class weighs as much as the other in all.
+    `frozen` fits the last layer at once upon a base that stays as it is: nothing of epochs, optimizer and augmentation
+    applies. `own_labels` takes the labelled films that arrived at this site and no dataset.
     """
 
     architecture: Architecture = Architecture.SEED_CNN
@@ -39,6 +41,8 @@ class TrainingOptions:
     weights: Path | None = None
     input_size: int | None = None
     trainable_base: bool = False
+    frozen: bool = False
+    own_labels: bool = False
     remedies: tuple[Remedy, ...] = ()
     erase_border: bool = False
 

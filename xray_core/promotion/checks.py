@@ -82,6 +82,20 @@ def check_audit(candidate: GateEvidence) -> Check:
     return Check("audit", candidate.audit is not AuditVerdict.CONFOUNDED, words[candidate.audit], way_out)
 
 
+def check_kept_apart(ours: Cohort, candidate: GateEvidence, test: GateTest) -> Check:
+    """That a cross-validation judged: it is never enough for promotion by itself."""
+    words = (
+        f"judged by nested cross-validation on the {plural(len(candidate.xrays), 'X-ray')} of "
+        f"{plural(ours.patients, 'patient')} that it was fitted to, for fewer than {test.min_patients_per_class} "
+        "patients of a class stand on its test side: never enough for promotion by itself"
+    )
+    way_out = (
+        "more labelled films of this site, then train again; or read its card and decide: `xray models promote "
+        f'{candidate.version} --override --reason "..."`'
+    )
+    return Check("kept apart", None, words, way_out)
+
+
 def check_patients(ours: Cohort, candidate: GateEvidence, test: GateTest) -> Check:
     """Known patients enough, and X-rays of unknown ones few enough: a person with several of them looks like several.
 

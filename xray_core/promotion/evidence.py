@@ -22,7 +22,8 @@ class GateEvidence:
     gave its probe outputs again; `audit` is its shortcut audit; `without_patient` counts the labelled X-rays whose
     patient nobody knows, `unread` those of each side whose film cannot be read any more. They are asked of the
     candidate only. `others` are its scores of films labelled other, which judge apart; `judged_on` says by whose labels
-    the test X-rays judge.
+    the test X-rays judge. `cross_validated` says that the X-rays are those that it was fitted to, each scored without
+    its patient, for too few were kept apart.
     """
 
     version: str
@@ -39,6 +40,7 @@ class GateEvidence:
     unread: Mapping[Split, int] = field(default_factory=dict)
     others: OtherFilms = field(default_factory=lambda: OtherFilms((), ()))
     judged_on: JudgedOn | None = None
+    cross_validated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

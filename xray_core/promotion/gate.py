@@ -12,6 +12,7 @@ from xray_core.promotion.checks import (
     Check,
     check_audit,
     check_films,
+    check_kept_apart,
     check_patients,
     check_probe,
     check_refer_share,
@@ -57,14 +58,15 @@ def decide_promotion(
     champion (paired, see `comparison.compare_auroc`), nor than the benchmark, and neither a slice collapses nor what it
     makes of films labelled other, which judge apart. The reason says on whom it was judged. What a comparison may spend
     of alpha falls with the looks at this side (`looks.spend_alpha`). `reject` when one fails, `insufficient evidence`
-    when none fails but the X-rays cannot tell, or when a film of the test side cannot be read: a smaller side would be
-    an easier or harder one. A first model is promoted unproven when it loads. Raises ValueError when two were not
-    judged on the same X-rays.
+    when none fails but the X-rays cannot tell, when cross-validation had to judge, or when a film of the test side
+    cannot be read: a smaller side would be an easier or harder one. A first model is promoted unproven when it loads.
+    Raises ValueError when two were not judged on the same X-rays.
     """
     test = policy.test
     ours = make_own_cohort(candidate)
     checks = [check_probe(candidate), check_audit(candidate), *check_films(candidate.unread)]
-    checks.append(check_patients(ours, candidate, test))
+    judge = check_kept_apart if candidate.cross_validated else check_patients
+    checks.append(judge(ours, candidate, test))
     is_enough = checks[-1].passed
     if candidate.judged_on is not None:
         checks.append(Check(JUDGED_ON, True, f"judged on {candidate.judged_on}", MORE_JUDGES))

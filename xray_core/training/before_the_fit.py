@@ -29,13 +29,13 @@ class Groundwork:
 
 def begin_groundwork(images: TrainingImages, helper: HelperProcess) -> Groundwork:
     """Give the helper process what needs no network."""
-    train = images.sides[Split.TRAIN]
+    learning = images.learning
+    unseen = [images.sides[split].images for split in (Split.VALIDATION,) if split not in images.learned]
+    validation = unseen[0] if unseen else learning.images[:0]
     return Groundwork(
-        reference=helper.begin(
-            partial(learn_reference, train.images, train.groups, images.sides[Split.VALIDATION].images)
-        ),
+        reference=helper.begin(partial(learn_reference, learning.images, learning.groups, validation)),
         findings=helper.begin(partial(probe_data, images.for_audit)),
-        first_xrays=helper.begin(partial(draw_first, *_choose_first(train))),
+        first_xrays=helper.begin(partial(draw_first, *_choose_first(learning))),
     )
 
 

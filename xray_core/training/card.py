@@ -14,6 +14,7 @@ from xray_core.evaluation.slices import UNKNOWN, name_slices
 from xray_core.models.chest_reference import ChestReference, read_reference
 from xray_core.models.folder import hash_file
 from xray_core.models.records import REFERENCE_FILE
+from xray_core.networks.options import TrainingOptions
 from xray_core.networks.quiet_keras import keras, tf
 from xray_core.records import Interval, Label, Split
 from xray_core.report.card import CardFacts, Trait
@@ -42,7 +43,7 @@ def gather_card_facts(trial: Trial, plots: Mapping[str, bytes]) -> CardFacts:
         layers=candidate.layers,
         operating_point=judgement.operating_point,
         recalibration=candidate.recalibration,
-        before_recalibration=_measure_uncalibrated(images, judgement),
+        before_recalibration=_measure_uncalibrated(judgement),
         test=judgement.candidate,
         champion=judgement.champion,
         champion_version=judgement.champion_version,
@@ -121,9 +122,9 @@ def _place_unknown(images: TrainingImages) -> str:
     return "none of them judges: the test side holds known patients alone."
 
 
-def _measure_uncalibrated(images: TrainingImages, judgement: Judgement) -> dict[str, Interval | None]:
+def _measure_uncalibrated(judgement: Judgement) -> dict[str, Interval | None]:
     """What calibration on the test side was without the recalibration."""
-    test = images.sides[Split.TEST]
+    test = judgement.side
     cohort = make_cohort(judgement.uncalibrated, test.is_covid.tolist(), test.groups)
     return measure_calibration(cohort, resamples=judgement.candidate.resamples, seed=judgement.candidate.seed)
 
@@ -149,10 +150,8 @@ def _name_commands_elsewhere(trial: Trial) -> tuple[str, ...]:
         return ()
     train = [
         f"xray train DATASET{' --patients PATIENTS.csv' if dataset.has_patients_csv else ''}",
-        f"--architecture {options.architecture.value} --optimizer {options.optimizer.value}",
-        f"--learning-rate {options.rate:g} --epochs {options.epochs} --batch-size {options.batch_size}",
-        f"--augmentation {options.augmented.value} --shear {options.ranges.shear:g} --zoom {options.ranges.zoom:g}"
-        f" {'--flip' if options.horizontal_flip else '--no-flip'}",
+        f"--architecture {options.architecture.value}",
+        *(["--frozen"] if options.frozen else _name_fitting(options)),
         *([f"--weights {options.weights.name}"] if options.weights else []),
         *([f"--input-size {options.input_size}"] if options.input_size else []),
         *(f"--remedy {one.value}" for one in options.remedies),
@@ -160,3 +159,12 @@ def _name_commands_elsewhere(trial: Trial) -> tuple[str, ...]:
         f"--seed {options.seed}",
     ]
     return (" \\\n    ".join(train),)
+
+
+def _name_fitting(options: TrainingOptions) -> Iterator[str]:
+    """How the weights were moved, and the training X-rays changed."""
+    ranges = options.ranges
+    yield f"--optimizer {options.optimizer.value} --learning-rate {options.rate:g}"
+    yield f"--epochs {options.epochs} --batch-size {options.batch_size}"
+    flip = "--flip" if ranges.horizontal_flip else "--no-flip"
+    yield f"--augmentation {options.augmented.value} --shear {ranges.shear:g} --zoom {ranges.zoom:g} {flip}"

@@ -31,7 +31,7 @@ def write_drift_reference(
     Scores and distances are those of the held-out sides: on what a network has learned it is surer than elsewhere.
     """
     everything = [_one_per_group(images, split) for split in Split]
-    held_out = [_one_per_group(images, split) for split in (Split.VALIDATION, Split.TEST)]
+    held_out = [_one_per_group(images, split) for split in Split if split not in images.learned]
     greys = np.concatenate([images.sides[split].images[places] for split, places in everything])
     facts = [images.sides[split].facts[place] for split, places in everything for place in places]
     unseen = np.concatenate([images.sides[split].images[places] for split, places in held_out])

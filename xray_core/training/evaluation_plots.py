@@ -105,4 +105,5 @@ def find_thresholds(evaluation: Evaluation) -> list[tuple[float, float]]:
 
 def count_test(evaluation: Evaluation) -> str:
     """How many X-rays a figure is about, short enough for its foot."""
-    return f"test: {evaluation.covid.xrays} covid, {evaluation.normal.xrays} normal X-rays"
+    where = "cross-validated" if evaluation.cross_validated else "test"
+    return f"{where}: {evaluation.covid.xrays} covid, {evaluation.normal.xrays} normal X-rays"

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from xray_core.errors import InvalidDataset
 from xray_core.evaluation.shortcut_probes import AuditImages
 from xray_core.imaging.records import ImageFacts, Preprocessing
+from xray_core.networks.frozen import FEWEST_PATIENTS
 from xray_core.processes.decoding import Decoded
 from xray_core.processes.reading import Advance, Locate, read_xrays
 from xray_core.processes.records import DecoderLimits
@@ -41,6 +42,13 @@ class Side:
         """Whose each X-ray is, (n,)."""
         return [xray.group for xray in self.xrays]
 
+    def count_patients(self) -> tuple[int, int]:
+        """How many have a covid X-ray here, and how many another one."""
+        both = zip(self.groups, self.is_covid.tolist(), strict=True)
+        by_class = {(truth, group) for group, truth in both}
+        covid = sum(truth for truth, _ in by_class)
+        return covid, len(by_class) - covid
+
     @property
     def slices(self) -> dict[str, list[str]]:
         """What the figures are broken down by: one word per X-ray."""
@@ -54,7 +62,8 @@ class TrainingImages:
     """All sides, the plan behind them, and how many X-rays could not be read any more: by reason, and by side.
 
     What is abnormal but not covid trains as not covid, and judges apart: on the test side it stands in `others`.
-    `unread` leaves out those that a person has let go.
+    `unread` leaves out those that a person has let go. `learned` are the sides that are learned from: validation too
+    where a last layer is chosen by cross-validation.
     """
 
     plan: TrainingSet
@@ -63,6 +72,12 @@ class TrainingImages:
     unreadable: dict[str, int]
     unread: dict[Split, int]
     preprocessing: Preprocessing
+    learned: tuple[Split, ...] = (Split.TRAIN,)
+
+    @property
+    def learning(self) -> Side:
+        """The X-rays that are learned from."""
+        return join_sides([self.sides[split] for split in self.learned])
 
     @property
     def judged_on(self) -> JudgedOn:
@@ -93,14 +108,16 @@ def gather_images(
     locate: Locate,
     unknown_may_judge: bool,
     let_go: frozenset[str] = frozenset(),
+    frozen_base: bool = False,
     on_progress: Advance = lambda _: None,
 ) -> TrainingImages:
     """Decode every labelled X-ray once and put it on its patient's side.
 
     A film whose label does not count where it stands is left out with the reason. X-rays under one implausible
     patient id count as those of unknown patients. Near-duplicates are searched among all of them, so that no picture
-    stands on two sides. `let_go` are the SHA-256s of films that a person knows to be
-    gone. Raises InvalidDataset when a side lacks a class: nothing could be learned or judged then.
+    stands on two sides. `let_go` are the SHA-256s of films that a person knows to be gone. With a `frozen_base`
+    training and validation side are learned from together. Raises InvalidDataset when a side lacks a class, or has too
+    few patients for cross-validation then: nothing could be learned or judged.
     """
     trainable = [xray for xray in labelled if xray.counts]
     decoded, unreadable = read_xrays(limits, trainable, preprocessing, locate=locate, on_progress=on_progress)
@@ -124,12 +141,34 @@ def gather_images(
     of_classes = [xray for xray in plan.test if xray.label is not Label.OTHER]
     chosen = {Split.TRAIN: plan.train, Split.VALIDATION: plan.validation, Split.TEST: of_classes}
     sides = {split: stack_side(xrays, decoded, preprocessing) for split, xrays in chosen.items()}
-    for split, side in sides.items():
-        if side.is_covid.all() or not side.is_covid.any():
-            films = "".join(f"; {check.words}" for check in check_films(unread))
-            raise InvalidDataset(_say_too_few(split, side, plan) + films, public=True)
     others = stack_side([xray for xray in plan.test if xray.label is Label.OTHER], decoded, preprocessing)
-    return TrainingImages(plan, sides, others, unreadable, unread, preprocessing)
+    learned = (Split.TRAIN, Split.VALIDATION) if frozen_base else (Split.TRAIN,)
+    images = TrainingImages(plan, sides, others, unreadable, unread, preprocessing, learned)
+    problem = _find_too_few_patients(images.learning) if frozen_base else _find_one_class(images)
+    if problem:
+        films = "".join(f"; {check.words}" for check in check_films(unread))
+        raise InvalidDataset(problem + films, public=True)
+    return images
+
+
+def _find_one_class(images: TrainingImages) -> str:
+    """Which side lacks a class, and the way out; nothing where none does."""
+    for split, side in images.sides.items():
+        if side.is_covid.all() or not side.is_covid.any():
+            return _say_too_few(split, side, images.plan)
+    return ""
+
+
+def _find_too_few_patients(learning: Side) -> str:
+    """That too few patients of a class are there for cross-validation; nothing where they are enough."""
+    covid, other = learning.count_patients()
+    if min(covid, other) >= FEWEST_PATIENTS:
+        return ""
+    return (
+        f"{covid} patients with covid and {other} without are there to learn from; a last layer and its "
+        f"cross-validation need {FEWEST_PATIENTS} of each (a fifth of all patients is kept apart to judge): label more "
+        "films of this site, `xray worklist` says which"
+    )
 
 
 def _count_unread(whole: TrainingSet, accounted_for: Set[str]) -> dict[Split, int]:
@@ -158,6 +197,15 @@ def _say_too_few(split: Split, side: Side, plan: TrainingSet) -> str:
         f"{sentence}. Of {plan.without_patient} X-rays the patient is unknown, and they never judge: say whose they "
         "are (`--patients CSV`, `xray patients import CSV`), or let each count as a patient by "
         '`unknown_patients = "judge as a patient each"` in the retraining policy'
+    )
+
+
+def join_sides(sides: Sequence[Side]) -> Side:
+    """The X-rays of several sides, one side after the other."""
+    return Side(
+        images=np.concatenate([side.images for side in sides]),
+        xrays=tuple(xray for side in sides for xray in side.xrays),
+        facts=tuple(facts for side in sides for facts in side.facts),
     )
 
 

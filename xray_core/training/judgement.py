@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from xray_core.evaluation.evaluation import Evaluation, evaluate
 from xray_core.evaluation.others import OtherFilms
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 def evaluate_evidence(evidence: GateEvidence, *, prevalence: float) -> Evaluation:
     """The figures of a model on the test X-rays, at the prevalence that is assumed where it is used."""
-    return evaluate(
+    evaluation = evaluate(
         evidence.probabilities,
         evidence.is_covid,
         evidence.patients,
@@ -38,13 +39,14 @@ def evaluate_evidence(evidence: GateEvidence, *, prevalence: float) -> Evaluatio
         slices=evidence.slices,
         others=evidence.others,
     )
+    return replace(evaluation, cross_validated=evidence.cross_validated)
 
 
 def audit_images(
     images: TrainingImages, classifier: Classifier, of_data: Sequence[Finding] | None = None
 ) -> ShortcutAudit:
     """The shortcut audit of a model on all its labelled X-rays; `of_data` is what `probe_data` found in them."""
-    held_out = [split is not Split.TRAIN for split in Split for _ in images.sides[split].xrays]
+    held_out = [split not in images.learned for split in Split for _ in images.sides[split].xrays]
     return audit_shortcuts(
         images.for_audit, classifier.predict, held_out=np.array(held_out, dtype=np.bool_), of_data=of_data
     )
@@ -54,10 +56,12 @@ def audit_images(
 class Judgement:
     """Candidate and champion on the same frozen test X-rays, and the audit.
 
+    `side` are the X-rays that judge: the test side, or those that were learned from where cross-validation judges.
     `uncalibrated` are the candidate's scores P(covid) (n,) as they were before its recalibration.
     """
 
     evidence: GateEvidence
+    side: Side
     scores: NDArray[np.float32]
     uncalibrated: NDArray[np.float64]
     candidate: Evaluation
@@ -86,20 +90,25 @@ def judge(
     target_sensitivity: float,
     target_specificity: float,
     prevalence: float,
+    min_patients: int,
 ) -> Judgement:
-    """Lock the thresholds on validation, then look at candidate and champion on test, and audit."""
-    validation, test = trial.images.sides[Split.VALIDATION], trial.images.sides[Split.TEST]
-    others = trial.images.others
-    classifier = trial.trained.classifier
-    point = choose_operating_point(
-        classifier.predict(validation.images).astype(np.float64),
-        validation.is_covid,
-        validation.groups,
-        target_sensitivity=target_sensitivity,
-        target_specificity=target_specificity,
-    )
+    """Lock the thresholds, then look at candidate and champion on test, and audit.
+
+    Thresholds are chosen on validation, or on cross-validated scores where a last layer was fitted to that side as
+    well; those also judge where the test side has fewer than `min_patients` of a class.
+    """
+    point, others = _choose_point(trial, target_sensitivity, target_specificity), trial.images.others
+    classifier, unseen = trial.trained.classifier, trial.trained.unseen
     audit = audit_images(trial.images, classifier, trial.groundwork.findings.result())
-    scores = classifier.predict(test.images)
+    test = trial.images.sides[Split.TEST]
+    if unseen is not None and min(test.count_patients()) < min_patients:
+        test, scores = trial.images.learning, unseen.probabilities.astype(np.float32)
+        uncalibrated = expit(unseen.log_odds)
+        champion_figures = None
+    else:
+        unseen, scores = None, classifier.predict(test.images)
+        uncalibrated = trial.trained.recalibration.undo(predict_log_odds(classifier, test.images))
+        champion_figures = None if champion is None else evaluate_evidence(champion, prevalence=prevalence)
     evidence = GateEvidence(
         version=version,
         xrays=[xray.sha256 for xray in test.xrays],
@@ -113,15 +122,17 @@ def judge(
         slices=test.slices,
         audit=audit.verdict,
         others=OtherFilms(_predict(classifier, others), others.groups, _find_odd(trial, others)),
-        judged_on=trial.images.judged_on,
+        judged_on=trial.images.judged_on if unseen is None else None,
+        cross_validated=unseen is not None,
     )
     return Judgement(
         evidence=evidence,
+        side=test,
         scores=scores,
-        uncalibrated=trial.trained.recalibration.undo(predict_log_odds(classifier, test.images)),
+        uncalibrated=uncalibrated,
         candidate=evaluate_evidence(evidence, prevalence=prevalence),
         champion_evidence=champion,
-        champion=None if champion is None else evaluate_evidence(champion, prevalence=prevalence),
+        champion=champion_figures,
         beside=beside,
         audit=audit,
     )
@@ -138,6 +149,21 @@ def _find_odd(trial: Trial, side: Side) -> list[bool]:
 def _predict(classifier: Classifier, side: Side) -> list[float]:
     """P(covid) of films of which there may be none."""
     return [float(score) for score in classifier.predict(side.images)] if side.xrays else []
+
+
+def _choose_point(trial: Trial, target_sensitivity: float, target_specificity: float) -> OperatingPoint:
+    """The thresholds, from films that the model has not learned, or from scores as if it had not."""
+    unseen, validation = trial.trained.unseen, trial.images.sides[Split.VALIDATION]
+    side = validation if unseen is None else trial.images.learning
+    scores = trial.trained.classifier.predict(side.images) if unseen is None else unseen.probabilities
+    point = choose_operating_point(
+        scores.astype(np.float64),
+        side.is_covid,
+        side.groups,
+        target_sensitivity=target_sensitivity,
+        target_specificity=target_specificity,
+    )
+    return point if unseen is None else replace(point, chosen_on=Split.TRAIN)
 
 
 def ask_gate(trial: Trial, policy: RetrainingPolicy) -> PromotionDecision:

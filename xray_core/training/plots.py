@@ -55,9 +55,9 @@ def begin_plots(trial: Trial, helper: HelperProcess, gate: GateTest) -> dict[str
 def plan_plots(trial: Trial, gate: GateTest) -> dict[str, Plot]:
     """Every plot that needs the network, as a call; candidate beside champion only where there is a champion."""
     images, trained, judgement = trial.images, trial.trained, trial.judgement
-    test = images.sides[Split.TEST]
+    test = judgement.side
     planned: dict[str, Plot] = {
-        "learning.png": _plan_learning(trained, images),
+        **({"learning.png": _plan_learning(trained, images)} if trained.history else {}),
         **plan_evaluation(judgement.candidate, judgement.audit.verdict),
         "scores.png": _plan_scores(judgement.scores, test.is_covid, judgement.operating_point, judgement.candidate),
         "audit.png": partial(draw_audit, judgement.audit),
@@ -165,7 +165,7 @@ def _plan_attention(
         [test.xrays[place].label for place in places],
         [float(scores[place]) for place in places],
         outcomes=[_say_outcome(point.outcome(float(scores[place])), bool(test.is_covid[place])) for place in places],
-        n="test side: of each class those that the model was most wrong about",
+        n="of each class those that the model was most wrong about",
     )
 
 

