@@ -24,12 +24,12 @@ from flows.review.patient_import import find_label_patients
 from flows.settings import Settings
 from xray_core.errors import InvalidLabelsCsv
 from xray_core.exchange.atomic_file import write_whole
-from xray_core.exchange.contradiction import find_contradicted, hold_contradicting
 from xray_core.exchange.label_rows import ReadLabels
 from xray_core.exchange.labels_csv import read_labels_csv
 from xray_core.exchange.labels_folder import read_labels_folder
 from xray_core.exchange.records import LabelLine
 from xray_core.imaging.folder import is_ignored
+from xray_core.reading.contradiction import find_contradicted, hold_contradicting
 from xray_core.records import Label, LabelProblem, LabelProblemCode, escape_name
 
 _DONE, _REFUSED = "done", "refused"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from xray_core.exchange.contradiction import find_contradicted, hold_contradicting
+from xray_core.reading.contradiction import find_contradicted, hold_contradicting
 from xray_core.records import Label, LabelProblemCode
 
 KNOWN = {place: Label.COVID if place % 2 else Label.NORMAL for place in range(40)}
