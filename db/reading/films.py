@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from sqlalchemy import and_, func, select
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session, aliased
 
 from db.reading.labelled import read_labelled
 from db.reading.tables import ReadingListItemRow, ReadingListRow
 from db.scoring import xrays
-from db.scoring.tables import LabelRow, ResultRow
+from db.scoring.tables import LabelRow, ResultRow, XrayRow
 from db.scoring.views import current_results
 from xray_core.promotion.policy import LabelRules
 from xray_core.reading.reading_list import OwnReading, ScoredFilm
-from xray_core.reading.records import ChosenFilm, ListReason
+from xray_core.reading.records import ChosenFilm, ListPurpose, ListReason
 from xray_core.records import Split, is_unlike, name_content_group
 
 
@@ -27,7 +29,12 @@ def list_scored_films(session: Session, model_id: int) -> list[ScoredFilm]:
         .scalar_subquery()
     )
     other = aliased(ResultRow)
-    listed = select(ReadingListItemRow.id).where(ReadingListItemRow.xray_id == today.xray_id).correlate(current_results)
+    listed = (
+        select(ReadingListItemRow.id)
+        .join(ReadingListRow, ReadingListRow.id == ReadingListItemRow.list_id)
+        .where(ReadingListItemRow.xray_id == today.xray_id, ReadingListRow.purpose == ListPurpose.READING)
+        .correlate(current_results)
+    )
     rows = session.execute(
         select(
             today.xray_id,
@@ -60,12 +67,59 @@ def list_scored_films(session: Session, model_id: int) -> list[ScoredFilm]:
     ]
 
 
-def _find_learned(session: Session) -> set[int]:
-    """The X-rays that stood on a side that is learned from, by any group that they ever had."""
+@dataclass(frozen=True, slots=True)
+class FieldFilm:
+    """A film that came in and that a model scored: P(covid), and how likely chance was to put it on an audit list."""
+
+    xray_id: int
+    sha256: str
+    group: str
+    probability: float
+    selection_probability: float | None
+
+
+def list_field_films(session: Session, model_id: int, *, learned_upto: int, only_read: bool = False) -> list[FieldFilm]:
+    """The films that a model scored as they came in, live or as shadow, and that it did not learn from.
+
+    It may have learned what had a label by then: `learned_upto` is the id of that label, 0 for a model from elsewhere.
+    With `only_read` those alone of which a reader with a name has said something. `selection_probability` is that of
+    the audit list on which a film stands, None where it stands on none.
+    """
+    row, item, newest = ResultRow, ReadingListItemRow, func.max(ResultRow.id)
+    learned = _find_learned(session, upto=learned_upto)
+    own = select(newest.label("id")).where(row.model_id == model_id).group_by(row.xray_id).subquery()
+    chosen = (
+        select(item.xray_id, func.min(item.selection_probability).label("probability"))
+        .where(item.reason == ListReason.AUDIT)
+        .group_by(item.xray_id)
+        .subquery()
+    )
+    films = (
+        select(XrayRow.id, XrayRow.sha256, XrayRow.patient, row.probability, chosen.c.probability)
+        .join(own, own.c.id == row.id)
+        .join(XrayRow, XrayRow.id == row.xray_id)
+        .outerjoin(chosen, chosen.c.xray_id == XrayRow.id)
+        .order_by(XrayRow.id)
+    )
+    if only_read:
+        films = films.where(XrayRow.id.in_(select(LabelRow.xray_id).where(LabelRow.reader.is_not(None))))
+    rows = session.execute(films)
+    return [
+        FieldFilm(xray_id, sha256, patient or name_content_group(sha256), probability, selection)
+        for xray_id, sha256, patient, probability, selection in rows.tuples()
+        if xray_id not in learned
+    ]
+
+
+def _find_learned(session: Session, *, upto: int | None = None) -> set[int]:
+    """The X-rays that stood on a side that is learned from, by any group that they ever had.
+
+    With `upto` those alone that had a label by then, the id of a label: what a training could take.
+    """
     sides = xrays.read_splits(session)
     return {
         xray.xray_id
-        for xray in read_labelled(session, LabelRules())  # whatever the rules: it stood where it stood
+        for xray in read_labelled(session, LabelRules(), upto=upto)  # whatever the rules: it stood where it stood
         if any(
             sides.get(group) in (Split.TRAIN, Split.VALIDATION)
             for group in (xray.group, name_content_group(xray.sha256), *xray.former_groups)
@@ -89,7 +143,10 @@ def list_own_readings(session: Session, reader_id: int) -> list[OwnReading]:
 
 
 def list_shared_films(session: Session, reader_id: int) -> list[ChosenFilm]:
-    """Films on exactly one other reader's lists and on none of this one's, in the order in which they were chosen."""
+    """Films on exactly one other reader's lists and on none of this one's, in the order in which they were chosen.
+
+    Lists for disputes do not count: what stands there has been read.
+    """
     item, of = ReadingListItemRow, ReadingListRow
     mine = select(item.xray_id).join(of, of.id == item.list_id).where(of.reader_id == reader_id)
     readers = func.count(of.reader_id.distinct())
@@ -97,7 +154,7 @@ def list_shared_films(session: Session, reader_id: int) -> list[ChosenFilm]:
     once = (
         select(first.label("id"))
         .join(of, of.id == item.list_id)
-        .where(and_(item.reason != ListReason.REPEAT, item.xray_id.not_in(mine)))
+        .where(item.reason != ListReason.REPEAT, item.xray_id.not_in(mine), of.purpose == ListPurpose.READING)
         .group_by(item.xray_id)
         .having(readers == 1)
         .subquery()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from sqlalchemy import func, select
@@ -13,7 +13,7 @@ from db.reading.tables import ReaderRow, ReadingListItemRow, ReadingListRow
 from db.scoring.folders import to_film_path
 from db.scoring.tables import FolderRow, LabelRow, XrayRow
 from db.sealing import adding
-from xray_core.reading.records import ChosenFilm, ListItem, ReadingList
+from xray_core.reading.records import ChosenFilm, ListItem, ListPurpose, ReadingList
 
 
 def add_list(
@@ -25,10 +25,16 @@ def add_list(
     reveal_share: float,
     guide_sha256: str | None,
     now: datetime,
+    purpose: ListPurpose = ListPurpose.READING,
 ) -> int:
     """Write a list with its films at positions 1, 2, ...; its id. Only inside `transaction`."""
     row = ReadingListRow(
-        reader_id=reader_id, seed=seed, reveal_share=reveal_share, guide_sha256=guide_sha256, made_at=now
+        reader_id=reader_id,
+        seed=seed,
+        reveal_share=reveal_share,
+        guide_sha256=guide_sha256,
+        made_at=now,
+        purpose=purpose,
     )
     with adding(session, ReadingListRow):
         session.add(row)
@@ -47,21 +53,41 @@ def add_list(
     return row.id
 
 
-def open_list(session: Session, reader: str) -> ReadingList | None:
-    """The oldest list of a reader that has a film without a verdict, None where all is read."""
+def open_list(
+    session: Session, reader: str, *, purposes: Collection[ListPurpose] = (ListPurpose.READING,)
+) -> ReadingList | None:
+    """The oldest list of a reader for one of these purposes that has a film without a verdict, else None."""
     item = ReadingListItemRow
     unread = select(item.list_id).where(~select(LabelRow.id).where(LabelRow.list_item_id == item.id).exists())
     row = session.execute(
         select(ReadingListRow, ReaderRow.name)
         .join(ReaderRow, ReaderRow.id == ReadingListRow.reader_id)
-        .where(ReadingListRow.reader_id == find_reader(session, reader), ReadingListRow.id.in_(unread))
+        .where(
+            ReadingListRow.reader_id == find_reader(session, reader),
+            ReadingListRow.purpose.in_(purposes),
+            ReadingListRow.id.in_(unread),
+        )
         .order_by(ReadingListRow.id)
         .limit(1)
     ).one_or_none()
     if row is None:
         return None
-    size = session.scalar(select(func.count()).where(item.list_id == row[0].id)) or 0
-    return ReadingList(row[0].id, row[1], size, row[0].guide_sha256, row[0].made_at)
+    return _to_list(session, row[0], row[1])
+
+
+def find_list(session: Session, list_id: int) -> ReadingList | None:
+    """A list by its id, None for one that nobody has."""
+    row = session.execute(
+        select(ReadingListRow, ReaderRow.name)
+        .join(ReaderRow, ReaderRow.id == ReadingListRow.reader_id)
+        .where(ReadingListRow.id == list_id)
+    ).one_or_none()
+    return None if row is None else _to_list(session, row[0], row[1])
+
+
+def _to_list(session: Session, row: ReadingListRow, reader: str) -> ReadingList:
+    size = session.scalar(select(func.count()).where(ReadingListItemRow.list_id == row.id)) or 0
+    return ReadingList(row.id, reader, size, row.guide_sha256, row.made_at, row.seed, row.purpose)
 
 
 def items_of(session: Session, list_id: int) -> tuple[ListItem, ...]:

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from db.columns import Base, Id, word
 from db.sealing import sealed
-from xray_core.reading.records import ListReason
+from xray_core.reading.records import ListPurpose, ListReason
 
 
 class ReaderRow(Base):
@@ -39,6 +39,7 @@ class ReadingListRow(Base):
     reveal_share: Mapped[float] = mapped_column(Float(53))
     guide_sha256: Mapped[str | None] = mapped_column(String(64))
     made_at: Mapped[datetime]
+    purpose: Mapped[ListPurpose] = mapped_column(word(ListPurpose, "purpose"), default=ListPurpose.READING)
 
 
 class ReadingListItemRow(Base):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from datetime import datetime
+from typing import Final, Literal
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -12,10 +13,12 @@ from db.reading.tables import ReaderRow, ReadingListItemRow, ReadingListRow
 from db.scoring.tables import LabelRow
 from db.sealing import adding
 from xray_core.errors import RefusedInput
-from xray_core.reading.records import ReaderRole, ReaderVerdict
+from xray_core.reading.records import ListPurpose, ReaderRole, ReaderVerdict
 
 
-def record_verdict(session: Session, verdict: ReaderVerdict, *, now: datetime) -> bool:
+def record_verdict(
+    session: Session, verdict: ReaderVerdict, *, now: datetime, source: Literal["page", "csv"] = "page"
+) -> bool:
     """Write what a reader said; False where this very request was written before. Only inside `transaction`.
 
     Raises RefusedInput for a position that the list has not.
@@ -23,17 +26,23 @@ def record_verdict(session: Session, verdict: ReaderVerdict, *, now: datetime) -
     if session.scalar(select(LabelRow.id).where(LabelRow.request_id == verdict.request_id)) is not None:
         return False
     found = session.execute(
-        select(ReadingListItemRow, ReaderRow.name)
+        select(ReadingListItemRow, ReadingListRow.purpose, ReaderRow.name)
         .join(ReadingListRow, ReadingListRow.id == ReadingListItemRow.list_id)
         .join(ReaderRow, ReaderRow.id == ReadingListRow.reader_id)
         .where(ReadingListItemRow.list_id == verdict.list_id, ReadingListItemRow.position == verdict.position)
     ).one_or_none()
     if found is None:
         raise RefusedInput(f"list {verdict.list_id}: received position {verdict.position}; expected one of its own")
-    item, reader = found
+    item, purpose, reader = found
+    row = _to_row(verdict, item, reader, now)
+    row.role, row.source = _ROLES[purpose], source
     with adding(session, LabelRow):
-        session.add(_to_row(verdict, item, reader, now))
+        session.add(row)
     return True
+
+
+# Who reads again after a dispute is a reader still.
+_ROLES: Final = dict.fromkeys(ListPurpose, ReaderRole.READER) | {ListPurpose.ADJUDICATION: ReaderRole.ADJUDICATOR}
 
 
 def _to_row(verdict: ReaderVerdict, item: ReadingListItemRow, reader: str, now: datetime) -> LabelRow:
@@ -42,11 +51,9 @@ def _to_row(verdict: ReaderVerdict, item: ReadingListItemRow, reader: str, now: 
         label=verdict.label,
         reader=reader,
         labelled_at=now,
-        source="page",
         import_sha256=hashlib.sha256(verdict.request_id.encode()).hexdigest(),
         imported_at=now,
         list_item_id=item.id,
-        role=ReaderRole.READER,
         sure=verdict.sure,
         score_visible=verdict.score_visible,
         shown_at=verdict.shown_at,

@@ -99,6 +99,13 @@ def last_finished(session: Session) -> TrainingRun | None:
     return None if row is None else _to_record(*row)
 
 
+def find_watermark(session: Session, version: str) -> int:
+    """The last label that the training of a version could take; 0 for a version that was not trained here."""
+    run = TrainingRunRow
+    trained = select(run.label_watermark).join(ModelRow, ModelRow.id == run.candidate_model_id)
+    return session.scalar(trained.where(ModelRow.version == version).order_by(run.id.desc()).limit(1)) or 0
+
+
 def list_trainings(session: Session, *, limit: int | None = None) -> list[TrainingRun]:
     """Trainings, the one that started last first."""
     statement = _runs().order_by(TrainingRunRow.started_at.desc(), TrainingRunRow.id.desc()).limit(limit)

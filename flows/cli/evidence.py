@@ -25,8 +25,26 @@ _Patients = Annotated[Path | None, typer.Option(help="CSV with filename, patient
 
 def add_evidence_commands(models_app: typer.Typer) -> None:
     """Add the commands to `xray models`."""
-    for command in (audit, evaluate, compare):
+    for command in (audit, evaluate, compare, field):
         models_app.command()(command)
+
+
+def field(version: _AnyVersion = None, as_json: Json = False) -> None:
+    """How good a model is on the films that really come in: its audit sample, chosen by chance and read blind.
+
+    Sensitivity and specificity at both thresholds, weighted by the design, with intervals by patient. Nothing is
+    guessed from films that chance did not choose.
+
+    Example: xray models field
+    """
+    from flows.cli.agreement import print_field
+    from flows.registry.field import read_field
+
+    report = read_field(open_home(), version)
+    if as_json:
+        print_json(report.as_json() | {"sentence": report.sentence, "note": RESEARCH_USE})
+    else:
+        print_field(report)
 
 
 def audit(

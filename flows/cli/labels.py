@@ -51,27 +51,79 @@ def status(as_json: Json = False) -> None:
 
     Example: xray labels status
     """
-    from flows.reading.settled import read_settlements
+    from flows.registry.reference_standard import read_readers_report
     from flows.training.due import read_due
+    from xray_core.reading.readers_words import say_agreement
 
     settings = view_home()
-    due, settled = read_due(settings), read_settlements(settings)
+    due, report = read_due(settings), read_readers_report(settings)
+    settled = report.settled
     if as_json:
-        print_json(
-            {
-                "due": due.due,
-                "new_labels": due.new_labels,
-                "reason": due.reason,
-                "films": settled,
-                "judged_on": asdict(due.judged_on),
-                "not_trained_on": due.held,
-            }
-        )
+        told = {"due": due.due, "new_labels": due.new_labels, "reason": due.reason, "films": settled}
+        judged = {"judged_on": asdict(due.judged_on), "not_trained_on": due.held}
+        print_json(told | judged | {"agreement": say_agreement(report)})
         return
     typer.echo(due.reason)
     typer.echo(f"labelled films: {', '.join(f'{number} {word}' for word, number in settled.items())}")
+    typer.echo(say_agreement(report))
     for line in due.tell_labels():
         typer.echo(line)
+
+
+@labels_app.command("agreement")
+def agreement(
+    plot: Annotated[Path | None, typer.Option(help="draw it into this PNG as well")] = None, as_json: Json = False
+) -> None:
+    """How far readers agree: with each other, with themselves, beside the model, and after a score was shown.
+
+    Example: xray labels agreement
+    Example: xray labels agreement --plot agreement.png
+    """
+    from flows.cli.agreement import print_agreement, write_agreement_plot
+    from flows.registry.reference_standard import read_readers_report
+
+    report = read_readers_report(open_home())
+    if plot is not None:
+        write_agreement_plot(report, plot)
+    if as_json:
+        print_json(asdict(report) | {"reveal_sentence": report.reveal.sentence})
+    else:
+        print_agreement(report)
+
+
+@labels_app.command("adjudicate")
+def adjudicate(
+    reader: Annotated[str, typer.Option(help="who settles: a reader who has not read the films, where there is one")],
+    size: Annotated[int, typer.Option(min=1, max=50, help="how many films at most")] = 50,
+    offline: Annotated[
+        Path | None, typer.Option(help="write the page as a folder for another computer instead of serving it")
+    ] = None,
+    csv: Annotated[Path | None, typer.Option(help="write a CSV to fill in instead of serving a page")] = None,
+    letters: Annotated[
+        bool, typer.Option(help="leave burnt-in letters outside the chest in the folder's films; else they are masked")
+    ] = False,
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="open the page in a browser")] = True,
+) -> None:
+    """Settle the films on which readers contradict each other; the page shows their opinions without names.
+
+    Without a third reader each of the two reads them once more, blind; what stays disputed is unsure.
+
+    Example: xray labels adjudicate --reader cleo
+    Example: xray labels adjudicate --reader cleo --csv disputes.csv
+    """
+    from flows.reading import sitting
+    from flows.reading.server import Sitting
+
+    settings = open_home()
+    if offline is not None and csv is not None:
+        raise RefusedInput("--offline and --csv: received both; expected one of them")
+    if offline is not None:
+        sitting.adjudicate_offline(settings, reader, offline, size=size, masked=not letters, say=typer.echo)
+    elif csv is not None:
+        sitting.adjudicate_by_csv(settings, reader, csv, size=size, say=typer.echo)
+    else:
+        page = Sitting(f"disputes {reader}", "/", opens_browser=browser, say=typer.echo)
+        sitting.adjudicate_served(settings, page, reader, size=size)
 
 
 def _read_mapping(pairs: list[str]) -> dict[str, str]:

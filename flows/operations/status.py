@@ -18,6 +18,7 @@ from flows.home.ledger import open_ledger
 from flows.home.mounts import find_folder_faults
 from flows.home.patients import count_doubted
 from flows.operations.schedule import Schedule, read_schedule
+from flows.registry.field import say_field
 from flows.registry.standing import read_standing, say_blind_spot
 from flows.settings import Settings
 from xray_core.records import RESEARCH_USE
@@ -47,6 +48,7 @@ class Status:
     paused: tuple[str, ...]
     patients: PatientTally
     doubted: int
+    field: str | None
     alarms: tuple[str, ...]
 
     def as_json(self) -> dict[str, Any]:
@@ -72,6 +74,8 @@ class Status:
             )
         if self.doubted:
             told.append(f"  {self.doubted} labelled X-rays carry ids that cannot be one person's: unknown too")
+        if self.field is not None:
+            told.append(f"field: {self.field}")
         if self.last_training is not None:
             told.append(_tell_training(self.last_training))
         if self.paused:
@@ -107,6 +111,7 @@ def _read(settings: Settings, session: Session, now: datetime) -> Status:
         blind_spot=say_blind_spot(settings, standing.champion),
         patients=count_patients(session),
         doubted=count_doubted(session),
+        field=say_field(settings, session, standing.champion),
         paused=schedule.paused if schedule else (),
         alarms=(*find_alarms(standing.champion, last, good, schedule, now=now), *find_folder_faults(settings)),
     )

@@ -33,6 +33,10 @@ class HeatMaps:
     xray_ids: tuple[int, ...] = ()
     call: BackgroundCall[Maps] | None = field(default=None)
 
+    def is_drawing(self, xray_id: int) -> bool:
+        """Whether a film's map is yet to come."""
+        return self.call is not None and xray_id in self.xray_ids and not self.call.done.done()
+
     def find(self, xray_id: int) -> dict[str, Any] | None:
         """A film's map as the page takes it; None while it is not drawn, or where it cannot be."""
         if self.call is None or xray_id not in self.xray_ids or not self.call.done.done():

@@ -66,16 +66,24 @@ def make_reading_routes(settings: Settings, desk: Desk, films: FilmReader, maps:
             given = GivenVerdict.model_validate_json(body)
         except ValidationError as error:
             return PlainTextResponse(f"no verdict: {error.error_count()} fields are not as they must be\n", 422)
+        if given.list_id != desk.list_id:
+            return PlainTextResponse("This page is of another list than the server's: load it again (F5).\n", 409)
         item = next((item for item in desk.items if item.position == given.position), None)
         if item is None:
             return PlainTextResponse("no film of this list has that number\n", 404)
         return JSONResponse(await run_in_threadpool(_save, desk, item, given, maps))
+
+    def reveal(request: Request) -> Response:
+        found = (one for one in desk.items if one.position == request.path_params["position"])
+        shown = next((read_reveal(desk, item, maps) for item in found if item.reveal), None)
+        return PlainTextResponse("nothing is shown of that film\n", 404) if shown is None else JSONResponse(shown)
 
     return [
         Route("/", page),
         Route("/list.js", reading_list),
         Route("/films/{name}.js", film),
         Route("/verdicts", verdict, methods=["POST"]),
+        Route("/reveals/{position:int}", reveal),
     ]
 
 

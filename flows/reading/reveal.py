@@ -24,4 +24,5 @@ def make_reveal(session: Session, item: ListItem, maps: HeatMaps) -> dict[str, A
         "reason": say_why_referred(row.outcome, row.refer_reason),
         "standing": read_standing(session).sentence,
         "heat": maps.find(item.xray_id),
+        "drawing": maps.is_drawing(item.xray_id),
     }

@@ -13,13 +13,15 @@ from db.engine import snapshot, transaction
 from db.reading import lists
 from db.registry import models
 from flows.home.ledger import open_ledger
-from flows.reading.desk import open_desk
-from flows.reading.heat import begin_heat_maps
+from flows.reading.desk import Desk, open_desk
+from flows.reading.disputes import open_dispute_list
+from flows.reading.heat import HeatMaps, begin_heat_maps
 from flows.reading.lists import make_list
 from flows.reading.offline import refuse_used_folder, write_folder
 from flows.reading.reading_page import make_reading_routes
 from flows.reading.results import make_result_routes
 from flows.reading.server import Sitting, serve
+from flows.review.dispute_csv import write_disputes_csv
 from flows.settings import Settings
 from xray_core.errors import RefusedInput
 from xray_core.processes.fork_server import start_fork_server
@@ -38,9 +40,22 @@ def review_served(settings: Settings, sitting: Sitting, *, size: int, reveal: fl
         with snapshot(engine) as session:
             champion = models.champion(session)
         maps = begin_heat_maps(settings, helper, champion, desk.find_revealed())
-        sitting.say(f"{len(desk.items)} films. Ctrl-C ends, Enter opens the page once more. {RESEARCH_USE}")
-        routes = [*make_reading_routes(settings, desk, films, maps), *_results(settings, engine, films)]
-        serve(settings, routes, sitting)
+        _serve(settings, desk, films, maps, sitting)
+
+
+def adjudicate_served(settings: Settings, sitting: Sitting, reader: str, *, size: int) -> None:
+    """Serve the reader's disputed films until Ctrl-C; where there are none, only say whose turn it is."""
+    with open_ledger(settings) as engine, _open_films(settings) as films:
+        found = open_dispute_list(settings, engine, reader, size=size)
+        sitting.say(found.sentence)
+        if found.list_id is not None:
+            _serve(settings, open_desk(settings, engine, found.list_id), films, HeatMaps(), sitting)
+
+
+def _serve(settings: Settings, desk: Desk, films: FilmReader, maps: HeatMaps, sitting: Sitting) -> None:
+    sitting.say(f"{len(desk.items)} films. Ctrl-C ends, Enter opens the page once more. {RESEARCH_USE}")
+    routes = [*make_reading_routes(settings, desk, films, maps), *_results(settings, desk.engine, films)]
+    serve(settings, routes, sitting)
 
 
 def write_offline(
@@ -48,10 +63,48 @@ def write_offline(
 ) -> None:
     """Write the reader's list as a folder; nothing is revealed there. Raises RefusedInput for one with files."""
     refuse_used_folder(folder)
-    with open_ledger(settings) as engine, _open_films(settings) as films:
-        desk = open_desk(settings, engine, _find_list(settings, engine, reader, size, 0), masked=masked)
-        if not desk.items:
+    with open_ledger(settings) as engine:
+        list_id = _find_list(settings, engine, reader, size, 0)
+        if list_id == _NOTHING_LEFT:
             raise RefusedInput(f"{reader} has no film left to read; `xray scan` scores what arrived")
+        _write_folder(settings, engine, list_id, folder, reader=reader, masked=masked, say=say)
+
+
+def adjudicate_offline(
+    settings: Settings, reader: str, folder: Path, *, size: int, masked: bool, say: Callable[[str], None]
+) -> None:
+    """The same for the reader's disputed films."""
+    refuse_used_folder(folder)
+    with open_ledger(settings) as engine:
+        found = open_dispute_list(settings, engine, reader, size=size)
+        say(found.sentence)
+        if found.list_id is not None:
+            _write_folder(settings, engine, found.list_id, folder, reader=reader, masked=masked, say=say)
+
+
+def adjudicate_by_csv(settings: Settings, reader: str, path: Path, *, size: int, say: Callable[[str], None]) -> None:
+    """Write the reader's disputed films as a CSV to fill in. Raises RefusedInput for a file that is there."""
+    with open_ledger(settings) as engine:
+        found = open_dispute_list(settings, engine, reader, size=size)
+        say(found.sentence)
+        if found.list_id is not None:
+            desk = open_desk(settings, engine, found.list_id)
+            rows = write_disputes_csv(settings, path, desk.items, desk.opinions)
+            say(f"{rows} films in {path}: fill in its column label, then `xray labels import {path}`. {RESEARCH_USE}")
+
+
+def _write_folder(
+    settings: Settings,
+    engine: Engine,
+    list_id: int,
+    folder: Path,
+    *,
+    reader: str,
+    masked: bool,
+    say: Callable[[str], None],
+) -> None:
+    desk = open_desk(settings, engine, list_id, masked=masked)
+    with _open_films(settings) as films:
         file = write_folder(settings, desk, films, folder, reader=reader)
     say(f"{len(desk.items)} films in {folder}: open review.html there in a browser. {RESEARCH_USE}")
     say(f"the page saves {file}; bring it back with `xray labels import {file}`")

@@ -41,6 +41,7 @@ class GivenVerdict(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    list_id: Annotated[int, Field(alias="list", ge=1, lt=2**63)]
     request_id: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
     position: Annotated[int, Field(ge=1)]
     label: Label
@@ -68,7 +69,7 @@ def save_given(engine: Engine, item: ListItem, given: GivenVerdict) -> None:
 
 def to_verdict(given: GivenVerdict, item: ListItem) -> ReaderVerdict:
     """The ledger's row. After a verdict on a film whose score is revealed the score counts as seen."""
-    return ReaderVerdict(list_id=item.list_id, score_visible=item.reveal and item.label is not None, **dict(given))
+    return ReaderVerdict(score_visible=item.reveal and item.label is not None, **dict(given))
 
 
 def is_verdicts_csv(source: Path) -> bool:
@@ -85,12 +86,12 @@ def import_verdicts(engine: Engine, source: Path) -> tuple[Counter[str], int]:
     A row that was taken in before changes nothing. Raises InvalidLabelsCsv listing every bad row.
     """
     rows, problems = _read(source)
-    labels, new, now = Counter(given.label.value for _, _, given in rows), 0, datetime.now(UTC)
+    labels, new, now = Counter(given.label.value for _, given in rows), 0, datetime.now(UTC)
     with transaction(engine) as session:
-        for line, list_id, given in rows:
-            item = _find_item(session, list_id, given.position)
+        for line, given in rows:
+            item = _find_item(session, given.list_id, given.position)
             if item is None:
-                problems.append(f"line {line}: list {list_id} of this home has no film {given.position}")
+                problems.append(f"line {line}: list {given.list_id} of this home has no film {given.position}")
             elif not problems:
                 new += verdicts.record_verdict(session, to_verdict(given, item), now=now)
         if problems:
@@ -101,19 +102,18 @@ def import_verdicts(engine: Engine, source: Path) -> tuple[Counter[str], int]:
     return labels, new
 
 
-def _read(source: Path) -> tuple[list[tuple[int, int, GivenVerdict]], list[str]]:
+def _read(source: Path) -> tuple[list[tuple[int, GivenVerdict]], list[str]]:
     if source.stat().st_size > _LARGEST:
         raise InvalidLabelsCsv(source.name, [f"more than {_LARGEST // 2**20} MiB; expected a list's verdicts"])
-    rows: list[tuple[int, int, GivenVerdict]] = []
+    rows: list[tuple[int, GivenVerdict]] = []
     problems: list[str] = []
     text = io.StringIO(source.read_text(encoding="utf-8-sig", errors="replace"), newline="")
     for line, row in enumerate(csv.DictReader(text), start=2):
         cells = {name: value or None for name, value in row.items() if name}
-        list_id = str(cells.pop("list", None) or "")
         try:
-            if not (list_id.isascii() and list_id.isdecimal() and len(list_id) < 19) or None in row:
+            if None in row:
                 raise ValueError("no row of a list's verdicts")
-            rows.append((line, int(list_id), GivenVerdict.model_validate(cells)))
+            rows.append((line, GivenVerdict.model_validate(cells)))
         except ValidationError as error:
             names = ", ".join(sorted({str(part) for problem in error.errors() for part in problem["loc"][:1]}))
             problems.append(f"line {line}: {names or 'exclude_reason'} cannot be read; expected what the page wrote")

@@ -18,6 +18,7 @@ from db.scoring import labels, patients
 from flows.home.label_words import read_label_words
 from flows.home.ledger import open_ledger
 from flows.home.site_key import read_site_key
+from flows.review.dispute_csv import import_disputes, is_disputes_csv
 from flows.review.given_verdicts import import_verdicts, is_verdicts_csv
 from flows.review.label_names import resolve_names
 from flows.review.patient_import import find_label_patients
@@ -63,7 +64,7 @@ class DroppedFile:
 def import_labels_from(
     settings: Settings, source: Path, *, mapping: dict[str, str], accept_contradictions: bool = False
 ) -> LabelImport:
-    """Import a labels CSV, the CSV that a reading page saved, or a folder per class.
+    """Import a labels CSV, the CSV that a reading page saved, one of disputed films, or a folder per class.
 
     One that contradicts what is known of more than a fifth of its films is refused unless `accept_contradictions`; what
     a reader says on a page, film by film, is an opinion and never held. Raises InvalidLabelsCsv listing every bad row,
@@ -74,6 +75,10 @@ def import_labels_from(
             by_label, new = import_verdicts(engine, source)
         return LabelImport(rows=by_label.total(), new=new, by_label=dict(by_label))
     words = {word: label.value for word, label in read_label_words(settings).items()} | mapping
+    if is_disputes_csv(source):
+        with open_ledger(settings) as engine:
+            by_label, new = import_disputes(engine, source, words)
+        return LabelImport(rows=by_label.total(), new=new, by_label=dict(by_label))
     read = _read(source, words)
     with open_ledger(settings) as engine:
         return _add_rows(engine, read, source, read_site_key(settings), accept_contradictions=accept_contradictions)

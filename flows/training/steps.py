@@ -9,10 +9,11 @@ from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 
-from db.engine import transaction
+from db.engine import snapshot, transaction
 from db.registry import training_runs
 from db.scoring import xrays
 from flows.registry.models import next_version
+from flows.registry.reference_standard import gather_readers_report
 from flows.registry.test_side import collect_beside, collect_champion_evidence
 from flows.registry.verdicts import GateVerdict, register_judged
 from flows.training.claim import LEASE_SECONDS, Claim, Trainer
@@ -128,10 +129,14 @@ def ask_gate(bench: Workbench, trial: Trial) -> Trial:
     return replace(trial, decision=judgement.ask_gate(trial, read_policy(bench.trainer.settings)))
 
 
-def write_card(_: Workbench, trial: Trial) -> Trial:
-    """The model card with its plots."""
+def write_card(bench: Workbench, trial: Trial) -> Trial:
+    """The model card with its plots; what it asks of the readers is answered from the ledger."""
+    from xray_core.reading.readers_words import answer_questions
     from xray_core.training.documents import write_documents
 
+    with snapshot(bench.trainer.engine) as session:
+        report = gather_readers_report(session)
+    trial = replace(trial, readers=answer_questions(report))
     return replace(trial, documents=write_documents(trial))
 
 

@@ -12,6 +12,7 @@ LONG_FUNCTIONS: dict[str, str] = {}
 
 # More than five parameters that may be given by place. Prefect and Typer read names and types from the signature.
 MANY_PARAMETERS: dict[str, str] = {
+    "flows/cli/labels.py:adjudicate": "a command",
     "flows/cli/models.py:import_": "a command",
     "flows/cli/reading.py:review": "a command",
     "flows/cli/training.py:train": "a command",

@@ -111,7 +111,7 @@ def resample_patients(cohort: Cohort, *, resamples: int, seed: int) -> Iterator[
         weights = np.zeros((count, cohort.patients), dtype=np.float32)
         for stratum in strata:
             if len(stratum):
-                weights[:, stratum] = _draw_counts(rng, count, len(stratum))
+                weights[:, stratum] = draw_counts(rng, count, len(stratum))
         yield weights
 
 
@@ -127,7 +127,8 @@ def resample_statistics(
     return {name: (float(statistic(whole)[0]), np.concatenate(chunks[name])) for name, statistic in statistics.items()}
 
 
-def _draw_counts(rng: np.random.Generator, resamples: int, patients: int) -> Weights:
+def draw_counts(rng: np.random.Generator, resamples: int, patients: int) -> Weights:
+    """How often each patient comes when as many are drawn with replacement, (resamples, patients) float32."""
     drawn = rng.integers(patients, size=(resamples, patients))
     drawn += patients * np.arange(resamples)[:, np.newaxis]
     counts = np.bincount(drawn.ravel(), minlength=resamples * patients)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from xray_core.records import FilmPath, Label
+from xray_core.records import FilmPath, Label, Outcome
 
 
 class ListReason(StrEnum):
@@ -18,7 +18,7 @@ class ListReason(StrEnum):
     REFER = "refer"  # inside the refer band
     SHADOW = "shadow"  # champion and shadow disagree
     DOUBT = "doubt"  # near a threshold
-    LABEL = "label"  # the old label may be wrong
+    LABEL = "label"  # the old label may be wrong, or readers contradict each other
 
 
 class LabelSource(StrEnum):
@@ -28,6 +28,14 @@ class LabelSource(StrEnum):
     FOLDER = "folder"
     DATASET = "dataset"
     PAGE = "page"
+
+
+class ListPurpose(StrEnum):
+    """What a list is for."""
+
+    READING = "reading"
+    ADJUDICATION = "adjudication"  # a third reader settles what two dispute, and sees what was said
+    AGAIN = "again"  # without a third reader both read a disputed film once more, blind
 
 
 class ReaderRole(StrEnum):
@@ -41,7 +49,7 @@ class ReaderRole(StrEnum):
 class Opinion:
     """What was said of a film once: by whom, as what, and whether with the score in view (None: nobody wrote it down).
 
-    A nameless opinion of a dataset is the dataset's own label.
+    A nameless opinion of a dataset is the dataset's own label. `again` says that it was read anew after a dispute.
     """
 
     reader: str | None
@@ -49,11 +57,38 @@ class Opinion:
     label: Label
     source: LabelSource = LabelSource.CSV
     score_visible: bool | None = None
+    sure: bool | None = None
+    exclude_reason: str | None = None
+    again: bool = False
 
     @property
     def is_blind(self) -> bool:
         """Whether the model cannot have had a say in it."""
         return self.source is LabelSource.DATASET or self.score_visible is False
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One row of what a named reader said of a film, with what is known of how it was read.
+
+    `group` is the film's patient, or the film itself where nobody knows; `reader` a folded name. What belongs to a list
+    is None for a label that came without one. `shown` is what the champion had said of the film by then.
+    """
+
+    xray_id: int
+    group: str
+    reader: str
+    role: ReaderRole
+    label: Label
+    score_visible: bool | None
+    seconds: float | None
+    item_id: int | None
+    purpose: ListPurpose | None
+    reason: ListReason | None
+    reveal: bool
+    position: int | None
+    list_size: int | None
+    shown: Outcome | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +110,13 @@ class ReadingList:
     size: int
     guide_sha256: str | None
     made_at: datetime
+    seed: int
+    purpose: ListPurpose
 
 
 @dataclass(frozen=True, slots=True)
 class ReaderVerdict:
-    """What a reader said of the film at a position of a list; `seconds` since it was shown.
+    """What a reader said of the film at a position of a list; `seconds` since it was shown, on a page.
 
     `request_id` (at most 64 characters) is the same for every try to record one key press.
     """
@@ -87,13 +124,13 @@ class ReaderVerdict:
     list_id: int
     position: int
     label: Label
-    sure: bool
+    sure: bool | None
     exclude_reason: str | None
     flagged_note: str | None
-    shown_at: datetime
-    seconds: float
+    shown_at: datetime | None
+    seconds: float | None
     score_visible: bool
-    prior_used: bool
+    prior_used: bool | None
     request_id: str
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from xray_core.promotion.policy import LabelRules
-from xray_core.reading.records import LabelSource, Opinion, ReaderRole, fold_name
+from xray_core.reading.records import LabelSource, ListPurpose, Opinion, ReaderRole, Reading, fold_name
 from xray_core.records import Held, Label, Reference, Standard
 
 
@@ -33,17 +34,59 @@ def settle(opinions: Iterable[Opinion]) -> Settlement:
     """How far the opinions on one film settle it, oldest first.
 
     The newest of each reader counts, whatever the case and blanks of the name; those without a name are one reader,
-    as they were before readers had names. An adjudicator has the last word. Raises ValueError without an opinion.
+    as they were before readers had names. An adjudicator has the last word, and so has a second reading by all who
+    disagreed. Raises ValueError without an opinion.
     """
-    opinions = tuple(opinions)
-    if any(opinion.role is ReaderRole.ADJUDICATOR for opinion in opinions):
-        return Settlement.ADJUDICATED
-    newest = _take_newest(opinions)
-    if not newest:
+    opinions = list(opinions)
+    if not opinions:
         raise ValueError("received no opinion; expected at least one")
+    newest = find_newest(opinions)
+    if find_adjudicated(opinions) is not None:
+        return Settlement.ADJUDICATED
     if len(newest) == 1:
         return Settlement.SINGLE
-    return Settlement.AGREED if len({opinion.label for opinion in newest}) == 1 else Settlement.DISPUTED
+    return Settlement.AGREED if len({one.label for one in newest.values()}) == 1 else Settlement.DISPUTED
+
+
+def find_adjudicated(opinions: Iterable[Opinion]) -> Label | None:
+    """What an adjudicator said last; else `unsure` where all who disagree have read the film again, and still do."""
+    opinions = list(opinions)
+    last_words = [one.label for one in opinions if one.role is ReaderRole.ADJUDICATOR]
+    if last_words:
+        return last_words[-1]
+    newest = find_newest(opinions)
+    is_disputed = len({one.label for one in newest.values()}) > 1
+    return Label.UNSURE if is_disputed and newest.keys() - {""} <= find_read_again(opinions) else None
+
+
+def find_settled(opinions: Iterable[Opinion]) -> Label | None:
+    """The label that the opinions on a film come to, None while it is disputed."""
+    opinions = list(opinions)
+    said = {one.label for one in find_newest(opinions).values()}
+    return find_adjudicated(opinions) or (said.pop() if len(said) == 1 else None)
+
+
+def settle_blind(readings: Iterable[Reading]) -> dict[int, Label | None]:
+    """What each film (by its X-ray's id) is settled as by those alone who had seen no score, None while it is disputed.
+
+    Readings come oldest first.
+    """
+    films: defaultdict[int, list[Opinion]] = defaultdict(list)
+    for one in readings:
+        if one.score_visible is False:
+            again = one.purpose is ListPurpose.AGAIN
+            films[one.xray_id].append(Opinion(one.reader, one.role, one.label, again=again))
+    return {xray_id: find_settled(opinions) for xray_id, opinions in films.items()}
+
+
+def find_newest(opinions: Iterable[Opinion]) -> dict[str, Opinion]:
+    """The newest opinion of each reader (by the folded name, empty for those without one), adjudicators left out."""
+    return {fold_name(one.reader or ""): one for one in opinions if one.role is ReaderRole.READER}
+
+
+def find_read_again(opinions: Iterable[Opinion]) -> set[str]:
+    """Who has read the film anew after a dispute, by the folded name."""
+    return {fold_name(one.reader or "") for one in opinions if one.again}
 
 
 def count_settlements(films: Mapping[int, Iterable[Opinion]]) -> dict[str, int]:
@@ -82,13 +125,13 @@ def _find_reference(opinions: Sequence[Opinion], rules: LabelRules) -> Reference
 
 def _decide(opinions: Sequence[Opinion], rules: LabelRules) -> tuple[Label, Held | None]:
     """The label that counts, or the newest and why it does not."""
-    settlement, latest = settle(opinions), opinions[-1].label
-    if settlement is Settlement.ADJUDICATED:
-        return [opinion.label for opinion in opinions if opinion.role is ReaderRole.ADJUDICATOR][-1], None
-    if settlement is Settlement.DISPUTED:
+    adjudicated, latest = find_adjudicated(opinions), opinions[-1].label
+    if adjudicated is not None:
+        return adjudicated, None
+    if settle(opinions) is Settlement.DISPUTED:
         return latest, Held.DISPUTED if rules.hold_disputes else None
     says_a_dataset = any(opinion.source is LabelSource.DATASET and opinion.label is latest for opinion in opinions)
-    if len(_take_newest(opinions)) < rules.readers_per_film and not says_a_dataset:
+    if len(find_newest(opinions)) < rules.readers_per_film and not says_a_dataset:
         return latest, Held.WAITING
     return latest, None
 
@@ -105,8 +148,3 @@ def _name_standard(opinions: Sequence[Opinion], label: Label) -> Standard:
         return Standard.TWO_BLINDED
     from_dataset = any(opinion.source is LabelSource.DATASET for opinion in behind)
     return Standard.DATASET if from_dataset else Standard.ONE_BLINDED
-
-
-def _take_newest(opinions: Iterable[Opinion]) -> list[Opinion]:
-    """The newest opinion of each reader."""
-    return list({fold_name(opinion.reader or ""): opinion for opinion in opinions}.values())

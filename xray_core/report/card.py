@@ -44,12 +44,11 @@ class CardFacts:
     `test` is how the model did on the test X-rays, `champion` how the champion before it did on the same ones,
     `external` how it did elsewhere, by the name of the place. `before_recalibration` holds the calibration figures of
     the uncalibrated scores. `proven` is False for a champion that no predecessor was beaten for. `layers` has a name,
-    a kind, an output shape and a parameter count for each layer, `hashes` names and SHA-256 sums. `answers` are a
-    team's own words to the questions of `read_questions`, by key. `commands` make this model again where it was made,
-    `commands_elsewhere` in another home (none for a retraining) with the site key of `key_fingerprint`, on which its
-    sides hang. Beyond the distance `odd_limit` a picture is referred as no chest film (None: no picture is); so many of
-    the test X-rays are (`odd_in_test`), and count as referred in the figures. `judged_on` says by whose
-    labels the test X-rays judge. `plots` are PNGs by file name.
+    a kind, an output shape and a parameter count for each layer, `hashes` names and SHA-256 sums. `answers` to the
+    questions of `read_questions`, by key, are the ledger's, or a team's own words. `commands` make this model again
+    where it was made, `commands_elsewhere` in another home (none for a retraining) with the site key of
+    `key_fingerprint`, on which its sides hang. Beyond the distance `odd_limit` a picture is referred as no chest film
+    (None: no picture is); so many of the test X-rays are (`odd_in_test`), and count as referred in the figures. `judged_on` says by whose labels the test X-rays judge. `plots` are PNGs by file name.
     """
 
     version: str

@@ -125,13 +125,13 @@ def plot_comparison(
     grid.set_height_ratios([1, 1.0 * len(figures)])
     _draw_difference(deciding, difference, margin)
     for place, (first, second) in enumerate(figures.values()):
-        _draw_interval(axes, first, place - 0.17, OTHER_MODEL, "D")
-        _draw_interval(axes, second, place + 0.17, MODEL, "o")
+        draw_interval(axes, first, place - 0.17, OTHER_MODEL, "D")
+        draw_interval(axes, second, place + 0.17, MODEL, "o")
         for interval, shift in ((first, -0.17), (second, 0.17)):
-            _write_beside(axes, place + shift, format_interval(interval))
+            write_beside(axes, place + shift, format_interval(interval))
     for colour, marker, name in ((OTHER_MODEL, "D", f"champion {champion}"), (MODEL, "o", f"candidate {candidate}")):
         axes.plot([], [], marker, color=colour, label=name)
-    _name_lines(axes, list(figures))
+    name_lines(axes, list(figures))
     _fit_shares(axes, [interval for pair in figures.values() for interval in pair], reference=None)
     name_axes(axes, "Figure with 95 % interval", "")
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, fontsize=8.5, frameon=False, borderaxespad=0.1)
@@ -139,14 +139,14 @@ def plot_comparison(
 
 
 def _draw_difference(axes: Axes, difference: Interval | None, margin: float) -> None:
-    _name_lines(axes, ["AUROC: candidate minus champion"])
+    name_lines(axes, ["AUROC: candidate minus champion"])
     axes.axvline(0, color=MUTED, linewidth=1, linestyle="--")
     axes.axvline(-margin, color=COVID, linewidth=1.6, label=f"margin -{margin:.2f}: worse than this is worse")
-    _draw_interval(axes, difference, 0, INK, "o")
+    draw_interval(axes, difference, 0, INK, "o")
     if difference is None:
         say_empty(axes, "Too few X-rays to compare")
     else:
-        _write_beside(axes, 0, f"{difference.value:+.3f} ({difference.low:+.3f} to {difference.high:+.3f})")
+        write_beside(axes, 0, f"{difference.value:+.3f} ({difference.low:+.3f} to {difference.high:+.3f})")
     ends = (0.0, 0.0) if difference is None else (difference.low, difference.high)
     reach = 1.25 * max(2 * margin, *map(abs, ends), 0.01)
     axes.set_xlim(-reach, reach)
@@ -160,27 +160,30 @@ def _draw_lines(
     if not lines:
         say_empty(axes, "Nothing to compare")
     for place, (line, colour) in enumerate(zip(lines, colours, strict=True)):
-        _draw_interval(axes, line.interval, place, colour, markers[place] if markers else "o")
+        draw_interval(axes, line.interval, place, colour, markers[place] if markers else "o")
         figure = "" if line.interval is None else format_interval(line.interval)
-        _write_beside(axes, place, "   ".join(part for part in (figure, line.remark) if part))
-    _name_lines(axes, [line.name for line in lines])
+        write_beside(axes, place, "   ".join(part for part in (figure, line.remark) if part))
+    name_lines(axes, [line.name for line in lines])
 
 
-def _draw_interval(axes: Axes, interval: Interval | None, place: float, colour: str, marker: str) -> None:
+def draw_interval(axes: Axes, interval: Interval | None, place: float, colour: str, marker: str) -> None:
+    """A figure and its interval at a place of the vertical axis; nothing for None."""
     if interval is None:
         return
     axes.plot([interval.low, interval.high], [place, place], color=colour, linewidth=2.2, solid_capstyle="butt")
     axes.plot(interval.value, place, marker, color=colour, markersize=7, markeredgecolor="white", zorder=4)
 
 
-def _write_beside(axes: Axes, place: float, text: str) -> None:
+def write_beside(axes: Axes, place: float, text: str) -> None:
+    """Words right of the frame, at a place of the vertical axis."""
     axes.annotate(
         text, (1, place), xycoords=("axes fraction", "data"), xytext=(8, 0), textcoords="offset points",
         va="center", fontsize=8.5, color=INK, annotation_clip=False,
     )  # fmt: skip
 
 
-def _name_lines(axes: Axes, names: Sequence[str]) -> None:
+def name_lines(axes: Axes, names: Sequence[str]) -> None:
+    """The lines' names at the vertical axis, the first one on top."""
     axes.set_yticks(range(len(names)), [name if len(name) <= 44 else f"{name[:43]}…" for name in names], fontsize=9)
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)

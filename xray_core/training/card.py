@@ -58,6 +58,7 @@ def gather_card_facts(trial: Trial, plots: Mapping[str, bytes]) -> CardFacts:
         key_fingerprint=trial.key_fingerprint,
         judged_on=images.judged_on,
         plots=plots,
+        answers=trial.readers,
     )
 
 

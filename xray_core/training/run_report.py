@@ -88,6 +88,7 @@ def write_run_report(trial: Trial) -> str:
         whose_labels=f"{trial.images.judged_on}",
         checks=trial.decision.checks,
         audit=judgement.audit,
+        readers=list(trial.readers.values()),
         pictures=list(_choose_pictures(trial.documents)),
         research_use=RESEARCH_USE,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +51,10 @@ class GivenDataset:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A training of one label set, as far as it has come; the fields stand in the order in which they are filled."""
+    """A training of one label set, as far as it has come; the fields stand in the order in which they are filled.
+
+    `readers` answers what a card asks of the readers whose labels these are, by the key of the question.
+    """
 
     options: TrainingOptions
     label_set_sha256: str
@@ -64,5 +68,6 @@ class Trial:
     plots: dict[str, BackgroundCall[bytes]] = _LATER
     candidate: Candidate = _LATER
     decision: PromotionDecision = _LATER
+    readers: Mapping[str, str] = _LATER
     documents: dict[str, bytes] = _LATER
     conclusion: Conclusion = _LATER

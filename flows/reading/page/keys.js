@@ -51,7 +51,7 @@ Xray.keys = (() => {
     const plain = {
       x: () => Xray.review.now.state !== "saving" && askWhy(!event.shiftKey), z: Xray.review.back, f: askNote,
       p: Xray.review.togglePrior, g: () => Xray.panels.show("guide"), "?": () => Xray.panels.show("help"),
-      enter: Xray.review.keep,
+      enter: Xray.review.keep, h: Xray.reveal.toggle,
     };
     return plain[key] ?? Xray.filmKeys.actionOf(event);
   };

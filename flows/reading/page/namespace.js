@@ -8,13 +8,13 @@
  *   values: Uint16Array, curve: Uint8Array | null, table: Uint32Array, canvas: HTMLCanvasElement}} Film
  * @typedef {{code: string, words: string}} Missing
  * @typedef {{low: number, high: number, inverted: boolean}} Window
- * @typedef {{request_id: string, position: number, label: string, sure: boolean, exclude_reason: string | null,
+ * @typedef {{list: string, request_id: string, position: number, label: string, sure: boolean, exclude_reason: string | null,
  *   flagged_note: string | null, shown_at: string, seconds: number, prior_used: boolean}} Verdict
  * @typedef {{label: string, sure: boolean, exclude_reason: string | null}} Said
  * @typedef {{width: number, height: number, heat: string}} Heat
  * @typedef {{probability: string, outcome: string, reason: string | null, standing: string,
- *   heat: Heat | null}} Reveal
- * @typedef {{list: string, count: number, offline: boolean, file: string, priors: number[],
+ *   heat: Heat | null, drawing: boolean}} Reveal
+ * @typedef {{list: string, purpose: string, count: number, offline: boolean, file: string, priors: number[],
  *   read: Record<string, Said>, opinions: Record<string, Said[]>}} ReadingList
  */
 

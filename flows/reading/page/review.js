@@ -86,8 +86,10 @@ Xray.review = (() => {
     Xray.viewer.show([null]);
     Xray.find("said").textContent = "";
     const minutes = Math.max(1, Math.round((performance.now() - started) / 60000));
+    const isSettled = Xray.list.purpose === "adjudication";
     Xray.find("done-words").textContent = Xray.list.count === 0 ? "There is no film to read at present." :
-      `All ${Xray.list.count} films of this list are read. This session took ${minutes} min.`;
+      (isSettled ? `All ${Xray.list.count} disputed films are settled.` : `All ${Xray.list.count} films of this list are read.`)
+      + ` This session took ${minutes} min.`;
     Xray.find("done-title").textContent = Xray.list.count ? "Done" : "Nothing to read";
     Xray.find("done-back").hidden = Xray.list.count === 0;
     Xray.find("done").hidden = false;
@@ -109,7 +111,7 @@ Xray.review = (() => {
     document.body.dataset.saving = "yes";
     /** @type {Verdict} */
     const verdict = {
-      request_id: Xray.verdicts.newRequestId(), position, label, sure, exclude_reason: why, flagged_note: now.note,
+      list: Xray.list.list, request_id: Xray.verdicts.newRequestId(), position, label, sure, exclude_reason: why, flagged_note: now.note,
       shown_at: now.shownAt.toISOString(), seconds: Math.round(seconds() * 1000) / 1000, prior_used: now.priorUsed,
     };
     /** @type {Reveal | null} */
@@ -127,7 +129,7 @@ Xray.review = (() => {
     Xray.announce(`Film ${position}: ${Xray.describe(Xray.list.read[position])}, saved.`);
     if (reveal && !isChange) {
       now.state = "revealing";
-      Xray.reveal.open(reveal, Xray.list.read[position]);
+      Xray.reveal.open(reveal, Xray.list.read[position], position);
     } else {
       await go(firstUnread());
       if (now.state !== "done") performance.measure("key to next film", { start: pressed, end: now.painted });
@@ -159,7 +161,9 @@ Xray.review = (() => {
       return;
     }
     const isOpen = document.body.classList.toggle("comparing");
-    const prior = isOpen ? await Xray.films.get(`${now.position}p`) : null;
+    const { position } = now;
+    const prior = isOpen ? await Xray.films.get(`${position}p`) : null;
+    if (now.position !== position || document.body.classList.contains("comparing") !== isOpen) return;
     if (prior && "code" in prior) Xray.notice(`The earlier film cannot be shown: ${prior.words} (${prior.code}).`);
     else Xray.viewer.compare(prior);
     if (isOpen) now.priorUsed = true;

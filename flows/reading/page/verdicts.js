@@ -69,8 +69,7 @@ Xray.verdicts = (() => {
 
   /** Everything that was said of an offline list as a CSV for `xray labels import`. */
   const toCsv = () => {
-    const rows = kept().map((verdict) => ({ ...verdict, list: Xray.list.list }));
-    const lines = rows.map((row) => COLUMNS.map((name) => toCell(/** @type {any} */ (row)[name])).join(","));
+    const lines = kept().map((row) => COLUMNS.map((name) => toCell(/** @type {any} */ (row)[name])).join(","));
     return [COLUMNS.join(","), ...lines].map((line) => `${line}\r\n`).join("");
   };
 

@@ -10,9 +10,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from flows.settings import Settings
 from tests.browser import open_browser
 from tests.flows.reading.conftest import PATIENT, today
-from tests.flows.reading.served import Served
+from tests.flows.reading.robot import read_film
+from tests.flows.reading.served import Served, serve
+from tests.flows.scoring.test_scan import drop_xrays, scan
 from tests.patience import here
 from xray_core.records import RESEARCH_USE
 
@@ -104,3 +107,20 @@ def test_a_real_browser_shows_them_and_asks_nobody_else(results_page: Served, tm
         assert browser.evaluate(f"{lit}; }})()")
         assert browser.foreign_requests(address) == []
         assert browser.complaints == []
+
+
+def test_a_film_is_in_no_result_before_its_readers_own_verdict(settings: Settings, tmp_path: Path) -> None:
+    """Neither on the reader's own page nor on that of everybody else: what one sees another is told."""
+    drop_xrays(settings.incoming_dir, 3)
+    scan(settings)
+    with serve(settings, "review", "--reader", "anna", "--reveal", "0") as page, serve(settings, "results") as others:
+        assert _count_cards(_read(page, "/results")) == 0
+        assert "3 films on open reading lists" in _read(others, "/results")
+        cookie = others.enter()
+        for path in ("/results/1", "/results/films/1.js", "/results/thumbnails/1.png"):
+            assert others.ask(path, Cookie=cookie).status == 404
+        with open_browser(tmp_path / "profile") as browser:
+            browser.open(page.invite())
+            read_film(browser, "c")
+            assert _count_cards(_read(page, "/results")) == 1
+            assert _count_cards(_read(others, "/results")) == 1

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from xray_core.promotion.policy import LabelRules, OtherLabel
 from xray_core.reading.records import LabelSource, Opinion, ReaderRole
-from xray_core.reading.settled import Settlement, count_settlements, settle, settle_label
+from xray_core.reading.settled import Settlement, count_settlements, find_settled, settle, settle_label
 from xray_core.records import Held, Label, Reference, Standard
 
 ADJUDICATOR = ReaderRole.ADJUDICATOR
@@ -20,23 +22,30 @@ def say(
 A_COVID, B_COVID, B_NORMAL = say("Reader A", Label.COVID), say("B", Label.COVID), say("B", Label.NORMAL)
 A_SAW = say("Reader A", Label.COVID, seen=True)
 DATASET = Opinion(None, ReaderRole.READER, Label.COVID, LabelSource.DATASET)
+A_AGAIN, B_AGAIN = replace(A_COVID, again=True), replace(B_NORMAL, again=True)
 
 
 @pytest.mark.parametrize(
-    ("opinions", "settlement"),
+    ("opinions", "settlement", "label"),
     [
-        ([A_COVID], Settlement.SINGLE),
-        ([A_COVID, say("reader  a", Label.NORMAL)], Settlement.SINGLE),
-        ([A_COVID, B_COVID], Settlement.AGREED),
-        ([A_COVID, B_NORMAL], Settlement.DISPUTED),
-        ([A_COVID, B_NORMAL, B_COVID], Settlement.AGREED),
-        ([A_COVID, say("B", Label.UNSURE)], Settlement.DISPUTED),
-        ([say(None, Label.COVID), say(None, Label.NORMAL)], Settlement.SINGLE),
-        ([A_COVID, B_NORMAL, say("C", Label.NORMAL, role=ADJUDICATOR)], Settlement.ADJUDICATED),
+        ([A_COVID], Settlement.SINGLE, Label.COVID),
+        ([A_COVID, say("reader  a", Label.NORMAL)], Settlement.SINGLE, Label.NORMAL),
+        ([A_COVID, B_COVID], Settlement.AGREED, Label.COVID),
+        ([A_COVID, B_NORMAL], Settlement.DISPUTED, None),
+        ([A_COVID, B_NORMAL, B_COVID], Settlement.AGREED, Label.COVID),
+        ([A_COVID, say("B", Label.UNSURE)], Settlement.DISPUTED, None),
+        ([say(None, Label.COVID), say(None, Label.NORMAL)], Settlement.SINGLE, Label.NORMAL),
+        ([A_COVID, B_NORMAL, say("C", Label.OTHER, role=ADJUDICATOR)], Settlement.ADJUDICATED, Label.OTHER),
+        ([A_COVID, B_NORMAL, A_AGAIN], Settlement.DISPUTED, None),
+        ([A_COVID, B_NORMAL, A_AGAIN, B_AGAIN], Settlement.ADJUDICATED, Label.UNSURE),
+        ([A_COVID, B_NORMAL, A_AGAIN, replace(B_COVID, again=True)], Settlement.AGREED, Label.COVID),
+        ([say(None, Label.NORMAL), A_COVID, A_AGAIN], Settlement.ADJUDICATED, Label.UNSURE),
     ],
 )
-def test_the_newest_opinion_of_each_reader_counts(opinions: list[Opinion], settlement: Settlement) -> None:
-    assert settle(opinions) is settlement
+def test_the_newest_opinion_of_each_reader_counts(
+    opinions: list[Opinion], settlement: Settlement, label: Label | None
+) -> None:
+    assert (settle(opinions), find_settled(opinions)) == (settlement, label)
 
 
 def test_a_film_without_an_opinion_is_not_settled() -> None:

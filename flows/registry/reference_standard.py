@@ -1,0 +1,33 @@
+"""Who said what the films show that models learn from and are judged on: the readers, and how far they agree."""
+
+from __future__ import annotations
+
+from sqlalchemy.orm import Session
+
+from db.engine import snapshot
+from db.reading.films import list_scored_films
+from db.reading.opinions import read_opinions
+from db.reading.readings import read_names, read_readings
+from db.registry import models
+from flows.home.ledger import open_ledger
+from flows.settings import Settings
+from xray_core.reading.readers_report import ReadersReport, make_readers_report
+from xray_core.reading.settled import count_settlements
+
+
+def read_readers_report(settings: Settings) -> ReadersReport:
+    """The report of all readings in the ledger."""
+    with open_ledger(settings) as engine, snapshot(engine) as session:
+        return gather_readers_report(session)
+
+
+def gather_readers_report(session: Session) -> ReadersReport:
+    """The same in a snapshot that is open."""
+    champion = models.champion(session)
+    films = list_scored_films(session, champion.model_id) if champion else []
+    return make_readers_report(
+        read_readings(session),
+        read_names(session),
+        count_settlements(read_opinions(session)),
+        {film.xray_id: film.outcome for film in films if film.is_held_out},
+    )
