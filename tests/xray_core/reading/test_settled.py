@@ -73,6 +73,7 @@ def test_every_way_has_its_number() -> None:
         ([say("A", Label.OTHER)], RULES, Label.OTHER, None),
         ([say("A", Label.OTHER)], LabelRules(other=OtherLabel.NEVER), Label.OTHER, Held.OTHER),
         ([say("A", Label.UNSURE)], RULES, Label.UNSURE, None),
+        ([A_COVID, B_NORMAL, A_AGAIN, B_AGAIN], RULES, Label.UNSURE, None),
     ],
 )
 def test_a_film_trains_by_what_the_policy_lets_count(
