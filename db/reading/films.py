@@ -15,7 +15,7 @@ from db.scoring.views import current_results
 from xray_core.promotion.policy import LabelRules
 from xray_core.reading.reading_list import OwnReading, ScoredFilm
 from xray_core.reading.records import ChosenFilm, ListPurpose, ListReason
-from xray_core.records import Split, is_unlike, name_content_group
+from xray_core.records import Outcome, Split, is_unlike, name_content_group
 
 
 def list_scored_films(session: Session, model_id: int) -> list[ScoredFilm]:
@@ -65,6 +65,16 @@ def list_scored_films(session: Session, model_id: int) -> list[ScoredFilm]:
         )
         for xray_id, sha256, probability, outcome, refer_reason, shadow_outcome, label, is_listed in rows.tuples()
     ]
+
+
+def read_outcomes(session: Session, model_id: int) -> dict[int, Outcome]:
+    """What the champion says of each film that a reader with a name has read and that no training learned from."""
+    today, learned = current_results.c, _find_learned(session)
+    named = select(LabelRow.xray_id).where(LabelRow.reader.is_not(None))
+    rows = session.execute(
+        select(today.xray_id, today.outcome).where(today.model_id == model_id, today.xray_id.in_(named))
+    )
+    return {xray_id: outcome for xray_id, outcome in rows.tuples() if xray_id not in learned}
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy.orm import Session
 
 from db.engine import snapshot
-from db.reading.films import list_scored_films
+from db.reading.films import read_outcomes
 from db.reading.opinions import read_opinions
 from db.reading.readings import read_names, read_readings
 from db.registry import models
@@ -24,10 +24,9 @@ def read_readers_report(settings: Settings) -> ReadersReport:
 def gather_readers_report(session: Session) -> ReadersReport:
     """The same in a snapshot that is open."""
     champion = models.champion(session)
-    films = list_scored_films(session, champion.model_id) if champion else []
     return make_readers_report(
         read_readings(session),
         read_names(session),
         count_settlements(read_opinions(session)),
-        {film.xray_id: film.outcome for film in films if film.is_held_out},
+        read_outcomes(session, champion.model_id) if champion else {},
     )
