@@ -69,6 +69,7 @@ def test_score_and_heat_map_come_after_the_verdict_with_the_sentence_that_they_p
             assert page.ask(f"/reveals/{film}", Cookie=cookie).status == 200
             browser.press("Enter")
         read_list(browser, lambda _: "c")
-        assert browser.complaints == []
+        # Chromium advises on speed where a test reads pixels back.
+        assert [words for words in browser.complaints if not words.startswith("Canvas2D")] == []
     assert shaded
     assert read_said(settings, reader_list) == dict.fromkeys((1, 2, 3), ("covid", True))
