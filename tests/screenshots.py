@@ -99,7 +99,7 @@ def dispute(settings: Settings) -> None:
         source = settings.home / f"{reader}.csv"
         rows = [f"{name},{label},{reader},no" for name in names]
         source.write_text("\n".join(("filename,label,labelled_by,score_visible", *rows)))
-        import_labels_from(settings, source, mapping={})
+        import_labels_from(settings, source, mapping={}, accept_contradictions=True)
 
 
 def photograph(settings: Settings, browser: Browser, *, reader: str) -> Iterator[str]:

@@ -48,7 +48,8 @@ class CardFacts:
     questions of `read_questions`, by key, are the ledger's, or a team's own words. `commands` make this model again
     where it was made, `commands_elsewhere` in another home (none for a retraining) with the site key of
     `key_fingerprint`, on which its sides hang. Beyond the distance `odd_limit` a picture is referred as no chest film
-    (None: no picture is); so many of the test X-rays are (`odd_in_test`), and count as referred in the figures. `judged_on` says by whose labels the test X-rays judge. `plots` are PNGs by file name.
+    (None: no picture is); so many of the test X-rays are (`odd_in_test`), and count as referred in the figures.
+    `judged_on` says by whose labels the test X-rays judge. `plots` are PNGs by file name.
     """
 
     version: str

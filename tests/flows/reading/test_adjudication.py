@@ -43,7 +43,7 @@ def disputed(settings: Settings) -> Settings:
         rows = [f"{name},{label},{reader},no" for name, label in zip(names, labels, strict=True)]
         path = settings.home / f"{reader}.csv"
         path.write_text("\n".join(("filename,label,labelled_by,score_visible", *rows)))
-        import_labels_from(settings, path, mapping={})
+        import_labels_from(settings, path, mapping={}, accept_contradictions=True)
     return settings
 
 
