@@ -18,8 +18,8 @@ from flows.home.ledger import open_ledger
 from flows.home.site_key import read_site_key
 from flows.settings import Settings
 from xray_core.errors import NoChampion, RefusedInput
-from xray_core.evaluation.field import FEWEST_OF_A_CLASS, FieldFigures, SampledFilm, measure_field
 from xray_core.models.folder import read_manifest
+from xray_core.reading.field import FEWEST_OF_A_CLASS, FieldFigures, SampledFilm, measure_field
 from xray_core.reading.reading_list import AUDIT_SHARE, draw_audit
 from xray_core.reading.reveal_effect import says_covid
 from xray_core.reading.settled import settle_blind

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from xray_core.evaluation.field import FEWEST_OF_A_CLASS, FIELD_FIGURES, SampledFilm, measure_field
 from xray_core.models.records import OperatingPoint
+from xray_core.reading.field import FEWEST_OF_A_CLASS, FIELD_FIGURES, SampledFilm, measure_field
 from xray_core.reading.reading_list import AUDIT_SHARE, draw_audit
 
 POINT = OperatingPoint(0.3, 0.6, None, None, None, 0, 0, None)
