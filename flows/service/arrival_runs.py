@@ -14,6 +14,7 @@ ARRIVAL_TAG = "arrival"
 # A scheduled run that begins so soon does it as well.
 _SOON = timedelta(seconds=5)
 _KEEP_EMPTY = timedelta(hours=1)
+_NEWEST = 10  # of so many and those that may be under way; runs of one deployment end nearly in their order
 _MOST_DELETED_AT_ONCE = 50  # Prefect's own limit
 
 _UNDER_WAY = ("SCHEDULED", "PENDING", "RUNNING", "CANCELLING")
@@ -29,8 +30,8 @@ class RunStanding(StrEnum):
     FREE = "free"
 
 
-def read_standing(api: ServerApi, deployment: str, pool: str) -> RunStanding:
-    """Ask the server. Raises OSError or ValueError where it does not answer."""
+def read_standing(api: ServerApi, deployment: str, pool: str, *, at_once: int = 1) -> RunStanding:
+    """Ask the server; `at_once` runs may be under way. Raises OSError or ValueError where it does not answer."""
     found = api.get(f"deployments/name/{deployment}/{deployment}")
     if find_paused(api.get(f"work_pools/{pool}"), [found], {}):
         return RunStanding.PAUSED
@@ -41,12 +42,13 @@ def read_standing(api: ServerApi, deployment: str, pool: str) -> RunStanding:
             "expected_start_time": {"before_": (datetime.now(UTC) + _SOON).isoformat()},
         },
         "sort": "EXPECTED_START_TIME_DESC",
-        "limit": 1,
+        "limit": _NEWEST + at_once,
     }
     newest = [run["state_type"] for run in api.post("flow_runs/filter", wanted)]
-    if any(state in _UNDER_WAY for state in newest):
+    if sum(state in _UNDER_WAY for state in newest) >= at_once:
         return RunStanding.UNDER_WAY
-    return RunStanding.FAILED if any(state in _FAILED for state in newest) else RunStanding.FREE
+    ended = [state for state in newest if state not in _UNDER_WAY]
+    return RunStanding.FAILED if ended and ended[0] in _FAILED else RunStanding.FREE
 
 
 def start_run(api: ServerApi, deployment: str, *, origin: str = ARRIVAL_TAG) -> None:

@@ -43,19 +43,21 @@ _PASSING = (OSError, ValueError, SQLAlchemyError, XrayError)
 class Watched:
     """A folder, the deployment that takes in what arrives in it, and the question what there is.
 
-    `look` returns whether something waits, and in how many seconds to look again although nothing has changed.
+    `look` returns whether something waits, and in how many seconds to look again although nothing has changed;
+    `at_once` runs may be under way together.
     """
 
     deployment: str
     folder: Path
     look: Callable[[], tuple[bool, float]]
+    at_once: int = 1
 
 
 def watch_folders(settings: Settings, address: str) -> None:
     """Watch until somebody stops the process. A fault that passes is a line of the log, and the schedule's to catch."""
     api = ServerApi(address, read_api_login(settings))
     everything = (
-        Watched("score-incoming", settings.incoming_dir, lambda: _look_for_films(settings)),
+        Watched("score-incoming", settings.incoming_dir, lambda: _look_for_films(settings), settings.scanners),
         Watched("import-labels", settings.labels_dir, lambda: (bool(list_dropped(settings)), inf)),
     )
     watches = {watched.deployment: Watch() for watched in everything}
@@ -77,7 +79,7 @@ def watch_folders(settings: Settings, address: str) -> None:
 def _look(watched: Watched, watch: Watch, api: ServerApi) -> Watch:
     """Start a run where something waits and none is under way; a service that has just begun has one look at all."""
     try:
-        standing = read_standing(api, watched.deployment, POOL)
+        standing = read_standing(api, watched.deployment, POOL, at_once=watched.at_once)
         if standing in (RunStanding.UNDER_WAY, RunStanding.PAUSED):
             pause = _WHILE_A_RUN_IS_UNDER_WAY if standing is RunStanding.UNDER_WAY else _AFTER_A_FAULT
             return look_later(watch, time.monotonic(), pause)

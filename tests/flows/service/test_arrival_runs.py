@@ -14,9 +14,9 @@ from flows.service.arrival_runs import ARRIVAL_TAG, RunStanding, read_standing, 
 class Server(ServerApi):
     """Answers as Prefect's server would, and remembers what it was asked to do."""
 
-    def __init__(self, state: str | None = None, *, paused: bool = False, pool_paused: bool = False) -> None:
+    def __init__(self, *states: str, paused: bool = False, pool_paused: bool = False) -> None:
         super().__init__("http://127.0.0.1:9/api", "user:password")
-        self.state = state
+        self.states = states
         self.paused = paused
         self.pool_paused = pool_paused
         self.posted: dict[str, Mapping[str, Any]] = {}
@@ -35,7 +35,7 @@ class Server(ServerApi):
 
     def post(self, path: str, body: Mapping[str, Any]) -> Any:
         self.posted[path] = body
-        return [{"state_type": self.state}] if self.state else []
+        return [{"state_type": state} for state in self.states]
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,18 @@ class Server(ServerApi):
     ],
 )
 def test_a_run_that_waits_or_works_is_the_only_one(state: str | None, standing: RunStanding) -> None:
-    assert read_standing(Server(state), "score-incoming", "xray-pool") is standing
+    server = Server(*([state] if state else []))
+
+    assert read_standing(server, "score-incoming", "xray-pool") is standing
+
+
+def test_where_several_scan_at_once_another_is_started_until_they_are_as_many() -> None:
+    one = Server("RUNNING", "FAILED", "COMPLETED")
+    two = Server("PENDING", "COMPLETED", "RUNNING")
+
+    assert read_standing(one, "score-incoming", "xray-pool", at_once=2) is RunStanding.FAILED
+    assert read_standing(two, "score-incoming", "xray-pool", at_once=2) is RunStanding.UNDER_WAY
+    assert read_standing(two, "score-incoming", "xray-pool", at_once=3) is RunStanding.FREE
 
 
 def test_what_a_person_paused_is_not_started() -> None:
