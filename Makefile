@@ -27,7 +27,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --python $(BIN)/python -e .
 	@touch $@
 
-demo: $(STAMP) ## the whole loop on synthetic X-rays, through a real Prefect server (at most 4 minutes)
+demo: $(STAMP) ## the whole loop on synthetic X-rays, through a real Prefect server (about two minutes on two free cores)
 	@$(BIN)/xray demo
 
 up: $(STAMP) ## Prefect server, deployments and worker in the foreground; Ctrl-C stops all three

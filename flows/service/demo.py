@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import socket
 import subprocess
 import sys
@@ -14,25 +15,31 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from flows.home.api_login import read_api_login
 from flows.home.ledger import prepare_ledger
+from flows.operations.server_api import ServerApi
 from flows.operations.status import read_status
+from flows.service.arrival_runs import RunStanding, read_standing, start_run
 from flows.service.child import Address, child_environment
-from flows.service.service import running_service
+from flows.service.service import POOL, running_service
 from flows.settings import CHECKOUT, Settings
 from xray_core.errors import PersonNeeded
 from xray_core.records import RESEARCH_USE, Label
 from xray_core.synthetic.xrays import write_sample_set
 
-_TRAINING_PER_CLASS = 110
-_INCOMING_PER_CLASS = 90
+_TRAINING_PER_CLASS = 60
+_INCOMING_PER_CLASS = 40
 _RETRAIN_AFTER = 20
-_TARGET = 0.9  # about 22 patients of a class choose the thresholds; chance might leave under 19, too few for 0.95
+_TARGET = 0.8  # some 12 patients of a class choose the thresholds, by chance a few less: too few for a higher one
+_POLL_SECONDS = "1"  # the worker's; a service that runs for years looks every five
+# Looks, not seconds: on a busy machine a look takes longer, and so does what it waits for.
+_LOOKS_WITHOUT_A_RUN = 120
 _Say = Callable[[str], None]
 
 
 def run_demo(keep: Path | None, *, say: _Say) -> None:
     """Walk the loop once and say at each step what happened; raises PersonNeeded when a step does not come."""
-    started = time.monotonic()
+    clock = _Clock(time.monotonic(), say)
     folder = _open_folder(keep)
     settings = Settings(
         home=folder / "home",
@@ -42,16 +49,21 @@ def run_demo(keep: Path | None, *, say: _Say) -> None:
         target_specificity=_TARGET,
     )
     prepare_ledger(settings)
+    os.environ["PREFECT_WORKER_QUERY_SECONDS"] = _POLL_SECONDS
     address = Address("127.0.0.1", _free_port())
-    clock = _Clock(started, say)
     dataset = folder / "dataset"
     write_sample_set(dataset, per_class=_TRAINING_PER_CLASS, patients=_TRAINING_PER_CLASS, seed=1)
     clock.step(f"drew {2 * _TRAINING_PER_CLASS} synthetic X-rays to train on in {dataset}")
     service = running_service(settings, address, say=clock.note, stop=threading.Event())
     with _first_training(dataset, settings, address) as training, service:
+        truth = _draw_arrivals(folder / "arriving")
         _report_first_model(training, settings, clock)
-        _walk_the_loop(settings, address, _deliver(settings, clock), clock)
-    clock.step(f"done in {time.monotonic() - started:.0f} s; throw {folder} away when you have seen enough")
+        _deliver(folder / "arriving", settings, clock)
+        _walk_the_loop(settings, ServerApi(address.api, read_api_login(settings)), truth, clock)
+        clock.step("the flow runs, as they stand in the Prefect UI:")
+        for line in _list_runs(settings, address):
+            clock.note(line)
+    clock.step(f"done; throw {folder} away when you have seen enough")
     say(RESEARCH_USE)
 
 
@@ -84,33 +96,42 @@ def _report_first_model(training: subprocess.Popen[str], settings: Settings, clo
     clock.step(f"the first champion stands in {settings.models_dir}")
 
 
-def _deliver(settings: Settings, clock: _Clock) -> dict[str, Label]:
-    """New X-rays arrive; what they truly are stays with us until the reviewer looks."""
-    truth = write_sample_set(
-        settings.incoming_dir, per_class=_INCOMING_PER_CLASS, patients=_INCOMING_PER_CLASS, seed=2, layout="flat"
-    )
-    clock.step(f"{len(truth)} new X-rays arrived in {settings.incoming_dir}")
-    return truth
+def _draw_arrivals(folder: Path) -> dict[str, Label]:
+    """X-rays that have yet to arrive; what they truly are stays with us until the reviewer looks."""
+    return write_sample_set(folder, per_class=_INCOMING_PER_CLASS, patients=_INCOMING_PER_CLASS, seed=2, layout="flat")
 
 
-def _walk_the_loop(settings: Settings, address: Address, truth: dict[str, Label], clock: _Clock) -> None:
-    with clock.waiting("the schedule to score what arrived"):
-        _wait_for(lambda: read_status(settings).files.get("scored", 0) == len(truth), seconds=120)
-    clock.step(f"a scheduled run of score-incoming scored {len(truth)} X-rays")
+def _deliver(arriving: Path, settings: Settings, clock: _Clock) -> None:
+    films = list(arriving.iterdir())
+    for film in films:
+        film.rename(settings.incoming_dir / film.name)
+    clock.step(f"{len(films)} new X-rays arrived in {settings.incoming_dir}")
 
+
+def _walk_the_loop(settings: Settings, api: ServerApi, truth: dict[str, Label], clock: _Clock) -> None:
+    with clock.waiting("the watcher to have them scored"):
+        _wait_for(lambda: read_status(settings).files.get("scored", 0) == len(truth), api, "score-incoming")
+    clock.step(f"a run of score-incoming that the watcher started has scored {len(truth)} X-rays")
+
+    start_run(api, "export-results", origin="by-hand")
     with clock.waiting("export-results, started by hand"):
-        _run_deployment("export-results/export-results", settings, address)
-        _wait_for(lambda: any(settings.exports_dir.glob("*.csv")), seconds=60)
+        _wait_for(lambda: any(settings.exports_dir.glob("*.csv")), api, "export-results")
     exported = max(settings.exports_dir.glob("*.csv"))
     clock.step(f"the results CSV is {exported}")
 
     _review(exported, settings.labels_dir / "reviewed.csv", truth)
-    with clock.waiting("the schedule to import the reviewer's labels"):
-        _wait_for(lambda: read_status(settings).labels_imported > 0, seconds=120)
-    clock.step(f"a scheduled run of import-labels took in {read_status(settings).labels_imported} labels")
+    with clock.waiting("the watcher to have the reviewer's labels imported"):
+        _wait_for(lambda: read_status(settings).labels_imported > 0, api, "import-labels")
+    clock.step(f"a run of import-labels took in {read_status(settings).labels_imported} labels")
 
     with clock.waiting("the retraining that the labels triggered"):
-        _wait_for(lambda: read_status(settings).trainings_finished > 1, seconds=180)
+        _wait_for(lambda: read_status(settings).trainings_finished > 1, api, "retrain")
+        while read_standing(api, "retrain", POOL) is RunStanding.UNDER_WAY:
+            time.sleep(0.5)  # it has its verdict, and has yet to end
+    _report_verdict(settings, clock)
+
+
+def _report_verdict(settings: Settings, clock: _Clock) -> None:
     last = read_status(settings).last_training
     assert last is not None
     assert last.candidate_version is not None
@@ -118,10 +139,6 @@ def _walk_the_loop(settings: Settings, address: Address, truth: dict[str, Label]
     for plot in sorted((settings.models_dir / last.candidate_version).glob("*.png")):
         clock.note(str(plot))
     clock.note(str(settings.models_dir / last.candidate_version / "MODEL_CARD.md"))
-    time.sleep(3)  # the run that wrote the verdict has yet to end
-    clock.step("the flow runs, as they stand in the Prefect UI:")
-    for line in _list_runs(settings, address):
-        clock.note(line)
 
 
 def _review(exported: Path, reviewed: Path, truth: dict[str, Label]) -> None:
@@ -138,17 +155,6 @@ def _review(exported: Path, reviewed: Path, truth: dict[str, Label]) -> None:
     aside.rename(reviewed)
 
 
-def _run_deployment(name: str, settings: Settings, address: Address) -> None:
-    prefect = Path(sys.executable).with_name("prefect")
-    subprocess.run(
-        [str(prefect), "deployment", "run", name],
-        cwd=CHECKOUT,
-        env=child_environment(settings, address),
-        capture_output=True,
-        check=True,
-    )
-
-
 def _list_runs(settings: Settings, address: Address) -> list[str]:
     listed = subprocess.run(
         [sys.executable, "-m", "flows.service.run_history"],
@@ -161,12 +167,25 @@ def _list_runs(settings: Settings, address: Address) -> list[str]:
     return listed.stdout.splitlines()
 
 
-def _wait_for(happened: Callable[[], bool], *, seconds: float) -> None:
-    deadline = time.monotonic() + seconds
+def _wait_for(happened: Callable[[], bool], api: ServerApi, deployment: str) -> None:
+    """Wait for as long as a run of the deployment is under way, or may still come."""
+    looks = 0
     while not happened():
-        if time.monotonic() > deadline:
-            raise PersonNeeded(f"it did not happen within {seconds:.0f} s; the logs are in the home's run/ folder")
+        standing = _ask(api, deployment)
+        if standing is RunStanding.FAILED:
+            raise PersonNeeded(f"a run of {deployment} failed; the logs are in the home's run/ folder")
+        looks = 0 if standing is RunStanding.UNDER_WAY else looks + 1
+        if looks > _LOOKS_WITHOUT_A_RUN:
+            raise PersonNeeded(f"no run of {deployment} came; the logs are in the home's run/ folder")
         time.sleep(1)
+
+
+def _ask(api: ServerApi, deployment: str) -> RunStanding | None:
+    """None where the server has too much to do to answer."""
+    try:
+        return read_standing(api, deployment, POOL)
+    except (OSError, ValueError):
+        return None
 
 
 class _Clock:
