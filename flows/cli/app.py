@@ -42,6 +42,7 @@ for command in (
     operations.doctor,
     operations.up,
     operations.demo,
+    operations.sample,
 ):
     app.command()(command)
 

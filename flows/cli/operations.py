@@ -1,4 +1,4 @@
-"""Commands of the operator: status, verify, backup, restore, doctor, up, demo."""
+"""Commands of the operator: status, verify, backup, restore, doctor, up, demo, sample."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from flows.cli.terminal import Json, fail, make_home, open_home, print_json, read_settings_aloud, view_home
+from xray_core.errors import RefusedInput
 
 
 def init(
@@ -201,3 +202,20 @@ def demo(
     from flows.service.demo import run_demo
 
     run_demo(keep, say=typer.echo)
+
+
+def sample(folder: Annotated[Path, typer.Argument(help="a new folder to write")]) -> None:
+    """Draw synthetic films for the tour.
+
+    A dataset with its patients, films that arrive, and a labels CSV; see docs/tour.md.
+
+    Example: xray sample tour
+    """
+    from xray_core.synthetic.tour import write_tour_set
+
+    if folder.exists():
+        raise RefusedInput(f"{folder}: is there already; expected the name of a folder that is not, to be made")
+    written = write_tour_set(folder)
+    typer.echo(f"{folder / 'dataset'}: {written.dataset} X-rays to train on; {folder / 'patients.csv'} says whose")
+    typer.echo(f"{folder / 'films'}: {written.films} files that arrive; {folder / 'labels.csv'} says what a reader saw")
+    typer.echo("All of it is drawn: no film of a person is among them.")

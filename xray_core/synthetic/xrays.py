@@ -51,16 +51,23 @@ def draw_xray(
 
 
 def write_sample_set(
-    folder: Path, *, per_class: int, patients: int, seed: int, layout: Literal["classes", "flat"] = "classes"
+    folder: Path,
+    *,
+    per_class: int,
+    patients: int,
+    seed: int,
+    layout: Literal["classes", "flat"] = "classes",
+    prefix: str = "xray",
 ) -> dict[str, Label]:
     """Draw `per_class` X-rays of each class into a new or existing folder; returns the truth by file name.
 
     Each class has `patients` patients (at most `per_class`), who are X-rayed in turn: the same anatomy, another
     exposure and position. PNG and JPEG and the sizes are mixed alike in both classes. `classes` makes a folder per
     class and patients.csv (`filename,patient_id`); `flat` makes the files of an incoming folder,
-    each appearing under its name whole. No name says its class. The same seed gives the same bytes.
+    each appearing under its name whole. Names are `prefix-0001.png` and so on; none says its
+    class. The same seed gives the same bytes.
     """
-    samples = _plan_samples(per_class, min(patients, per_class), seed)
+    samples = _plan_samples(per_class, min(patients, per_class), seed, prefix)
     for sample in samples:
         target = folder / sample.label.value if layout == "classes" else folder
         target.mkdir(parents=True, exist_ok=True)
@@ -83,7 +90,7 @@ def save_xray(path: Path, pixels: NDArray[np.uint8], file_format: FileFormat) ->
             raise ValueError("received DICOM; expected PNG or JPEG")
 
 
-def _plan_samples(per_class: int, patients: int, seed: int) -> list[_Sample]:
+def _plan_samples(per_class: int, patients: int, seed: int, prefix: str) -> list[_Sample]:
     """Classes alternate in an order that chance makes, so that neither name nor time says the class."""
     rng = np.random.default_rng([seed, 0])
     labels = [Label.COVID, Label.NORMAL] * per_class
@@ -92,7 +99,7 @@ def _plan_samples(per_class: int, patients: int, seed: int) -> list[_Sample]:
     for place, index in enumerate(rng.permutation(2 * per_class), start=1):
         who = int(index) % (2 * patients)
         ending = "jpeg" if rng.random() < _SHARE_OF_JPEG else "png"
-        name = f"xray-{place:04d}.{ending}"
+        name = f"{prefix}-{place:04d}.{ending}"
         samples.append(_Sample(name, labels[index], f"sample-{seed}-{who:04d}", anatomies[who], [seed, 1, place]))
     return samples
 
