@@ -63,7 +63,7 @@ bench: $(STAMP) ## the service and its peers on the same files, side by side
 
 lock: ## resolve requirements.lock anew (hashes, no download addresses)
 	$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url --no-header \
-		--extra dev --extra postgres --python-version 3.11 pyproject.toml -o requirements.lock
+		--extra dev --extra train --extra postgres --python-version 3.11 pyproject.toml -o requirements.lock
 
 clean: ## remove .venv and caches
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info

@@ -17,6 +17,11 @@ from xray_core.records import Label, PatientSource
 CHECKOUT = Path(__file__).resolve().parent.parent
 
 
+def find_shipped(name: str) -> Path:
+    """A file that comes with the code: at the checkout's top, or inside the installed package."""
+    return (CHECKOUT / "flows" / name).resolve()
+
+
 class Settings(BaseSettings):
     """Everything that may differ between two installations; a field is `XRAY_<NAME>` or a line of the home's `.env`."""
 
@@ -54,7 +59,9 @@ class Settings(BaseSettings):
     retrain_after: Annotated[int, Field(ge=1)] | None = Field(
         None, description="new trainable labels that make a retraining due; overrides retraining-policy.toml"
     )
-    retraining_policy: Path = Field(CHECKOUT / "retraining-policy.toml", description="what retraining may do, and when")
+    retraining_policy: Path = Field(
+        find_shipped("retraining-policy.toml"), description="what retraining may do, and when"
+    )
     class_names: Annotated[dict[str, Label], Field(min_length=1)] = Field(
         {"covid": Label.COVID, "normal": Label.NORMAL}, description="folder or reader word to label, as JSON"
     )

@@ -363,6 +363,11 @@ class Interval:
         return f"{value} ({low}-{high})"
 
 
+def plural(count: int, noun: str) -> str:
+    """So many of something, as people say it: `1 film`, `2 films`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def escape_name(name: bytes) -> str:
     """A file name as reversible printable text: control characters, backslashes and stray bytes become \\xNN."""
     text = os.fsdecode(name)

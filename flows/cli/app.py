@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 
 from flows.cli import operations, reading, scoring, training
 from flows.cli.home import choose_home
-from flows.cli.terminal import describe_database_error, describe_os_error, fail
+from flows.cli.terminal import describe_database_error, describe_os_error, fail, is_of_training
 from flows.home.termination import STOPPED_EXIT_CODE, STOPPED_SENTENCE, Stopped
 from xray_core.errors import PersonNeeded, RefusedInput
 from xray_core.records import RESEARCH_USE
@@ -68,6 +68,10 @@ def main() -> None:
         sys.exit(fail(str(refusal), code=2))
     except PersonNeeded as stop:
         sys.exit(fail(str(stop), code=1))
+    except ModuleNotFoundError as missing:
+        if not is_of_training(missing.name):
+            raise
+        sys.exit(fail(f"this command needs {missing.name}: pip install 'xray-scoring[train]'", code=2))
     except OSError as error:
         sys.exit(fail(describe_os_error(error), code=1))
     except DBAPIError as error:

@@ -18,6 +18,9 @@ _WIDER_THAN_ANY_ROW = 10_000
 
 Json = Annotated[bool, typer.Option("--json", help="print JSON for a program to read")]
 
+# Modules of the extra `train` in pyproject.toml.
+_TRAINING = frozenset(("tensorflow", "keras", "onnx", "tf2onnx", "pandas", "matplotlib", "sklearn", "scipy"))
+
 
 def open_home() -> Settings:
     """Settings read, and a home where they say: the first line of every command that works in one."""
@@ -112,6 +115,11 @@ def describe_database_error(error: BaseException | None) -> str:
     words = next(iter(str(error).strip().splitlines()), "no word why")
     hint = next((hint for part, hint in _HINTS.items() if part in words), "try again")
     return f"the results database did not take part: {words} ({hint})"
+
+
+def is_of_training(module: str | None) -> bool:
+    """Whether a module that is not installed belongs to the extra `train`."""
+    return (module or "").partition(".")[0] in _TRAINING
 
 
 def describe_os_error(error: OSError) -> str:

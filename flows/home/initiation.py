@@ -9,7 +9,7 @@ from pathlib import Path
 from flows.home.label_words import LABEL_WORDS_FILE, TEMPLATE
 from flows.home.mounts import check_folders
 from flows.home.site_key import fingerprint, read_site_key
-from flows.settings import CHECKOUT, Settings
+from flows.settings import Settings, find_shipped
 from xray_core.exchange.atomic_file import write_whole
 
 POLICY_FILE = "retraining-policy.toml"
@@ -22,7 +22,7 @@ def initiate(settings: Settings) -> list[str]:
     check_folders(settings)
     policy, file = settings.home / POLICY_FILE, settings.home / ".env"
     if not policy.exists():
-        write_whole(policy, (CHECKOUT / POLICY_FILE).read_bytes())
+        write_whole(policy, find_shipped(POLICY_FILE).read_bytes())
     words = settings.home / LABEL_WORDS_FILE
     if not words.exists():
         write_whole(words, TEMPLATE.encode())

@@ -25,6 +25,7 @@ from flows.settings import Settings, describe_sources
 from xray_core.errors import NoHome, PersonNeeded, RefusedInput
 
 _DISTRIBUTION = "xray-scoring"
+_EXTRAS = {"train": "training", "postgres": "PostgreSQL's driver", "dask": "Dask"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,19 +62,35 @@ def _check_python() -> Iterator[HealthCheck]:
 
 
 def _check_pins() -> Iterator[HealthCheck]:
-    """Every dependency that is declared, at a version that was tested: a drift breaks Prefect's scheduler silently."""
-    for line in requires(_DISTRIBUTION) or []:
-        wanted = Requirement(line)
-        if wanted.marker and not wanted.marker.evaluate({"extra": ""}):
+    """Every dependency that is declared, at a version that was tested: a drift breaks Prefect's scheduler silently.
+
+    Of an extra only where something of it is installed.
+    """
+    declared = [Requirement(line) for line in requires(_DISTRIBUTION) or []]
+    base = [wanted for wanted in declared if _belongs_to(wanted, "")]
+    for extra in ("", *_EXTRAS):
+        wanted_here = base if not extra else [one for one in declared if one not in base and _belongs_to(one, extra)]
+        found = {wanted: _find_version(wanted.name) for wanted in wanted_here}
+        if extra and not any(found.values()):
+            yield HealthCheck(f"{_EXTRAS[extra]} is not installed here: pip install '{_DISTRIBUTION}[{extra}]' adds it")
             continue
-        try:
-            found = version(wanted.name)
-        except PackageNotFoundError:
-            yield HealthCheck(f"{wanted.name} is missing", "make install")
-            continue
-        if not wanted.specifier.contains(found, prereleases=True):
-            yield HealthCheck(f"{wanted.name} {found}, tested with {wanted.specifier}", "make clean install")
+        for wanted, there in found.items():
+            if there is None:
+                yield HealthCheck(f"{wanted.name} is missing", "make install")
+            elif not wanted.specifier.contains(there, prereleases=True):
+                yield HealthCheck(f"{wanted.name} {there}, tested with {wanted.specifier}", "make clean install")
     yield HealthCheck(f"dependencies of {_DISTRIBUTION} {version(_DISTRIBUTION)} were looked at")
+
+
+def _belongs_to(wanted: Requirement, extra: str) -> bool:
+    return wanted.marker is None or wanted.marker.evaluate({"extra": extra})
+
+
+def _find_version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
 
 
 def _check_environment() -> Iterator[HealthCheck]:

@@ -23,7 +23,7 @@ from flows.operations.schedule import Schedule, ask_paused, write_schedule
 from flows.service.dead_runs import bury_dead_runs
 from flows.service.service import POOL
 from flows.service.switched_off import keep_switched_off, read_known
-from flows.settings import CHECKOUT, Settings, read_settings
+from flows.settings import CHECKOUT, Settings, find_shipped, read_settings
 from xray_core.errors import RefusedInput
 from xray_core.exchange.atomic_file import write_whole
 
@@ -42,7 +42,7 @@ def deploy(settings: Settings) -> None:
 
     What a person has switched off stays off.
     """
-    declared = spread_scanners(yaml.safe_load((CHECKOUT / "prefect.yaml").read_text()), settings)
+    declared = spread_scanners(yaml.safe_load(find_shipped("prefect.yaml").read_text()), settings)
     with get_client(sync_client=True) as client:
         _create_pool(client)
         kept = keep_switched_off(declared, read_known(client))

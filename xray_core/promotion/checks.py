@@ -15,7 +15,7 @@ from xray_core.models.operating_point import describe_lack
 from xray_core.promotion.evidence import GateEvidence
 from xray_core.promotion.more_patients import count_more, say_more_labelled
 from xray_core.promotion.policy import GateTest
-from xray_core.records import AuditVerdict, Interval, Split, is_content_group
+from xray_core.records import AuditVerdict, Interval, Split, is_content_group, plural
 
 FILMS: Final = "films"
 MOST_UNKNOWN: Final = 0.10  # of the test X-rays: beyond it figures by patient are figures by film
@@ -189,7 +189,3 @@ def check_slices(
         "slice may be"
     )
     return Check("slices", not collapsed, words, way_out)
-
-
-def plural(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from xray_core.promotion.checks import plural
 from xray_core.promotion.judged_on import say_held
 from xray_core.promotion.policy import RetrainingPolicy, Trigger
-from xray_core.records import Held, Label, LabelledXray, Split
+from xray_core.records import Held, Label, LabelledXray, Split, plural
 
 _BY_HAND: Final = "the deployment `retrain`, run by hand, does not wait"
 

@@ -8,9 +8,10 @@ from xray_core.evaluation.bootstrap import Cohort
 from xray_core.evaluation.comparison import compare_slices
 from xray_core.evaluation.figures import measure_figures
 from xray_core.evaluation.others import measure_others
-from xray_core.promotion.checks import Check, plural
+from xray_core.promotion.checks import Check
 from xray_core.promotion.evidence import GateEvidence
 from xray_core.promotion.policy import GateTest
+from xray_core.records import plural
 
 OTHERS: Final = "other findings"
 

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,9 @@ from xray_core.imaging.records import ImageFacts
 from xray_core.models.chest_reference import ChestReference
 from xray_core.models.open_model import Classifier
 from xray_core.records import Split
-from xray_core.training.images import TrainingImages
+
+if TYPE_CHECKING:
+    from xray_core.training.images import TrainingImages
 
 DRIFT_FILE = "drift_reference.json"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import chi2_contingency, ks_2samp
 
 from xray_core.evaluation.drift import find_drift, summarise_greys
 
@@ -76,3 +77,41 @@ def test_false_alarms_over_several_figures_stay_at_one_in_a_hundred() -> None:
     )
 
     assert alarms <= 8  # 3, and three standard errors
+
+
+@pytest.mark.parametrize("sizes", [(30, 30), (30, 200), (200, 500), (500, 40)])
+def test_the_p_value_of_numbers_is_that_of_scipy(sizes: tuple[int, int]) -> None:
+    rng = np.random.default_rng(7)
+    for shift in (0.0, 0.2, 0.5, 1.0, 3.0):
+        before, after = rng.normal(size=sizes[0]), rng.normal(loc=shift, size=sizes[1])
+
+        (found,) = find_drift({"score": before}, {"score": after}).figures
+
+        expected = ks_2samp(before, after)
+        assert found.size == pytest.approx(expected.statistic, abs=1e-12)
+        assert found.p_value == pytest.approx(expected.pvalue, rel=1e-6, abs=1e-12)
+
+
+@pytest.mark.parametrize("words", [2, 3, 4, 7])
+def test_the_p_value_of_words_is_that_of_scipy(words: int) -> None:
+    rng = np.random.default_rng(words)
+    for steepness in (0.0, 0.1, 0.3, 1.0):
+        weights = np.exp(-steepness * np.arange(words))
+        before = rng.choice([f"w{n}" for n in range(words)], 200).tolist()
+        after = rng.choice([f"w{n}" for n in range(words)], 100, p=weights / weights.sum()).tolist()
+
+        (found,) = find_drift({"format": before}, {"format": after}).figures
+
+        kinds = sorted({*before, *after})
+        counts = [[side.count(kind) for kind in kinds] for side in (before, after)]
+        assert found.p_value == pytest.approx(chi2_contingency(counts).pvalue, rel=1e-9)
+
+
+def test_the_p_value_of_large_samples_is_near_that_of_scipy() -> None:
+    rng = np.random.default_rng(7)
+    for shift in (0.0, 0.02, 0.05, 0.1):
+        before, after = rng.normal(size=3_000), rng.normal(loc=shift, size=4_000)
+
+        (found,) = find_drift({"score": before}, {"score": after}).figures
+
+        assert found.p_value == pytest.approx(ks_2samp(before, after).pvalue, abs=0.02)
