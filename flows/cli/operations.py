@@ -126,11 +126,8 @@ def restore(source: Annotated[Path, typer.Argument(help="a folder that `xray bac
     Once every byte and every invariant of it holds. With XRAY_DATABASE_URL the ledger goes into that empty database:
     so a home moves from SQLite to PostgreSQL, and a backup made there moves back.
 
-    Examples:
-
-        XRAY_HOME=/data/new-home xray restore /backups/xray-2026-05-01
-
-        XRAY_HOME=/data/new-home XRAY_DATABASE_URL=postgresql://xray@db/xray xray restore /backups/xray-2026-05-01
+    Example: XRAY_HOME=/data/new-home xray restore /backups/xray-2026-05-01
+    Example: XRAY_HOME=/data/new-home XRAY_DATABASE_URL=postgresql://xray@db/xray xray restore /backups/xray-2026-05-01
     """
     from flows.cli.terminal import show_progress
     from flows.home.backup import restore as restore_home
