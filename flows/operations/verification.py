@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 from sqlalchemy.orm import Session
 
@@ -20,6 +18,7 @@ from flows.registry.registered import verify_registered
 from flows.settings import Settings
 from xray_core.errors import IncompatibleModel
 from xray_core.exchange.atomic_file import find_asides
+from xray_core.exchange.results_csv import is_unchanged
 from xray_core.models.folder import find_unfinished
 
 _Check = Callable[[Settings, Session], Iterator[str]]
@@ -70,11 +69,11 @@ def _check_exports(settings: Settings, session: Session) -> Iterator[str]:
         csv = manifest.with_name(manifest.name.removesuffix(".manifest.json"))
         try:
             described = json.loads(manifest.read_bytes())
-            sha256, head = described["sha256"], described["notes"].get("audit_head")
+            head = described["notes"].get("audit_head")
         except (ValueError, KeyError, TypeError, AttributeError):
             yield f"export {manifest.name}: is no manifest that the service wrote"
             continue
-        if csv.exists() and _hash(csv) != sha256:
+        if csv.exists() and not is_unchanged(csv):
             yield f"export {csv.name}: its bytes are not the ones that were written"
         if head is not None and not audit.has_entry(session, head):
             yield (
@@ -90,11 +89,6 @@ def list_unfinished(settings: Settings) -> list[str]:
         str(path.relative_to(settings.home) if path.is_relative_to(settings.home) else path)
         for path in (*find_unfinished(settings.models_dir), *asides)
     ]
-
-
-def _hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 _CHECKS: dict[str, _Check] = {

@@ -19,9 +19,10 @@ from flows.home.ledger import open_ledger
 from flows.home.site_key import read_site_key
 from flows.registry.standing import read_standing, say_blind_spot, say_predictive_values
 from flows.settings import Settings
+from xray_core.errors import RefusedInput
 from xray_core.exchange.atomic_file import remove_asides
 from xray_core.exchange.records import ResultLine
-from xray_core.exchange.results_csv import ExportSummary, name_export, write_results_csv
+from xray_core.exchange.results_csv import ExportSummary, is_unchanged, name_export, write_results_csv
 from xray_core.models.folder import read_manifest
 from xray_core.models.operating_point import describe_promise, describe_thresholds
 from xray_core.reading.reading_list import rank_films
@@ -62,8 +63,16 @@ def write_worklist(settings: Settings, *, out: Path, limit: int) -> ExportSummar
 
 
 def _open_output(settings: Settings, out: Path) -> None:
-    """Look at where a person wants a file, and take away what exports that were killed a day ago left there."""
+    """Look at where a person wants a file, and take away what exports that were killed a day ago left there.
+
+    Raises RefusedInput for a file that is there and is no export, or has been worked on since: it may hold labels.
+    """
     refuse_output(settings, out)
+    if out.exists() and not is_unchanged(out):
+        raise RefusedInput(
+            f"--out: received {out}, which is there already and is not as `xray` wrote it: it may hold labels "
+            f"(`xray labels import {out}` takes them in); move it away, or expected another name"
+        )
     remove_asides(out.absolute().parent)
 
 

@@ -170,7 +170,7 @@ def test_no_name_date_or_uid_of_a_patient_is_written_or_said(
     monkeypatch.setenv("XRAY_FILE_NAMES_IN_EXPORTS", "false")
     scored = plant(settings.incoming_dir)
 
-    said = [run("scan"), run("export"), run("worklist", "--out", str(settings.home / "worklist.csv"))]
+    said = [run("scan"), run("export"), run("worklist", "--out", str(settings.exports_dir / "worklist.csv"))]
     said += [run("status"), run("status", "--json"), run("verify"), run("doctor"), run("models", "list")]
 
     lines = read_lines(settings).values()

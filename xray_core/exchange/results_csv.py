@@ -68,19 +68,38 @@ def write_results_csv(
     The same lines and notes give the same bytes. Without file names the column `file` holds the first 16 digits
     of the X-ray's SHA-256, and nothing for a file that was refused before it was read. `notes` (the champion and its
     standing, the prevalence, the audit log's head) go into the manifest with the research-use line: the CSV itself
-    stays a plain table that reads back in. With `for_review` it has REVIEW_COLUMNS alone, of scored files, with
-    empty labels: no score, outcome or earlier label stands there. Memory stays flat. Raises OSError.
+    stays a plain table that reads back in. Where it replaces another CSV the manifest names that one's SHA-256 too: a
+    process that is killed between the two leaves the old one beside the new manifest. With `for_review` it has
+    REVIEW_COLUMNS alone, of scored files, with empty labels: no score, outcome or earlier label stands there. Memory
+    stays flat. Raises OSError.
     """
     manifest = path.with_name(f"{path.name}.manifest.json")
     states: Counter[str] = Counter()
+    replaces = _hash(path) if path.is_file() else None
     with write_aside(path) as file:
         make = _make_review_rows if for_review else _make_rows
         columns = REVIEW_COLUMNS if for_review else COLUMNS
         sha256 = _write_rows(file, columns, make(lines, states, with_file_names=with_file_names))
         # Before the CSV takes its name: scores never stand there without their manifest.
-        described = _describe(path.name, sha256, states, columns, with_file_names=with_file_names, notes=notes)
+        described = _describe(
+            path.name, (sha256, replaces), states, columns, with_file_names=with_file_names, notes=notes
+        )
         write_whole(manifest, described)
     return ExportSummary(path, manifest, states.total(), sha256, dict(sorted(states.items())))
+
+
+def is_unchanged(path: Path) -> bool:
+    """Whether a CSV has the bytes that were exported, as its manifest says. Raises OSError where it cannot be read."""
+    try:
+        described = json.loads(path.with_name(f"{path.name}.manifest.json").read_bytes())
+        return _hash(path) in (described["sha256"], described.get("replaces"))
+    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
+        return False
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def name_export(now: datetime, *, caution: str | None = None) -> str:
@@ -150,17 +169,19 @@ def _format_time(time: datetime | None) -> str:
 
 def _describe(
     name: str,
-    sha256: str,
+    hashes: tuple[str, str | None],
     states: Counter[str],
     columns: tuple[str, ...],
     *,
     with_file_names: bool,
     notes: Mapping[str, str],
 ) -> bytes:
+    sha256, replaces = hashes
     manifest = {
         "notice": RESEARCH_USE,
         "file": escape_name(os.fsencode(name)),
         "sha256": sha256,
+        **({"replaces": replaces} if replaces not in (None, sha256) else {}),
         "rows": states.total(),
         "rows_by_state": dict(sorted(states.items())),
         "columns": list(columns),

@@ -15,10 +15,12 @@ from db.engine import snapshot
 from db.scoring.tables import LabelRow
 from flows.home.ledger import open_ledger
 from flows.home.site_key import read_site_key
+from flows.operations.verification import find_breach
 from flows.review.exports import write_export, write_worklist
 from flows.review.label_import import import_labels_from
 from flows.settings import Settings
 from tests.flows.scoring.test_scan import drop_xrays, read_lines, scan
+from xray_core.errors import RefusedInput
 from xray_core.models.folder import read_manifest
 from xray_core.reading.reading_list import AUDIT_SHARE, draw_audit, measure_doubt
 from xray_core.records import RESEARCH_USE, Label
@@ -182,3 +184,43 @@ def test_a_worklist_names_the_same_xrays_to_everybody(settings: Settings, tmp_pa
     first, second = (write_worklist(settings, out=tmp_path / name, limit=6) for name in ("a.csv", "b.csv"))
 
     assert first.path.read_bytes() == second.path.read_bytes()
+
+
+def test_a_file_that_somebody_worked_on_is_never_overwritten(settings: Settings, tmp_path: Path) -> None:
+    drop_xrays(settings.incoming_dir, 2)
+    scan(settings)
+    write_export(settings, out=tmp_path / "results.csv")
+    write_worklist(settings, out=tmp_path / "worklist.csv", limit=2)
+    write_export(settings, out=tmp_path / "results.csv")  # as it was written: it may be written anew
+    (tmp_path / "thesis.docx").write_text("mine")
+    for name in ("results.csv", "worklist.csv"):
+        write_rows(tmp_path / name, [row | {"label": "covid"} for row in read_rows(tmp_path / name)])
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+
+    for name in ("results.csv", "thesis.docx"):
+        with pytest.raises(RefusedInput, match="is there already and is not as `xray` wrote it: it may hold labels"):
+            write_export(settings, out=tmp_path / name)
+    with pytest.raises(RefusedInput, match="is there already"):
+        write_worklist(settings, out=tmp_path / "worklist.csv", limit=2)
+
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
+
+
+def test_an_export_that_is_killed_between_its_manifest_and_its_csv_verifies_and_can_be_written_again(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drop_xrays(settings.incoming_dir, 2)
+    scan(settings)
+    target = settings.exports_dir / "results.csv"
+    write_export(settings, out=target)
+    drop_xrays(settings.incoming_dir, 1, seed=1)
+    scan(settings)
+    old = target.read_bytes()
+    write_export(settings, out=target)
+    target.write_bytes(old)  # as a kill between the two renames leaves it
+
+    assert find_breach(settings)[0] is None
+    assert write_export(settings, out=target).rows == 3
+    assert find_breach(settings)[0] is None
+    target.write_bytes(b"something else")
+    assert "its bytes are not the ones that were written" in (find_breach(settings)[0] or "")
