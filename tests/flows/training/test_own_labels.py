@@ -77,8 +77,8 @@ def check_what_is_said(folder: Path) -> None:
     assert "epochs" not in manifest.training
     assert manifest.training["recalibration_chosen_on"] == "cross-validation"
     assert "Judged by cross-validation: no films were kept apart" in card
-    assert "xray train --own-labels" in card
-    assert "--frozen" in card
+    assert "| own labels | yes |" in card
+    assert "The base stays as it is. The last layer is a ridge logistic regression" in card
     assert not (folder / "learning.png").exists()
 
 

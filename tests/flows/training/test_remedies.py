@@ -87,4 +87,3 @@ def test_a_remedied_model_that_cannot_be_judged_yet_stays_a_candidate_with_its_r
     card = (trained.models_dir / concluded.version / "MODEL_CARD.md").read_text()
     assert "| augmentation | strong |" in card
     assert "| inverted regions | 2 |" in card
-    assert "--augmentation strong" in card
