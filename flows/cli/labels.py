@@ -45,6 +45,33 @@ def import_(
         typer.echo(f"  {label:9} {number}")
 
 
+@labels_app.command("check")
+def check(
+    out: Annotated[Path | None, typer.Option(help="CSV with the doubted films: xray_sha256, label, score")] = None,
+    as_json: Json = False,
+) -> None:
+    """Which labels may be wrong? Every labelled film is scored by what the films of other patients teach.
+
+    No label is changed: the films that were scored here come onto the next reading lists, for a second reader.
+
+    Example: xray labels check --out doubted.csv
+    """
+    from flows.cli.terminal import show_progress
+    from flows.training.label_check import check_labels, write_doubted
+
+    with show_progress("checking", unit="X-rays") as advance:
+        found = check_labels(open_home(), on_progress=advance)
+    if out is not None:
+        write_doubted(out, found)
+    if as_json:
+        films = [{"xray_sha256": xray.sha256, "label": xray.label, "score": score} for xray, score in found.doubted]
+        print_json({"films": found.films, "unread": found.unread, "doubted": films})
+        return
+    typer.echo(f"{found.sentence}; no label was changed")
+    if found.doubted:
+        typer.echo("those that were scored here come onto the next reading lists: `xray review --reader NAME`")
+
+
 @labels_app.command("status")
 def status(as_json: Json = False) -> None:
     """How many new trainable labels have gathered, what the next retraining waits for, and where readers disagree.

@@ -13,9 +13,10 @@ from db.reading import films, lists, readers
 from db.registry import models
 from flows.home.site_key import read_site_key
 from flows.settings import Settings
+from flows.training.label_check import read_doubted
 from xray_core.errors import NoChampion, RefusedInput
 from xray_core.models.folder import read_manifest
-from xray_core.reading.reading_list import LONGEST_LIST, compose_list
+from xray_core.reading.reading_list import LONGEST_LIST, compose_list, mark_doubted
 
 GUIDE = "review-guide.md"
 
@@ -38,7 +39,7 @@ def make_list(
         if champion is None:
             raise NoChampion
         chosen = compose_list(
-            films.list_scored_films(session, champion.model_id),
+            mark_doubted(films.list_scored_films(session, champion.model_id), read_doubted(session, champion.version)),
             films.list_own_readings(session, reader_id),
             films.list_shared_films(session, reader_id),
             read_manifest(settings.models_dir / champion.version).operating_point,

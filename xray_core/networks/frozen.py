@@ -63,21 +63,15 @@ def train_last_layer(
     At least FEWEST_PATIENTS patients of each class are needed. Raises InvalidDataset without both classes.
     """
     weights = weigh_classes(is_covid, balance=options.balance_classes)
-    model = build_network(
-        options.architecture,
-        weights=options.weights,
-        input_size=(preprocessing.height, preprocessing.width),
-        seed=options.seed,
-    )
+    model = _build(options, preprocessing)
     features = _read_features(model, images, preprocessing)
     mean, spread = features.mean(axis=0), features.std(axis=0)
     spread[spread == 0] = 1
     # Turned into as many directions as there are films: the penalised answer is the same, and found faster.
     left, lengths, directions = np.linalg.svd((features - mean) / spread, full_matrices=False)
     films = _Films(left * lengths, is_covid, np.unique(patients, return_inverse=True)[1].astype(np.intp))
-    folds = deal_folds(films.is_covid, films.patient_of, _FOLDS, np.random.default_rng(options.seed))
     with threadpool_limits(1):  # the sums are small: threads that wait for each other took seven times as long
-        unseen = _recalibrate_crosswise(_score_unseen(films, folds, options), films.is_covid, folds)
+        unseen = _judge_unseen(films, options)
         layer = _fit(films, _choose_strength(films, options), options)
     kernel = directions.T @ layer.coef_[0] / spread
     model.get_layer("logit").set_weights([kernel[:, np.newaxis], layer.intercept_ - mean @ kernel])
@@ -104,6 +98,38 @@ def deal_folds(
         fold_of[patients] = (dealt + np.arange(len(patients))) % count
         dealt += len(patients)
     return fold_of[patient_of]
+
+
+def cross_validate(
+    images: NDArray[np.uint8],
+    is_covid: _Truth,
+    patients: list[str],
+    *,
+    preprocessing: Preprocessing,
+    options: TrainingOptions,
+) -> Unseen:
+    """What last layers say of films (n, height, width) uint8, each fitted without the film's patient; none is kept.
+
+    At least FEWEST_PATIENTS patients of each class are needed.
+    """
+    features = _read_features(_build(options, preprocessing), images, preprocessing)
+    spread = features.std(axis=0)
+    left, lengths, _ = np.linalg.svd(
+        (features - features.mean(axis=0)) / np.where(spread == 0, 1, spread), full_matrices=False
+    )
+    patient_of = np.unique(patients, return_inverse=True)[1].astype(np.intp)
+    with threadpool_limits(1):
+        return _judge_unseen(_Films(left * lengths, is_covid, patient_of), options)
+
+
+def _build(options: TrainingOptions, preprocessing: Preprocessing) -> keras.Model:
+    size = (preprocessing.height, preprocessing.width)
+    return build_network(options.architecture, weights=options.weights, input_size=size, seed=options.seed)
+
+
+def _judge_unseen(films: _Films, options: TrainingOptions) -> Unseen:
+    folds = deal_folds(films.is_covid, films.patient_of, _FOLDS, np.random.default_rng(options.seed))
+    return _recalibrate_crosswise(_score_unseen(films, folds, options), films.is_covid, folds)
 
 
 def _read_features(model: keras.Model, images: NDArray[np.uint8], preprocessing: Preprocessing) -> _Numbers:

@@ -7,11 +7,12 @@ import hmac
 import math
 import random
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from xray_core.models.records import OperatingPoint
+from xray_core.reading.label_errors import doubt_labels
 from xray_core.reading.records import ChosenFilm, ListReason
 from xray_core.records import Label, Outcome
 
@@ -29,7 +30,8 @@ class ScoredFilm:
     """A film with what the champion said of it; `probability` is P(covid).
 
     `shadow` is the shadow model's outcome where there is one; `label` what settled it so far; `is_held_out` says that
-    no training ever learned from it; `is_listed` that it stands on somebody's list.
+    no training ever learned from it; `is_listed` that it stands on somebody's list; `is_doubted` that the last label
+    check found its label doubtful.
     """
 
     xray_id: int
@@ -41,6 +43,7 @@ class ScoredFilm:
     label: Label | None
     is_held_out: bool
     is_listed: bool = False
+    is_doubted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,25 +132,21 @@ def measure_doubt(probability: float, point: OperatingPoint) -> float:
     return min(abs(_log_odds(probability) - _log_odds(threshold)) for threshold in point.thresholds or (0.5,))
 
 
-def find_label_errors(films: Sequence[ScoredFilm]) -> list[ScoredFilm]:
-    """Labelled films that the held-out scores contradict, the surest contradiction first.
+def mark_doubted(films: Sequence[ScoredFilm], doubted: frozenset[str]) -> list[ScoredFilm]:
+    """The films, those with a doubted label (by SHA-256) marked."""
+    return [replace(film, is_doubted=film.sha256 in doubted) for film in films]
 
-    Confident learning for two classes (Northcutt, Jiang, Chuang 2021, JAIR 70:1373): a film labelled normal whose
-    score is at least the mean score of those labelled covid, and the other way round. Pure; a label is never changed.
+
+def find_label_errors(films: Sequence[ScoredFilm]) -> list[ScoredFilm]:
+    """Labelled films whose label may be wrong: by the last label check, then those that held-out scores contradict.
+
+    Pure; a label is never changed.
     """
     judged = [film for film in films if film.is_held_out and film.label in (Label.COVID, Label.NORMAL)]
-    of_covid = [film.probability for film in judged if film.label is Label.COVID]
-    of_normal = [1 - film.probability for film in judged if film.label is Label.NORMAL]
-    if not of_covid or not of_normal:
-        return []
-    likely_covid, likely_normal = sum(of_covid) / len(of_covid), sum(of_normal) / len(of_normal)
-    doubted = [
-        film
-        for film in judged
-        if (film.label is Label.NORMAL and film.probability >= max(likely_covid, 0.5))
-        or (film.label is Label.COVID and 1 - film.probability >= max(likely_normal, 0.5))
-    ]
-    return sorted(doubted, key=lambda film: (-abs(film.probability - 0.5), film.xray_id))
+    places = doubt_labels([film.probability for film in judged], [film.label is Label.COVID for film in judged])
+    checked = [film for film in films if film.is_doubted and film.label in (Label.COVID, Label.NORMAL)]
+    found = {film.xray_id: film for film in (*checked, *(judged[place] for place in places))}
+    return list(found.values())
 
 
 _RANKED: Final = (ListReason.UNLIKE, ListReason.REFER, ListReason.SHADOW, ListReason.DOUBT)
