@@ -18,9 +18,9 @@ from flows.settings import Settings
 from flows.training.due import read_policy
 from xray_core.errors import InvalidDataset, NoChampion
 from xray_core.exchange.atomic_file import write_whole
-from xray_core.networks.frozen import FEWEST_PATIENTS, cross_validate
+from xray_core.networks.frozen import cross_validate
 from xray_core.networks.options import TrainingOptions
-from xray_core.networks.records import Architecture
+from xray_core.networks.records import FEWEST_PATIENTS, Architecture
 from xray_core.processes.reading import read_xrays
 from xray_core.reading.label_errors import doubt_labels
 from xray_core.records import Label, LabelledXray

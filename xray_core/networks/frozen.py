@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from xray_core.imaging.network_input import scale_pixels
 from xray_core.imaging.records import Preprocessing
@@ -23,8 +23,6 @@ from xray_core.networks.quiet_keras import keras
 if TYPE_CHECKING:
     from sklearn.linear_model import LogisticRegression
 
-# Of each class: to leave some out for judging, and of the rest some again for the choice of the penalty.
-FEWEST_PATIENTS: Final = 4
 _FOLDS: Final = 5
 # Inverse strengths of the ridge penalty on standardised features, from hardly any weight on the picture to much.
 _STRENGTHS: Final = tuple(10.0**power for power in range(-5, 1))
@@ -70,7 +68,7 @@ def train_last_layer(
     # Turned into as many directions as there are films: the penalised answer is the same, and found faster.
     left, lengths, directions = np.linalg.svd((features - mean) / spread, full_matrices=False)
     films = _Films(left * lengths, is_covid, np.unique(patients, return_inverse=True)[1].astype(np.intp))
-    with threadpool_limits(1):  # the sums are small: threads that wait for each other took seven times as long
+    with _one_thread():
         unseen = _judge_unseen(films, options)
         layer = _fit(films, _choose_strength(films, options), options)
     kernel = directions.T @ layer.coef_[0] / spread
@@ -118,8 +116,16 @@ def cross_validate(
         (features - features.mean(axis=0)) / np.where(spread == 0, 1, spread), full_matrices=False
     )
     patient_of = np.unique(patients, return_inverse=True)[1].astype(np.intp)
-    with threadpool_limits(1):
+    with _one_thread():
         return _judge_unseen(_Films(left * lengths, is_covid, patient_of), options)
+
+
+def _one_thread() -> AbstractContextManager[object]:
+    """The sums are small: threads that wait for each other took seven times as long."""
+    from threadpoolctl import threadpool_limits
+
+    limits: AbstractContextManager[object] = threadpool_limits(1)
+    return limits
 
 
 def _build(options: TrainingOptions, preprocessing: Preprocessing) -> keras.Model:

@@ -86,6 +86,10 @@ class Optimizer(StrEnum):
     SGD = "sgd"
 
 
+# Of each class, for a last layer at once: to leave some out for judging, and some of the rest to choose the penalty.
+FEWEST_PATIENTS: Final = 4
+
+
 @dataclass(frozen=True, slots=True)
 class EpochFigures:
     """How a network did in one epoch on one side of the split, unweighted; `error` is 1 - accuracy."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from xray_core.errors import InvalidDataset
 from xray_core.evaluation.shortcut_probes import AuditImages
 from xray_core.imaging.records import ImageFacts, Preprocessing
-from xray_core.networks.frozen import FEWEST_PATIENTS
+from xray_core.networks.records import FEWEST_PATIENTS
 from xray_core.processes.decoding import Decoded
 from xray_core.processes.reading import Advance, Locate, read_xrays
 from xray_core.processes.records import DecoderLimits
