@@ -61,9 +61,13 @@ soak: $(STAMP) ## arrivals, kills, exports and backups for SOAK_MINUTES (10)
 bench: $(STAMP) ## the service and its peers on the same files, side by side
 	$(BIN)/python -m tests.benchmarks
 
-lock: ## resolve requirements.lock anew (hashes, no download addresses)
-	$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url --no-header \
-		--extra dev --extra train --extra postgres --python-version 3.11 pyproject.toml -o requirements.lock
+LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11
+
+lock: ## resolve the locks anew (hashes, no download addresses): everything, and what the two images hold
+	$(LOCK) --upgrade --extra dev --extra train --extra postgres pyproject.toml -o requirements.lock
+	$(LOCK) --constraint requirements.lock --extra postgres --extra dask --extra build pyproject.toml -o deploy/scoring.lock
+	$(LOCK) --constraint requirements.lock --extra postgres --extra dask --extra build --extra train --extra lite \
+		pyproject.toml -o deploy/training.lock
 
 clean: ## remove .venv and caches
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
