@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -106,13 +107,16 @@ def test_the_doctor_asks_only_for_what_is_installed(settings: Settings) -> None:
 
 @pytest.mark.slow
 def test_the_wheel_holds_all_that_the_service_reads(tmp_path: Path) -> None:
-    uv = Path(sys.executable).with_name("uv")
-    command = [str(uv), "build", "--wheel", "--no-build-isolation", "--out-dir", str(tmp_path), str(CHECKOUT)]
+    uv, source = Path(sys.executable).with_name("uv"), tmp_path / "source"
+    asked = ["git", "-C", str(CHECKOUT), "ls-files", "flows", "db", "xray_core"]
+    tracked = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.split()
+    for name in [*tracked, "pyproject.toml", "README.md", "LICENSE", "prefect.yaml", "retraining-policy.toml"]:
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(CHECKOUT / name, source / name)
+    command = [str(uv), "build", "--wheel", "--no-build-isolation", "--out-dir", str(tmp_path), str(source)]
     subprocess.run(command, check=True, capture_output=True)
 
     names = set(zipfile.ZipFile(next(tmp_path.glob("*.whl"))).namelist())
 
-    asked = ["git", "-C", str(CHECKOUT), "ls-files", "flows", "db", "xray_core"]
-    tracked = subprocess.run(asked, capture_output=True, text=True, check=True)
-    assert set(tracked.stdout.split()) - names == set()
+    assert set(tracked) - names == set()
     assert {"flows/prefect.yaml", "flows/retraining-policy.toml"} <= names
