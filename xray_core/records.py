@@ -98,7 +98,11 @@ LIKE_NEITHER: Final = (
     "its score is like that of neither class: above nearly all normal and below nearly all covid X-rays"
 )
 NO_THRESHOLD: Final = "the model has no threshold on that side of the scores, so nothing there is called by it"
-SCORE_REASONS: Final = frozenset({LIKE_NEITHER, NO_THRESHOLD})
+WHILE_CONFOUNDED: Final = (
+    "the champion's shortcut audit is confounded, and while it is every film is left to a reader: labelled films of "
+    "your own, of both classes, may end that (`xray status` says about how many)"
+)
+SCORE_REASONS: Final = frozenset({LIKE_NEITHER, NO_THRESHOLD, WHILE_CONFOUNDED})
 
 
 def say_why_referred(outcome: Outcome | None, reason: str | None) -> str | None:

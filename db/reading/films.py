@@ -40,7 +40,6 @@ def list_scored_films(session: Session, model_id: int) -> list[ScoredFilm]:
             today.xray_id,
             today.sha256,
             today.probability,
-            today.outcome,
             today.refer_reason,
             other.outcome,
             today.label,
@@ -56,14 +55,13 @@ def list_scored_films(session: Session, model_id: int) -> list[ScoredFilm]:
             xray_id,
             sha256,
             probability,
-            outcome,
             is_unlike=is_unlike(refer_reason),
             shadow=shadow_outcome,
             label=label,
             is_held_out=xray_id not in learned,
             is_listed=bool(is_listed),
         )
-        for xray_id, sha256, probability, outcome, refer_reason, shadow_outcome, label, is_listed in rows.tuples()
+        for xray_id, sha256, probability, refer_reason, shadow_outcome, label, is_listed in rows.tuples()
     ]
 
 

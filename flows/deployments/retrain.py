@@ -18,8 +18,9 @@ from pydantic import Field
 from flows.deployments.endings import complete
 from flows.home.folders import enter_home
 from flows.home.public_errors import without_words
+from flows.registry.policy import read_policy
 from flows.settings import read_settings
-from flows.training.due import read_due, read_policy
+from flows.training.due import read_due
 from flows.training.remedies import read_recipe
 from flows.training.steps import Workbench, ask_gate, gather_xrays
 from flows.training.training import Step, train

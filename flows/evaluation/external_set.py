@@ -20,12 +20,12 @@ from flows.home.label_words import read_label_words
 from flows.home.ledger import open_ledger
 from flows.home.site_key import name_patient, read_site_key
 from flows.registry.models import find_model
+from flows.registry.policy import read_policy
 from flows.registry.registered import open_registered
 from flows.registry.rescoring import KnownScore, score_known
 from flows.registry.standing import publish_addendum
 from flows.registry.verdicts import AUDIT_SET
 from flows.settings import Settings
-from flows.training.due import read_policy
 from xray_core.errors import InvalidDataset, RefusedInput
 from xray_core.evaluation.elsewhere import judge_elsewhere
 from xray_core.evaluation.evaluation import Evaluation, evaluate

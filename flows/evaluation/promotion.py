@@ -12,11 +12,11 @@ from db.engine import transaction
 from db.records import Stage
 from flows.home.ledger import open_ledger
 from flows.registry.models import find_model
+from flows.registry.policy import read_policy
 from flows.registry.registered import open_registered, verify_registered
 from flows.registry.test_side import collect_beside, collect_champion_evidence, collect_evidence
 from flows.registry.verdicts import GateVerdict, promote_judged
 from flows.settings import Settings
-from flows.training.due import read_policy
 from flows.training.images import read_training_images
 from xray_core.errors import RefusedInput
 from xray_core.models.folder import ONNX_FILE
@@ -24,6 +24,7 @@ from xray_core.models.fresh_load import reproduces_in_fresh_process
 from xray_core.models.open_model import OpenModel, read_probe
 from xray_core.promotion.checks import check_films
 from xray_core.promotion.gate import PromotionDecision, decide_promotion
+from xray_core.promotion.release import say_release
 from xray_core.records import Split, Verdict
 from xray_core.training.judgement import audit_images, evaluate_evidence
 
@@ -58,6 +59,7 @@ def promote_through_gate(
             reproduces_probe=_loads_elsewhere(settings, opened),
             audit=audit_verdict,
             unread=images.unread,
+            release=say_release(xray for side in images.sides.values() for xray in side.xrays),
         )
         champion = collect_champion_evidence(settings, engine, images)
         policy = read_policy(settings)

@@ -15,9 +15,9 @@ from flows.home.films import make_locator
 from flows.home.label_words import read_label_words
 from flows.home.ledger import open_ledger, prepare_ledger
 from flows.home.site_key import read_site_key
+from flows.registry.policy import read_policy
 from flows.review.dataset import register_dataset
 from flows.settings import Settings
-from flows.training.due import read_policy
 from flows.training.remedies import REMEDY_WORDS, parse_remedies
 from xray_core.evaluation.evaluation import evaluate
 from xray_core.evaluation.shortcut_audit import ShortcutAudit

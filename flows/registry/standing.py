@@ -46,12 +46,14 @@ _AUDIT = {
 class ChampionStanding:
     """What must be said of the champion: where it was found wanting, and that incoming films have moved, in sentences.
 
-    `champion` is None where there is none; `drift` where nothing moved, or nobody has looked.
+    `champion` is None where there is none; `drift` where nothing moved, or nobody has looked; `release` unless its
+    audit is confounded: what may end that.
     """
 
     champion: ModelRecord | None
     elsewhere: tuple[str, ...] = ()
     drift: str | None = None
+    release: str | None = None
 
     @property
     def sentence(self) -> str:
@@ -60,7 +62,7 @@ class ChampionStanding:
             return "champion: none"
         proven = "proven against its predecessor" if self.champion.proven else "UNPROVEN, it has beaten nobody"
         said = f"champion: {self.champion.version}, {proven}; {_AUDIT[self.champion.audit_verdict]}"
-        return "; ".join((said, *self.elsewhere, *filter(None, (self.drift,))))
+        return "; ".join((said, *filter(None, (self.release, *self.elsewhere, self.drift))))
 
     @property
     def caution(self) -> str | None:
@@ -78,7 +80,22 @@ def read_standing(session: Session) -> ChampionStanding:
     judged = [judge_elsewhere(name, figures["evaluation"]) for name, figures in sorted(external.items())]
     drift = evaluations.latest_figures(session, version=champion.version, set_name=DRIFT_SET)
     wanting = tuple(one.sentence for one in judged if one.is_wanting)
-    return ChampionStanding(champion, wanting, None if drift is None else _say_drift(drift))
+    is_confounded = champion.audit_verdict is AuditVerdict.CONFOUNDED
+    return ChampionStanding(
+        champion,
+        wanting,
+        None if drift is None else _say_drift(drift),
+        _read_release(session) if is_confounded else None,
+    )
+
+
+def _read_release(session: Session) -> str:
+    """What may end that the champion is confounded; who is not told so need not import an audit for it."""
+    from db.reading.labelled import read_labelled
+    from xray_core.promotion.policy import LabelRules
+    from xray_core.promotion.release import say_release
+
+    return say_release(read_labelled(session, LabelRules()))
 
 
 def publish_addendum(settings: Settings, session: Session, version: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from sqlalchemy import Engine
@@ -18,7 +19,7 @@ from flows.home.process_lock import hold_scanner_lock, is_scanner_alive
 from flows.home.termination import unbroken
 from flows.scoring.counts import ScanCounts
 from flows.scoring.lease import Lease
-from flows.scoring.scorer import Scorer, open_scorer
+from flows.scoring.scorer import Scorer, open_scorer, read_reason_to_refer
 from flows.settings import Settings
 from xray_core.imaging.folder import plan_retry, refuse_by_kind, sign_file
 from xray_core.imaging.records import FileSeen
@@ -64,6 +65,9 @@ class Scanner:
             self._scorer = None
             self._models.close()
             self._scorer = self._models.enter_context(open_scorer(self.settings, self.engine, model_id))
+            return self._scorer
+        # Another process may have audited it since: what is referred for its sake is asked with every batch.
+        self._scorer = replace(self._scorer, referred_for=read_reason_to_refer(self.settings, self.engine, model_id))
         return self._scorer
 
     def claim(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Engine
 
 from db.engine import snapshot
-from db.records import ClaimedFile, Scored
+from db.records import ClaimedFile, ModelRecord, Scored
 from db.registry import models
 from db.scoring import decisions
 from flows.home.site_key import name_patient, read_site_key
@@ -21,7 +21,7 @@ from flows.home.termination import unbroken
 from flows.settings import Settings
 from xray_core.errors import NoChampion, UnreadableXray
 from xray_core.exchange.patient_sidecar import read_sidecar
-from xray_core.records import PatientSource, Refusal
+from xray_core.records import WHILE_CONFOUNDED, AuditVerdict, PatientSource, Refusal
 
 if TYPE_CHECKING:
     from flows.scoring.shadow import Shadow
@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 class Scorer:
     """A model ready to score incoming files, the decoders that fit them to it, and the key that names patients.
 
-    `sidecars` is the folder beside whose films their patients stand, where the settings say so.
+    `sidecars` is the folder beside whose films their patients stand, where the settings say so; `referred_for` why
+    every film is left to a reader, None where the model's thresholds decide.
     """
 
     engine: Engine
@@ -44,6 +45,7 @@ class Scorer:
     site_key: bytes
     shadow: Shadow | None
     sidecars: Path | None = None
+    referred_for: str | None = None
 
     def score(
         self, files: Sequence[tuple[ClaimedFile, Decoded | Undecoded]]
@@ -89,6 +91,8 @@ class Scorer:
         """What the ledger keeps of a film: its patient becomes a pseudonym here and its pixels stay behind."""
         patient = name_patient(self.site_key, film.patient_id)
         duration_ms = film.seconds * 1000 + (inference_ms if score else 0)
+        if score is not None and self.referred_for is not None:
+            score = score.refer(self.referred_for)
         return Scored(file, film.sha256, film.facts, patient, film.dhash, score, duration_ms)
 
 
@@ -132,4 +136,24 @@ def open_scorer(settings: Settings, engine: Engine, model_id: int) -> Iterator[S
             else None
         )
         sidecars = settings.incoming_dir if settings.patient_from is PatientSource.SIDECAR else None
-        yield Scorer(engine, model_id, model, decoder, read_site_key(settings), shadow, sidecars)
+        referred_for = _find_reason_to_refer(settings, record)
+        yield Scorer(engine, model_id, model, decoder, read_site_key(settings), shadow, sidecars, referred_for)
+
+
+def read_reason_to_refer(settings: Settings, engine: Engine, model_id: int) -> str | None:
+    """The same as the ledger and the policy have it now, of a model that was opened before."""
+    with unbroken(), snapshot(engine) as session:
+        record = next(model for model in models.list_models(session) if model.model_id == model_id)
+    return _find_reason_to_refer(settings, record)
+
+
+def _find_reason_to_refer(settings: Settings, model: ModelRecord) -> str | None:
+    """Why every film that the model scores is left to a reader; None where none is for the model's sake.
+
+    The policy is asked for a confounded model alone: a mistake in it stops no other scan.
+    """
+    if model.audit_verdict is not AuditVerdict.CONFOUNDED:
+        return None
+    from flows.registry.policy import read_policy
+
+    return WHILE_CONFOUNDED if read_policy(settings).outcomes.refer_while_confounded else None

@@ -17,8 +17,8 @@ from flows.home.folders import check_free_space, tidy_home
 from flows.home.ledger import open_ledger
 from flows.home.process_lock import hold_scanner_lock, is_scanner_alive
 from flows.home.public_errors import say_publicly
+from flows.registry.policy import read_policy
 from flows.settings import Settings
-from flows.training.due import read_policy
 from flows.training.images import choose_labelled
 from flows.training.remedies import sign_training
 from xray_core.networks.options import TrainingOptions

@@ -13,16 +13,16 @@ from db.reading.labelled import read_labelled
 from db.records import TrainingRun, TrainingState
 from db.registry import evaluations, models, training_runs
 from db.scoring import patients, xrays
-from flows.home.initiation import POLICY_FILE
 from flows.home.ledger import open_ledger
 from flows.home.process_lock import is_scanner_alive
 from flows.home.site_key import read_site_key
+from flows.registry.policy import read_policy
 from flows.registry.standing import DRIFT_SET
 from flows.settings import Settings
 from flows.training.remedies import read_recipe, sign_training
 from xray_core.promotion.due import TrainingHistory, count_labels, is_retraining_due
 from xray_core.promotion.judged_on import JudgedOn, count_judges, say_held
-from xray_core.promotion.policy import RetrainingPolicy, read_retraining_policy
+from xray_core.promotion.policy import RetrainingPolicy
 from xray_core.records import Held, LabelledXray, Split, Verdict
 from xray_core.training.implausible_patients import doubt_patients
 from xray_core.training.split import TrainingSet, digest_label_set, plan_training_set
@@ -118,15 +118,3 @@ def _read_history(trainings: list[TrainingRun]) -> TrainingHistory:
             break
         rejections += 1
     return TrainingHistory(last_automatic=ended[0].finished_at if ended else None, rejections_in_a_row=rejections)
-
-
-def read_policy(settings: Settings) -> RetrainingPolicy:
-    """Read `XRAY_RETRAINING_POLICY`, else the home's own policy, else the one that came along.
-
-    `XRAY_RETRAIN_AFTER` replaces its number of new labels.
-    """
-    own = settings.home / POLICY_FILE
-    path = settings.retraining_policy if "retraining_policy" in settings.model_fields_set else own
-    return read_retraining_policy(
-        path if path.exists() or path != own else settings.retraining_policy, retrain_after=settings.retrain_after
-    )

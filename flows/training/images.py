@@ -12,8 +12,8 @@ from db.registry import evaluations
 from db.scoring import whereabouts, xrays
 from flows.home.films import make_locator
 from flows.home.site_key import read_site_key
+from flows.registry.policy import read_policy
 from flows.settings import Settings
-from flows.training.due import read_policy
 from xray_core.imaging.records import Preprocessing
 from xray_core.records import FolderKind, LabelledXray
 from xray_core.training.images import TrainingImages, gather_images

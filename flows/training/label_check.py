@@ -14,8 +14,8 @@ from db.reading.labelled import read_labelled
 from db.registry import evaluations, models
 from flows.home.films import make_locator
 from flows.home.ledger import open_ledger
+from flows.registry.policy import read_policy
 from flows.settings import Settings
-from flows.training.due import read_policy
 from xray_core.errors import InvalidDataset, NoChampion
 from xray_core.exchange.atomic_file import write_whole
 from xray_core.networks.frozen import cross_validate

@@ -13,11 +13,11 @@ from db.engine import snapshot, transaction
 from db.registry import training_runs
 from db.scoring import xrays
 from flows.registry.models import next_version
+from flows.registry.policy import read_policy
 from flows.registry.reference_standard import gather_readers_report
 from flows.registry.test_side import collect_beside, collect_champion_evidence
 from flows.registry.verdicts import GateVerdict, register_judged
 from flows.training.claim import LEASE_SECONDS, Claim, Trainer
-from flows.training.due import read_policy
 from flows.training.images import read_training_images
 from xray_core.models.folder import hash_manifest
 from xray_core.networks.quiet_keras import finish_loading, load_beside

@@ -126,6 +126,10 @@ class Score:
     distance: float | None
     refer_reason: str | None
 
+    def refer(self, reason: str) -> Score:
+        """The same probability, left to a reader for this reason; what is unlike a chest film keeps its own."""
+        return self if self.is_odd else Score(self.probability, Outcome.REFER, self.distance, reason)
+
     @property
     def is_odd(self) -> bool:
         """Whether the picture is referred for what it is, whatever its probability."""

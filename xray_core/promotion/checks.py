@@ -15,6 +15,7 @@ from xray_core.models.operating_point import describe_lack
 from xray_core.promotion.evidence import GateEvidence
 from xray_core.promotion.more_patients import count_more, say_more_labelled
 from xray_core.promotion.policy import GateTest
+from xray_core.promotion.release import say_release
 from xray_core.records import AuditVerdict, Interval, Split, is_content_group, plural
 
 FILMS: Final = "films"
@@ -75,10 +76,7 @@ def check_audit(candidate: GateEvidence) -> Check:
     }
     if candidate.audit is None:
         return Check("audit", None, words[None], f"`xray models audit {candidate.version}`")
-    way_out = (
-        "label covid and normal films from the same places, or see what a remedy does: `xray models audit --remedies "
-        "DATASET`"
-    )
+    way_out = candidate.release or say_release(())
     return Check("audit", candidate.audit is not AuditVerdict.CONFOUNDED, words[candidate.audit], way_out)
 
 

@@ -18,12 +18,12 @@ class GateEvidence:
     """What the gate knows of one model: its scores P(covid) on the frozen test X-rays, one entry per X-ray.
 
     `is_odd` says which X-rays the service would refer whatever their score; empty where none. `slices` maps a name to
-    one value per X-ray. `reproduces_probe` says that the model loaded in a fresh process and
-    gave its probe outputs again; `audit` is its shortcut audit; `without_patient` counts the labelled X-rays whose
-    patient nobody knows, `unread` those of each side whose film cannot be read any more. They are asked of the
-    candidate only. `others` are its scores of films labelled other, which judge apart; `judged_on` says by whose labels
-    the test X-rays judge. `cross_validated` says that the X-rays are those that it was fitted to, each scored without
-    its patient, for too few were kept apart.
+    one value per X-ray. `release` says what may release it where its audit is confounded. `reproduces_probe` says that
+    the model loaded in a fresh process and gave its probe outputs again; `audit` is its shortcut audit;
+    `without_patient` counts the labelled X-rays whose patient nobody knows, `unread` those of each side whose film
+    cannot be read any more. They are asked of the candidate only. `others` are its scores of films labelled other,
+    which judge apart; `judged_on` says by whose labels the test X-rays judge. `cross_validated` says that the X-rays
+    are those that it was fitted to, each scored without its patient, for too few were kept apart.
     """
 
     version: str
@@ -34,6 +34,7 @@ class GateEvidence:
     operating_point: OperatingPoint
     slices: Mapping[str, Sequence[str]]
     is_odd: Sequence[bool] = ()
+    release: str = ""
     reproduces_probe: bool | None = None
     audit: AuditVerdict | None = None
     without_patient: int = 0

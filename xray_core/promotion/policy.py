@@ -118,6 +118,15 @@ class LabelRules:
 
 
 @dataclass(frozen=True, slots=True)
+class OutcomeRules:
+    """What the service answers while its champion is not to be believed."""
+
+    __pydantic_config__ = _STRICT
+
+    refer_while_confounded: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Impact:
     """What a change may affect, and the way back; sentences for people."""
 
@@ -138,6 +147,7 @@ class RetrainingPolicy:
     trigger: Trigger = field(default_factory=Trigger)
     labels: LabelRules = field(default_factory=LabelRules)
     test: GateTest = field(default_factory=GateTest)
+    outcomes: OutcomeRules = field(default_factory=OutcomeRules)
     impact: Impact = field(default_factory=Impact)
 
     @property

@@ -37,7 +37,6 @@ class ScoredFilm:
     xray_id: int
     sha256: str
     probability: float
-    outcome: Outcome
     is_unlike: bool
     shadow: Outcome | None
     label: Label | None
@@ -81,7 +80,7 @@ def rank_films(
     audit = [(xray_id, ListReason.AUDIT, AUDIT_SHARE) for _, xray_id in sample]
     others = [film for place, film in drawn if place >= AUDIT_SHARE]
     ranked = sorted(
-        (_reason_of(film), measure_doubt(film.probability, point), film.xray_id)
+        (_reason_of(film, point), measure_doubt(film.probability, point), film.xray_id)
         for film in others
         if film.label is None
     )
@@ -152,10 +151,11 @@ def find_label_errors(films: Sequence[ScoredFilm]) -> list[ScoredFilm]:
 _RANKED: Final = (ListReason.UNLIKE, ListReason.REFER, ListReason.SHADOW, ListReason.DOUBT)
 
 
-def _reason_of(film: ScoredFilm) -> int:
-    """The place in `_RANKED` of the first reason that holds."""
-    disagrees = film.shadow is not None and film.shadow is not film.outcome
-    return [film.is_unlike, film.outcome is Outcome.REFER, disagrees, True].index(True)
+def _reason_of(film: ScoredFilm, point: OperatingPoint) -> int:
+    """The place in `_RANKED` of the first reason that holds; what the thresholds say counts, whoever referred all."""
+    outcome = point.outcome(film.probability)
+    disagrees = film.shadow is not None and film.shadow is not outcome
+    return [film.is_unlike, outcome is Outcome.REFER, disagrees, True].index(True)
 
 
 def _draw_repeats(own: Sequence[OwnReading], size: int, now: datetime, chance: random.Random) -> list[int]:

@@ -20,6 +20,7 @@ from xray_core.networks.last_layer import predict_log_odds
 from xray_core.promotion.evidence import Beside, GateEvidence
 from xray_core.promotion.gate import PromotionDecision, decide_promotion
 from xray_core.promotion.policy import RetrainingPolicy
+from xray_core.promotion.release import say_release
 from xray_core.records import Split
 from xray_core.training.images import Side, TrainingImages
 
@@ -124,6 +125,7 @@ def judge(
         others=OtherFilms(_predict(classifier, others), others.groups, _find_odd(trial, others)),
         judged_on=trial.images.judged_on if unseen is None else None,
         cross_validated=unseen is not None,
+        release=say_release(xray for side in trial.images.sides.values() for xray in side.xrays),
     )
     return Judgement(
         evidence=evidence,

@@ -16,12 +16,13 @@ from db.registry import training_runs
 from flows.home.ledger import find_anchor, prepare_ledger
 from flows.operations.verification import find_breach
 from flows.registry.models import list_models, read_history
+from flows.registry.policy import read_policy
 from flows.review.dataset import register_dataset
 from flows.review.label_import import import_labels_from
 from flows.settings import Settings
 from flows.training import training
 from flows.training.claim import Claim, claim_labels, open_trainer, released_on_failure
-from flows.training.due import read_due, read_policy
+from flows.training.due import read_due
 from tests.conftest import own_database
 from tests.databases import server_url
 from tests.evaluations import read_evaluation

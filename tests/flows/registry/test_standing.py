@@ -13,11 +13,13 @@ from db.registry import evaluations, models
 from flows.home.ledger import find_anchor
 from flows.registry.standing import DRIFT_SET, read_caution, read_predictive_values
 from flows.review.exports import describe_champion
+from flows.scoring.scanner import open_scanner
 from flows.settings import Settings
 from tests.evaluations import read_evaluation
 from tests.flows.cli.test_cli import xray
-from tests.flows.evidence_home import champion, deliver, enter
-from xray_core.records import AuditVerdict
+from tests.flows.evidence_home import champion, deliver, enter, scan
+from xray_core.models.folder import read_manifest
+from xray_core.records import WHILE_CONFOUNDED, AuditVerdict, Outcome, is_unlike
 
 
 def judge(settings: Settings, verdict: AuditVerdict, *, proven: bool = False) -> None:
@@ -79,6 +81,63 @@ def test_the_status_line_the_manifest_and_the_name_of_the_export_say_confounded(
     assert notes["shortcut_audit"] == "confounded"
     assert "CONFOUNDED: it may have learned where films come from, do not believe its scores" in notes["standing"]
     assert "CONFOUNDED" in told
+
+
+def read_results(settings: Settings) -> list[tuple[float, str, str | None]]:
+    engine = open_engine(settings.url, anchor=find_anchor(settings))
+    with snapshot(engine) as session:
+        rows = session.connection().exec_driver_sql(
+            "SELECT probability, outcome, refer_reason FROM results ORDER BY id"
+        )
+        found = [(float(row[0]), str(row[1]), row[2]) for row in rows]
+    engine.dispose()
+    return found
+
+
+def test_while_the_champion_is_confounded_every_outcome_is_refer_and_the_probability_stays(trained: Settings) -> None:
+    judge(trained, AuditVerdict.CONFOUNDED)
+    deliver(trained, per_class=6, seed=41)
+    assert scan(trained) == {"refer": 12}
+
+    judge(trained, AuditVerdict.CLEAN)
+    deliver(trained, per_class=6, seed=42)
+    scan(trained)
+
+    held, free = read_results(trained)[:12], read_results(trained)[12:]
+    point = read_manifest(trained.models_dir / champion(trained).version).operating_point
+    assert any(point.outcome(probability) is not Outcome.REFER for probability, _, _ in held)
+    assert {reason for _, _, reason in held if not is_unlike(reason)} == {WHILE_CONFOUNDED}
+    assert any(outcome != "refer" for _, outcome, _ in free)
+    assert WHILE_CONFOUNDED not in {reason for _, _, reason in free}
+
+
+def test_a_policy_may_leave_the_thresholds_to_decide_though_the_champion_is_confounded(
+    trained: Settings, tmp_path: Path
+) -> None:
+    judge(trained, AuditVerdict.CONFOUNDED)
+    policy = tmp_path / "policy.toml"
+    policy.write_text("[outcomes]\nrefer_while_confounded = false\n")
+    deliver(trained, per_class=6, seed=41)
+
+    outcomes = scan(trained.model_copy(update={"retraining_policy": policy}))
+
+    assert set(outcomes) - {"refer"}
+
+
+def test_a_scanner_that_is_open_hears_of_an_audit_with_the_next_batch(trained: Settings) -> None:
+    judge(trained, AuditVerdict.CLEAN)
+    with open_scanner(trained) as scanner:
+        model_id = champion(trained).model_id
+        assert scanner.open_scorer(model_id).referred_for is None
+        judge(trained, AuditVerdict.CONFOUNDED)
+        assert scanner.open_scorer(model_id).referred_for == WHILE_CONFOUNDED
+
+
+def test_confounded_says_how_many_own_labels_may_release_it(trained: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    enter(trained, monkeypatch)
+    judge(trained, AuditVerdict.CONFOUNDED)
+
+    assert "labelled films of your own, of both classes, may release it" in xray("status").stdout.splitlines()[0]
 
 
 def test_a_proven_clean_champion_with_a_reference_needs_no_caution(trained: Settings) -> None:

@@ -61,7 +61,10 @@ NOES: dict[str, list[tuple[Callable[[], Pair], str]]] = {
     ],
     "check_audit": [
         (lambda: good(audit=None), "`xray models audit m2`"),
-        (lambda: good(audit=AuditVerdict.CONFOUNDED), "`xray models audit --remedies DATASET`"),
+        (
+            lambda: good(audit=AuditVerdict.CONFOUNDED, release="about 480 labelled films of your own"),
+            "about 480 labelled films of your own",
+        ),
     ],
     "check_films": [(lambda: good(unread={Split.TEST: 2}), "`xray verify --let-go`")],
     "check_patients": [

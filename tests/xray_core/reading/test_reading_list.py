@@ -30,9 +30,8 @@ KEY = b"k" * 32
 
 
 def film(number: int, probability: float = 0.9, **changes: object) -> ScoredFilm:
-    outcome = Outcome.POSITIVE if probability >= 0.7 else Outcome.NEGATIVE if probability < 0.3 else Outcome.REFER
     values = {
-        "outcome": outcome, "is_unlike": False, "shadow": None, "label": None, "is_held_out": True, **changes,
+        "is_unlike": False, "shadow": None, "label": None, "is_held_out": True, **changes,
     }  # fmt: skip
     return ScoredFilm(number, f"{number:064d}", probability, **values)  # type: ignore[arg-type]
 
@@ -54,7 +53,7 @@ def test_the_reasons_come_in_their_order_and_doubt_is_the_distance_from_a_thresh
         film(numbers[1], 0.72),
         film(numbers[2], 0.05, shadow=Outcome.POSITIVE),
         film(numbers[3], 0.5),
-        film(numbers[4], 0.99, outcome=Outcome.REFER, is_unlike=True),
+        film(numbers[4], 0.99, is_unlike=True),
         film(numbers[5], 0.97, label=Label.NORMAL),
         *(film(number, 0.95, label=Label.COVID) for number in numbers[6:16]),
         *(film(number, 0.05, label=Label.NORMAL) for number in numbers[16:]),

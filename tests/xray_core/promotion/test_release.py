@@ -1,0 +1,48 @@
+"""How many labelled films of one's own make the source tell the class no more."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from tests.xray_core.training.test_split import make_xray
+from xray_core.promotion.release import count_own_labels, say_release
+from xray_core.records import Label
+
+
+@pytest.mark.parametrize(
+    ("sources", "wanted"),
+    [
+        ([(100, 0), (0, 100)], 484),
+        ([(20, 0), (0, 20)], 98),
+        ([(100, 0), (0, 100), (300, 300)], 0),
+        ([(50, 50)], 0),
+        ([], 0),
+        ([(10, 0)], 0),
+    ],
+)
+def test_the_number_grows_with_the_films_whose_class_is_their_source(
+    sources: list[tuple[int, int]], wanted: int
+) -> None:
+    assert count_own_labels(sources) == wanted
+
+
+def test_with_so_many_the_source_alone_ranks_below_the_line_and_with_one_pair_less_it_does_not() -> None:
+    sources = [(130, 0), (0, 70), (10, 5)]
+    wanted = count_own_labels(sources)
+    for films, is_below in ((wanted, True), (wanted - 2, False)):
+        all_sources = [*sources, (films // 2, films // 2)]
+        truth = np.concatenate([[1] * covid + [0] * normal for covid, normal in all_sources])
+        share = np.concatenate([[covid / (covid + normal)] * (covid + normal) for covid, normal in all_sources])
+        assert (roc_auc_score(truth, share) < 0.75) == is_below
+
+
+def test_it_is_said_in_two_digits_with_the_way_there() -> None:
+    covid = [replace(make_xray(n), label=Label.COVID, source="A") for n in range(100)]
+    normal = [replace(make_xray(n), label=Label.NORMAL, source="B") for n in range(100, 200)]
+
+    assert say_release([*covid, *normal]).startswith("about 480 labelled films of your own, of both classes")
+    assert say_release(covid[:0]).startswith("labelled films of your own")
