@@ -12,6 +12,7 @@ from db.engine import transaction
 from db.records import Stage
 from flows.home.ledger import open_ledger
 from flows.registry.models import find_model
+from flows.registry.places import collect_places
 from flows.registry.policy import read_policy
 from flows.registry.registered import open_registered, verify_registered
 from flows.registry.test_side import collect_beside, collect_champion_evidence, collect_evidence
@@ -26,7 +27,7 @@ from xray_core.promotion.checks import check_films
 from xray_core.promotion.gate import PromotionDecision, decide_promotion
 from xray_core.promotion.release import say_release
 from xray_core.records import Split, Verdict
-from xray_core.training.judgement import audit_images, evaluate_evidence
+from xray_core.training.judgement import audit_images, evaluate_evidence, evaluate_places
 
 _ACTOR = "operator (through the gate)"
 
@@ -63,7 +64,8 @@ def promote_through_gate(
         )
         champion = collect_champion_evidence(settings, engine, images)
         policy = read_policy(settings)
-        beside = collect_beside(settings, engine, images, policy.test)
+        places = collect_places(settings, engine, opened)
+        beside = replace(collect_beside(settings, engine, images, policy.test), places=places)
         decision = decide_promotion(evidence, champion, policy, beside=beside)
         verdict = GateVerdict(
             decision,
@@ -72,6 +74,7 @@ def promote_through_gate(
             images.plan.label_set_sha256,
             audit_verdict,
             beside.look,
+            external=evaluate_places(places, prevalence=settings.prevalence),
         )
         with transaction(engine) as session:
             promote_judged(session, model, verdict, reason=reason, actor=_ACTOR, now=datetime.now(UTC))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from xray_core.evaluation.shortcut_audit import ShortcutAudit
     from xray_core.promotion.gate import PromotionDecision
     from xray_core.promotion.looks import Look
+    from xray_core.training.judgement import PlaceFigures
 
 AUDIT_SET = "shortcut audit"
 # Figures of X-rays that are not the whole test side: films of it were missing, or cross-validation judged.
@@ -42,6 +44,7 @@ class GateVerdict:
     audit_verdict: AuditVerdict
     look: Look
     is_whole: bool = True
+    external: tuple[PlaceFigures, ...] = ()
 
 
 def register_judged(
@@ -142,6 +145,8 @@ def _store_evaluation(session: Session, model: ModelRecord, verdict: GateVerdict
             "the test side was asked by another training meanwhile: `xray train` or `xray models promote` asks again",
             public=True,
         )
+    for one in verdict.external:
+        _store_external(session, model, one, now)
     return evaluations.add_evaluation(
         session,
         model_id=model.model_id,
@@ -156,3 +161,16 @@ def _name_set(verdict: GateVerdict) -> str:
     if verdict.evaluation.cross_validated:
         return _CROSS_VALIDATED_SET
     return Split.TEST.value if verdict.is_whole else _INCOMPLETE_SET
+
+
+def _store_external(session: Session, model: ModelRecord, found: PlaceFigures, now: datetime) -> None:
+    """The figures at a place that the policy names: from then on no training takes its X-rays."""
+    lines = (f"{sha256} {'covid' if covid else 'normal'}\n" for sha256, covid in sorted(found.is_covid.items()))
+    evaluations.add_evaluation(
+        session,
+        model_id=model.model_id,
+        set_name=evaluations.name_external(found.place),
+        label_set_sha256=hashlib.sha256("".join(lines).encode()).hexdigest(),
+        figures={"xrays": sorted(found.is_covid), "kept_out": {}, "evaluation": found.evaluation.to_dict()},
+        now=now,
+    )

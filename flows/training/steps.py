@@ -13,6 +13,7 @@ from db.engine import snapshot, transaction
 from db.registry import training_runs
 from db.scoring import xrays
 from flows.registry.models import next_version
+from flows.registry.places import read_places
 from flows.registry.policy import read_policy
 from flows.registry.reference_standard import gather_readers_report
 from flows.registry.test_side import collect_beside, collect_champion_evidence
@@ -100,6 +101,7 @@ def judge_candidate(bench: Workbench, trial: Trial) -> Trial:
         next_version(settings.models_dir, engine, trial.options.architecture.value),
         collect_champion_evidence(settings, engine, trial.images),
         collect_beside(settings, engine, trial.images, policy),
+        places=read_places(settings, engine, trial.options.preprocessing),
         target_sensitivity=settings.target_sensitivity,
         target_specificity=settings.target_specificity,
         prevalence=settings.prevalence,
@@ -157,6 +159,7 @@ def conclude(bench: Workbench, trial: Trial) -> Trial:
         trial.label_set_sha256,
         judgement.audit.verdict,
         judgement.beside.look,
+        external=judgement.external,
         is_whole=not trial.images.unread.get(Split.TEST),
     )
     now = datetime.now(UTC)

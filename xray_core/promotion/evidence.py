@@ -45,16 +45,26 @@ class GateEvidence:
 
 
 @dataclass(frozen=True, slots=True)
+class PlaceEvidence:
+    """Candidate and champion on the films of another place; no candidate where these cannot be read."""
+
+    place: str
+    candidate: GateEvidence | None = None
+    champion: GateEvidence | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Beside:
     """What a candidate is judged by besides the champion: which look at the test side it is, and the benchmark.
 
-    The benchmark is a fixed model, None where there is none yet, or where it is the champion: a loop that only ever
-    asks for "not worse than the champion" may lose a little each time (Feng, Emerson and Simon, Biometrics
-    2021;77:31-44, call it bio-creep).
+    `places` are those that the policy names. The benchmark is a fixed model, None where there is none yet, or where it
+    is the champion: a loop that only ever asks for "not worse than the champion" may lose a little each time (Feng,
+    Emerson and Simon, Biometrics 2021;77:31-44, call it bio-creep).
     """
 
     look: Look
     benchmark: GateEvidence | None = None
+    places: tuple[PlaceEvidence, ...] = ()
 
 
 def make_own_cohort(evidence: GateEvidence) -> Cohort:

@@ -23,6 +23,7 @@ from xray_core.promotion.evidence import Beside, GateEvidence, align_scores, mak
 from xray_core.promotion.judged_on import JUDGED_ON, MORE_JUDGES
 from xray_core.promotion.looks import Look, spend_alpha
 from xray_core.promotion.others import OTHERS, check_others
+from xray_core.promotion.places import check_elsewhere
 from xray_core.promotion.policy import GateTest, RetrainingPolicy
 from xray_core.promotion.rivals import LOOK, RENEW, Rival, check_not_worse, describe_look
 from xray_core.records import Split, Verdict
@@ -55,12 +56,13 @@ def decide_promotion(
 
     `promote` needs every check: it loads and repeats its probe outputs, its audit is not confounded, there are
     patients enough, it reaches the floor for sensitivity, refers not too many, is not worse by the margin than the
-    champion (paired, see `comparison.compare_auroc`), nor than the benchmark, and neither a slice collapses nor what it
-    makes of films labelled other, which judge apart. The reason says on whom it was judged. What a comparison may spend
-    of alpha falls with the looks at this side (`looks.spend_alpha`). `reject` when one fails, `insufficient evidence`
-    when none fails but the X-rays cannot tell, when cross-validation had to judge, or when a film of the test side
-    cannot be read: a smaller side would be an easier or harder one. A first model is promoted unproven when it loads.
-    Raises ValueError when two were not judged on the same X-rays.
+    champion (paired, see `comparison.compare_auroc`), nor than the benchmark, does well at the places that the policy
+    names, and neither a slice collapses nor what it makes of films labelled other, which judge apart. The reason says
+    on whom it was judged. What a comparison may spend of alpha falls with the looks at this side
+    (`looks.spend_alpha`). `reject` when one fails, `insufficient evidence` when none fails but the X-rays cannot tell,
+    when cross-validation had to judge, or when a film of the test side cannot be read: a smaller side would be an
+    easier or harder one. A first model is promoted unproven when it loads. Raises ValueError when two were not judged
+    on the same X-rays.
     """
     test = policy.test
     ours = make_own_cohort(candidate)
@@ -74,6 +76,7 @@ def decide_promotion(
         checks += [check_sensitivity(ours, candidate, test, seed), check_refer_share(ours, candidate, test)]
         if champion is not None:
             checks += _compare(ours, candidate, champion, test, beside=beside, seed=seed)
+    checks += [check for place in beside.places for check in check_elsewhere(place, test, beside.look, seed)]
     if not candidate.unread.get(Split.TEST):
         checks += check_others(ours, candidate, champion, test=test, seed=seed)
     decision = _decide_first(tuple(checks)) if champion is None else _decide(tuple(checks))

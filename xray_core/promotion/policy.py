@@ -139,7 +139,10 @@ class Impact:
 
 @dataclass(frozen=True, slots=True)
 class RetrainingPolicy:
-    """The whole policy, in the parts of a predetermined change control plan (FDA guidance, December 2024)."""
+    """The whole policy, in the parts of a predetermined change control plan (FDA guidance, December 2024).
+
+    `external_sets` has a folder of labelled films for the name of each place on which a candidate must do well too.
+    """
 
     __pydantic_config__ = _STRICT
 
@@ -147,6 +150,7 @@ class RetrainingPolicy:
     trigger: Trigger = field(default_factory=Trigger)
     labels: LabelRules = field(default_factory=LabelRules)
     test: GateTest = field(default_factory=GateTest)
+    external_sets: dict[Sentence, Sentence] = field(default_factory=dict)
     outcomes: OutcomeRules = field(default_factory=OutcomeRules)
     impact: Impact = field(default_factory=Impact)
 

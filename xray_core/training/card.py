@@ -47,6 +47,7 @@ def gather_card_facts(trial: Trial, plots: Mapping[str, bytes]) -> CardFacts:
         test=judgement.candidate,
         champion=judgement.champion,
         champion_version=judgement.champion_version,
+        external=tuple((one.place, one.evaluation) for one in judgement.external),
         audit=judgement.audit,
         decision=trial.decision,
         odd_limit=None if reference is None else float(reference.limit),

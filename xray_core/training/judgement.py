@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ from xray_core.models.open_model import Classifier
 from xray_core.models.operating_point import choose_operating_point
 from xray_core.models.records import OperatingPoint
 from xray_core.networks.last_layer import predict_log_odds
-from xray_core.promotion.evidence import Beside, GateEvidence
+from xray_core.promotion.evidence import Beside, GateEvidence, PlaceEvidence
 from xray_core.promotion.gate import PromotionDecision, decide_promotion
 from xray_core.promotion.policy import RetrainingPolicy
 from xray_core.promotion.release import say_release
@@ -43,6 +43,19 @@ def evaluate_evidence(evidence: GateEvidence, *, prevalence: float) -> Evaluatio
     return replace(evaluation, cross_validated=evidence.cross_validated)
 
 
+def evaluate_places(places: Sequence[PlaceEvidence], *, prevalence: float) -> tuple[PlaceFigures, ...]:
+    """A candidate's figures at each place whose films could be judged on."""
+    return tuple(
+        PlaceFigures(
+            place.place,
+            evaluate_evidence(place.candidate, prevalence=prevalence),
+            dict(zip(place.candidate.xrays, place.candidate.is_covid, strict=True)),
+        )
+        for place in places
+        if place.candidate is not None
+    )
+
+
 def audit_images(
     images: TrainingImages, classifier: Classifier, of_data: Sequence[Finding] | None = None
 ) -> ShortcutAudit:
@@ -51,6 +64,24 @@ def audit_images(
     return audit_shortcuts(
         images.for_audit, classifier.predict, held_out=np.array(held_out, dtype=np.bool_), of_data=of_data
     )
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceFigures:
+    """A model's evaluation at a place, and which of the X-rays (by SHA-256) are covid."""
+
+    place: str
+    evaluation: Evaluation
+    is_covid: Mapping[str, bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The films of a place that the policy names, None where they cannot be judged on, and the champion's scores."""
+
+    name: str
+    side: Side | None
+    champion: GateEvidence | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +100,7 @@ class Judgement:
     champion_evidence: GateEvidence | None
     champion: Evaluation | None
     beside: Beside
+    external: tuple[PlaceFigures, ...]
     audit: ShortcutAudit
 
     @property
@@ -88,6 +120,7 @@ def judge(
     champion: GateEvidence | None,
     beside: Beside,
     *,
+    places: Sequence[Place],
     target_sensitivity: float,
     target_specificity: float,
     prevalence: float,
@@ -127,6 +160,7 @@ def judge(
         cross_validated=unseen is not None,
         release=say_release(xray for side in trial.images.sides.values() for xray in side.xrays),
     )
+    found = tuple(_judge_place(trial, place, evidence) for place in places)
     return Judgement(
         evidence=evidence,
         side=test,
@@ -135,9 +169,28 @@ def judge(
         candidate=evaluate_evidence(evidence, prevalence=prevalence),
         champion_evidence=champion,
         champion=champion_figures,
-        beside=beside,
+        beside=replace(beside, places=found),
+        external=evaluate_places(found, prevalence=prevalence),
         audit=audit,
     )
+
+
+def _judge_place(trial: Trial, place: Place, evidence: GateEvidence) -> PlaceEvidence:
+    """The candidate on the films of a place, at its own operating point."""
+    if place.side is None:
+        return PlaceEvidence(place.name)
+    side = place.side
+    candidate = GateEvidence(
+        version=evidence.version,
+        xrays=[xray.sha256 for xray in side.xrays],
+        probabilities=_predict(trial.trained.classifier, side),
+        is_covid=side.is_covid.tolist(),
+        patients=side.groups,
+        is_odd=_find_odd(trial, side),
+        operating_point=evidence.operating_point,
+        slices=side.slices,
+    )
+    return PlaceEvidence(place.name, candidate, place.champion)
 
 
 def _find_odd(trial: Trial, side: Side) -> list[bool]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from tests.flows.evidence_home import Rival, champion, stored, write_lenient_pol
 from xray_core.errors import RefusedInput
 from xray_core.imaging.records import Scaling
 from xray_core.records import Label, Verdict
+from xray_core.synthetic.xrays import write_sample_set
 
 
 def test_a_promotion_by_hand_goes_through_the_gate_and_changes_nothing_without_its_verdict(rival: Rival) -> None:
@@ -87,3 +89,26 @@ def test_the_gate_promotes_by_hand_what_is_not_worse_and_the_history_says_who(
     term = read_history(trained)[-1]
     assert (term.actor, term.evaluation_id) == ("operator (through the gate)", stored(trained)[-1].evaluation_id)
     assert "asked for" in term.reason
+
+
+def test_a_place_that_the_policy_names_is_judged_on_stored_and_stands_in_the_way(
+    trained: Settings, tmp_path: Path
+) -> None:
+    write_sample_set(tmp_path / "siteB", per_class=12, patients=12, seed=80)
+    (tmp_path / "siteB" / "patients.csv").unlink()
+    lenient = write_lenient_policy(trained, tmp_path / "policy.toml")
+    path = tmp_path / "policy.toml"
+    named = f'[external_sets]\nsiteB = "{tmp_path / "siteB"}"\nsiteC = "{tmp_path / "gone"}"\n'
+    path.write_text(re.sub(r"(?m)^\[external_sets\].*\n(#.*\n)*", named, path.read_text()))
+    twin = add_twin(trained, tmp_path, "twin")
+
+    decision = promote_through_gate(lenient, twin, "")
+
+    checks = {check.name: check.passed for check in decision.checks}
+    assert decision.verdict is Verdict.INSUFFICIENT_EVIDENCE
+    assert (checks["external siteB"], checks["external siteC"]) == (True, None)
+    assert checks["external siteB, not worse"] is True
+    assert str(tmp_path) not in decision.reason
+    (kept,) = (record for record in stored(trained) if record.set_name == "external: siteB")
+    assert kept.model_version == twin
+    assert len(json.loads(kept.figures)["xrays"]) == 24

@@ -20,13 +20,14 @@ from xray_core.evaluation.comparison import Difference
 from xray_core.models.operating_point import choose_operating_point
 from xray_core.promotion import due
 from xray_core.promotion.due import LabelCounts, TrainingHistory, is_retraining_due
-from xray_core.promotion.evidence import GateEvidence
+from xray_core.promotion.evidence import Beside, GateEvidence, PlaceEvidence
 from xray_core.promotion.gate import decide_promotion
 from xray_core.promotion.more_patients import count_more, say_more_labelled
 from xray_core.promotion.policy import UnknownPatients
 from xray_core.records import AuditVerdict, Split
 
 Pair = tuple[GateEvidence, GateEvidence]
+Triple = tuple[GateEvidence, GateEvidence, Beside]
 
 
 def good(**changes: object) -> Pair:
@@ -48,13 +49,23 @@ def near_the_floor() -> Pair:
     return replace(candidate, operating_point=point), champion
 
 
+def good_at(place: PlaceEvidence) -> Triple:
+    return (*good(), replace(FIRST_LOOK, places=(place,)))
+
+
+def ranks_backwards() -> PlaceEvidence:
+    """A place where the candidate gives normal films the higher scores."""
+    candidate, _ = make_pair(0.9, 0.9, patients=40, seed=5)
+    return PlaceEvidence("siteB", replace(candidate, probabilities=[1 - p for p in candidate.probabilities]))
+
+
 def takes_others_for_covid() -> Pair:
     candidate, champion = good()
     return with_others(candidate, 0.3), with_others(champion, 0.9)
 
 
 # What makes each check say no, by the function that makes it, each as often as it can say no in another way.
-NOES: dict[str, list[tuple[Callable[[], Pair], str]]] = {
+NOES: dict[str, list[tuple[Callable[[], Pair | Triple], str]]] = {
     "check_probe": [
         (lambda: good(reproduces_probe=False), "`xray models promote m2`"),
         (lambda: good(reproduces_probe=None), "`xray models promote m2`"),
@@ -82,6 +93,10 @@ NOES: dict[str, list[tuple[Callable[[], Pair], str]]] = {
             "more labelled covid and normal patients",
         ),
     ],
+    "check_elsewhere": [
+        (lambda: good_at(PlaceEvidence("siteB")), "`xray models evaluate --on FOLDER --name siteB`"),
+        (lambda: good_at(ranks_backwards()), "labelled films of siteB to train on"),
+    ],
     "check_others": [(takes_others_for_covid, "`test.slice_margin`")],
     "check_slices": [(lambda: spoil("slices"), "`test.slice_margin`")],
 }
@@ -106,9 +121,9 @@ def test_every_check_of_the_gate_is_seen_to_say_no_here() -> None:
 )
 def test_a_check_that_says_no_says_the_way_out(name: str, number: int) -> None:
     make, way_out = NOES[name][number]
-    candidate, champion = make()
+    candidate, champion, *beside = make()
 
-    decision = decide_promotion(candidate, champion, POLICY, beside=FIRST_LOOK)
+    decision = decide_promotion(candidate, champion, POLICY, beside=beside[0] if beside else FIRST_LOOK)
 
     noes = [check for check in decision.checks if check.passed is not True]
     assert any(way_out in check.way_out for check in noes), noes

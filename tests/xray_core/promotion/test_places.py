@@ -1,0 +1,56 @@
+"""What a candidate must show on films of another place that the policy names."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tests.xray_core.promotion.test_gate import FIRST_LOOK, POLICY, make_pair
+from xray_core.promotion.evidence import PlaceEvidence
+from xray_core.promotion.gate import PromotionDecision, decide_promotion
+from xray_core.records import Verdict
+
+
+def decide(place: PlaceEvidence) -> PromotionDecision:
+    """A candidate that is good here, and so at the place."""
+    candidate, champion = make_pair(0.98, 0.95, patients=400, correlation=0.95)
+    return decide_promotion(candidate, champion, POLICY, beside=replace(FIRST_LOOK, places=(place,)))
+
+
+def failing(decision: PromotionDecision) -> list[str]:
+    return [check.name for check in decision.checks if check.passed is not True]
+
+
+def test_who_does_well_there_too_is_promoted() -> None:
+    there = make_pair(0.9, 0.9, patients=200, correlation=0.95, seed=3)
+
+    assert decide(PlaceEvidence("siteB", *there)).verdict is Verdict.PROMOTE
+
+
+def test_who_ranks_backwards_there_is_rejected_and_the_reason_says_where() -> None:
+    candidate, champion = make_pair(0.9, 0.9, patients=60, correlation=0.95, seed=3)
+    backwards = replace(candidate, probabilities=[1 - p for p in candidate.probabilities])
+
+    decision = decide(PlaceEvidence("siteB", backwards, champion))
+
+    assert decision.verdict is Verdict.REJECT
+    assert failing(decision) == ["external siteB", "external siteB, not worse"]
+    assert "n siteB its AUROC is 0." in decision.reason
+
+
+def test_who_is_better_than_chance_there_and_worse_than_the_champion_is_rejected() -> None:
+    there = make_pair(0.7, 0.95, patients=200, correlation=0.8, seed=3)
+
+    decision = decide(PlaceEvidence("siteB", *there))
+
+    assert decision.verdict is Verdict.REJECT
+    assert failing(decision) == ["external siteB, not worse"]
+
+
+@pytest.mark.parametrize("place", [PlaceEvidence("siteB"), PlaceEvidence("siteB", make_pair(0.6, 0.6, patients=12)[0])])
+def test_films_that_cannot_be_read_or_are_too_few_are_insufficient_evidence(place: PlaceEvidence) -> None:
+    decision = decide(place)
+
+    assert decision.verdict is Verdict.INSUFFICIENT_EVIDENCE
+    assert failing(decision) == ["external siteB"]
