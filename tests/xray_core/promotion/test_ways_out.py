@@ -97,6 +97,7 @@ NOES: dict[str, list[tuple[Callable[[], Pair | Triple], str]]] = {
         (lambda: good_at(PlaceEvidence("siteB")), "`xray models evaluate --on FOLDER --name siteB`"),
         (lambda: good_at(ranks_backwards()), "labelled films of siteB to train on"),
     ],
+    "check_kept_apart": [(lambda: good(cross_validated=True), "`xray models promote m2 --override")],
     "check_others": [(takes_others_for_covid, "`test.slice_margin`")],
     "check_slices": [(lambda: spoil("slices"), "`test.slice_margin`")],
 }
