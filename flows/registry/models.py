@@ -155,7 +155,17 @@ def _sum_up(figures: dict[str, Any]) -> str:
         ConfusionRow(**evaluation["confusion_covid"]), ConfusionRow(**evaluation["confusion_normal"])
     )
     words = "AUROC cannot be told" if auroc is None else f"AUROC {Interval(**auroc):.3f}"
-    return words if both is None else f"{words}; {both}"
+    apart = _say_others(evaluation.get("others"))
+    return "; ".join(filter(None, (words, both and f"{both}", apart)))
+
+
+def _say_others(others: dict[str, Any] | None) -> str | None:
+    """The specificity among films labelled other at both thresholds, None where there was none."""
+    if others is None:
+        return None
+    both = [others[f"specificity_at_{where}"] for where in ("lower", "upper")]
+    lower, upper = ("cannot be told" if one is None else f"{Interval(**one):.3f}" for one in both)
+    return f"apart, {others['xrays']} X-rays labelled other: specificity {lower} at the lower and {upper} at the upper"
 
 
 def next_version(models_dir: Path, engine: Engine, kind: str) -> str:

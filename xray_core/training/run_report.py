@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from markupsafe import Markup
 
-from xray_core.records import RESEARCH_USE, Verdict
+from xray_core.promotion.judged_on import say_held
+from xray_core.records import RESEARCH_USE, Split, Verdict
 from xray_core.report.markdown import open_markdown, render_markdown
 from xray_core.training.judgement import Judgement
 from xray_core.training.trial import Conclusion, Trial
@@ -86,6 +87,7 @@ def write_run_report(trial: Trial) -> str:
         within_view=judgement.candidate.within_view,
         judged_on=judgement.candidate,
         whose_labels=f"{trial.images.judged_on}",
+        held=say_held(trial.images.plan.count_held(Split.TRAIN, Split.VALIDATION), "not trained on"),
         checks=trial.decision.checks,
         audit=judgement.audit,
         readers=list(trial.readers.values()),

@@ -11,6 +11,7 @@ from PIL import Image
 
 from flows.evaluation.external_set import evaluate_external
 from flows.registry.standing import read_caution
+from flows.registry.models import describe_model
 from flows.settings import Settings
 from flows.training.claim import open_trainer
 from flows.training.images import read_training_images
@@ -88,6 +89,8 @@ def test_films_labelled_other_by_the_sites_word_judge_apart_in_an_external_set(
     assert others is not None
     assert (others.xrays, found.evaluation.covid.xrays, found.evaluation.normal.xrays) == (3, 6, 6)
     assert '"others"' in stored(trained)[-1].figures
+    told = describe_model(trained, found.version)["evaluations"][-1]
+    assert "apart, 3 X-rays labelled other: specificity " in told
 
 
 def reverse(folder: Path) -> None:

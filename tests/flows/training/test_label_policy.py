@@ -20,12 +20,16 @@ from flows.review.label_import import import_labels_from
 from flows.settings import Settings
 from flows.training.due import read_due
 from flows.training.images import read_training_images
+from flows.training.training import train
 from tests.db.rows import NOW, label_row
+from tests.evaluations import read_evaluation
 from tests.flows.scoring.test_scan import drop_xrays, scan
+from tests.networks import keep_known_weights
 from xray_core.errors import InvalidDataset
 from xray_core.exchange.records import LabelLine
 from xray_core.records import Held, Label, LabelledXray, Split, Standard
 from xray_core.training.images import TrainingImages
+from xray_core.training.run_report import write_run_report
 from xray_core.training.split import assign_split
 
 
@@ -153,3 +157,33 @@ def test_labels_status_says_whom_a_candidate_would_be_judged_on_and_what_is_held
     judging = len(find_side(trained, Split.TEST))
     assert f"the test side judges on {judging} patients: {judging} dataset" in done.stdout
     assert "3 X-rays not trained on, readers disagree (`xray labels adjudicate` settles them)" in done.stdout
+
+
+def test_card_report_and_evaluation_of_a_training_tell_other_findings_and_what_was_held(
+    trained: Settings, tmp_path: Path
+) -> None:
+    before = gather(trained)
+    covid = [xray for xray in before.sides[Split.TRAIN].xrays if xray.label is Label.COVID][:3]
+    say(trained, covid, Label.NORMAL, reader="anna", seen=False)
+    for side in (Split.TRAIN, Split.TEST):
+        normal = [xray for xray in before.sides[side].xrays if xray.label is Label.NORMAL][:2]
+        say(trained, normal, Label.OTHER, reader="", seen=False)
+
+    trial = train(trained, keep_known_weights(tmp_path), trigger="by hand")
+
+    assert trial is not None
+    folder = trained.models_dir / trial.conclusion.version
+    card, report = (
+        text.replace("\\", "") for text in ((folder / "MODEL_CARD.md").read_text(), write_run_report(trial))
+    )
+    assert read_evaluation((folder / "evaluation.json").read_text()).others is not None
+    assert read_evaluation((folder / "champion_evaluation.json").read_text()).others is not None
+    judged_on = f"{trial.images.judged_on}"
+    assert "2 by one blinded reader" in judged_on
+    for text in (card, report, trial.conclusion.reason):
+        assert judged_on in text
+        assert "2 X-rays of 2 patients labelled other" in text
+    assert "specificity at the lower threshold among 2 other abnormal X-rays" in report
+    assert "3 X-rays not trained on, readers disagree (`xray labels adjudicate` settles them)" in report
+    assert "Left out: 3 (X-rays): would stand on the train side, but readers disagree" in card
+    assert "Labelled other (abnormal, not covid) and trained on as not covid: 2 (X-rays)." in card
