@@ -156,7 +156,7 @@ def _sum_up(figures: dict[str, Any]) -> str:
     )
     words = "AUROC cannot be told" if auroc is None else f"AUROC {Interval(**auroc):.3f}"
     apart = _say_others(evaluation.get("others"))
-    return "; ".join(filter(None, (words, both and f"{both}", apart)))
+    return "; ".join([words, *([] if both is None else [f"{both}"]), *([apart] if apart else [])])
 
 
 def _say_others(others: dict[str, Any] | None) -> str | None:

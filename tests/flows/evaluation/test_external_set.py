@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from flows.evaluation.external_set import evaluate_external
-from flows.registry.standing import read_caution
 from flows.registry.models import describe_model
+from flows.registry.standing import read_caution
 from flows.settings import Settings
 from flows.training.claim import open_trainer
 from flows.training.images import read_training_images
