@@ -33,7 +33,9 @@ class RunStanding(StrEnum):
 def read_standing(api: ServerApi, deployment: str, pool: str, *, at_once: int = 1) -> RunStanding:
     """Ask the server; `at_once` runs may be under way. Raises OSError or ValueError where it does not answer."""
     found = api.get(f"deployments/name/{deployment}/{deployment}")
-    if find_paused(api.get(f"work_pools/{pool}"), [found], {}):
+    by_events = not found["schedules"]
+    triggers = api.get(f"automations/related-to/prefect.deployment.{found['id']}") if by_events else ()
+    if find_paused(api.get(f"work_pools/{pool}"), [found], {deployment: triggers}):
         return RunStanding.PAUSED
     wanted = {
         "deployments": {"name": {"any_": [deployment]}},

@@ -24,13 +24,15 @@ class Server(ServerApi):
     def get(self, path: str) -> Any:
         if path.startswith("work_pools/"):
             return {"is_paused": self.pool_paused}
+        if path == "automations/related-to/prefect.deployment.7":
+            return [{"enabled": not self.paused}]
         name = path.rpartition("/")[2]
         return {
             "id": "7",
             "name": name,
             "tags": ["xray"],
-            "paused": self.paused,
-            "schedules": [{"active": not self.paused}],
+            "paused": False,
+            "schedules": [] if name == "retrain" else [{"active": not self.paused}],
         }
 
     def post(self, path: str, body: Mapping[str, Any]) -> Any:
@@ -69,6 +71,12 @@ def test_where_several_scan_at_once_another_is_started_until_they_are_as_many() 
 def test_what_a_person_paused_is_not_started() -> None:
     assert read_standing(Server(paused=True), "score-incoming", "xray-pool") is RunStanding.PAUSED
     assert read_standing(Server(pool_paused=True), "score-incoming", "xray-pool") is RunStanding.PAUSED
+
+
+def test_a_deployment_that_an_event_starts_is_off_when_its_trigger_is() -> None:
+    assert read_standing(Server("RUNNING"), "retrain", "xray-pool") is RunStanding.UNDER_WAY
+    assert read_standing(Server("FAILED"), "retrain", "xray-pool") is RunStanding.FAILED
+    assert read_standing(Server(paused=True), "retrain", "xray-pool") is RunStanding.PAUSED
 
 
 def test_a_run_that_was_cancelled_for_another_hides_no_other() -> None:
