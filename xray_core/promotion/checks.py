@@ -80,16 +80,19 @@ def check_audit(candidate: GateEvidence) -> Check:
     return Check("audit", candidate.audit is not AuditVerdict.CONFOUNDED, words[candidate.audit], way_out)
 
 
-def check_kept_apart(ours: Cohort, candidate: GateEvidence, test: GateTest) -> Check:
+def check_kept_apart(candidate: GateEvidence, test: GateTest) -> Check:
     """That a cross-validation judged: it is never enough for promotion by itself."""
+    films, unknown = len(candidate.xrays), sum(is_content_group(group) for group in candidate.patients)
     words = (
-        f"judged by nested cross-validation on the {plural(len(candidate.xrays), 'X-ray')} of "
-        f"{plural(ours.patients, 'patient')} that it was fitted to, for fewer than {test.min_patients_per_class} "
-        "patients of a class stand on its test side: never enough for promotion by itself"
+        f"judged by nested cross-validation on the {plural(films, 'X-ray')} that it was fitted to, for fewer than "
+        f"{test.min_patients_per_class} patients of a class stand on its test side: never enough for promotion by "
+        "itself"
     )
+    if unknown:
+        words += f"; {unknown} of them are of unknown patients and count as one each, so the figures may flatter"
     way_out = (
-        "more labelled films of this site, then train again; or read its card and decide: `xray models promote "
-        f'{candidate.version} --override --reason "..."`'
+        "more labelled films of this site, and whose they are (`xray patients import CSV`), then train again; or read "
+        f'its card and decide: `xray models promote {candidate.version} --override --reason "..."`'
     )
     return Check("kept apart", None, words, way_out)
 

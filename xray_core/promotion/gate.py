@@ -67,8 +67,10 @@ def decide_promotion(
     test = policy.test
     ours = make_own_cohort(candidate)
     checks = [check_probe(candidate), check_audit(candidate), *check_films(candidate.unread)]
-    judge = check_kept_apart if candidate.cross_validated else check_patients
-    checks.append(judge(ours, candidate, test))
+    if candidate.cross_validated:
+        checks.append(check_kept_apart(candidate, test))
+    else:
+        checks.append(check_patients(ours, candidate, test))
     is_enough = checks[-1].passed
     if candidate.judged_on is not None:
         checks.append(Check(JUDGED_ON, True, f"judged on {candidate.judged_on}", MORE_JUDGES))

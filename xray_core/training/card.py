@@ -57,7 +57,7 @@ def gather_card_facts(trial: Trial, plots: Mapping[str, bytes]) -> CardFacts:
         commands=_name_commands(trial),
         commands_elsewhere=_name_commands_elsewhere(trial),
         key_fingerprint=trial.key_fingerprint,
-        judged_on=images.judged_on,
+        judged_on=judgement.evidence.judged_on,
         plots=plots,
         answers=trial.readers,
     )

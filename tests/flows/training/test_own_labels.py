@@ -58,6 +58,7 @@ def test_own_labels_are_fitted_without_a_film_of_the_dataset_and_never_promoted_
     assert done.verdict is Verdict.INSUFFICIENT_EVIDENCE
     assert "Judged by nested cross-validation on the" in done.reason
     assert "never enough for promotion by itself" in done.reason
+    assert "20 of them are of unknown patients and count as one each, so the figures may flatter" in done.reason
     assert f"`xray models promote {done.version} --override --reason" in done.reason
     assert champion(trained).version == before
     assert find_model(trained, done.version).stage is Stage.CANDIDATE
