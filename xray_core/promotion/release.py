@@ -36,8 +36,9 @@ def say_release(labelled: Iterable[LabelledXray]) -> str:
     wanted = count_own_labels([(covid, normal) for covid, normal in counts.values()])
     number = f"about {_round(wanted):,} labelled" if wanted else "labelled"
     return (
-        f"{number} films of your own, of both classes, may release it (`xray train --own-labels` learns from those "
-        "alone), or a remedy: `xray models audit --remedies DATASET` tries each"
+        f"{number} films of your own, of both classes, may release it; twenty or more make a model of them "
+        "alone: `xray train --own-labels --architecture efficientnet_lite0 --frozen`; or a remedy: `xray models audit "
+        "--remedies DATASET` tries each"
     )
 
 
