@@ -43,9 +43,8 @@ class WithinView:
         """What must be said beside the AUROC."""
         unknown = self.xrays - self.known
         if self.view_alone is None:
-            return (
-                f"The view is unknown of {unknown} of {self.xrays} X-rays: whether it tells the class cannot be told."
-            )
+            known = f"The view is known of {self.known} of {self.xrays} X-rays"
+            return f"{known}{', all of one class' if self.known else ''}: whether it tells the class cannot be told."
         among = "" if not unknown else f", known of {self.known} of {self.xrays} X-rays,"
         if not self.tells:
             return f"The view{among} hardly tells the class by itself (AUROC {self.view_alone:.2f})."

@@ -85,8 +85,18 @@ def test_where_views_are_unknown_it_says_of_how_many_and_judges_the_rest() -> No
     assert part.auroc is not None
     assert (none.known, none.view_alone, none.auroc) == (0, None, None)
     assert none.sentence == (
-        f"The view is unknown of {len(views)} of {len(views)} X-rays: whether it tells the class cannot be told."
+        f"The view is known of 0 of {len(views)} X-rays: whether it tells the class cannot be told."
     )
+
+
+def test_where_the_view_of_one_class_alone_is_known_nothing_is_said_of_the_class() -> None:
+    cohort, views = make_view_reader()
+    known = np.where(cohort.is_covid, views, "unknown")
+
+    found = judge_within_view(cohort, known.tolist(), resamples=200, seed=0)
+
+    assert (found.view_alone, found.auroc) == (None, None)
+    assert f"known of {int(cohort.is_covid.sum())} of {len(views)} X-rays, all of one class:" in found.sentence
 
 
 def test_where_each_class_has_a_view_of_its_own_disease_and_view_cannot_be_told_apart() -> None:
