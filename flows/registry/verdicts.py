@@ -139,7 +139,7 @@ def _require_same_champion(session: Session, verdict: GateVerdict, otherwise: st
 
 def _store_evaluation(session: Session, model: ModelRecord, verdict: GateVerdict, now: datetime) -> int:
     """With the look that it took; raises RefusedInput where another one was taken since: this is a later one then."""
-    look = verdict.look if verdict.decision.compared else None
+    look = verdict.look if verdict.decision.took_look else None
     if look is not None and read_stored_looks(session).newest_id != look.follows:
         raise RefusedInput(
             "the test side was asked by another training meanwhile: `xray train` or `xray models promote` asks again",

@@ -18,6 +18,8 @@ from xray_core.promotion.policy import GateTest
 from xray_core.promotion.release import say_release
 from xray_core.records import AuditVerdict, Interval, Split, is_content_group, plural
 
+LOADS: Final = "loads"
+AUDIT: Final = "audit"
 FILMS: Final = "films"
 MOST_UNKNOWN: Final = 0.10  # of the test X-rays: beyond it figures by patient are figures by film
 
@@ -64,7 +66,7 @@ def check_probe(candidate: GateEvidence) -> Check:
         None: "nobody has tried whether it loads in a fresh process",
     }
     way_out = f"`xray doctor` compares the libraries; `xray models promote {candidate.version}` tries once more"
-    return Check("loads", candidate.reproduces_probe, words[candidate.reproduces_probe], way_out)
+    return Check(LOADS, candidate.reproduces_probe, words[candidate.reproduces_probe], way_out)
 
 
 def check_audit(candidate: GateEvidence) -> Check:
@@ -75,9 +77,9 @@ def check_audit(candidate: GateEvidence) -> Check:
         AuditVerdict.CONFOUNDED: "the shortcut audit is confounded: it may tell where films come from, not disease",
     }
     if candidate.audit is None:
-        return Check("audit", None, words[None], f"`xray models audit {candidate.version}`")
+        return Check(AUDIT, None, words[None], f"`xray models audit {candidate.version}`")
     way_out = candidate.release or say_release(())
-    return Check("audit", candidate.audit is not AuditVerdict.CONFOUNDED, words[candidate.audit], way_out)
+    return Check(AUDIT, candidate.audit is not AuditVerdict.CONFOUNDED, words[candidate.audit], way_out)
 
 
 def check_kept_apart(candidate: GateEvidence, test: GateTest) -> Check:

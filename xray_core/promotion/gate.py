@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from xray_core.evaluation.bootstrap import Cohort
 from xray_core.evaluation.comparison import Difference, compare_auroc
 from xray_core.promotion.checks import (
+    AUDIT,
     FILMS,
+    LOADS,
     Check,
     check_audit,
     check_films,
@@ -39,9 +41,13 @@ class PromotionDecision:
     checks: tuple[Check, ...]
 
     @property
-    def compared(self) -> bool:
-        """Whether the candidate was compared with a champion: that takes a look at the test side."""
-        return any(check.name == LOOK for check in self.checks)
+    def took_look(self) -> bool:
+        """Whether it was compared with a champion and might have passed: that takes a look at the test side.
+
+        What its audit or its loading keeps out could not be promoted by chance, so its comparison spends nothing:
+        years of confounded candidates leave the side as it was.
+        """
+        return any(check.name == LOOK for check in self.checks) and not _is_kept_out(self.checks)
 
 
 def decide_promotion(
@@ -77,6 +83,8 @@ def decide_promotion(
     if is_enough and not candidate.unread.get(Split.TEST):
         checks += [check_sensitivity(ours, candidate, test, seed), check_refer_share(ours, candidate, test)]
         if champion is not None:
+            look = describe_look(ours, beside, champion.version, test, spends=not _is_kept_out(checks))
+            checks.append(Check(LOOK, True, look, RENEW))
             checks += _compare(ours, candidate, champion, test, beside=beside, seed=seed)
     checks += [check for place in beside.places for check in check_elsewhere(place, test, beside.look, seed)]
     if not candidate.unread.get(Split.TEST):
@@ -86,12 +94,16 @@ def decide_promotion(
     return replace(decision, reason=" ".join((decision.reason, *always)))
 
 
+def _is_kept_out(checks: Sequence[Check]) -> bool:
+    """Whether a check has failed that asks nothing of the test X-rays."""
+    return any(check.passed is False for check in checks if check.name in (LOADS, AUDIT))
+
+
 def _compare(
     ours: Cohort, candidate: GateEvidence, champion: GateEvidence, test: GateTest, *, beside: Beside, seed: int
 ) -> Iterator[Check]:
-    """The look itself: candidate beside champion and benchmark, at the chance that this look may spend."""
+    """Candidate beside champion and benchmark, at the chance that this look may spend."""
     spent = replace(test, alpha=spend_alpha(test.alpha, beside.look.number))
-    yield Check(LOOK, True, describe_look(ours, beside, champion.version, test), RENEW)
     yield check_not_worse(ours, candidate, Rival(champion, "champion", "not worse"), spent, seed)
     if beside.benchmark is not None:
         yield check_not_worse(ours, candidate, Rival(beside.benchmark, "benchmark", "benchmark"), spent, seed)

@@ -48,12 +48,13 @@ def check_not_worse(ours: Cohort, candidate: GateEvidence, rival: Rival, test: G
     return Check(rival.check, difference.low > -test.margin, words, way_out)
 
 
-def describe_look(ours: Cohort, beside: Beside, champion: str, test: GateTest) -> str:
+def describe_look(ours: Cohort, beside: Beside, champion: str, test: GateTest, *, spends: bool) -> str:
     """Which look at the side this is, judged on whom, beside whom, and what it may spend."""
     benchmark = "" if beside.benchmark is None else f" and benchmark {beside.benchmark.version}"
+    chance = _write_chance(spend_alpha(test.alpha, beside.look.number)) if spends else "nothing"
     return (
         f"{beside.look}, judged on {int(ours.is_known.sum())} patients, beside champion {champion}{benchmark}; "
-        f"{_write_chance(spend_alpha(test.alpha, beside.look.number))} of the chance of {test.alpha:g} is spent at it"
+        f"{chance} of the chance of {test.alpha:g} is spent at it"
     )
 
 

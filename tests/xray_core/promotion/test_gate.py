@@ -326,11 +326,16 @@ def test_a_candidate_that_is_worse_than_the_benchmark_alone_is_not_promoted() ->
     assert "of benchmark m0" in decision.reason
 
 
-def test_without_a_champion_nothing_is_compared_and_no_look_is_taken() -> None:
+def test_a_look_is_taken_where_chance_could_promote_and_nowhere_else() -> None:
     candidate, champion = make_pair(0.95, 0.95, correlation=0.95)
+    confounded = replace(candidate, audit=AuditVerdict.CONFOUNDED)
+    kept_out = decide_promotion(confounded, champion, POLICY, beside=FIRST_LOOK)
 
-    assert not decide_promotion(candidate, None, POLICY, beside=FIRST_LOOK).compared
-    assert decide_promotion(candidate, champion, POLICY, beside=FIRST_LOOK).compared
+    assert decide_promotion(candidate, champion, POLICY, beside=FIRST_LOOK).took_look
+    assert decide_promotion(worsen(candidate, "not worse"), champion, POLICY, beside=FIRST_LOOK).took_look
+    assert not decide_promotion(candidate, None, POLICY, beside=FIRST_LOOK).took_look
+    assert not kept_out.took_look
+    assert "nothing of the chance of 0.05 is spent at it" in kept_out.reason
 
 
 def count_promoted(candidate_auroc: float, champion_auroc: float, patients: int, comparisons: int) -> int:
