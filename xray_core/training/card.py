@@ -142,7 +142,8 @@ def _name_commands(trial: Trial) -> tuple[str, ...]:
     revision, changes, _ = trial.code_revision.partition("+changes")
     missing = ["# the code had changes that this commit does not hold: another model may come of it"] if changes else []
     weights = f" --weights {trial.options.weights.name}" if trial.options.weights else ""
-    return (f"git checkout {revision}", *missing, f"xray models reproduce {trial.candidate.version}{weights}")
+    again = f"xray models reproduce {trial.candidate.version}{weights}"
+    return (f"git checkout {revision}", *missing, again, "xray verify")
 
 
 def _name_commands_elsewhere(trial: Trial) -> tuple[str, ...]:
@@ -160,7 +161,7 @@ def _name_commands_elsewhere(trial: Trial) -> tuple[str, ...]:
         *(["--remedy erase-border"] if options.erase_border else []),
         f"--seed {options.seed}",
     ]
-    return (" \\\n    ".join(train),)
+    return tuple(" \\\n    ".join(train).split("\n"))
 
 
 def _name_fitting(options: TrainingOptions) -> Iterator[str]:

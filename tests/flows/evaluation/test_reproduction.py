@@ -260,7 +260,7 @@ def test_the_card_of_a_dataset_training_names_both_ways_and_that_of_a_retraining
     assert "--remedy equalize" in first
     assert "xray models reproduce 0002-seed_cnn" in second
     assert "xray train DATASET" not in second
-    assert "It is a retraining" in second
+    assert "Its labels are not those of one dataset" in second
     for card in (first, second):
         assert fingerprint(read_site_key(taught)) in card
         assert "only on one processor with one set of versions" in card

@@ -371,7 +371,7 @@ def test_how_to_make_it_again_says_on_which_key_it_hangs_and_when_it_does_not_wo
     assert "xray train DATASET --patients PATIENTS.csv" in elsewhere
     assert "With another site key patients stand on other sides" in elsewhere
     assert "c" * 64 in "".join(split_reproduce(FULL))
-    assert "It is a retraining" in retrained
+    assert "Its labels are not those of one dataset" in retrained
     assert "xray train DATASET" not in retrained
     assert "How to make it again is unknown." in write_card(BARE)[0]
 
