@@ -21,7 +21,7 @@ from flows.home.public_errors import without_words
 from flows.registry.policy import read_policy
 from flows.settings import read_settings
 from flows.training.due import read_due
-from flows.training.remedies import read_recipe
+from flows.training.remedies import read_taken_over
 from flows.training.steps import Workbench, ask_gate, gather_xrays
 from flows.training.training import Step, train
 from xray_core.networks.options import TrainingOptions
@@ -66,7 +66,7 @@ def retrain(
     if trigger == "event" and not due.due:
         return complete("Not due", f"not due: {due.reason}")
     options = replace(
-        read_recipe(settings, read_policy(settings)),  # remedies: only a person may change them, by `xray train`
+        read_taken_over(settings, read_policy(settings)),  # remedies: only a person may change them, by `xray train`
         architecture=Architecture(architecture),
         optimizer=Optimizer(optimizer),
         learning_rate=learning_rate,

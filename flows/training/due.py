@@ -19,7 +19,7 @@ from flows.home.site_key import read_site_key
 from flows.registry.policy import read_policy
 from flows.registry.standing import DRIFT_SET
 from flows.settings import Settings
-from flows.training.remedies import read_recipe, sign_training
+from flows.training.remedies import read_taken_over, sign_training
 from xray_core.promotion.due import TrainingHistory, count_labels, is_retraining_due
 from xray_core.promotion.judged_on import JudgedOn, count_judges, say_held
 from xray_core.promotion.policy import RetrainingPolicy
@@ -69,7 +69,7 @@ def _read_due(session: Session, settings: Settings) -> RetrainingDue:
     said = patients.digest_said(session, [xray.sha256 for xray in labelled if xray.counts])
     claimed = training_runs.is_claimed(
         session,
-        sign_training(digest, read_recipe(settings, policy), patients_sha256=said),
+        sign_training(digest, read_taken_over(settings, policy), patients_sha256=said),
         now=now,
         is_alive=lambda trainer: is_scanner_alive(settings.home / "run", trainer),
     )

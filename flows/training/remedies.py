@@ -47,7 +47,7 @@ def sign_training(label_set_sha256: str, options: TrainingOptions, *, patients_s
     return hashlib.sha256(f"{label_set_sha256} {' '.join(words)}".encode()).hexdigest()
 
 
-def read_recipe(settings: Settings, policy: RetrainingPolicy) -> TrainingOptions:
+def read_taken_over(settings: Settings, policy: RetrainingPolicy) -> TrainingOptions:
     """What a retraining takes over: the champion's remedies, and its augmentation unless the policy names another.
 
     The network's own where there is no champion, or where it came from elsewhere.

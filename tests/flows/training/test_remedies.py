@@ -11,7 +11,7 @@ from db.records import Stage
 from flows.registry.models import find_model
 from flows.settings import Settings
 from flows.training.claim import claim_labels, open_trainer
-from flows.training.remedies import parse_remedies, read_recipe
+from flows.training.remedies import parse_remedies, read_taken_over
 from flows.training.training import train
 from tests.networks import SIZE, keep_known_weights
 from xray_core.errors import RefusedInput
@@ -21,6 +21,7 @@ from xray_core.networks.options import TrainingOptions
 from xray_core.networks.records import Augmentation
 from xray_core.promotion.policy import Modifications, RetrainingAugmentation, RetrainingPolicy
 from xray_core.records import Verdict
+from xray_core.training.reproduction.recipe import read_recipe
 
 
 def test_remedies_are_words_and_a_wrong_one_is_refused_naming_the_right_ones() -> None:
@@ -47,15 +48,15 @@ def test_a_remedy_is_part_of_the_preprocessing_that_training_and_scoring_share()
 
 
 def test_a_retraining_takes_over_the_remedies_of_the_champion(trained: Settings) -> None:
-    recipe = read_recipe(trained, RetrainingPolicy())
+    taken_over = read_taken_over(trained, RetrainingPolicy())
 
-    assert (recipe.remedies, recipe.erase_border, recipe.augmented) == ((), False, Augmentation.TUTORIAL)
+    assert (taken_over.remedies, taken_over.erase_border, taken_over.augmented) == ((), False, Augmentation.TUTORIAL)
 
 
 def test_the_policy_may_name_the_augmentation_of_retrainings(trained: Settings) -> None:
     policy = RetrainingPolicy(Modifications(augmentation=RetrainingAugmentation.STRONG))
 
-    assert read_recipe(trained, policy).augmented is Augmentation.STRONG
+    assert read_taken_over(trained, policy).augmented is Augmentation.STRONG
 
 
 def test_another_augmentation_makes_another_training_of_the_same_labels(trained: Settings) -> None:
@@ -87,3 +88,5 @@ def test_a_remedied_model_that_cannot_be_judged_yet_stays_a_candidate_with_its_r
     card = (trained.models_dir / concluded.version / "MODEL_CARD.md").read_text()
     assert "| augmentation | strong |" in card
     assert "| inverted regions | 2 |" in card
+    recipe = read_recipe(trained.models_dir / concluded.version)
+    assert (recipe.options.augmentation, recipe.options.remedies) == (Augmentation.STRONG, (Remedy.EQUALIZE,))
