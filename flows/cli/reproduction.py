@@ -36,7 +36,7 @@ def reproduce(
 
     settings = open_home()
     kept = read_kept(settings, version, weights=weights, keep=keep)
-    with show_progress("reading", unit="X-rays", total=len(kept.films)) as advance:
+    with show_progress("reading", unit="files", total=None if films else len(kept.films)) as advance:
         sides = gather_sides(settings, kept, films, on_progress=advance)
     with show_progress("training", unit="epochs", total=kept.options.epochs) as advance:
         again = train_again(kept, sides, keep=keep, on_epoch=lambda _: advance(1))

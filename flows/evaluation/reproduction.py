@@ -19,7 +19,7 @@ from flows.registry.registered import verify_registered
 from flows.settings import Settings
 from xray_core.errors import InvalidDataset, RefusedInput
 from xray_core.imaging.records import Preprocessing
-from xray_core.models.folder import KERAS_FILE, hash_file
+from xray_core.models.folder import KERAS_FILE, files_below, hash_file
 from xray_core.models.records import ModelManifest
 from xray_core.networks.fitting import Trained
 from xray_core.networks.keras_classifier import KerasClassifier, load_untrusted_keras, save_keras
@@ -159,15 +159,18 @@ def _decode(
     elsewhere = [xray for xray in xrays if xray.sha256 not in decoded]
     if films is None or not elsewhere:
         return decoded
-    found = {xray.path: path for xray, path in _find_by_content(films, elsewhere)}
+    found = {xray.path: path for xray, path in _find_by_content(films, elsewhere, on_progress)}
     there = [xray for xray in elsewhere if xray.path in found]
     return decoded | read_xrays(limits, there, preprocessing, locate=found.__getitem__)[0]
 
 
-def _find_by_content(folder: Path, xrays: Sequence[LabelledXray]) -> Iterator[tuple[LabelledXray, bytes]]:
+def _find_by_content(
+    folder: Path, xrays: Sequence[LabelledXray], on_progress: Advance
+) -> Iterator[tuple[LabelledXray, bytes]]:
     """Every file below a folder that is one of these X-rays, byte by byte."""
     by_content = {xray.sha256: xray for xray in xrays}
-    for path in sorted(folder.rglob("*")):
+    for path in files_below(folder):
+        on_progress(1)
         if path.is_file() and not path.is_symlink() and (xray := by_content.get(hash_file(path))) is not None:
             yield xray, os.fsencode(path)
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import pytest
@@ -30,6 +32,7 @@ from xray_core.models.folder import hash_manifest, write_model_folder
 from xray_core.models.records import OperatingPoint, OutputMeaning
 from xray_core.networks.keras_classifier import KerasClassifier, export_onnx
 from xray_core.networks.options import TrainingOptions
+from xray_core.networks.quiet_keras import keras
 from xray_core.records import RESEARCH_USE, Split
 from xray_core.synthetic.xrays import write_sample_set
 from xray_core.training.candidate import draw_probe
@@ -163,7 +166,7 @@ def test_a_model_from_elsewhere_is_refused_in_a_sentence(rival: Rival, monkeypat
 
 
 def test_a_model_of_before_is_refused_in_a_sentence(known: Known) -> None:
-    version = add_old_model(known.settings)
+    version = add_model(known.settings, lung_contrast_network())
 
     done = xray("models", "reproduce", version)
 
@@ -172,13 +175,27 @@ def test_a_model_of_before_is_refused_in_a_sentence(known: Known) -> None:
     assert len(done.stderr.splitlines()) == 1
 
 
-def add_old_model(settings: Settings) -> str:
-    """A trained model as folders were before they kept their training set."""
+def test_another_model_is_exit_code_1_with_what_differs_and_whether_that_is_to_be_expected(known: Known) -> None:
+    folder = known.settings.models_dir / known.version
+    kept = {name: (folder / name).read_bytes() for name in ("recipe.json", "training_set.csv")}
+    version = add_model(known.settings, lung_contrast_network(turned=True), kept)
+
+    done = xray("models", "reproduce", version, "--weights", str(known.weights))
+
+    assert done.returncode == 1, done.stderr
+    first, expected, *_ = done.stdout.splitlines()
+    assert ": different: P(covid) differs by " in first
+    assert "to be expected" in expected
+
+
+def add_model(settings: Settings, network: keras.Model, kept: Mapping[str, bytes] = MappingProxyType({})) -> str:
+    """A trained model whose folder keeps this of its training; nothing, as folders did before."""
     preprocessing = Preprocessing(height=SIZE, width=SIZE, channels=3, scaling=Scaling.UNIT)
-    network = lung_contrast_network()
-    version = "0000-old"
+    version = "0000-other"
 
     def fill(folder: Path) -> None:
+        for name, content in kept.items():
+            (folder / name).write_bytes(content)
         network.save(folder / "model.keras")
         export_onnx(KerasClassifier(network, preprocessing, OutputMeaning.SIGMOID_COVID), folder / "model.onnx")
 
