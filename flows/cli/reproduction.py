@@ -46,8 +46,8 @@ def reproduce(
     if as_json:
         print_json(
             {"version": version, "films": again.films, "sameness": likeness.sameness, "sentence": likeness.sentence}
-            | {"largest_difference": likeness.largest_difference, "held_out_xrays": likeness.xrays}
-            | {"other_outcomes": likeness.other_outcomes, "differences": again.differences, "expected": expected}
+            | {"largest_difference": likeness.largest_difference, "other_outcomes": likeness.other_outcomes}
+            | {"differences": again.differences, "expected": expected}
             | {"kept_as": kept_as, "research_use": RESEARCH_USE}
         )
     else:

@@ -92,7 +92,7 @@ def read_kept(settings: Settings, version: str, *, weights: Path | None, keep: P
 
 
 def gather_sides(settings: Settings, kept: Kept, films: Path | None, *, on_progress: Advance) -> dict[Split, Side]:
-    """Every film of the set, decoded, on the side where it stood and with the label that it had.
+    """Every film of the set, decoded, on the side where it stood, with the label and the patient that it had.
 
     `films` is a folder to look in, by content, for those that are not where the ledger knows them. Raises
     InvalidDataset where some are missing.
@@ -103,7 +103,11 @@ def gather_sides(settings: Settings, kept: Kept, films: Path | None, *, on_progr
     preprocessing = kept.manifest.preprocessing
     with open_ledger(settings) as engine, snapshot(engine) as session:
         known = {xray.sha256: xray for xray in read_labelled(session, LabelRules())}
-    xrays = [(film.side, replace(known[film.sha256], label=film.label)) for film in kept.films if film.sha256 in known]
+    xrays = [
+        (film.side, replace(known[film.sha256], label=film.label, group=film.patient))
+        for film in kept.films
+        if film.sha256 in known
+    ]
     decoded = _decode(settings, [xray for _, xray in xrays], preprocessing, films, on_progress)
     _require_all(kept, [film for film in kept.films if film.sha256 not in decoded])
     return {
@@ -187,8 +191,8 @@ def _require_all(kept: Kept, missing: Sequence[SetFilm]) -> None:
 
 
 def _compare(kept: Kept, trained: Trained, sides: dict[Split, Side]) -> Likeness:
-    """The model of then beside the new one, on the X-rays that neither learned from."""
+    """The model of then beside the new one, on every X-ray of the set: a frozen base leaves none unlearned."""
     manifest = kept.manifest
     then = KerasClassifier(load_untrusted_keras(kept.folder / KERAS_FILE), manifest.preprocessing, manifest.output)
-    held_out = np.concatenate([sides[split].images for split in (Split.VALIDATION, Split.TEST)])
-    return measure_likeness(then, trained.classifier, held_out, manifest.operating_point)
+    greys = np.concatenate([side.images for side in sides.values()])
+    return measure_likeness(then, trained.classifier, greys, manifest.operating_point)

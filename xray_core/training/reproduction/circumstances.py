@@ -13,7 +13,7 @@ from typing import Final
 from xray_core.networks.quiet_keras import keras, tf
 
 # What turns a film's bytes into grey levels, and grey levels into weights; other libraries change no number.
-_LIBRARIES: Final = ("numpy", "scipy", "pillow", "kornia-rs", "pydicom", "python-gdcm")
+_LIBRARIES: Final = ("numpy", "scipy", "scikit-learn", "pillow", "kornia-rs", "pydicom", "python-gdcm")
 # What makes TensorFlow add up in another order.
 _SWITCHES: Final = ("TF_ENABLE_ONEDNN_OPTS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
 

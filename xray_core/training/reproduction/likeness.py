@@ -26,7 +26,7 @@ class Sameness(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Likeness:
-    """Two models on the held-out X-rays: the largest difference in P(covid), and how many outcomes are others."""
+    """Two models on the X-rays of a set: the largest difference in P(covid), and how many outcomes are others."""
 
     has_same_weights: bool
     largest_difference: float
@@ -44,7 +44,7 @@ class Likeness:
     def sentence(self) -> str:
         """For people."""
         words = (
-            f"P(covid) differs by {self.largest_difference:.2g} at most on {self.xrays} held-out X-rays, and "
+            f"P(covid) differs by {self.largest_difference:.2g} at most on its {self.xrays} X-rays, and "
             f"{self.other_outcomes} outcomes are others"
         )
         return {
@@ -55,15 +55,15 @@ class Likeness:
 
 
 def measure_likeness(
-    then: KerasClassifier, now: KerasClassifier, held_out: NDArray[np.uint8], point: OperatingPoint
+    then: KerasClassifier, now: KerasClassifier, greys: NDArray[np.uint8], point: OperatingPoint
 ) -> Likeness:
     """Compare weights, and scores of fitted grey levels (n, height, width) uint8; outcomes are those of one point."""
-    scores = [classifier.predict(held_out).astype(np.float64) for classifier in (then, now)]
+    scores = [classifier.predict(greys).astype(np.float64) for classifier in (then, now)]
     outcomes = [[point.outcome(score) for score in each.tolist()] for each in scores]
     return Likeness(
         has_same_weights=_have_same_weights(then, now),
         largest_difference=float(np.abs(scores[0] - scores[1]).max()),
-        xrays=len(held_out),
+        xrays=len(greys),
         other_outcomes=sum(before is not after for before, after in zip(*outcomes, strict=True)),
     )
 

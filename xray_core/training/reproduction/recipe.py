@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -15,19 +16,25 @@ from xray_core.records import Label, Split
 from xray_core.training.reproduction.circumstances import Circumstances, read_circumstances
 
 if TYPE_CHECKING:
+    from xray_core.training.images import Side
     from xray_core.training.trial import Trial
 
 RECIPE_FILE: Final = "recipe.json"
 TRAINING_SET_FILE: Final = "training_set.csv"
-_HEADER: Final = ("sha256", "label", "side")
+_HEADER: Final = ("sha256", "label", "side", "patient")
 
 
 class SetFilm(NamedTuple):
-    """A film of a training set: its content, what it was trained or judged as, and on which side."""
+    """A film of a training set: its content, what it was trained or judged as, on which side, and whose it was.
+
+    `patient` is a number within this set, in the order of the pseudonyms: it names nobody, and folds that are dealt to
+    patients in their order are dealt alike.
+    """
 
     sha256: str
     label: Label
     side: Split
+    patient: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +64,18 @@ def write_recipe(trial: Trial, folder: Path) -> None:
         circumstances=read_circumstances(trial.code_revision),
     )
     (folder / RECIPE_FILE).write_bytes(_RECIPE.dump_json(recipe, indent=2) + b"\n")
+    numbers = _number_patients(trial.images.sides.values())
     with (folder / TRAINING_SET_FILE).open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(_HEADER)
         for split, side in trial.images.sides.items():
-            writer.writerows((xray.sha256, xray.label.value, split.value) for xray in side.xrays)
+            writer.writerows((x.sha256, x.label.value, split.value, numbers[x.group]) for x in side.xrays)
+
+
+def _number_patients(sides: Iterable[Side]) -> dict[str, str]:
+    """A number for each patient, as wide as the last one, so that they sort as the pseudonyms do."""
+    groups = sorted({group for side in sides for group in side.groups})
+    return {group: f"{number:0{len(str(len(groups)))}}" for number, group in enumerate(groups, start=1)}
 
 
 def _spell_out(options: TrainingOptions) -> TrainingOptions:
@@ -84,4 +98,5 @@ def read_recipe(folder: Path) -> Recipe:
 def read_training_set(folder: Path) -> list[SetFilm]:
     """Read the training set of a model folder, whose bytes have been checked, in its order."""
     with (folder / TRAINING_SET_FILE).open(newline="", encoding="utf-8") as file:
-        return [SetFilm(row["sha256"], Label(row["label"]), Split(row["side"])) for row in csv.DictReader(file)]
+        rows = csv.DictReader(file)
+        return [SetFilm(row["sha256"], Label(row["label"]), Split(row["side"]), row["patient"]) for row in rows]
