@@ -37,7 +37,7 @@ def make_list(
             raise RefusedInput(f'no reader {reader!r} here; `xray readers add "{reader}"` adds one')
         champion = models.champion(session)
         if champion is None:
-            raise NoChampion
+            raise NoChampion(NoChampion.kind_sentence)
         chosen = compose_list(
             mark_doubted(films.list_scored_films(session, champion.model_id), read_doubted(session, champion.version)),
             films.list_own_readings(session, reader_id),

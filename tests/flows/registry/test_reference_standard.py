@@ -16,7 +16,7 @@ from flows.review.label_import import import_labels_from
 from flows.settings import Settings
 from tests.flows.cli.test_cli import xray
 from tests.flows.scoring.test_scan import drop_xrays, scan
-from xray_core.errors import RefusedInput
+from xray_core.errors import NoChampion, RefusedInput
 from xray_core.models.folder import hash_file
 from xray_core.reading.reading_list import AUDIT_SHARE, draw_audit
 
@@ -94,3 +94,8 @@ def test_without_labels_both_say_what_to_do(settings: Settings) -> None:
     assert read_status(settings).field is None
     with pytest.raises(RefusedInput, match="`xray models list` shows those there are"):
         read_field(settings, "0009-none")
+
+
+def test_without_a_champion_the_field_says_how_to_get_one(empty_settings: Settings) -> None:
+    with pytest.raises(NoChampion, match="`xray train DATASET_DIR`"):
+        read_field(empty_settings)
