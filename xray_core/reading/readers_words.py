@@ -99,8 +99,8 @@ def answer_questions(report: ReadersReport) -> dict[str, str]:
         return {}
     counted = ", ".join(f"{number} {how}" for how, number in report.settled.items())
     answers = {
-        "reference_standard": f"By people who read the films, as far as this ledger knows: {counted} "
-        "(labels that came with a dataset count as one reader's). How they were trained is not recorded."
+        "reference_standard": f"Of {labelled} labelled films here: {counted}. Labels that came with a dataset count as "
+        "single; how those were established, and how readers were trained, is not recorded here."
     }
     if not report.readers:
         return answers
