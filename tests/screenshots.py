@@ -41,11 +41,12 @@ def main(folder: Path) -> None:
     """Fill the folder with `STATE-WIDTH.png`."""
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as room:
-        settings = make_home(Path(room), real=True)
         for width, height in _SIZES:
+            # A home of its own: what two have read a third is not given.
+            settings = make_home(Path(room) / str(width), real=True)
             with open_browser(Path(room) / f"profile{width}") as browser:
                 browser.resize(width, height)
-                for state in photograph(settings, browser, reader=f"reader {width}"):
+                for state in photograph(settings, browser, reader="anna"):
                     time.sleep(0.5)
                     browser.screenshot(folder / f"{state}-{width}.png")
 
@@ -70,6 +71,7 @@ def _shrink(path: Path) -> None:
 
 def make_home(room: Path, *, real: bool) -> Settings:
     """A home with a champion, a few films that were scored, one that is none, two readers' disputes, and a guide."""
+    room.mkdir(exist_ok=True)
     home = make_template(room, None).home
     settings = Settings(home=home, settle_seconds=0)
     settings.incoming_dir.mkdir(exist_ok=True)
@@ -150,7 +152,8 @@ def _show_results(browser: Browser, page: Served) -> Iterator[str]:
     browser.evaluate("document.querySelector('.card a').click()")
     browser.settle()
     yield "result"
-    browser.open(page.invite().replace("/results?", "/results?outcome=refer&day=1900-01-01&"))
+    browser.evaluate("location.assign('/results?outcome=refer&reason=UNSUPPORTED_FORMAT')")
+    browser.settle()
     yield "results-empty"
 
 
