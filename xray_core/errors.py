@@ -176,9 +176,9 @@ class ModelAltered(IncompatibleModel):
         "a model's files are not those that were registered: `xray verify` names them, `xray models rollback` leaves it"
     )
 
-    def __str__(self) -> str:
-        way_out = "put the folder back from a backup; where it is champion, `xray models rollback` leaves it"
-        return f"{super().__str__()} (way out: {way_out})"
+    def __init__(self, message: str = "", *, public: bool = False) -> None:
+        way_out = "(way out: put the folder back from a backup; where it is champion, `xray models rollback` leaves it)"
+        super().__init__(message if message.endswith(way_out) else f"{message} {way_out}", public=public)
 
 
 class LedgerAltered(PersonNeeded):
