@@ -168,6 +168,7 @@ class DecidedFile:
     refer_reason: str | None
     reason_code: ReasonCode | None
     decided_at: datetime | None
+    model_version: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,8 +74,8 @@ class Settings(BaseSettings):
         description="where else a film's patient stands: sidecar (`NAME.patient`), or folder (a folder per patient, in "
         "datasets); default: nowhere (docs/patients.md)",
     )
-    prevalence: Annotated[float, Field(gt=0, lt=1)] = Field(
-        0.1, description="assumed share of covid where the scores are used, for PPV and NPV"
+    prevalence: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        None, description="assumed share of covid where the scores are used; overrides retraining-policy.toml"
     )
     target_sensitivity: Annotated[float, Field(gt=0.5, lt=1)] = Field(
         0.95, description="what the lower threshold promises: share of new covid X-rays not called negative"

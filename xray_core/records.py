@@ -93,6 +93,9 @@ class SideCount:
     unknown: int = 0
 
 
+# Chances of covid at which somebody might act, where no policy names others: the decision curve is drawn at them.
+DECISION_THRESHOLDS: Final = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5)
+
 # Why a score is referred that does not simply lie between two thresholds; a result keeps these words.
 LIKE_NEITHER: Final = (
     "its score is like that of neither class: above nearly all normal and below nearly all covid X-rays"

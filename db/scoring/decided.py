@@ -115,6 +115,7 @@ def _select() -> Select[Any]:
             today.refer_reason,
             file.reason_code,
             file.decided_at,
+            today.model_version,
         )
         .outerjoin(current_results, today.xray_id == file.xray_id)
         .where(_is_current())

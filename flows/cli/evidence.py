@@ -126,6 +126,8 @@ def evaluate(
     for field in fields(evaluation.figures):
         if not (is_confounded and field.name in _OF_PREVALENCE):
             typer.echo(f"  {field.name.replace('_', ' '):22} {_write(getattr(evaluation.figures, field.name))}")
+    if evaluation.caution:
+        typer.echo(f"  {evaluation.caution}")
     if evaluation.within_view is not None:
         typer.echo(f"  {evaluation.within_view.sentence}")
     for line in _tell_others(evaluation):

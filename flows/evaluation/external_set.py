@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
-
 from db.engine import snapshot, transaction
 from db.registry import evaluations
 from flows.home.ledger import open_ledger
 from flows.registry.external_films import read_external_films
 from flows.registry.models import find_model
+from flows.registry.policy import read_policy
 from flows.registry.registered import open_registered
 from flows.registry.rescoring import KnownScore, score_known
 from flows.registry.standing import publish_addendum
@@ -25,6 +24,7 @@ from xray_core.evaluation.evaluation import Evaluation, evaluate
 from xray_core.evaluation.others import OtherFilms
 from xray_core.evaluation.slices import name_slices
 from xray_core.models.records import OperatingPoint
+from xray_core.promotion.policy import Use
 from xray_core.records import (
     AuditVerdict,
     Label,
@@ -83,7 +83,7 @@ def evaluate_external(
         chosen: Sequence[LabelledXray] = films.xrays
         scores = score_known(settings, opened, chosen)
         chosen = [xray for xray in chosen if xray.sha256 in scores]
-        evaluation = _evaluate(chosen, scores, opened.manifest.operating_point, prevalence=settings.prevalence)
+        evaluation = _evaluate(chosen, scores, opened.manifest.operating_point, read_policy(settings).use)
         with transaction(engine) as session:
             evaluations.add_evaluation(
                 session,
@@ -104,21 +104,22 @@ def evaluate_external(
 
 
 def _evaluate(
-    chosen: Sequence[LabelledXray], scores: dict[str, KnownScore], point: OperatingPoint, *, prevalence: float
+    chosen: Sequence[LabelledXray], scores: dict[str, KnownScore], point: OperatingPoint, use: Use
 ) -> Evaluation:
-    of_classes = [xray for xray in chosen if xray.label is not Label.OTHER]
-    others = [xray for xray in chosen if xray.label is Label.OTHER]
+    of_classes, others = ([x for x in chosen if (x.label is Label.OTHER) == is_other] for is_other in (False, True))
+    said, of_others = ([scores[each.sha256].score for each in films] for films in (of_classes, others))
     return evaluate(
-        np.array([scores[xray.sha256].score.probability for xray in of_classes]),
+        [score.probability for score in said],
         [xray.label is Label.COVID for xray in of_classes],
         [xray.group for xray in of_classes],
         point,
-        prevalence=prevalence,
-        is_odd=[scores[xray.sha256].score.is_odd for xray in of_classes],
+        prevalence=use.prevalence,
+        decision_thresholds=use.decision_thresholds,
+        is_odd=[score.is_odd for score in said],
         slices=name_slices(of_classes),
         others=OtherFilms(
-            [scores[x.sha256].score.probability for x in others],
-            [x.group for x in others],
-            [scores[x.sha256].score.is_odd for x in others],
+            [score.probability for score in of_others],
+            [xray.group for xray in others],
+            [score.is_odd for score in of_others],
         ),
     )

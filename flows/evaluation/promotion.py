@@ -70,11 +70,11 @@ def promote_through_gate(
         verdict = GateVerdict(
             decision,
             champion.version if champion else None,
-            evaluate_evidence(evidence, prevalence=settings.prevalence),
+            evaluate_evidence(evidence, policy.use),
             images.plan.label_set_sha256,
             audit_verdict,
             beside.look,
-            external=evaluate_places(places, prevalence=settings.prevalence),
+            external=evaluate_places(places, policy.use),
         )
         with transaction(engine) as session:
             promote_judged(session, model, verdict, reason=reason, actor=_ACTOR, now=datetime.now(UTC))

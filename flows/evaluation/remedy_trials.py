@@ -104,13 +104,15 @@ def _try(trial: Settings, labelled: list[LabelledXray], word: str, options: Trai
         target_specificity=trial.target_specificity,
     )
     scores = classifier.predict(test.images).astype(np.float64)
-    evaluation = evaluate(scores, test.is_covid.tolist(), test.groups, point, prevalence=trial.prevalence)
+    evaluation = evaluate(
+        scores, test.is_covid.tolist(), test.groups, point, prevalence=read_policy(trial).use.prevalence
+    )
     return RemedyTrial(word, evaluation.figures.auroc, audit_images(images, classifier))
 
 
 def _row(trial: RemedyTrial) -> str:
-    aucs = {finding.name: finding.auc for finding in trial.audit.findings}
-    cells = "".join(f" {_write(aucs.get(probe)):>19}" for probe in _PROBES)
+    told = {one.name: "chance" if one.is_chance else f"{one.auc}" for one in trial.audit.findings}
+    cells = "".join(f" {told.get(probe, 'too few'):>19}" for probe in _PROBES)
     return f"{trial.remedy:13} {_write(trial.auroc):17}{cells}  {trial.audit.verdict.value}"
 
 

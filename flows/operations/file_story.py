@@ -9,6 +9,7 @@ from db.engine import snapshot
 from db.records import FileHistory
 from db.scoring import file_history
 from flows.home.ledger import open_ledger
+from flows.registry.at_prevalence import AtPrevalence, read_at_prevalence
 from flows.settings import Settings
 from xray_core.errors import RefusedInput
 from xray_core.imaging.folder import is_ignored, look_again, refuse_by_kind
@@ -29,18 +30,19 @@ def explain(settings: Settings, path: Path) -> list[str]:
         raise RefusedInput(f"received {escape_name(os.fsencode(path))!r}; expected the name of one file")
     with open_ledger(settings) as engine, snapshot(engine) as session:
         versions = file_history.explain_file(session, escape_name(name))
-    told = [_tell(version) for version in versions]
+        at_prevalence = read_at_prevalence(session, settings)
+    told = [_tell(version, at_prevalence) for version in versions]
     return [f"{escape_name(name)}:", *(told or [_tell_unknown(settings, name)])]
 
 
-def _tell(version: FileHistory) -> str:
+def _tell(version: FileHistory, at_prevalence: AtPrevalence) -> str:
     when = version.decided_at or version.first_seen_at
     story = f"  {when:%Y-%m-%d %H:%M:%S} UTC  "
     match version.state:
         case FileState.SCORED if version.probability is not None:
             story += (
-                f"scored: P(covid) {version.probability:.4f}, {version.outcome} by model {version.model_version}"
-                f", X-ray {(version.xray_sha256 or '')[:16]}"
+                f"scored: P(covid) {_tell_probability(version, at_prevalence)}, {version.outcome} by model "
+                f"{version.model_version}, X-ray {(version.xray_sha256 or '')[:16]}"
             )
             if why := say_why_referred(version.outcome, version.refer_reason):
                 story += f"; referred because {why}"
@@ -58,6 +60,13 @@ def _tell(version: FileHistory) -> str:
         case FileState.NEW:
             story += f"seen and claimed by {version.claimed_by}, not decided yet"
     return story + ("; another version has come since" if version.superseded_at else "")
+
+
+def _tell_probability(version: FileHistory, at_prevalence: AtPrevalence) -> str:
+    """The stored score with its mix, and what it comes to at the stated prevalence."""
+    mix = at_prevalence.mixes.get(version.model_version or "")
+    moved = at_prevalence.say(version.model_version, version.probability)
+    return f"{version.probability:.4f}" + (f" (where {mix:.0%} are covid; {moved})" if moved else "")
 
 
 def _tell_likeness(version: FileHistory) -> str | None:

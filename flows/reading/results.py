@@ -18,6 +18,7 @@ from db.records import DecidedFile
 from db.scoring import decided
 from flows.home.films import make_locator
 from flows.reading.pages import render
+from flows.registry.at_prevalence import AtPrevalence, read_at_prevalence
 from flows.registry.standing import read_caution
 from flows.settings import Settings
 from xray_core.reading.film_reader import FilmOrder, FilmReader
@@ -42,6 +43,7 @@ class Card:
     symbol: str
     outcome: str
     score: str | None
+    at_prevalence: str | None
     why: str | None
     day: str
     reference: str
@@ -58,10 +60,16 @@ def make_result_routes(settings: Settings, engine: Engine, films: FilmReader, fi
         xray_id = request.path_params["xray_id"]
         with snapshot(engine) as session:
             row = None if xray_id in find_hidden() else decided.find_decided(session, xray_id)
+            at_prevalence = read_at_prevalence(session, settings)
         if row is None:
             return _nothing()
         return HTMLResponse(
-            render("result.html.j2", card=make_card(row), caution=read_caution(settings), scripts=RESULT_SCRIPTS)
+            render(
+                "result.html.j2",
+                card=make_card(row, at_prevalence),
+                caution=read_caution(settings),
+                scripts=RESULT_SCRIPTS,
+            )
         )
 
     def order(request: Request) -> FilmOrder | None:
@@ -91,13 +99,14 @@ def make_result_routes(settings: Settings, engine: Engine, films: FilmReader, fi
     ]
 
 
-def make_card(row: DecidedFile) -> Card:
+def make_card(row: DecidedFile, at_prevalence: AtPrevalence) -> Card:
     """A decision in the words of the page."""
     return Card(
         xray_id=row.xray_id,
         symbol=_SYMBOLS[row.outcome],
         outcome=row.outcome.value if row.outcome else _NOT_SCORED,
         score=None if row.probability is None else f"{row.probability:.2f}",
+        at_prevalence=at_prevalence.say(row.model_version, row.probability),
         why=say_why_referred(row.outcome, row.refer_reason) or (row.reason_code.value if row.reason_code else None),
         day=f"{row.decided_at:%Y-%m-%d}" if row.decided_at else "",
         reference=(row.sha256 or "")[:12],
@@ -118,9 +127,10 @@ def _render_page(settings: Settings, engine: Engine, request: Request, hidden: S
             hidden=hidden,
             page=(offset, _PAGE),
         )
+        at_prevalence = read_at_prevalence(session, settings)
     return render(
         "results.html.j2",
-        cards=[make_card(row) for row in rows],
+        cards=[make_card(row, at_prevalence) for row in rows],
         chosen=chosen,
         total=total,
         filters=(("outcome", "outcome", _OUTCOMES), ("reason", "why", reasons), ("day", "day", days)),

@@ -18,6 +18,7 @@ from flows.settings import Settings
 from xray_core.errors import RefusedInput
 from xray_core.models.folder import read_manifest
 from xray_core.models.operating_point import describe_promise, describe_thresholds
+from xray_core.models.prevalence import say_mix
 from xray_core.records import Interval
 
 
@@ -42,6 +43,7 @@ def describe_model(settings: Settings, version: str) -> dict[str, Any]:
         "output": manifest.output.value,
         "operating_point": describe_thresholds(point),
         "threshold_promise": describe_promise(point),
+        "probability": f"the chance of covid {say_mix(point)}",
         "label_set_sha256": manifest.label_set_sha256,
         "created_at": manifest.created_at.isoformat(),
         "code_revision": manifest.code_revision,

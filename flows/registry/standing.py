@@ -14,6 +14,7 @@ from db.engine import snapshot
 from db.records import ModelRecord
 from db.registry import evaluations, models
 from flows.home.ledger import open_ledger
+from flows.registry.policy import read_policy
 from flows.settings import Settings
 from xray_core.errors import IncompatibleModel
 from xray_core.evaluation.elsewhere import judge_elsewhere
@@ -153,7 +154,7 @@ def _write(figure: dict[str, float] | None) -> str:
 def read_predictive_values(settings: Settings) -> str | None:
     """The same, of today's champion."""
     with open_ledger(settings) as engine, snapshot(engine) as session:
-        return say_predictive_values(session, models.champion(session), settings.prevalence)
+        return say_predictive_values(session, models.champion(session), read_policy(settings).use.prevalence)
 
 
 def say_blind_spot(settings: Settings, champion: ModelRecord | None) -> str | None:

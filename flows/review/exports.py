@@ -17,6 +17,8 @@ from db.scoring import patient_tally, results
 from flows.home.folders import refuse_output
 from flows.home.ledger import open_ledger
 from flows.home.site_key import read_site_key
+from flows.registry.at_prevalence import read_at_prevalence
+from flows.registry.policy import read_policy
 from flows.registry.standing import read_standing, say_blind_spot, say_predictive_values
 from flows.settings import Settings
 from xray_core.errors import RefusedInput
@@ -25,8 +27,14 @@ from xray_core.exchange.records import ResultLine
 from xray_core.exchange.results_csv import ExportSummary, is_unchanged, name_export, write_results_csv
 from xray_core.models.folder import read_manifest
 from xray_core.models.operating_point import describe_promise, describe_thresholds
+from xray_core.models.prevalence import say_mix
 from xray_core.reading.reading_list import rank_films
 from xray_core.records import AuditVerdict
+
+_MOVED = (
+    "probability_covid moved to the assumed prevalence; empty where nobody knows the mix that the scores of a row's "
+    "model are meant for, or that model's shortcut audit is confounded"
+)
 
 
 def write_export(
@@ -40,11 +48,13 @@ def write_export(
     if out is not None:
         _open_output(settings, out)
     with _read_ledger(settings) as session:
+        at_prevalence = read_at_prevalence(session, settings)
         return write_results_csv(
             out or settings.exports_dir / name_export(datetime.now(UTC), caution=_caution(session)),
             results.iter_result_lines(session, since=since),
             with_file_names=settings.file_names_in_exports,
             for_review=for_review,
+            move=lambda line: at_prevalence.move(line.model_version, line.probability_covid),
             notes=({} if for_review else describe_champion(session, settings))
             | {"audit_head": audit.head_sha256(session)},
         )
@@ -54,10 +64,12 @@ def write_worklist(settings: Settings, *, out: Path, limit: int) -> ExportSummar
     """Write the unlabelled X-rays that a reviewer should look at first; the same columns, the same way back."""
     _open_output(settings, out)
     with _read_ledger(settings) as session:
+        at_prevalence = read_at_prevalence(session, settings)
         return write_results_csv(
             out,
             _most_wanted(session, settings, limit),
             with_file_names=settings.file_names_in_exports,
+            move=lambda line: at_prevalence.move(line.model_version, line.probability_covid),
             notes=describe_champion(session, settings),
         )
 
@@ -85,6 +97,7 @@ def describe_champion(session: Session, settings: Settings) -> dict[str, str]:
         return {"champion": "none"} | unknown
     audit_verdict = champion.audit_verdict.value if champion.audit_verdict else "not audited"
     point = read_manifest(settings.models_dir / champion.version).operating_point
+    prevalence = read_policy(settings).use.prevalence
     return {
         "champion": champion.version,
         "shortcut_audit": audit_verdict,
@@ -94,8 +107,10 @@ def describe_champion(session: Session, settings: Settings) -> dict[str, str]:
         "out_of_distribution": say_blind_spot(settings, champion) or "referred, with the distance that said so",
         "thresholds": describe_thresholds(point),
         "threshold_promise": describe_promise(point),
-        "assumed_prevalence": f"{settings.prevalence:g}",
-        "predictive_values": say_predictive_values(session, champion, settings.prevalence) or "",
+        "probability_covid": f"the chance of covid {say_mix(point)}",
+        "probability_at_prevalence": _MOVED,
+        "assumed_prevalence": f"{prevalence:g}",
+        "predictive_values": say_predictive_values(session, champion, prevalence) or "",
     } | unknown
 
 

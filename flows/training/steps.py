@@ -95,17 +95,17 @@ def judge_candidate(bench: Workbench, trial: Trial) -> Trial:
     from xray_core.training.judgement import judge
 
     settings, engine = bench.trainer.settings, bench.trainer.engine
-    policy = read_policy(settings).test
+    policy = read_policy(settings)
     judgement = judge(
         trial,
         next_version(settings.models_dir, engine, trial.options.architecture.value),
         collect_champion_evidence(settings, engine, trial.images),
-        collect_beside(settings, engine, trial.images, policy),
+        collect_beside(settings, engine, trial.images, policy.test),
         places=read_places(settings, engine, trial.options.preprocessing),
         target_sensitivity=settings.target_sensitivity,
         target_specificity=settings.target_specificity,
-        prevalence=settings.prevalence,
-        min_patients=policy.min_patients_per_class,
+        use=policy.use,
+        min_patients=policy.test.min_patients_per_class,
     )
     return replace(trial, judgement=judgement)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from xray_core.models.prevalence import move_to_prevalence
 from xray_core.models.records import OperatingPoint
 from xray_core.records import is_content_group
 
@@ -58,6 +59,11 @@ class Cohort:
         """How many are drawn: known patients, and X-rays of unknown ones."""
         return len(self.has_covid)
 
+    @property
+    def largest_share(self) -> float:
+        """The share of the X-rays, 0..1, that the patient with the most of them owns."""
+        return float(np.bincount(self.patient_of).max() / len(self.patient_of))
+
     def count_patients(self, chosen: NDArray[np.bool_]) -> int:
         """How many of those that are drawn the chosen X-rays (n,) belong to."""
         return len(np.unique(self.patient_of[chosen]))
@@ -95,6 +101,16 @@ def make_cohort(
     has_covid[patient_of[truth]] = True
     is_known = np.array([not is_content_group(name) for name in names.tolist()], dtype=np.bool_)
     return Cohort(scores, truth, patient_of.astype(np.intp), has_covid, is_known, odd)
+
+
+def move_cohort(cohort: Cohort, mix: float | None, share: float) -> Cohort:
+    """The cohort with its scores moved from the mix that they are probabilities in to another share of covid.
+
+    As they are where the mix is unknown, or the share 0 or 1.
+    """
+    if mix is None or not 0 < share < 1:
+        return cohort
+    return replace(cohort, probabilities=move_to_prevalence(cohort.probabilities, mix, share))
 
 
 def resample_patients(cohort: Cohort, *, resamples: int, seed: int) -> Iterator[Weights]:

@@ -13,17 +13,20 @@ from pydantic import TypeAdapter
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from xray_core.evaluation import statistics
-from xray_core.evaluation.bootstrap import Cohort, Floats, make_cohort
+from xray_core.evaluation.bootstrap import Cohort, Floats, make_cohort, move_cohort
 from xray_core.evaluation.calibration import CalibrationBin, calibration_curve
 from xray_core.evaluation.figures import Figures, measure_figures, measure_net_benefits
 from xray_core.evaluation.others import OtherFigures, OtherFilms, measure_others
 from xray_core.evaluation.slices import SliceFigures, measure_slices
 from xray_core.evaluation.two_thresholds import ConfusionRow, count_outcomes
 from xray_core.evaluation.views import WithinView, judge_within_view
+from xray_core.models.prevalence import find_mix
 from xray_core.models.records import OperatingPoint
+from xray_core.records import DECISION_THRESHOLDS
 
-_DECISION_THRESHOLDS = tuple(t / 100 for t in (1, 2, 5, *range(10, 100, 5)))
 _CURVE_POINTS = 200
+# Above this the intervals held the truth in 89 to 93 of 100 simulated cohorts: few patients owned very many X-rays.
+_TOO_LARGE_A_SHARE = 0.10
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +70,13 @@ class Evaluation:
     """What a model's scores on held-out X-rays are worth.
 
     Points of `roc` are (1 - specificity, sensitivity), of `pr` (recall, precision). `net_benefit` among the figures is
-    at the threshold `upper` of the operating point. `within_view` is None where no views were given, and in
-    evaluations that were stored before it was measured. `others` are films that are abnormal and not covid: they judge
-    apart, and no other figure counts them; None where there is none. `cross_validated` says that no X-rays were kept
-    apart: each was scored by a model that had not seen its patient.
+    at the threshold `upper` of the operating point, moved to `prevalence` from the mix that the scores are
+    probabilities in; so are the scores of `decision`, which is empty where nobody knows that mix. `calibration` and its
+    figures are of the scores moved to the mix of these X-rays. `within_view` is None where no views were given, and in
+    evaluations that were stored before it was measured. `largest_share` is the part of the X-rays that one patient owns
+    at most, 0..1. `others` are films that are abnormal and not covid: they judge apart, and no other figure counts
+    them; None where there is none. `cross_validated` says that no X-rays were kept apart: each was scored by a model
+    that had not seen its patient.
     """
 
     operating_point: OperatingPoint
@@ -91,6 +97,18 @@ class Evaluation:
     within_view: WithinView | None = None
     others: OtherFigures | None = None
     cross_validated: bool = False
+    largest_share: float | None = None
+
+    @property
+    def caution(self) -> str | None:
+        """What must be said beside the intervals where one patient owns too many of the X-rays; else None."""
+        two_xrays = 2 / (self.covid.xrays + self.normal.xrays)
+        if self.largest_share is None or self.largest_share <= max(_TOO_LARGE_A_SHARE, two_xrays):
+            return None
+        return (
+            f"One patient owns {self.largest_share:.0%} of these X-rays: the 95 % intervals are too narrow then and "
+            "hold the truth in about 90 of 100 cases; X-rays of more patients mend that."
+        )
 
     def to_json(self) -> str:
         """The evaluation as JSON text."""
@@ -111,6 +129,7 @@ def evaluate(
     operating_point: OperatingPoint,
     *,
     prevalence: float,
+    decision_thresholds: Sequence[float] = DECISION_THRESHOLDS,
     is_odd: Sequence[bool] = (),
     slices: Mapping[str, Sequence[str]] | None = None,
     others: OtherFilms | None = None,
@@ -120,15 +139,16 @@ def evaluate(
     """Judge scores P(covid) (n,) against the truth (n,), patient by patient.
 
     `patients` (n,) says whose each X-ray is: intervals come from drawing patients anew `resamples` times, covid and
-    normal patients apart. `prevalence` in 0..1 is the share of covid where the model would be used, which
-    PPV, NPV and net benefit are for. `is_odd` (n,) says which X-rays are referred whatever their score. `slices` maps
-    a name (source, view) to one value per X-ray (n,). `others` are films labelled other, which judge apart. The same
-    seed gives the same evaluation. Raises ValueError on no X-ray, unequal lengths, a probability or prevalence outside
-    0..1.
+    normal patients apart. `prevalence` in 0..1 is the share of covid where the model would be used, which PPV, NPV and
+    net benefit are for, `decision_thresholds` the chances of covid at which somebody might act there. `is_odd` (n,)
+    says which X-rays are referred whatever their score. `slices` maps a name (source, view) to one value per X-ray
+    (n,). `others` are films labelled other, which judge apart. The same seed gives the same evaluation. Raises
+    ValueError on no X-ray, unequal lengths, a probability or prevalence outside 0..1.
     """
     cohort = make_cohort(probabilities, is_covid, patients, is_odd=is_odd)
     if not len(cohort.is_covid) or not 0 < prevalence < 1:
         raise ValueError(f"received {len(cohort.is_covid)} X-rays and prevalence {prevalence}; expected > 0 and 0..1")
+    mix = find_mix(operating_point)
     return Evaluation(
         operating_point=operating_point,
         prevalence=prevalence,
@@ -142,9 +162,14 @@ def evaluate(
         confusion_normal=count_outcomes(cohort.call(operating_point), ~cohort.is_covid),
         roc=_roc(cohort),
         pr=_pr(cohort),
-        calibration=calibration_curve(cohort),
-        decision=_decision(cohort, prevalence, resamples=resamples, seed=seed),
+        calibration=calibration_curve(move_cohort(cohort, mix, float(cohort.is_covid.mean()))),
+        decision=()
+        if mix is None
+        else _decision(
+            move_cohort(cohort, mix, prevalence), decision_thresholds, prevalence, resamples=resamples, seed=seed
+        ),
         slices=measure_slices(cohort, slices or {}, operating_point, resamples=resamples, seed=seed),
+        largest_share=cohort.largest_share,
         within_view=None
         if slices is None or "view" not in slices
         else judge_within_view(cohort, slices["view"], resamples=resamples, seed=seed),
@@ -178,11 +203,13 @@ def _thin(x: Floats, y: Floats, thresholds: Floats) -> tuple[CurvePoint, ...]:
     )
 
 
-def _decision(cohort: Cohort, prevalence: float, *, resamples: int, seed: int) -> tuple[DecisionPoint, ...]:
+def _decision(
+    cohort: Cohort, thresholds: Sequence[float], prevalence: float, *, resamples: int, seed: int
+) -> tuple[DecisionPoint, ...]:
     if cohort.is_covid.all() or not cohort.is_covid.any():
         return ()
     whole = np.ones((1, cohort.patients), dtype=np.float32)
-    intervals = measure_net_benefits(cohort, _DECISION_THRESHOLDS, prevalence, resamples=resamples, seed=seed)
+    intervals = measure_net_benefits(cohort, thresholds, prevalence, resamples=resamples, seed=seed)
     return tuple(
         DecisionPoint(
             threshold=t,
@@ -191,5 +218,5 @@ def _decision(cohort: Cohort, prevalence: float, *, resamples: int, seed: int) -
             low=None if interval is None else interval.low,
             high=None if interval is None else interval.high,
         )
-        for t, interval in zip(_DECISION_THRESHOLDS, intervals, strict=True)
+        for t, interval in zip(thresholds, intervals, strict=True)
     )

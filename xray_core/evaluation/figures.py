@@ -9,15 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xray_core.evaluation import calibration, statistics
-from xray_core.evaluation.bootstrap import Cohort, Floats, Statistic, resample_statistics
+from xray_core.evaluation.bootstrap import Cohort, Floats, Statistic, move_cohort, resample_statistics
 from xray_core.evaluation.intervals import (
     area_interval,
     difference_interval,
+    line_interval,
     percentile_interval,
     predictive_value_interval,
     share_interval,
-    slope_interval,
 )
+from xray_core.models.prevalence import find_mix, move_to_prevalence
 from xray_core.models.records import OperatingPoint
 from xray_core.records import Interval
 
@@ -77,7 +78,8 @@ class _Share:
 def measure_figures(cohort: Cohort, point: OperatingPoint, prevalence: float, *, resamples: int, seed: int) -> Figures:
     """Every figure of the cohort at its operating point, PPV, NPV and net benefit at a prevalence in 0..1.
 
-    Net benefit (see `metrics.net_benefit`) is at the threshold `upper`.
+    Net benefit (see `statistics.net_benefit`) is at the threshold `upper`, moved to that prevalence; None where nobody
+    knows in which mix the scores are probabilities. Calibration is that of the scores moved to the mix of the cohort.
     """
     shares = _name_shares(cohort, point)
     resampled = resample_statistics(_name_statistics(cohort, point, shares), cohort, resamples=resamples, seed=seed)
@@ -87,7 +89,7 @@ def measure_figures(cohort: Cohort, point: OperatingPoint, prevalence: float, *,
         **{name: intervals[name] for name in (*OF_THRESHOLDS, "accuracy", "precision")},
         ppv=_predictive_value(intervals, "sensitivity_at_upper", "positive_in_normal", prevalence),
         npv=_predictive_value(intervals, "specificity_at_lower", "negative_in_covid", 1 - prevalence),
-        net_benefit=_net_benefit(intervals, point.upper, prevalence),
+        net_benefit=_net_benefit(intervals, _move_threshold(point, prevalence), prevalence),
         **areas,
         **_calibration_intervals(cohort, resampled),
     )
@@ -152,7 +154,7 @@ def _name_statistics(cohort: Cohort, point: OperatingPoint, shares: Mapping[str,
         "auroc": statistics.auroc(cohort),
         "auprc": statistics.average_precision(cohort),
         "f1": statistics.f1(cohort, cohort.call(point).positive),
-        **_name_calibration(cohort),
+        **_name_calibration(move_cohort(cohort, find_mix(point), float(cohort.is_covid.mean()))),
     }
     return _leave_out_comparisons(measured, cohort)
 
@@ -189,10 +191,9 @@ def _area_interval(cohort: Cohort, resampled: tuple[float, Floats] | None) -> In
 
 def _calibration_intervals(cohort: Cohort, resampled: Mapping[str, tuple[float, Floats]]) -> dict[str, Interval | None]:
     intervals = {name: percentile_interval(*resampled[name]) if name in resampled else None for name in OF_CALIBRATION}
-    if slope := resampled.get("calibration_slope"):
-        fewest = min(cohort.count_patients(cohort.is_covid), cohort.count_patients(~cohort.is_covid))
-        intervals["calibration_slope"] = slope_interval(*slope, patients=fewest)
-    return intervals
+    fewest = min(cohort.count_patients(cohort.is_covid), cohort.count_patients(~cohort.is_covid))
+    of_line = {name: resampled[name] for name in ("calibration_slope", "calibration_intercept") if name in resampled}
+    return intervals | {name: line_interval(*each, patients=fewest) for name, each in of_line.items()}
 
 
 def _predictive_value(
@@ -204,9 +205,17 @@ def _predictive_value(
     return predictive_value_interval(rate, false_rate, class_share)
 
 
-def _net_benefit(intervals: Mapping[str, Interval | None], threshold: float, prevalence: float) -> Interval | None:
+def _move_threshold(point: OperatingPoint, prevalence: float) -> float | None:
+    """The chance of covid at the stated prevalence from which an X-ray is called positive."""
+    mix = find_mix(point)
+    return None if mix is None or point.upper >= 1 else float(move_to_prevalence(point.upper, mix, prevalence))
+
+
+def _net_benefit(
+    intervals: Mapping[str, Interval | None], threshold: float | None, prevalence: float
+) -> Interval | None:
     hits, alarms = intervals["sensitivity_at_upper"], intervals["positive_in_normal"]
-    if hits is None or alarms is None or threshold >= 1:
+    if hits is None or alarms is None or threshold is None:
         return None
     odds = threshold / (1 - threshold)
     return difference_interval(hits, alarms, first_weight=prevalence, second_weight=(1 - prevalence) * odds)

@@ -18,12 +18,14 @@ def percentile_interval(value: float, resampled: Floats) -> Interval | None:
     return Interval(value, float(min(low, value)), float(max(high, value)))
 
 
-def slope_interval(value: float, resampled: Floats, *, patients: int) -> Interval | None:
-    """The interval of a calibration slope: the value plus and minus Student's t times a robust bootstrap error.
+def line_interval(value: float, resampled: Floats, *, patients: int) -> Interval | None:
+    """The interval of a calibration slope or intercept: plus and minus Student's t times a robust bootstrap error.
 
     The error is the distance of the quartiles over 1.349. A resample that separates the classes has no slope and counts
     as an endless one; None where over a quarter has none. Percentiles held the true slope in 87 to 91 of 100 simulated
-    cohorts of 20 to 100 patients a class, for in small sets the resampled slopes are too steep; this in 94 to 97.
+    cohorts of 20 to 100 patients a class, for in small sets the resampled slopes are too steep; this in 94 to 97. Of
+    the intercept of scores moved to the cohort's mix it held 94.8 to 97.2 in 100 (15 to 100 patients a class, AUROC
+    0.70 to 0.97, 1000 cohorts each, standard error 0.7), percentiles 92.7 to 96.8.
     """
     low, high = np.quantile(np.where(np.isfinite(resampled), resampled, np.inf), (0.25, 0.75), method="nearest")
     if not (np.isfinite(value) and np.isfinite(high)) or patients < 2:

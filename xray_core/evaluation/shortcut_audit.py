@@ -37,8 +37,11 @@ from xray_core.records import AuditVerdict, Interval
 # itself, half of all there is to gain: whatever the model scores cannot be credited to the lungs any more.
 SUSPECT_FROM = 0.60
 CONFOUNDED_FROM = 0.75
+BEFORE = " before the remedies"
 FEWEST_PATIENTS = 10  # of each class; fewer audit nothing
 _CORNER_LOSS = (0.03, 0.10)  # AUROC lost beyond chance with the corners masked: suspect, confounded
+BLIND = "model without lungs"
+CORNERS = "corners masked"
 _RESAMPLES = 1000
 _MOST_XRAYS = 3000
 
@@ -51,6 +54,11 @@ class Finding:
     auc: Interval
     sentence: str
     verdict: AuditVerdict
+
+    @property
+    def is_chance(self) -> bool:
+        """Whether it tells the class no better than guessing: then an AUC below 0.5 means nothing."""
+        return self.name != CORNERS and _is_chance(self.auc, may_rank_backwards=self.name == BLIND)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,15 +118,37 @@ def probe_data(images: AuditImages, *, seed: int = 0) -> tuple[Finding, ...]:
     """What small models can tell of the class from what is no lung; nothing (empty) of too few patients.
 
     They are cross-validated by patient and given file properties, brightness, the outer 15 % of the picture, the
-    source, and for comparison the centre; at most 3,000 X-rays. No network is needed for it.
+    source, and for comparison the centre; at most 3,000 X-rays. Where remedies changed the pixels, brightness and
+    border are asked of the pixels before them too: a remedy that hides a shortcut from the audit need not cure the
+    model. No network is needed for it.
     """
     if _count_patients(images) < FEWEST_PATIENTS:
         return ()
     chosen = images.take(choose(images, _MOST_XRAYS, seed))
-    return (*_probe_properties(chosen, seed), *_probe_sources(chosen, seed))
+    before = () if chosen.unremedied is None else _probe_outside(chosen.unremedied, chosen, seed, BEFORE)
+    return (*_probe_properties(chosen, seed), *before, *_probe_sources(chosen, seed))
 
 
 _SEVERITY = [AuditVerdict.CLEAN, AuditVerdict.SUSPECT, AuditVerdict.CONFOUNDED]
+
+
+def _probe_outside(greys: NDArray[np.uint8], images: AuditImages, seed: int, when: str = "") -> list[Finding]:
+    """What a small model can tell from brightness and from the border of these pixels (n, height, width)."""
+    return [
+        _describe(
+            f"brightness{when}",
+            _measure(images, measure_brightness(greys), seed),
+            f"the mean brightness of the picture and of its border{when} tells the class {{told}}",
+            "exposure or processing may differ between the classes",
+            worst=AuditVerdict.SUSPECT,
+        ),
+        _describe(
+            f"border{when}",
+            _measure(images, cut_out(greys, border=True), seed, linear=True),
+            f"the outer 15 % of the picture{when}, without the lungs, predicts the label {{told}}",
+            "a model may learn where films come from",
+        ),
+    ]
 
 
 def _probe_properties(images: AuditImages, seed: int) -> list[Finding]:
@@ -127,26 +157,14 @@ def _probe_properties(images: AuditImages, seed: int) -> list[Finding]:
         _describe(
             "file properties",
             _measure(images, describe_files(images.facts), seed),
-            "size, shape and format of the file, without any picture, tell the class with AUC {auc}",
+            "size, shape and format of the file, without any picture, tell the class {told}",
             "classes come in different files, so they come from different places",
         ),
-        _describe(
-            "brightness",
-            _measure(images, measure_brightness(images.greys), seed),
-            "the mean brightness of the picture and of its border tells the class with AUC {auc}",
-            "exposure or processing may differ between the classes",
-            worst=AuditVerdict.SUSPECT,
-        ),
-        _describe(
-            "border",
-            _measure(images, cut_out(images.greys, border=True), seed, linear=True),
-            "the outer 15 % of the picture, without the lungs, predicts the label with AUC {auc}",
-            "a model may learn where films come from",
-        ),
+        *_probe_outside(images.greys, images, seed),
         _describe(
             "centre",
             _measure(images, cut_out(images.greys, border=False), seed, linear=True),
-            "the centre of the picture alone, where the lungs are, predicts the label with AUC {auc}",
+            "the centre of the picture alone, where the lungs are, predicts the label {told}",
             "",
             worst=AuditVerdict.CLEAN,
         ),
@@ -157,11 +175,23 @@ def _probe_properties(images: AuditImages, seed: int) -> list[Finding]:
             _describe(
                 "source",
                 _measure(images, codes, seed),
-                "the source of a film alone, without looking at it, tells the class with AUC {auc}",
+                "the source of a film alone, without looking at it, tells the class {told}",
                 "the classes come from different sources, and nobody can tell disease from source in these data",
             )
         )
     return findings
+
+
+# What is shown to the small model that looks for a film's source within one class, and what it means that it finds it.
+_SEEN = (
+    ("", None, "the picture", "films carry the mark of their source, which a model can learn instead of disease"),
+    (
+        ", lungs",
+        False,
+        "the centre, where the lungs are,",
+        "the mark of the source lies in the lungs too: no crop ends it",
+    ),
+)
 
 
 def _probe_sources(images: AuditImages, seed: int) -> list[Finding]:
@@ -175,15 +205,16 @@ def _probe_sources(images: AuditImages, seed: int) -> list[Finding]:
         if min(sides) < FEWEST_PATIENTS:
             continue
         by_source = replace(part, is_covid=is_largest)
-        findings.append(
+        findings += [
             _describe(
-                f"source within {name}",
-                _measure(by_source, cut_out(part.greys, border=None), seed, linear=True),
-                f"among {name} X-rays alone, the picture tells the source of a film with AUC {{auc}}",
-                "films carry the mark of their source, which a model can learn instead of disease",
+                f"source within {name}{where}",
+                _measure(by_source, cut_out(part.greys, border=border), seed, linear=True),
+                f"among {name} X-rays alone, {seen} tells the source of a film {{told}}",
+                meaning,
                 worst=AuditVerdict.SUSPECT,
             )
-        )
+            for where, border, seen, meaning in _SEEN
+        ]
     return findings
 
 
@@ -193,9 +224,9 @@ def _probe_model(images: AuditImages, predict: Predict, seed: int) -> list[Findi
         return []
     blind = score(images, predict, paint_centre(images.greys))
     blind_finding = _describe(
-        "model without lungs",
+        BLIND,
         _interval_of(blind, seed),
-        "with the lungs painted over, the model's own score still goes with the label, AUC {auc}",
+        "with the lungs painted over, the model's own score goes with the label {told}",
         "it does not need the lungs for its answer",
         may_rank_backwards=True,
     )
@@ -218,7 +249,7 @@ def _probe_corners(images: AuditImages, predict: Predict, seed: int) -> Finding:
     )
     if verdict is not AuditVerdict.CLEAN:
         sentence += ": the model leans on what stands in the corners, letters and markers, not on the lungs"
-    return Finding("corners masked", auc, f"{sentence[:1].upper()}{sentence[1:]}.", verdict)
+    return Finding(CORNERS, auc, f"{sentence[:1].upper()}{sentence[1:]}.", verdict)
 
 
 def _measure(images: AuditImages, features: NDArray[np.float64], seed: int, *, linear: bool = False) -> Interval:
@@ -254,10 +285,16 @@ def _describe(
     """A trained model that ranks backwards tells the class as well; a cross-validated probe below 0.5 knows nothing."""
     bound = max(auc.low, 1 - auc.high) if may_rank_backwards else auc.low
     verdict = _SEVERITY[min(_SEVERITY.index(worst), (bound >= SUSPECT_FROM) + (bound >= CONFOUNDED_FROM))]
-    sentence = finding.format(auc=auc)
+    told = "no better than chance" if _is_chance(auc, may_rank_backwards=may_rank_backwards) else f"with AUC {auc}"
+    sentence = finding.format(told=told)
     if verdict is not AuditVerdict.CLEAN:
         sentence += f": {meaning}"
     return Finding(name, auc, f"{sentence[:1].upper()}{sentence[1:]}.", verdict)
+
+
+def _is_chance(auc: Interval, *, may_rank_backwards: bool) -> bool:
+    """Whether it may be 0.5, or is below it where that says nothing: a cross-validated probe never ranks backwards."""
+    return auc.low <= 0.5 and (auc.high >= 0.5 or not may_rank_backwards)
 
 
 def _sum_up(findings: Sequence[Finding], verdict: AuditVerdict) -> str:

@@ -29,13 +29,17 @@ Features = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class AuditImages:
-    """Fitted X-rays (n, height, width) uint8 with one entry each of what is known of them; an unknown source is ""."""
+    """Fitted X-rays (n, height, width) uint8 with one entry each of what is known of them; an unknown source is "".
+
+    `unremedied` are the same as they were before the remedies, None where there was none.
+    """
 
     greys: NDArray[np.uint8]
     facts: tuple[ImageFacts, ...]
     is_covid: NDArray[np.bool_]
     groups: NDArray[np.str_]
     sources: NDArray[np.str_]
+    unremedied: NDArray[np.uint8] | None = None
 
     @property
     def patients(self) -> int:
@@ -45,7 +49,14 @@ class AuditImages:
     def take(self, chosen: NDArray[np.bool_]) -> AuditImages:
         """The chosen ones (n,) bool."""
         facts = tuple(fact for fact, is_chosen in zip(self.facts, chosen, strict=True) if is_chosen)
-        return AuditImages(self.greys[chosen], facts, self.is_covid[chosen], self.groups[chosen], self.sources[chosen])
+        return AuditImages(
+            self.greys[chosen],
+            facts,
+            self.is_covid[chosen],
+            self.groups[chosen],
+            self.sources[chosen],
+            None if self.unremedied is None else self.unremedied[chosen],
+        )
 
 
 def describe_files(facts: Sequence[ImageFacts]) -> Features:

@@ -8,9 +8,10 @@ import io
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -35,12 +36,16 @@ COLUMNS: Final = (
     "labelled_by",
     "labelled_at",
     "refer_reason",
+    "probability_at_prevalence",
 )
 
 # What a reader gets who shall not know the model's opinion; the last column tells the import so.
 REVIEW_COLUMNS: Final = ("file", "xray_sha256", "label", "labelled_by", "labelled_at", SCORE_VISIBLE)
 
 _LINES_PER_WRITE = 2_000
+
+# A line to its P(covid) at the stated prevalence, None where that cannot be told.
+Move = Callable[[ResultLine], float | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,7 @@ def write_results_csv(
     *,
     with_file_names: bool = True,
     for_review: bool = False,
+    move: Move = lambda _: None,
     notes: Mapping[str, str],
 ) -> ExportSummary:
     """Write one row for every line, in the order given, and `<name>.manifest.json` beside it; both appear whole.
@@ -70,14 +76,14 @@ def write_results_csv(
     standing, the prevalence, the audit log's head) go into the manifest with the research-use line: the CSV itself
     stays a plain table that reads back in. Where it replaces another CSV the manifest names that one's SHA-256 too: a
     process that is killed between the two leaves the old one beside the new manifest. With `for_review` it has
-    REVIEW_COLUMNS alone, of scored files, with empty labels: no score, outcome or earlier label stands there. Memory
-    stays flat. Raises OSError.
+    REVIEW_COLUMNS alone, of scored files, with empty labels: no score, outcome or earlier label stands there.
+    `move` makes `probability_at_prevalence`. Memory stays flat. Raises OSError.
     """
     manifest = path.with_name(f"{path.name}.manifest.json")
     states: Counter[str] = Counter()
     replaces = _hash(path) if path.is_file() else None
     with write_aside(path) as file:
-        make = _make_review_rows if for_review else _make_rows
+        make = _make_review_rows if for_review else partial(_make_rows, move=move)
         columns = REVIEW_COLUMNS if for_review else COLUMNS
         sha256 = _write_rows(file, columns, make(lines, states, with_file_names=with_file_names))
         # Before the CSV takes its name: scores never stand there without their manifest.
@@ -124,7 +130,7 @@ def _write_rows(file: BinaryIO, columns: tuple[str, ...], rows: Iterator[tuple[s
 
 
 def _make_rows(
-    lines: Iterable[ResultLine], states: Counter[str], *, with_file_names: bool
+    lines: Iterable[ResultLine], states: Counter[str], *, with_file_names: bool, move: Move
 ) -> Iterator[tuple[str | float, ...]]:
     for line in lines:
         states[line.state.value] += 1
@@ -142,6 +148,7 @@ def _make_rows(
             guard_text(line.labelled_by or ""),
             _format_time(line.labelled_at),
             guard_text(say_why_referred(line.outcome, line.refer_reason) or ""),
+            "" if (moved := move(line)) is None else moved,
         )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from xray_core.models.recalibration import EVEN_MIX
 from xray_core.models.records import NEVER_NEGATIVE, NEVER_POSITIVE, OperatingPoint, ThresholdRule
 from xray_core.records import Split
 
@@ -63,6 +64,7 @@ def choose_operating_point(
         target_specificity=target_specificity,
         covid_patients=len(np.unique(names[truth])),
         normal_patients=len(np.unique(names[~truth])),
+        mix=EVEN_MIX,
     )
 
 
@@ -113,15 +115,19 @@ def describe_promise(point: OperatingPoint) -> str:
     """What the thresholds promise of new X-rays, and for how long; that they promise nothing where that is so."""
     if point.rule is not ThresholdRule.CONFORMAL:
         return "none: these thresholds were right on the X-rays that they were chosen on, and miss more of new ones"
+    sides = (
+        ("covid", point.target_sensitivity, "negative", point.lower == NEVER_NEGATIVE),
+        ("normal", point.target_specificity, "positive", point.upper == NEVER_POSITIVE),
+    )
+    # Of scores that were cross-validated it is no theorem: each came from a slightly different network.
+    least = "at least" if point.chosen_on is Split.VALIDATION else "about"
     promised = [
-        f"{target:.0%} of new {name} X-rays are not called {wrong}"
-        for name, target, wrong in (
-            ("covid", point.target_sensitivity, "negative"),
-            ("normal", point.target_specificity, "positive"),
-        )
+        f"nothing is called {wrong}" if never else f"{least} {target:.0%} of new {name} X-rays are not called {wrong}"
+        for name, target, wrong, never in sides
         if target is not None
     ]
-    return f"at least {' and at least '.join(promised)}, on average over trainings, until the films change"
+    until = ", on average over trainings, until the films change" if point.thresholds else ""
+    return f"{' and '.join(promised)}{until}"
 
 
 def count_needed(target: float) -> int:

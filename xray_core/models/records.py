@@ -41,6 +41,7 @@ class OperatingPoint:
     `upper`, where they were chosen, 0..1. They are None for an imported model that nobody has judged here yet, and
     the last two for models from before both were kept. With `is_gap` what lies between is like neither class; else it
     could be either. NEVER_NEGATIVE and NEVER_POSITIVE stand where a class had too few patients for a threshold.
+    `mix` is the share of covid in which the scores are probabilities, see `prevalence.find_mix`.
     """
 
     lower: float
@@ -58,6 +59,7 @@ class OperatingPoint:
     target_specificity: float | None = None
     covid_patients: int | None = None
     normal_patients: int | None = None
+    mix: float | None = None
 
     @property
     def thresholds(self) -> tuple[float, ...]:

@@ -14,12 +14,14 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from xray_core.errors import RefusedInput
+from xray_core.records import DECISION_THRESHOLDS
 
 _STRICT = ConfigDict(extra="forbid", strict=True)
 
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 AtLeastTwo = Annotated[int, Field(ge=2, le=1_000_000)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Inside = Annotated[float, Field(gt=0, lt=1)]
 Sentence = Annotated[str, Field(min_length=1)]
 Sentences = Annotated[tuple[Sentence, ...], Field(min_length=1)]
 
@@ -127,6 +129,19 @@ class OutcomeRules:
 
 
 @dataclass(frozen=True, slots=True)
+class Use:
+    """Where the scores are used: the assumed share of covid, and the chances of covid at which somebody might act.
+
+    At these thresholds the decision curve is drawn: 0.1 says that a found case is worth nine false alarms.
+    """
+
+    __pydantic_config__ = _STRICT
+
+    prevalence: Inside = 0.10
+    decision_thresholds: Annotated[tuple[Inside, ...], Field(min_length=1)] = DECISION_THRESHOLDS
+
+
+@dataclass(frozen=True, slots=True)
 class Impact:
     """What a change may affect, and the way back; sentences for people."""
 
@@ -152,6 +167,7 @@ class RetrainingPolicy:
     test: GateTest = field(default_factory=GateTest)
     external_sets: dict[Sentence, Sentence] = field(default_factory=dict)
     outcomes: OutcomeRules = field(default_factory=OutcomeRules)
+    use: Use = field(default_factory=Use)
     impact: Impact = field(default_factory=Impact)
 
     @property
@@ -161,10 +177,13 @@ class RetrainingPolicy:
         return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def read_retraining_policy(path: Path, *, retrain_after: int | None = None) -> RetrainingPolicy:
+def read_retraining_policy(
+    path: Path, *, retrain_after: int | None = None, prevalence: float | None = None
+) -> RetrainingPolicy:
     """Read and check the policy file; what it leaves out has its default, and an unknown key is refused.
 
-    `retrain_after` replaces `trigger.new_labels` (and shows in the hash, for it is part of what was decided by).
+    `retrain_after` replaces `trigger.new_labels`, `prevalence` that of `use` (and both show in the hash, for they are
+    part of what was decided by).
     Raises RefusedInput with every problem: what, received, expected.
     """
     try:
@@ -178,6 +197,8 @@ def read_retraining_policy(path: Path, *, retrain_after: int | None = None) -> R
     except ValidationError as error:
         problems = (_name_problem(problem) for problem in error.errors())
         raise RefusedInput("\n".join((f"{path}: refused", *problems))) from error
+    if prevalence is not None:
+        policy = replace(policy, use=replace(policy.use, prevalence=prevalence))
     return policy if retrain_after is None else with_retrain_after(policy, retrain_after)
 
 

@@ -14,6 +14,7 @@ from jinja2 import Template
 
 from xray_core.imaging.records import Preprocessing
 from xray_core.models.operating_point import describe_lack, describe_promise
+from xray_core.models.prevalence import say_mix
 from xray_core.models.recalibration import Recalibration
 from xray_core.models.records import OperatingPoint
 from xray_core.records import RESEARCH_USE, Interval, SideCount
@@ -111,7 +112,7 @@ def read_questions() -> dict[str, str]:
 def _open_template() -> Template:
     environment = open_markdown()
     environment.filters |= {"by_collection": _group_by_collection, "in_words": _write_value}
-    environment.filters |= {"promise": describe_promise, "lack": describe_lack}
+    environment.filters |= {"promise": describe_promise, "lack": describe_lack, "mix": say_mix}
     return environment.get_template("card.md.j2")
 
 

@@ -185,12 +185,13 @@ def plot_decision(
     worth: 0.1 means nine. `band` is the 95 % interval of the model at each threshold. Where a line falls below the
     frame stands a triangle.
     """
-    figure, (axes,) = open_figure(f"Decision curve at a prevalence of {prevalence:.0%}", n=n, width=6.8, height=4.8)
+    title = f"Decision curve, scores moved to a prevalence of {prevalence:.0%}"
+    figure, (axes,) = open_figure(title, n=n, width=6.8, height=4.8)
     top = 1.15 * max([*model, *(ends[1] for ends in band if ends), prevalence])
     bottom = -0.35 * top
     axes.set_ylim(bottom, 1.45 * top)  # room for the legend
     if not len(thresholds):
-        say_empty(axes, "Only one class: no decision curve")
+        say_empty(axes, "No decision curve: one class only, or scores of an unknown mix")
     known = [(x, *ends) for x, ends in zip(thresholds, band, strict=False) if ends]
     if known:
         x, low, high = zip(*known, strict=True)
@@ -201,7 +202,7 @@ def plot_decision(
         falls = find_falls(bottom, thresholds, values)
         axes.plot(falls, [bottom] * len(falls), "v", color=style["color"], markersize=8, clip_on=False, zorder=5)
     axes.axhline(0, color=MUTED, linewidth=1.4, linestyle=":", label="nobody positive")
-    axes.set_xlim(0, 1)
+    axes.set_xlim(0, max(thresholds, default=1))
     name_axes(axes, "Threshold probability (0.1: one case found is worth nine false alarms)", "Net benefit per X-ray")
     add_legend(axes, "upper right", columns=2)
     return to_png(figure)

@@ -182,5 +182,7 @@ def describe_recalibration(
         "recalibration_intercept": recalibration.intercept,
         "recalibration_slope": recalibration.slope,
         "recalibration_xrays": recalibration.xrays,
+        "recalibration_gain": recalibration.gain,
+        "recalibration_gain_error": recalibration.gain_error,
         "recalibration_chosen_on": "cross-validation" if Split.VALIDATION in learned else Split.VALIDATION.value,
     }

@@ -8,11 +8,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 
-from xray_core.evaluation.bootstrap import make_cohort
+from xray_core.evaluation.bootstrap import make_cohort, move_cohort
 from xray_core.evaluation.figures import measure_calibration
 from xray_core.evaluation.slices import UNKNOWN, name_slices
 from xray_core.models.chest_reference import ChestReference, read_reference
 from xray_core.models.folder import hash_file
+from xray_core.models.prevalence import find_mix
 from xray_core.models.records import REFERENCE_FILE
 from xray_core.networks.options import TrainingOptions
 from xray_core.networks.quiet_keras import keras, tf
@@ -128,6 +129,7 @@ def _measure_uncalibrated(judgement: Judgement) -> dict[str, Interval | None]:
     """What calibration on the test side was without the recalibration."""
     test = judgement.side
     cohort = make_cohort(judgement.uncalibrated, test.is_covid.tolist(), test.groups)
+    cohort = move_cohort(cohort, find_mix(judgement.operating_point), float(test.is_covid.mean()))
     return measure_calibration(cohort, resamples=judgement.candidate.resamples, seed=judgement.candidate.seed)
 
 

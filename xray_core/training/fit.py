@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from xray_core.imaging.records import Preprocessing
-from xray_core.models.recalibration import fit_recalibration
+from xray_core.models.recalibration import choose_recalibration
 from xray_core.networks.fitting import Trained, train_network
 from xray_core.networks.frozen import train_last_layer
 from xray_core.networks.last_layer import fold_recalibration, predict_log_odds
@@ -44,10 +44,10 @@ def fit(
 
 
 def recalibrate(trained: Trained, validation: Side) -> Trained:
-    """Fold the line that calibrates the validation side into the network's last layer, unless that was done."""
+    """Fold the line that calibrates the validation side, where it helps, into the last layer, unless that was done."""
     if trained.unseen is not None:
         return trained
     log_odds = predict_log_odds(trained.classifier, validation.images)
-    recalibration = fit_recalibration(log_odds, validation.is_covid)
+    recalibration = choose_recalibration(log_odds, validation.is_covid, validation.groups)
     fold_recalibration(trained.classifier, recalibration)
     return replace(trained, recalibration=recalibration)

@@ -26,11 +26,15 @@ from xray_core.training.split import TrainingSet, plan_training_set
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """The X-rays of one side: grey levels (n, height, width) uint8 beside what is known of each."""
+    """The X-rays of one side: grey levels (n, height, width) uint8 beside what is known of each.
+
+    `unremedied` are the same before the remedies, None where there is none.
+    """
 
     images: NDArray[np.uint8]
     xrays: tuple[LabelledXray, ...]
     facts: tuple[ImageFacts, ...]
+    unremedied: NDArray[np.uint8] | None = None
 
     @property
     def is_covid(self) -> NDArray[np.bool_]:
@@ -94,6 +98,7 @@ class TrainingImages:
             is_covid=np.concatenate([side.is_covid for side in sides]),
             groups=np.array([group for side in sides for group in side.groups], dtype=np.str_),
             sources=np.array([xray.source or "" for side in sides for xray in side.xrays], dtype=np.str_),
+            unremedied=_join([side.unremedied for side in sides]),
         )
 
 
@@ -121,6 +126,11 @@ def gather_images(
     """
     trainable = [xray for xray in labelled if xray.counts]
     decoded, unreadable = read_xrays(limits, trainable, preprocessing, locate=locate, on_progress=on_progress)
+    unremedied = None
+    if preprocessing.remedies:  # a second look, for the shortcut audit alone
+        plain = replace(preprocessing, remedies=())
+        unremedied, _ = read_xrays(limits, trainable, plain, locate=locate, on_progress=on_progress)
+        decoded = {sha256: film for sha256, film in decoded.items() if sha256 in unremedied}
     labelled, doubted = doubt_patients(labelled)
     readable = [xray for xray in labelled if xray.counts and xray.sha256 in decoded]
     pairs = find_near_duplicates(
@@ -140,7 +150,7 @@ def gather_images(
     unread = _count_unread(whole, decoded.keys() | let_go)
     of_classes = [xray for xray in plan.test if xray.label is not Label.OTHER]
     chosen = {Split.TRAIN: plan.train, Split.VALIDATION: plan.validation, Split.TEST: of_classes}
-    sides = {split: stack_side(xrays, decoded, preprocessing) for split, xrays in chosen.items()}
+    sides = {split: stack_side(xrays, decoded, preprocessing, unremedied) for split, xrays in chosen.items()}
     others = stack_side([xray for xray in plan.test if xray.label is Label.OTHER], decoded, preprocessing)
     learned = (Split.TRAIN, Split.VALIDATION) if frozen_base else (Split.TRAIN,)
     images = TrainingImages(plan, sides, others, unreadable, unread, preprocessing, learned)
@@ -206,14 +216,30 @@ def join_sides(sides: Sequence[Side]) -> Side:
         images=np.concatenate([side.images for side in sides]),
         xrays=tuple(xray for side in sides for xray in side.xrays),
         facts=tuple(facts for side in sides for facts in side.facts),
+        unremedied=_join([side.unremedied for side in sides]),
     )
 
 
-def stack_side(xrays: Sequence[LabelledXray], decoded: dict[str, Decoded], preprocessing: Preprocessing) -> Side:
+def stack_side(
+    xrays: Sequence[LabelledXray],
+    decoded: dict[str, Decoded],
+    preprocessing: Preprocessing,
+    unremedied: dict[str, Decoded] | None = None,
+) -> Side:
     """The side of these X-rays in their order; all of them are decoded, by SHA-256."""
     empty = np.empty((0, preprocessing.height, preprocessing.width), dtype=np.uint8)
+    images, plain = (
+        np.stack([films[xray.sha256].grey for xray in xrays]) if films and xrays else empty
+        for films in (decoded, unremedied)
+    )
     return Side(
-        images=np.stack([decoded[xray.sha256].grey for xray in xrays]) if xrays else empty,
+        images=images,
         xrays=tuple(xrays),
         facts=tuple(decoded[xray.sha256].facts for xray in xrays),
+        unremedied=None if unremedied is None else plain,
     )
+
+
+def _join(parts: Sequence[NDArray[np.uint8] | None]) -> NDArray[np.uint8] | None:
+    known = [part for part in parts if part is not None]
+    return np.concatenate(known) if len(known) == len(parts) else None

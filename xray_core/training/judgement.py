@@ -19,7 +19,7 @@ from xray_core.models.records import OperatingPoint
 from xray_core.networks.last_layer import predict_log_odds
 from xray_core.promotion.evidence import Beside, GateEvidence, PlaceEvidence
 from xray_core.promotion.gate import PromotionDecision, decide_promotion
-from xray_core.promotion.policy import RetrainingPolicy
+from xray_core.promotion.policy import RetrainingPolicy, Use
 from xray_core.promotion.release import say_release
 from xray_core.records import Split
 from xray_core.training.images import Side, TrainingImages
@@ -28,14 +28,15 @@ if TYPE_CHECKING:
     from xray_core.training.trial import Trial
 
 
-def evaluate_evidence(evidence: GateEvidence, *, prevalence: float) -> Evaluation:
-    """The figures of a model on the test X-rays, at the prevalence that is assumed where it is used."""
+def evaluate_evidence(evidence: GateEvidence, use: Use) -> Evaluation:
+    """The figures of a model on the test X-rays, for where the policy says that it is used."""
     evaluation = evaluate(
         evidence.probabilities,
         evidence.is_covid,
         evidence.patients,
         evidence.operating_point,
-        prevalence=prevalence,
+        prevalence=use.prevalence,
+        decision_thresholds=use.decision_thresholds,
         is_odd=evidence.is_odd,
         slices=evidence.slices,
         others=evidence.others,
@@ -43,12 +44,12 @@ def evaluate_evidence(evidence: GateEvidence, *, prevalence: float) -> Evaluatio
     return replace(evaluation, cross_validated=evidence.cross_validated)
 
 
-def evaluate_places(places: Sequence[PlaceEvidence], *, prevalence: float) -> tuple[PlaceFigures, ...]:
+def evaluate_places(places: Sequence[PlaceEvidence], use: Use) -> tuple[PlaceFigures, ...]:
     """A candidate's figures at each place whose films could be judged on."""
     return tuple(
         PlaceFigures(
             place.place,
-            evaluate_evidence(place.candidate, prevalence=prevalence),
+            evaluate_evidence(place.candidate, use),
             dict(zip(place.candidate.xrays, place.candidate.is_covid, strict=True)),
         )
         for place in places
@@ -123,7 +124,7 @@ def judge(
     places: Sequence[Place],
     target_sensitivity: float,
     target_specificity: float,
-    prevalence: float,
+    use: Use,
     min_patients: int,
 ) -> Judgement:
     """Lock the thresholds, then look at candidate and champion on test, and audit.
@@ -142,7 +143,7 @@ def judge(
     else:
         unseen, scores = None, classifier.predict(test.images)
         uncalibrated = trial.trained.recalibration.undo(predict_log_odds(classifier, test.images))
-        champion_figures = None if champion is None else evaluate_evidence(champion, prevalence=prevalence)
+        champion_figures = None if champion is None else evaluate_evidence(champion, use)
     evidence = GateEvidence(
         version=version,
         xrays=[xray.sha256 for xray in test.xrays],
@@ -166,11 +167,11 @@ def judge(
         side=test,
         scores=scores,
         uncalibrated=uncalibrated,
-        candidate=evaluate_evidence(evidence, prevalence=prevalence),
+        candidate=evaluate_evidence(evidence, use),
         champion_evidence=champion,
         champion=champion_figures,
         beside=replace(beside, places=found),
-        external=evaluate_places(found, prevalence=prevalence),
+        external=evaluate_places(found, use),
         audit=audit,
     )
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xray_core.evaluation.evaluation import Evaluation
-from xray_core.evaluation.shortcut_audit import CONFOUNDED_FROM, SUSPECT_FROM, Finding, ShortcutAudit
+from xray_core.evaluation.shortcut_audit import BLIND, CONFOUNDED_FROM, CORNERS, SUSPECT_FROM, Finding, ShortcutAudit
 from xray_core.models.records import OperatingPoint
 from xray_core.networks.fitting import Trained
 from xray_core.networks.heat_maps import grad_cam
@@ -116,9 +116,13 @@ def _describe_finding(finding: Finding) -> ForestLine:
     """On which sides of chance its AUC is judged, and its verdict where that is not what the zone says."""
     if finding.name == "centre":
         return ForestLine(finding.name, finding.auc, "no verdict: the lungs", "none")
-    if finding.name == "corners masked":
+    if finding.name == CORNERS:
         return ForestLine(finding.name, finding.auc, f"{finding.verdict.value}, by what masking loses", "none")
-    if finding.name == "model without lungs":
+    if finding.is_chance:
+        return ForestLine(
+            finding.name, finding.auc, "no better than chance", "both" if finding.name == BLIND else "above"
+        )
+    if finding.name == BLIND:
         return ForestLine(finding.name, finding.auc, zones="both")
     at_most = finding.verdict is AuditVerdict.SUSPECT and finding.auc.low >= CONFOUNDED_FROM
     return ForestLine(finding.name, finding.auc, "suspect at most" if at_most else "")

@@ -90,3 +90,5 @@ def test_a_remedied_model_that_cannot_be_judged_yet_stays_a_candidate_with_its_r
     assert "| inverted regions | 2 |" in card
     recipe = read_recipe(trained.models_dir / concluded.version)
     assert (recipe.options.augmentation, recipe.options.remedies) == (Augmentation.STRONG, (Remedy.EQUALIZE,))
+    probes = {finding.name for finding in trial.judgement.audit.findings}
+    assert {"border", "border before the remedies", "brightness before the remedies"} <= probes

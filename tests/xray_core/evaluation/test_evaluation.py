@@ -13,8 +13,9 @@ from xray_core.evaluation.evaluation import Evaluation, evaluate
 from xray_core.evaluation.slices import name_slices
 from xray_core.evaluation.two_thresholds import ConfusionRow, measure_thresholds
 from xray_core.models.operating_point import choose_operating_point
+from xray_core.models.prevalence import move_to_prevalence
 from xray_core.models.records import OperatingPoint
-from xray_core.records import FileFormat, Interval, Label, LabelledXray
+from xray_core.records import DECISION_THRESHOLDS, FileFormat, Interval, Label, LabelledXray
 
 
 def evaluate_simulated(*, patients: int = 60, auroc: float = 0.9, prevalence: float = 0.1, seed: int = 1) -> Evaluation:
@@ -198,3 +199,39 @@ def test_slices_are_named_from_what_is_known_of_an_x_ray() -> None:
         "format": ["jpeg"],
         "size": ["up to 1024 pixels"],
     }
+
+
+def test_where_one_patient_owns_more_than_a_tenth_of_the_x_rays_it_is_said_that_intervals_are_too_narrow() -> None:
+    scores, truth = [0.1, 0.9] * 20, [False, True] * 20
+    point = OperatingPoint(0.5, 0.5, None, None, None, 20, 20, None)
+
+    few, many = (
+        evaluate(scores, truth, [str(max(0, n - own)) for n in range(40)], point, prevalence=0.1, resamples=50)
+        for own in (2, 6)
+    )
+
+    assert few.caution is None
+    assert many.caution is not None
+    assert many.caution.startswith("One patient owns 18% of these X-rays")
+
+
+def test_net_benefit_and_decision_curve_are_of_scores_moved_to_the_prevalence() -> None:
+    found = evaluate_simulated(prevalence=0.1)
+    scores, truth, _ = simulate_scores(np.random.default_rng(0), patients=60, aurocs=(0.9,))
+    moved = move_to_prevalence(scores[0], 0.5, 0.1)
+
+    assert [point.threshold for point in found.decision] == list(DECISION_THRESHOLDS)
+    for point in found.decision:
+        flagged = moved >= point.threshold
+        odds = point.threshold / (1 - point.threshold)
+        expected = 0.1 * flagged[truth].mean() - 0.9 * flagged[~truth].mean() * odds
+        assert point.model == pytest.approx(expected)
+
+
+def test_scores_of_which_nobody_knows_the_mix_have_no_net_benefit() -> None:
+    point = OperatingPoint(0.5, 0.5, None, None, None, 0, 0, None)
+
+    found = evaluate([0.2, 0.8] * 10, [False, True] * 10, [str(n) for n in range(20)], point, prevalence=0.1)
+
+    assert found.decision == ()
+    assert found.figures.net_benefit is None

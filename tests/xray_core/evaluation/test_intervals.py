@@ -7,17 +7,24 @@ import pytest
 
 from tests.xray_core.cohorts import simulate_cohort
 from xray_core.evaluation import statistics
-from xray_core.evaluation.bootstrap import make_cohort, resample_patients, resample_statistics
+from xray_core.evaluation.bootstrap import (
+    Cohort,
+    make_cohort,
+    move_cohort,
+    resample_patients,
+    resample_statistics,
+)
+from xray_core.evaluation.calibration import calibration_intercept
 from xray_core.evaluation.figures import measure_figures
 from xray_core.evaluation.intervals import (
     area_interval,
     clopper_pearson,
     difference_interval,
     effective_number,
+    line_interval,
     percentile_interval,
     predictive_value_interval,
     share_interval,
-    slope_interval,
     wilson,
 )
 from xray_core.models.records import OperatingPoint
@@ -131,12 +138,12 @@ def test_an_outcome_that_was_never_given_has_no_predictive_value() -> None:
 def test_a_slope_that_a_quarter_of_the_resamples_lacks_has_no_interval() -> None:
     slopes = np.concatenate((np.linspace(0.5, 1.5, 80), np.full(20, np.nan)))
 
-    found = slope_interval(1.0, slopes, patients=30)
+    found = line_interval(1.0, slopes, patients=30)
 
     assert found is not None
     assert found.low < 0.5
     assert found.high > 1.5
-    assert slope_interval(1.0, np.where(np.arange(100) < 70, slopes, np.nan), patients=30) is None
+    assert line_interval(1.0, np.where(np.arange(100) < 70, slopes, np.nan), patients=30) is None
 
 
 def test_what_most_resamples_cannot_tell_has_no_interval() -> None:
@@ -200,7 +207,7 @@ JUDGED = (
     *("refer_share", "refer_share_covid", "refer_share_normal", "ppv", "npv", "accuracy", "precision", "f1"),
     *("brier", "calibration_slope", "calibration_intercept", "net_benefit"),
 )
-POINT = OperatingPoint(0.4, 0.7, 0.95, None, None, 1, 1, None)
+POINT = OperatingPoint(0.4, 0.7, 0.95, None, None, 1, 1, None, mix=0.5)
 
 
 def share_covered(cohorts: int, patients: int, auroc: float, seed: int) -> dict[str, float]:
@@ -227,3 +234,26 @@ def test_the_intervals_of_every_figure_hold_the_truth_at_their_rate(patients: in
     # 95 %, and 93 % of average precision (see `area_interval`), less three standard errors of the simulation.
     wanted = {name: (0.93 if name == "auprc" else 0.95) - 3 * 0.011 for name in JUDGED}
     assert {name: share for name, share in covered.items() if share < wanted[name]} == {}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize(("patients", "auroc"), [(15, 0.97), (20, 0.9), (40, 0.85), (100, 0.9)])
+def test_the_intercept_of_moved_scores_is_held_in_93_to_97_of_a_hundred(patients: int, auroc: float) -> None:
+    rng = np.random.default_rng(1)
+
+    def move(cohort: Cohort) -> Cohort:
+        return move_cohort(cohort, 0.5, float(cohort.is_covid.mean()))
+
+    many = move(simulate_cohort(rng, patients=30_000, auroc=auroc))
+    truth = float(calibration_intercept(many)(np.ones((1, many.patients), dtype=np.float32))[0])
+    held = 0
+    for _ in range(1000):
+        cohort = move(simulate_cohort(rng, patients=patients, auroc=auroc))
+        measured = {"intercept": calibration_intercept(cohort)}
+        resampled = resample_statistics(measured, cohort, resamples=300, seed=int(rng.integers(2**31)))["intercept"]
+        found = line_interval(*resampled, patients=patients)
+        assert found is not None
+        held += found.low <= truth <= found.high
+
+    assert 0.93 <= held / 1000 <= 0.97 + 0.01  # two standard errors of the simulation are 0.013

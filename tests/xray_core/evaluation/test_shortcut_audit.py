@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from tests.evaluations import read_shortcut_audit
 from tests.films import FILMS
 from tests.markers import paint_marker
-from xray_core.evaluation.shortcut_audit import ShortcutAudit, audit_shortcuts
+from xray_core.evaluation.shortcut_audit import ShortcutAudit, audit_shortcuts, probe_data
 from xray_core.evaluation.shortcut_probes import AuditImages
 from xray_core.imaging.network_input import fit_pixels
 from xray_core.imaging.records import ImageFacts, Preprocessing, ScaleRule, Scaling
@@ -123,6 +124,44 @@ def test_a_source_that_marks_its_films_is_told_within_one_class() -> None:
     assert verdicts["source within covid"] is AuditVerdict.SUSPECT
     assert verdicts["source within normal"] is AuditVerdict.SUSPECT
     assert verdicts["source"] is AuditVerdict.CLEAN
+
+
+def test_a_source_that_marks_the_lungs_is_told_there_too_and_one_that_marks_the_border_is_not() -> None:
+    films = draw_films(seed=4)
+    is_a = np.array([int(group.split()[1]) // 2 % 2 == 0 for group in films.groups])
+    sources, verdicts = np.where(is_a, "A", "B"), {}
+    for place, (rows, columns) in {"lungs": ((60, 70), (60, 90)), "border": ((0, 10), (0, 30))}.items():
+        greys = films.greys.copy()
+        greys[is_a, slice(*rows), slice(*columns)] = 255
+        found = probe_data(AuditImages(greys, films.facts, films.is_covid, films.groups, sources))
+        verdicts[place] = {finding.name: finding for finding in found}
+
+    assert verdicts["lungs"]["source within covid, lungs"].verdict is AuditVerdict.SUSPECT
+    assert "no crop ends it" in verdicts["lungs"]["source within covid, lungs"].sentence
+    assert verdicts["border"]["source within covid, lungs"].is_chance
+    assert verdicts["border"]["source within covid"].verdict is AuditVerdict.SUSPECT
+
+
+def test_a_remedy_that_hides_a_shortcut_from_the_pixels_does_not_switch_the_audit_off() -> None:
+    hidden, marked = draw_films(seed=1), draw_films(seed=1, marked=True)
+
+    without = audit(hidden)
+    found = audit(replace(hidden, unremedied=marked.greys))
+
+    verdicts = {finding.name: finding.verdict for finding in found.findings}
+    assert without.verdict is AuditVerdict.CLEAN
+    assert verdicts["border"] is AuditVerdict.CLEAN
+    assert verdicts["border before the remedies"] is found.verdict is AuditVerdict.CONFOUNDED
+    assert "before the remedies" in found.sentence
+
+
+def test_a_probe_that_knows_nothing_says_so_and_gives_no_number() -> None:
+    by_chance = [finding for finding in audit(draw_films(seed=1)).findings if finding.is_chance]
+
+    assert by_chance
+    for finding in by_chance:
+        assert finding.sentence.endswith("no better than chance.")
+        assert finding.verdict is AuditVerdict.CLEAN
 
 
 def test_too_few_patients_are_suspect_and_it_says_so() -> None:

@@ -7,9 +7,11 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
+from scipy.stats import betabinom
 
 from tests.xray_core.cohorts import simulate_scores
 from tests.xray_core.training.test_split import make_xray
+from xray_core.evaluation.intervals import clopper_pearson
 from xray_core.evaluation.others import OtherFilms
 from xray_core.models.operating_point import choose_operating_point
 from xray_core.promotion.due import LabelCounts, TrainingHistory, count_labels, is_retraining_due
@@ -53,7 +55,7 @@ def make_pair(
             is_covid=is_covid.tolist(),
             patients=names,
             operating_point=choose_operating_point(
-                score, is_covid, names, target_sensitivity=0.97, target_specificity=0.8
+                score, is_covid, names, target_sensitivity=0.95, target_specificity=0.8
             ),
             slices={},
         )
@@ -508,3 +510,18 @@ def test_labels_count_as_new_on_the_side_where_they_count() -> None:
     assert replace(counts, unjudged=(), left_out=()) == LabelCounts(
         new_labels=3, covid_xrays=2, normal_xrays=1, covid_patients=1, normal_patients=1
     )
+
+
+@pytest.mark.parametrize(
+    ("chosen_on", "judged_on", "passes"), [(30, 30, 0.754), (100, 30, 0.579), (60, 60, 0.864), (100, 100, 0.967)]
+)
+def test_the_price_of_the_sensitivity_floor_is_what_the_page_of_the_gate_says(
+    chosen_on: int, judged_on: int, passes: float
+) -> None:
+    """Exact for an X-ray a patient: what a conformal threshold keeps follows a beta distribution (Vovk 2012)."""
+    missed = int(0.05 * (chosen_on + 1))
+    needed = next(n for n in range(judged_on + 1) if clopper_pearson(n, judged_on)[0] >= 0.80)
+
+    found = betabinom.sf(needed - 1, judged_on, chosen_on + 1 - missed, missed)
+
+    assert found == pytest.approx(passes, abs=5e-4)

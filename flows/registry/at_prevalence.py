@@ -1,0 +1,55 @@
+"""Stored probabilities of any model, as they are at the prevalence that the policy states."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
+
+from db.registry import models
+from flows.registry.policy import read_policy
+from flows.settings import Settings
+from xray_core.errors import IncompatibleModel
+from xray_core.models.folder import read_manifest
+from xray_core.models.prevalence import find_mix, move_to_prevalence
+from xray_core.records import AuditVerdict
+
+
+@dataclass(frozen=True, slots=True)
+class AtPrevalence:
+    """The stated share of covid, and by version the mix in which that model's scores are probabilities.
+
+    A version is missing where nobody knows its mix, and where its shortcut audit is confounded: then no probability
+    at any prevalence is to be believed.
+    """
+
+    prevalence: float
+    mixes: Mapping[str, float]
+
+    def move(self, version: str | None, probability: float | None) -> float | None:
+        """P(covid) of that version at the stated prevalence, 0..1 to six places; None where it cannot be told."""
+        mix = self.mixes.get(version or "")
+        if mix is None or probability is None:
+            return None
+        return round(float(move_to_prevalence(probability, mix, self.prevalence)), 6)
+
+    def say(self, version: str | None, probability: float | None) -> str | None:
+        """The same for people."""
+        moved = self.move(version, probability)
+        return None if moved is None else f"{moved:.2f} at an assumed {self.prevalence:.2g} of covid"
+
+
+def read_at_prevalence(session: Session, settings: Settings) -> AtPrevalence:
+    """Of all registered models whose folder can be read. Raises RefusedInput for a policy that cannot be read."""
+    mixes: dict[str, float] = {}
+    for model in models.list_models(session):
+        if model.audit_verdict is AuditVerdict.CONFOUNDED:
+            continue
+        try:
+            mix = find_mix(read_manifest(settings.models_dir / model.version).operating_point)
+        except IncompatibleModel:
+            continue  # `xray verify` names it
+        if mix is not None:
+            mixes[model.version] = mix
+    return AtPrevalence(read_policy(settings).use.prevalence, mixes)
