@@ -231,8 +231,8 @@ def _anchor_in(source: Path) -> Anchor:
 
 def _copy(source: str | Path, target: str | Path) -> None:
     """The bytes alone, for this user: a read-only medium's modes would stay."""
-    shutil.copyfile(source, target)
-    Path(target).chmod(0o600)
+    Path(target).unlink(missing_ok=True)  # a model's file that is there may only be read
+    Path(shutil.copyfile(source, target)).chmod(0o600)
 
 
 def _registered_versions(database: Path) -> list[str]:
