@@ -80,7 +80,7 @@ def read_field(settings: Settings, version: str | None = None) -> FieldReport:
     with open_ledger(settings) as engine, snapshot(engine) as session:
         model = models.find_model(session, version) if version else models.champion(session)
         if model is None and version is None:
-            raise NoChampion(NoChampion.kind_sentence)
+            raise NoChampion("there is no champion: `xray train DATASET_DIR` or `xray models import` makes one")
         if model is None:
             raise RefusedInput(f"{version}: no such model version; `xray models list` shows those there are")
         films, (sample, left_out), measured = _measure(settings, session, model)
@@ -103,7 +103,10 @@ def _measure(
 
 def say_field(settings: Settings, session: Session, model: ModelRecord | None) -> str | None:
     """One line for a status, of the audit films that were read; None while nobody has read one."""
-    known = _measure(settings, session, model, only_read=True)[2] if model else None
+    try:
+        known = _measure(settings, session, model, only_read=True)[2] if model else None
+    except ModuleNotFoundError as missing:  # where only scoring is installed
+        return f"audit films were read; their figures need {missing.name}: pip install 'xray-scoring[train]'"
     if model is None or known is None:
         return None
     told = f"{known.films} audit films of {known.patients} patients, read blind, on {model.version}"

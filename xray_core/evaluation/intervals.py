@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import betaincinv, stdtrit
 
 from xray_core.evaluation.bootstrap import Floats
 from xray_core.records import Interval
@@ -30,6 +29,8 @@ def line_interval(value: float, resampled: Floats, *, patients: int) -> Interval
     low, high = np.quantile(np.where(np.isfinite(resampled), resampled, np.inf), (0.25, 0.75), method="nearest")
     if not (np.isfinite(value) and np.isfinite(high)) or patients < 2:
         return None
+    from scipy.special import stdtrit  # an installation that only scores does without
+
     arm = float(stdtrit(patients - 1, 0.975) * (high - low) / 1.349)
     return Interval(value, value - arm, value + arm)
 
@@ -69,6 +70,8 @@ def effective_number(value: float, resampled: Floats, *, patients: int, xrays: i
     variance = float(np.var(finite)) * patients / max(1, patients - 1) if len(finite) else 0.0
     if not 0 < value < 1 or variance == 0:
         return float(patients)
+    from scipy.special import stdtrit  # an installation that only scores does without
+
     few_patients = (stdtrit(max(1, xrays - 1), 0.975) / stdtrit(max(1, patients - 1), 0.975)) ** 2
     return float(min(xrays, value * (1 - value) / variance * few_patients))
 
@@ -76,6 +79,8 @@ def effective_number(value: float, resampled: Floats, *, patients: int, xrays: i
 def clopper_pearson(successes: float, trials: float) -> tuple[float, float]:
     """The exact 95 % interval of a binomial share (Biometrika 1934;26:404-413); both numbers may be fractions."""
     failures = trials - successes
+    from scipy.special import betaincinv  # an installation that only scores does without
+
     low = 0.0 if successes <= 0 else float(betaincinv(successes, failures + 1, 0.025))
     high = 1.0 if failures <= 0 else float(betaincinv(successes + 1, failures, 0.975))
     return low, high

@@ -88,7 +88,10 @@ def test_a_name_that_stands_for_two_patients_must_say_which_folder_it_is_in(tmp_
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        (b"filename,patient\na.png,1\n", "received the columns filename, patient; expected filename or sha256, and"),
+        (
+            b"filename,patient\na.png,1\n",
+            "received the columns 'filename', 'patient'; expected filename or sha256, and",
+        ),
         (b"filename,patient_id\n", "no row"),
         (b"filename,patient_id\n,1\n", "line 2: the file name is empty"),
         (b"filename,patient_id\n\xff\xfe,1\n", "line 2: received the byte 0xFF in column 1, which is not UTF-8"),
