@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import os
 import secrets
 
 from flows.settings import Settings
@@ -26,6 +27,12 @@ def read_site_key(settings: Settings) -> bytes:
         return bytes.fromhex(path.read_text().strip())
     except ValueError:
         raise WrongSiteKey(f"{path}: holds no key; expected 64 hex digits: put it back from a backup") from None
+
+
+def is_key_withheld(settings: Settings) -> bool:
+    """Whether there is a key that this user may not read: somebody who may only look."""
+    path = settings.home / "site.key"
+    return path.exists() and not os.access(path, os.R_OK)
 
 
 def fingerprint(key: bytes) -> str:

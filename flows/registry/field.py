@@ -15,7 +15,7 @@ from db.reading.readings import read_readings
 from db.records import ModelRecord
 from db.registry import models, training_runs
 from flows.home.ledger import open_ledger
-from flows.home.site_key import read_site_key
+from flows.home.site_key import is_key_withheld, read_site_key
 from flows.settings import Settings
 from xray_core.errors import NoChampion, RefusedInput
 from xray_core.models.folder import read_manifest
@@ -91,8 +91,11 @@ def _measure(
     settings: Settings, session: Session, model: ModelRecord, *, only_read: bool = False
 ) -> tuple[int, tuple[int, Mapping[str, int]], FieldFigures | None]:
     """How many films, how many of them in the sample and what is left out of it, and the figures."""
-    key, upto = read_site_key(settings), training_runs.find_watermark(session, model.version)
+    upto = training_runs.find_watermark(session, model.version)
     films = list_field_films(session, model.model_id, learned_upto=upto, only_read=only_read)
+    if only_read and not films:
+        return 0, (0, {}), None
+    key = read_site_key(settings)
     sample = [film for film in films if draw_audit(key, film.sha256) < (film.selection_probability or AUDIT_SHARE)]
     if not sample:
         return len(films), (0, {}), None
@@ -107,6 +110,10 @@ def say_field(settings: Settings, session: Session, model: ModelRecord | None) -
         known = _measure(settings, session, model, only_read=True)[2] if model else None
     except ModuleNotFoundError as missing:  # where only scoring is installed
         return f"audit films were read; their figures need {missing.name}: pip install 'xray-scoring[train]'"
+    except PermissionError:
+        if not is_key_withheld(settings):
+            raise
+        return "films were read; which of them are audit films only the site key tells, which this user may not read"
     if model is None or known is None:
         return None
     told = f"{known.films} audit films of {known.patients} patients, read blind, on {model.version}"

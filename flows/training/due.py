@@ -15,7 +15,7 @@ from db.registry import evaluations, models, training_runs
 from db.scoring import patients, xrays
 from flows.home.ledger import open_ledger
 from flows.home.process_lock import is_scanner_alive
-from flows.home.site_key import read_site_key
+from flows.home.site_key import is_key_withheld, read_site_key
 from flows.registry.policy import read_policy
 from flows.registry.standing import DRIFT_SET
 from flows.settings import Settings
@@ -23,7 +23,7 @@ from flows.training.remedies import read_taken_over, sign_training
 from xray_core.promotion.due import TrainingHistory, count_labels, is_retraining_due
 from xray_core.promotion.judged_on import JudgedOn, count_judges, say_held
 from xray_core.promotion.policy import RetrainingPolicy
-from xray_core.records import Held, LabelledXray, Split, Verdict
+from xray_core.records import Held, LabelledXray, Split, Verdict, plural
 from xray_core.training.implausible_patients import doubt_patients
 from xray_core.training.split import TrainingSet, digest_label_set, plan_training_set
 
@@ -62,7 +62,7 @@ def _read_due(session: Session, settings: Settings) -> RetrainingDue:
     policy = read_policy(settings)
     labelled = read_labelled(session, policy.labels)
     before = read_labelled(session, policy.labels, upto=last.label_watermark if last else 0)
-    ours, plan = _plan(session, settings, labelled, policy)
+    ours, plan, unplaced = _plan(session, settings, labelled, policy)
     left_out = plan.count_held(Split.TEST)
     counts = count_labels(ours, before, plan.sides, left_out, unknown_may_judge=policy.test.unknown_may_judge)
     digest = digest_label_set(labelled)
@@ -78,7 +78,7 @@ def _read_due(session: Session, settings: Settings) -> RetrainingDue:
     taken = (
         "a training of these labels is at work or done (way out: `xray models list` shows it, new labels make another)"
     )
-    reason = taken if decision.due and claimed else decision.reason
+    reason = (taken if decision.due and claimed else decision.reason) + _say_unplaced(unplaced)
     judged_on = count_judges(plan.test, left_out)
     held = plan.count_held(Split.TRAIN, Split.VALIDATION)
     return RetrainingDue(decision.due, claimed, counts.new_labels, reason, judged_on, held)
@@ -86,18 +86,26 @@ def _read_due(session: Session, settings: Settings) -> RetrainingDue:
 
 def _plan(
     session: Session, settings: Settings, labelled: Sequence[LabelledXray], policy: RetrainingPolicy
-) -> tuple[list[LabelledXray], TrainingSet]:
-    """What a training would take, and on which sides; what only pixels show, such as doubles, is not looked for."""
+) -> tuple[list[LabelledXray], TrainingSet, int]:
+    """What a training would take, and on which sides; what only pixels show, such as doubles, is not looked for.
+
+    The number is of X-rays that are left out because this user may not read the key that draws their side.
+    """
     external = evaluations.external_xrays(session)
     ours, _ = doubt_patients([xray for xray in labelled if xray.sha256 not in external])
-    plan = plan_training_set(
-        ours,
-        xrays.read_splits(session),
-        read_site_key(settings),
-        labelled=ours,
-        unknown_may_judge=policy.test.unknown_may_judge,
-    )
-    return ours, plan
+    frozen, key, placed = xrays.read_splits(session), b"", ours
+    if is_key_withheld(settings):
+        placed = [xray for xray in ours if xray.group in frozen]  # no side is drawn of these, so no key is asked for
+    else:
+        key = read_site_key(settings)
+    plan = plan_training_set(placed, frozen, key, labelled=placed, unknown_may_judge=policy.test.unknown_may_judge)
+    return placed, plan, sum(xray.counts for xray in ours) - sum(xray.counts for xray in placed)
+
+
+def _say_unplaced(unplaced: int) -> str:
+    if not unplaced:
+        return ""
+    return f"; not counted: {plural(unplaced, 'labelled X-ray')} of new patients, whose sides need the site key"
 
 
 def _has_drifted(session: Session) -> bool:

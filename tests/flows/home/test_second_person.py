@@ -12,6 +12,7 @@ import pytest
 
 from flows.operations.doctor import examine
 from flows.operations.verification import find_breach
+from flows.review.label_import import import_labels_from
 from flows.settings import Settings
 from tests.flows.scoring.test_scan import drop_xrays, scan
 from tests.second_person import NOBODY, ask_as_nobody
@@ -84,6 +85,21 @@ def test_who_was_let_in_sees_how_it_goes_and_leaves_no_trace(home: Path, setting
         assert (done.returncode, done.stderr) == (0, ""), words
         assert expected in done.stdout
     assert list_all(home) == before
+
+
+def test_who_was_let_in_is_told_what_takes_the_site_key(settings: Settings, home: Path) -> None:
+    """The audit sample and the sides of new patients are drawn with a key that is the owner's alone."""
+    labels = home.parent / "labels.csv"
+    labels.write_text("filename,label,labelled_by\nxray-0-000.png,normal,anna\nxray-0-001.png,normal,anna\n")
+    import_labels_from(Settings(home=home), labels, mapping={})
+    let_look(home)
+
+    status = ask_as_nobody(home, settings.home, "status")
+    due = ask_as_nobody(home, settings.home, "labels", "status", warm=("labels", "status"))
+
+    assert (status.returncode, status.stderr, due.returncode, due.stderr) == (0, "", 0, "")
+    assert "field: films were read; which of them are audit films only the site key tells" in status.stdout
+    assert "not counted: 2 labelled X-rays of new patients, whose sides need the site key" in due.stdout
 
 
 def test_who_may_only_look_changes_nothing_and_is_told_so_in_one_sentence(home: Path, settings: Settings) -> None:
