@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
-from flows.settings_file import find_bad_json, find_settings_file, find_unknown, read_given
+from flows.settings_file import find_bad_json, find_settings_file, find_unknown, read_given, show_value
 from xray_core.errors import RefusedInput
 from xray_core.processes.records import DecoderLimits
 from xray_core.records import Label, PatientSource
@@ -160,9 +160,9 @@ def read_settings() -> Settings:
         return settings.model_copy(update={"env_file": file})
     except ValidationError as error:
         problems = [
-            f"XRAY_{'_'.join(str(part).upper() for part in problem['loc'][:1])}: received {problem['input']!r}; "
-            f"{problem['msg'][:1].lower()}{problem['msg'][1:]}"
+            f"{name}: received {show_value(name, problem['input'])}; {problem['msg'][:1].lower()}{problem['msg'][1:]}"
             for problem in error.errors()
+            for name in [f"XRAY_{'_'.join(str(part).upper() for part in problem['loc'][:1])}"]
         ]
         raise RefusedInput("\n".join(problems)) from error
     except SettingsError as error:  # one that takes JSON, and got none

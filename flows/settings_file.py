@@ -22,7 +22,13 @@ _NEVER_EMPTY = {
     "XRAY_DATABASE_URL": "a URL",
 }
 _MAY_NOT_LOOK = "this user may not read it; its owner decides who may look (docs/second-person.md)"
-_JSON_SETTINGS = {"XRAY_CLASS_NAMES": '{"COVID-19": "covid", "NORMAL": "normal"}', "XRAY_CHEST_WORDS": '["CHEST PA"]'}
+_JSON_SETTINGS = {
+    "XRAY_CLASS_NAMES": '{"COVID-19": "covid", "NORMAL": "normal"}',
+    "XRAY_CHEST_WORDS": '["CHEST PA"]',
+    "XRAY_NOTIFY": '["mailto://USER:PASSWORD@example.org"]',
+}
+# Addresses hold passwords.
+_SECRET = ("XRAY_NOTIFY",)
 
 
 def find_settings_file(environment: Mapping[str, str]) -> Path | None:
@@ -56,10 +62,15 @@ def read_given(environment: Mapping[str, str]) -> dict[str, str]:
 def find_bad_json(given: Mapping[str, str]) -> list[str]:
     """A sentence for every setting that takes JSON and has none."""
     return [
-        f"{name}: received {given[name]!r}; expected JSON, as in {name}='{example}'"
+        f"{name}: received {show_value(name, given[name])}; expected JSON, as in {name}='{example}'"
         for name, example in _JSON_SETTINGS.items()
         if name in given and not _is_json(given[name])
     ]
+
+
+def show_value(name: str, value: object) -> str:
+    """What was received, for a sentence about it; never what may hold a password."""
+    return "a value that is not shown, for it may hold a password" if name in _SECRET else repr(value)
 
 
 def find_unknown(given: Iterable[str], known: set[str]) -> list[str]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from pydantic_settings import EnvSettingsSource
 
 from flows.settings import Settings, find_unknown_variables, read_settings
+from flows.settings_file import find_bad_json
 from xray_core.errors import RefusedInput
 from xray_core.records import Label
 
@@ -147,6 +149,28 @@ def test_a_setting_that_takes_json_says_so_by_its_own_name_with_an_example(
 
     with pytest.raises(RefusedInput, match=f"^{name}: received '{value}'; expected JSON, as in {example[:-1]}"):
         read_settings()
+
+
+def test_every_setting_that_takes_json_has_its_sentence_and_example() -> None:
+    source = EnvSettingsSource(Settings)
+    taking_json = {name for name, field in Settings.model_fields.items() if source.field_is_complex(field)}
+    given = {f"XRAY_{name.upper()}": "no JSON" for name in Settings.model_fields}
+
+    named = {sentence.partition(":")[0] for sentence in find_bad_json(given)}
+
+    assert named == {f"XRAY_{name.upper()}" for name in taking_json}
+
+
+@pytest.mark.parametrize("value", ["mailto://a:hunter2@example.org", '"hunter2"', '[["hunter2"]]'])
+def test_addresses_that_are_no_json_list_are_refused_and_not_repeated(
+    monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    monkeypatch.setenv("XRAY_NOTIFY", value)
+
+    with pytest.raises(RefusedInput, match=r"^XRAY_NOTIFY: received a value that is not shown") as refused:
+        read_settings()
+
+    assert "hunter2" not in str(refused.value)
 
 
 @pytest.mark.parametrize("value", ['{"a": "b"}', "[]", '""', "{}", '{"a": 1}', "1"])

@@ -35,3 +35,12 @@ def test_what_is_not_known_or_no_class_contradicts_nothing() -> None:
     assert hold_contradicting(KNOWN, unknown) == []
     assert hold_contradicting(KNOWN, unsure) == []
     assert hold_contradicting(unsure, KNOWN) == []
+
+
+@pytest.mark.parametrize(("known", "given"), [(Label.NORMAL, Label.OTHER), (Label.OTHER, Label.NORMAL)])
+def test_normal_and_other_do_not_contradict_each_other_for_both_are_not_covid(known: Label, given: Label) -> None:
+    films = range(40)
+
+    assert hold_contradicting(dict.fromkeys(films, known), dict.fromkeys(films, given)) == []
+    assert find_contradicted(dict.fromkeys(films, known), dict.fromkeys(films, Label.COVID)) == len(films)
+    assert find_contradicted(dict.fromkeys(films, Label.COVID), dict.fromkeys(films, given)) == len(films)
