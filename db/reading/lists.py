@@ -118,7 +118,10 @@ def items_of(session: Session, list_id: int) -> tuple[ListItem, ...]:
 
 
 def list_waiting(session: Session) -> set[int]:
-    """The X-rays on somebody's list that have no verdict there yet: until then nobody is shown their results."""
+    """The X-rays on lists with a film without a verdict: until the last has one nobody is shown results of any.
+
+    The whole list, since its reader may still go back and change a verdict that counts as blind.
+    """
     item = ReadingListItemRow
-    unread = select(item.xray_id).where(~select(LabelRow.id).where(LabelRow.list_item_id == item.id).exists())
-    return set(session.scalars(unread))
+    unread = select(item.list_id).where(~select(LabelRow.id).where(LabelRow.list_item_id == item.id).exists())
+    return set(session.scalars(select(item.xray_id).where(item.list_id.in_(unread))))

@@ -52,7 +52,7 @@ def read_readings(session: Session) -> list[Reading]:
             item_id=label.list_item_id,
             purpose=purpose,
             reason=listed.reason if listed else None,
-            reveal=bool(listed and listed.reveal),
+            reveal=bool(listed and listed.reveal) and label.source == "page",  # a folder reveals nothing
             position=listed.position if listed else None,
             list_size=size,
             shown=outcome,

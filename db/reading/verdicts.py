@@ -13,7 +13,7 @@ from db.reading.tables import ReaderRow, ReadingListItemRow, ReadingListRow
 from db.scoring.tables import LabelRow
 from db.sealing import adding
 from xray_core.errors import RefusedInput
-from xray_core.reading.records import ListPurpose, ReaderRole, ReaderVerdict
+from xray_core.reading.records import ListPurpose, ReaderRole, ReaderVerdict, fold_name
 
 
 def record_verdict(
@@ -21,6 +21,7 @@ def record_verdict(
 ) -> bool:
     """Write what a reader said; False where this very request was written before. Only inside `transaction`.
 
+    Once a reader has seen a film's score, every later verdict on that film counts as given with it, on any list.
     Raises RefusedInput for a position that the list has not.
     """
     if session.scalar(select(LabelRow.id).where(LabelRow.request_id == verdict.request_id)) is not None:
@@ -36,6 +37,7 @@ def record_verdict(
     item, purpose, reader = found
     row = _to_row(verdict, item, reader, now)
     row.role, row.source = _ROLES[purpose], source
+    row.score_visible = verdict.score_visible or _has_seen(session, item.xray_id, reader)
     with adding(session, LabelRow):
         session.add(row)
     return True
@@ -43,6 +45,20 @@ def record_verdict(
 
 # Who reads again after a dispute is a reader still.
 _ROLES: Final = dict.fromkeys(ListPurpose, ReaderRole.READER) | {ListPurpose.ADJUDICATION: ReaderRole.ADJUDICATOR}
+
+
+def _has_seen(session: Session, xray_id: int, reader: str) -> bool:
+    """Whether this reader, under any spelling, was shown the film's score: by a page after a verdict, or otherwise."""
+    row, item = LabelRow, ReadingListItemRow
+    rows = session.execute(
+        select(row.reader, row.score_visible, row.source, item.reveal)
+        .outerjoin(item, item.id == row.list_item_id)
+        .where(row.xray_id == xray_id, row.reader.is_not(None))
+    )
+    return any(
+        fold_name(name or "") == fold_name(reader) and (visible or (reveal and source == "page"))
+        for name, visible, source, reveal in rows.tuples()
+    )
 
 
 def _to_row(verdict: ReaderVerdict, item: ReadingListItemRow, reader: str, now: datetime) -> LabelRow:

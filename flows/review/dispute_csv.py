@@ -87,7 +87,10 @@ def import_disputes(engine: Engine, source: Path, words: Mapping[str, str]) -> t
                 problems.append(f"line {row.line}: list {row.list_id} of disputed films has no film {row.position}")
         if problems or not rows:
             raise InvalidLabelsCsv(table.source, problems or ["no label in any row"])
-        new = sum(_record(session, row, kept[row.list_id, row.position], now) for row in rows)
+        unread = {list_id for (list_id, _), item in kept.items() if item.label is None}
+        new = sum(
+            _record(session, row, kept[row.list_id, row.position], now, seen=row.list_id not in unread) for row in rows
+        )
         labels = Counter(row.label.value for row in rows)
         if new:
             digest, detail = hash_file(source)[:16], {"rows": len(rows), "new": new, **labels}
@@ -130,8 +133,8 @@ def _find_items(session: Session, list_ids: Iterable[int]) -> dict[tuple[int, in
     return items
 
 
-def _record(session: Session, row: _Settled, item: ListItem, now: datetime) -> bool:
-    """Write a row's label, where it is another one than the list has of this film."""
+def _record(session: Session, row: _Settled, item: ListItem, now: datetime, *, seen: bool) -> bool:
+    """Write a row's label, where it is another one than the list has of this film; `seen`: after the list's end."""
     if item.label is row.label:
         return False
     told = f"{row.list_id} {row.position} {row.label.value} {now.isoformat()}"
@@ -144,7 +147,7 @@ def _record(session: Session, row: _Settled, item: ListItem, now: datetime) -> b
         flagged_note=None,
         shown_at=None,
         seconds=None,
-        score_visible=False,
+        score_visible=seen,
         prior_used=None,
         request_id=hashlib.sha256(told.encode()).hexdigest()[:32],
     )

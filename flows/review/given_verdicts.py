@@ -11,14 +11,13 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from sqlalchemy import Engine
-from sqlalchemy.orm import Session
 
 from db import audit
 from db.engine import transaction
 from db.reading import lists, verdicts
 from xray_core.errors import InvalidLabelsCsv
 from xray_core.models.folder import hash_file
-from xray_core.reading.records import ListItem, ReaderVerdict
+from xray_core.reading.records import ListItem, ReaderVerdict, is_complete
 from xray_core.records import Label
 
 _LARGEST = 16 * 2**20
@@ -62,14 +61,10 @@ class GivenVerdict(BaseModel):
 def save_given(engine: Engine, item: ListItem, given: GivenVerdict) -> None:
     """Commit a verdict on a list's film; `item` is that film as the list began."""
     with transaction(engine) as session:
-        # Only where a score is revealed does it matter what was said before.
-        now = _find_item(session, item.list_id, item.position) if item.reveal else item
-        verdicts.record_verdict(session, to_verdict(given, now or item), now=datetime.now(UTC))
-
-
-def to_verdict(given: GivenVerdict, item: ListItem) -> ReaderVerdict:
-    """The ledger's row. After a verdict on a film whose score is revealed the score counts as seen."""
-    return ReaderVerdict(score_visible=item.reveal and item.label is not None, **dict(given))
+        items = lists.items_of(session, item.list_id)
+        is_read = any(one.label is not None for one in items if one.position == item.position)
+        seen = is_read and (item.reveal or is_complete(items))
+        verdicts.record_verdict(session, ReaderVerdict(score_visible=seen, **dict(given)), now=datetime.now(UTC))
 
 
 def is_verdicts_csv(source: Path) -> bool:
@@ -88,12 +83,15 @@ def import_verdicts(engine: Engine, source: Path) -> tuple[Counter[str], int]:
     rows, problems = _read(source)
     labels, new, now = Counter(given.label.value for _, given in rows), 0, datetime.now(UTC)
     with transaction(engine) as session:
+        found = {list_id: lists.items_of(session, list_id) for list_id in {given.list_id for _, given in rows}}
         for line, given in rows:
-            item = _find_item(session, given.list_id, given.position)
-            if item is None:
+            items = found[given.list_id]
+            if given.position not in {item.position for item in items}:
                 problems.append(f"line {line}: list {given.list_id} of this home has no film {given.position}")
             elif not problems:
-                new += verdicts.record_verdict(session, to_verdict(given, item), now=now)
+                # A folder reveals nothing, but what is read to its end is among the results.
+                said = ReaderVerdict(score_visible=is_complete(items), **dict(given))
+                new += verdicts.record_verdict(session, said, now=now, source="csv")
         if problems:
             raise InvalidLabelsCsv(source.name, problems)
         if new:
@@ -120,7 +118,3 @@ def _read(source: Path) -> tuple[list[tuple[int, GivenVerdict]], list[str]]:
         except ValueError as error:
             problems.append(f"line {line}: {error}; expected what the page wrote")
     return rows, problems
-
-
-def _find_item(session: Session, list_id: int, position: int) -> ListItem | None:
-    return next((item for item in lists.items_of(session, list_id) if item.position == position), None)

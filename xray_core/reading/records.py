@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -151,3 +152,8 @@ class ListItem:
 def fold_name(name: str) -> str:
     """A reader's name without regard to case and blanks: `Reader A` and `reader  a` are one person."""
     return "".join(name.casefold().split())
+
+
+def is_complete(items: Iterable[ListItem]) -> bool:
+    """Whether every film of a list has a verdict: from then on its films are among the results, so a score is seen."""
+    return all(item.label is not None for item in items)

@@ -14,6 +14,7 @@ from db.engine import snapshot, transaction
 from db.reading import lists, readers, verdicts
 from db.reading.labelled import read_labelled
 from db.reading.opinions import read_opinions
+from db.reading.readings import read_readings
 from db.scoring import xrays
 from tests.db.rows import NOW, add_champion, import_labels, label_row, score_files, sha256_of
 from xray_core.errors import RefusedInput
@@ -137,3 +138,46 @@ def test_the_last_import_no_longer_hides_that_readers_contradict_each_other(with
         counted = count_settlements(read_opinions(session))
 
     assert counted == {"agreed": 0, "single": 1, "disputed": 1, "adjudicated": 0}
+
+
+def read_sight(engine: Engine) -> list[bool | None]:
+    with snapshot(engine) as session:
+        return list(session.scalars(text("SELECT score_visible FROM labels ORDER BY id")))
+
+
+def add_another_list(engine: Engine, reader: str) -> None:
+    """The same two films once more, with no score revealed."""
+    with transaction(engine) as session:
+        ids = xrays.read_ids(session, [sha256_of("B"), sha256_of("A")])
+        chosen = [ChosenFilm(ids[sha256_of(name)], ListReason.REPEAT, 1.0, reveal=False) for name in "BA"]
+        reader_id = readers.add_reader(session, reader, now=NOW)
+        lists.add_list(session, reader_id, chosen, seed=1, reveal_share=0, guide_sha256=None, now=NOW)
+
+
+def test_a_score_once_revealed_is_remembered_on_every_later_list_of_that_reader_alone(with_list: Engine) -> None:
+    say(with_list, verdict(1, request="r1"))
+    say(with_list, verdict(2, request="r2"))
+    add_another_list(with_list, "READER  a")
+    add_another_list(with_list, "Reader B")
+    for reading_list in (2, 3):
+        for position in (1, 2):
+            said = replace(verdict(position, request=f"r{reading_list}{position}"), list_id=reading_list)
+            say(with_list, said)
+
+    assert read_sight(with_list) == [0, 0, 1, 0, 0, 0]
+
+
+def test_a_verdict_from_a_folder_reveals_nothing(with_list: Engine) -> None:
+    for request in ("r1", "r2"):
+        with transaction(with_list) as session:
+            verdicts.record_verdict(session, verdict(request=request), now=NOW, source="csv")
+    assert read_sight(with_list) == [0, 0]
+    with snapshot(with_list) as session:
+        assert [one.reveal for one in read_readings(session)] == [False, False]
+
+
+def test_no_film_of_a_list_is_shown_before_its_last_verdict(with_list: Engine) -> None:
+    for position, hidden in ((1, 2), (2, 0)):
+        say(with_list, verdict(position, request=f"r{position}"))
+        with snapshot(with_list) as session:
+            assert len(lists.list_waiting(session)) == hidden

@@ -5,11 +5,20 @@ from __future__ import annotations
 import io
 import re
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from PIL import Image
+from sqlalchemy import select
 
+from db.engine import snapshot
+from db.reading import lists
+from db.scoring.tables import LabelRow
+from flows.home.ledger import open_ledger
+from flows.reading.lists import make_list
+from flows.reading.readers import add_reader
+from flows.review.given_verdicts import GivenVerdict, save_given
 from flows.settings import Settings
 from tests.browser import open_browser
 from tests.flows.reading.conftest import PATIENT, today
@@ -17,7 +26,7 @@ from tests.flows.reading.robot import read_film
 from tests.flows.reading.served import Served, serve
 from tests.flows.scoring.test_scan import drop_xrays, scan
 from tests.patience import here
-from xray_core.records import RESEARCH_USE
+from xray_core.records import RESEARCH_USE, Label
 
 pytestmark = pytest.mark.processes
 
@@ -121,6 +130,38 @@ def test_a_film_is_in_no_result_before_its_readers_own_verdict(settings: Setting
             assert others.ask(path, Cookie=cookie).status == 404
         with open_browser(tmp_path / "profile") as browser:
             browser.open(page.invite())
-            read_film(browser, "c")
-            assert _count_cards(_read(page, "/results")) == 1
-            assert _count_cards(_read(others, "/results")) == 1
+            for shown in (0, 0, 3):  # until the last film of the list every verdict can be changed
+                read_film(browser, "c")
+                assert _count_cards(_read(page, "/results")) == shown
+                assert _count_cards(_read(others, "/results")) == shown
+
+
+def test_a_verdict_that_is_changed_once_the_results_are_open_counts_as_seen(settings: Settings) -> None:
+    drop_xrays(settings.incoming_dir, 2)
+    scan(settings)
+    add_reader(settings, "anna")
+    with open_ledger(settings) as engine:
+        list_id = make_list(settings, engine, "anna", size=2, reveal_share=0)
+        assert list_id is not None
+        with snapshot(engine) as session:
+            items = lists.items_of(session, list_id)
+        for number, position in enumerate((1, 1, 2, 1)):
+            save_given(engine, items[position - 1], give(list_id, position, number))
+        with snapshot(engine) as session:
+            seen = session.scalars(select(LabelRow.score_visible).order_by(LabelRow.id)).all()
+    assert seen == [False, False, False, True]
+
+
+def give(list_id: int, position: int, number: int) -> GivenVerdict:
+    return GivenVerdict(
+        list=list_id,
+        request_id=f"{number:032x}",
+        position=position,
+        label=Label.COVID,
+        sure=True,
+        exclude_reason=None,
+        flagged_note=None,
+        shown_at=datetime.now(UTC),
+        seconds=1,
+        prior_used=False,
+    )
