@@ -30,9 +30,14 @@ def audit_model(
     model = find_model(settings, version)
     opened = open_registered(settings, model)
     with open_ledger(settings) as engine:
-        frozen_base = bool(opened.manifest.training.get("frozen"))
+        training = opened.manifest.training
         images = read_training_images(
-            settings, engine, opened.manifest.preprocessing, on_progress, frozen_base=frozen_base
+            settings,
+            engine,
+            opened.manifest.preprocessing,
+            on_progress,
+            own_labels=bool(training.get("own_labels")),
+            frozen_base=bool(training.get("frozen")),
         )
         for check in check_films(images.unread):
             raise InvalidDataset(f"insufficient evidence: {check.words}; nothing was audited", public=True)

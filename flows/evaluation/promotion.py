@@ -19,7 +19,7 @@ from flows.registry.test_side import collect_beside, collect_champion_evidence, 
 from flows.registry.verdicts import GateVerdict, promote_judged
 from flows.settings import Settings
 from flows.training.images import read_training_images
-from xray_core.errors import RefusedInput
+from xray_core.errors import InvalidDataset, RefusedInput
 from xray_core.models.folder import ONNX_FILE
 from xray_core.models.fresh_load import reproduces_in_fresh_process
 from xray_core.models.open_model import OpenModel, read_probe
@@ -27,6 +27,7 @@ from xray_core.promotion.checks import check_films
 from xray_core.promotion.gate import PromotionDecision, decide_promotion
 from xray_core.promotion.release import say_release
 from xray_core.records import Split, Verdict
+from xray_core.training.images import TrainingImages
 from xray_core.training.judgement import audit_images, evaluate_evidence, evaluate_places
 
 _ACTOR = "operator (through the gate)"
@@ -39,7 +40,7 @@ def promote_through_gate(
 
     What the gate found is stored either way; a test side of which films cannot be read is not judged. Raises
     RefusedInput for today's champion, ModelAltered for a folder that is not what was registered, InvalidDataset where
-    there are no test X-rays.
+    the test side lacks a class.
     """
     model = find_model(settings, version)
     if model.stage is Stage.CHAMPION:
@@ -47,13 +48,22 @@ def promote_through_gate(
     verify_registered(settings, model)
     opened = open_registered(settings, model)
     with open_ledger(settings) as engine:
-        images = read_training_images(settings, engine, opened.manifest.preprocessing, on_progress)
+        training = opened.manifest.training
+        images = read_training_images(
+            settings,
+            engine,
+            opened.manifest.preprocessing,
+            on_progress,
+            own_labels=bool(training.get("own_labels")),
+            frozen_base=bool(training.get("frozen")),
+        )
         films = check_films(images.unread)
         if images.unread.get(Split.TEST):
             words = films[0].words
             return PromotionDecision(
                 Verdict.INSUFFICIENT_EVIDENCE, f"{words[:1].upper()}{words[1:]}.", False, (*films,)
             )
+        _check_classes(images)
         audit_verdict = model.audit_verdict or audit_images(images, opened.classifier).verdict
         evidence = replace(
             collect_evidence(settings, opened, images),
@@ -79,6 +89,18 @@ def promote_through_gate(
         with transaction(engine) as session:
             promote_judged(session, model, verdict, reason=reason, actor=_ACTOR, now=datetime.now(UTC))
     return decision
+
+
+def _check_classes(images: TrainingImages) -> None:
+    """A model of this site's labels alone is judged on them alone, and a handful may leave the test side empty."""
+    covid, normal = images.sides[Split.TEST].count_patients()
+    if not covid or not normal:
+        raise InvalidDataset(
+            f"insufficient evidence: {covid} covid and {normal} normal patients on the test side of the films that it "
+            "may be judged on; label more films of this site, `xray worklist` says which, and say whose they are: "
+            "`xray patients import CSV`",
+            public=True,
+        )
 
 
 def _loads_elsewhere(settings: Settings, opened: OpenModel) -> bool:

@@ -91,12 +91,17 @@ def read_standing(session: Session) -> ChampionStanding:
 
 
 def _read_release(session: Session) -> str:
-    """What may end that the champion is confounded; who is not told so need not import an audit for it."""
+    """What may end that the champion is confounded; who is not told so need not import an audit for it.
+
+    Films of external sets and films that are held train nothing, and are left out.
+    """
     from db.reading.labelled import read_labelled
     from xray_core.promotion.policy import LabelRules
     from xray_core.promotion.release import say_release
 
-    return say_release(read_labelled(session, LabelRules()))
+    external = evaluations.external_xrays(session)
+    labelled = read_labelled(session, LabelRules())
+    return say_release(xray for xray in labelled if xray.trains and xray.sha256 not in external)
 
 
 def publish_addendum(settings: Settings, session: Session, version: str) -> None:

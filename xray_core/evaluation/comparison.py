@@ -46,7 +46,8 @@ def compare_auroc(candidate: Cohort, champion: Cohort, *, alpha: float, resample
     correlations of the scores 0 to 0.95, 30 to 100 patients a class with 1 to 3 X-rays: 1.0 to 5.8 in 100, with a
     simulation error of 1.1. A loss that sits in a few patients needs another limit, see `_bound_rare_losses`: `low` is
     the lower of both. Power, the chance that an equally good candidate passes, at AUROC 0.92 and with 30, 60
-    and 100 patients a class: 0.48, 0.87 and 0.99 where the scores correlate 0.8; 0.95, 1.00 and 1.00 where 0.95.
+    and 100 patients a class, at look 1: 0.40, 0.71 and 0.97 where the scores correlate 0.8; 0.59, 0.98 and 1.00 where
+    0.95 (docs/gate.md has the looks after it).
     """
     patients = min(candidate.count_patients(candidate.is_covid), candidate.count_patients(~candidate.is_covid))
     smooth = compare_statistics(

@@ -100,7 +100,7 @@ def measure_net_benefits(
 ) -> list[Interval | None]:
     """Net benefit at each threshold probability below 1, at a prevalence in 0..1; None where a class is missing."""
     shares = {
-        (name, threshold): _Share(among, cohort.probabilities >= threshold)
+        (name, threshold): _Share(among, (cohort.probabilities >= threshold) & ~cohort.is_odd)
         for threshold in thresholds
         for name, among in (("sensitivity_at_upper", cohort.is_covid), ("positive_in_normal", ~cohort.is_covid))
     }

@@ -109,8 +109,9 @@ def net_benefit(cohort: Cohort, threshold: float, prevalence: float) -> Statisti
 
     NB = prevalence x sensitivity - (1 - prevalence) x (1 - specificity) x threshold / (1 - threshold). Vickers & Elkin,
     Medical Decision Making 2006;26:565-574; with a stated prevalence because the mix of a dataset says nothing of it.
+    Odd X-rays are referred whatever their score, and are not flagged.
     """
-    flagged = cohort.probabilities >= threshold
+    flagged = (cohort.probabilities >= threshold) & ~cohort.is_odd
     hits, alarms = share(cohort, flagged, cohort.is_covid), share(cohort, flagged, ~cohort.is_covid)
 
     def statistic(weights: Weights) -> Floats:

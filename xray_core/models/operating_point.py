@@ -113,6 +113,8 @@ def describe_lack(point: OperatingPoint) -> str:
 
 def describe_promise(point: OperatingPoint) -> str:
     """What the thresholds promise of new X-rays, and for how long; that they promise nothing where that is so."""
+    if point.chosen_on is None:
+        return "none: nobody has chosen these thresholds here"
     if point.rule is not ThresholdRule.CONFORMAL:
         return "none: these thresholds were right on the X-rays that they were chosen on, and miss more of new ones"
     sides = (

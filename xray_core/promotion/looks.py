@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -36,12 +36,13 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class StoredLooks:
-    """What the ledger has of looks: the newest that was kept whole, and how many evaluations of before nobody counted.
+    """What the ledger has of looks: the newest at each side, and how many evaluations of before nobody counted.
 
-    `uncounted` are those of test sides from before looks were kept, the first of them at `first_uncounted`.
+    `newest_id` is the ledger's id of the newest of all. `uncounted` are those of test sides from before looks were
+    kept, the first of them at `first_uncounted`.
     """
 
-    newest: Look | None = None
+    at_sides: tuple[Look, ...] = ()
     newest_id: int | None = None
     uncounted: int = 0
     first_uncounted: datetime | None = None
@@ -54,7 +55,7 @@ def spend_alpha(alpha: float, look: int) -> float:
     the margin stays below it, whatever the looks have in common (Bonferroni, spent unevenly: alpha-spending for model
     updates of Feng, Emerson and Simon, Biometrics 2021;77:31-44). Of 0.05: 0.0304, 0.0076, 0.0034, ... at look 5
     0.0012. The price is power: an equally good candidate (AUROC 0.92, the scores correlating 0.8) passes at look 5 in
-    about 17 of 100 comparisons with 60 patients a class, in 53 with 100.
+    about 9 of 100 comparisons with 60 patients a class, in 53 with 100 (docs/gate.md).
     """
     return alpha * 6 / math.pi**2 / look**2
 
@@ -62,17 +63,17 @@ def spend_alpha(alpha: float, look: int) -> float:
 def take_look(stored: StoredLooks, patients: Sequence[str], xrays: Sequence[str], *, now: datetime) -> Look:
     """The look that a comparison takes on the X-rays (n,) by SHA-256 of the patients (n,) of a test side.
 
-    It starts anew where at least half of the side's patients are new: no X-ray of theirs stood on it when it was
-    renewed. Evaluations of before looks were kept count as one each, at the side as it is now.
+    It starts anew where at least half of the patients are new: no X-ray of theirs stood on any side when that was
+    renewed. Else it goes on with the side that most of them stood on; where sides tie, with the one asked most often.
+    Evaluations of before looks were kept count as one each, at the side as it is now.
     """
     side = _group(patients, xrays)
-    last = stored.newest
-    if last is None:
+    if not stored.at_sides:
         return Look(stored.uncounted + 1, stored.first_uncounted or now, side)
-    stood = {xray for films in last.side for xray in films}
-    new = sum(stood.isdisjoint(films) for films in side)
-    if new >= RENEWED_BY * len(side):
+    known = _count_known(side, stored.at_sides)
+    if len(side) - known >= RENEWED_BY * len(side):
         return Look(1, now, side, stored.newest_id)
+    last = max(stored.at_sides, key=lambda look: (_count_known(side, [look]), look.number))
     return Look(last.number + 1, last.renewed_at, last.side, stored.newest_id)
 
 
@@ -83,10 +84,11 @@ def read_looks(evaluations: Iterable[tuple[int, datetime, str]]) -> StoredLooks:
         figures: Mapping[str, Any] = json.loads(text)
         if "look" not in figures:
             first = stored.first_uncounted or made_at
-            stored = StoredLooks(stored.newest, stored.newest_id, stored.uncounted + 1, first)
+            stored = replace(stored, uncounted=stored.uncounted + 1, first_uncounted=first)
         elif figures["look"] is not None:
             look = _read_look(figures["look"])
-            stored = StoredLooks(look, evaluation_id, stored.uncounted, stored.first_uncounted)
+            others = tuple(each for each in stored.at_sides if each.side != look.side)
+            stored = replace(stored, at_sides=(*others, look), newest_id=evaluation_id)
     return stored
 
 
@@ -97,6 +99,12 @@ def _read_look(kept: Mapping[str, Any]) -> Look:
         side=tuple(tuple(films) for films in kept["side"]),
         follows=kept["follows"],
     )
+
+
+def _count_known(side: Sequence[Sequence[str]], looks: Iterable[Look]) -> int:
+    """How many patients of a side have an X-ray that stood on the side of one of the looks."""
+    stood = {xray for look in looks for films in look.side for xray in films}
+    return sum(not stood.isdisjoint(films) for films in side)
 
 
 def _group(patients: Sequence[str], xrays: Sequence[str]) -> tuple[tuple[str, ...], ...]:

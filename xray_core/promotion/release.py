@@ -14,7 +14,7 @@ _MOST: Final = 1_000_000
 def count_own_labels(sources: Sequence[tuple[int, int]]) -> int:
     """How many labelled films of one new source, half of them covid, bring the source's AUC below "confounded".
 
-    `sources` has the covid and the normal X-rays of each source that there is. Told by its source alone, by the
+    `sources` has the covid and the other X-rays of each source that there is. Told by its source alone, by the
     source's share of covid, a film's class has an AUC of (pairs that stand in order + half of those that tie) / all
     pairs. With 100 covid films of one source and 100 normal ones of another it takes 484. 0 where it is below already.
     """
@@ -32,9 +32,9 @@ def say_release(labelled: Iterable[LabelledXray]) -> str:
     counts: dict[str, list[int]] = {}
     for xray in labelled:
         if xray.label.is_trainable:
-            counts.setdefault(xray.source or "", [0, 0])[xray.label is Label.NORMAL] += 1
+            counts.setdefault(xray.source or "", [0, 0])[xray.label is not Label.COVID] += 1
     wanted = count_own_labels([(covid, normal) for covid, normal in counts.values()])
-    number = f"about {_round(wanted):,} labelled" if wanted else "labelled"
+    number = f"about {_round(wanted):,} more labelled" if wanted else "more labelled"
     return (
         f"{number} films of your own, of both classes, may release it; twenty or more make a model of them "
         "alone: `xray train --own-labels --architecture efficientnet_lite0 --frozen`; or a remedy: `xray models audit "

@@ -9,6 +9,8 @@ from typer.testing import CliRunner
 
 from db.records import Stage
 from flows.cli.app import app
+from flows.evaluation.audit import audit_model
+from flows.evaluation.promotion import promote_through_gate
 from flows.registry.models import find_model, list_models
 from flows.review.label_import import import_labels_from
 from flows.settings import Settings
@@ -126,3 +128,16 @@ def test_the_command_trains_and_says_what_came_of_it(
     assert result.exit_code == 0, result.output
     assert "insufficient evidence. Judged by nested cross-validation" in result.output
     assert [model.version for model in list_models(trained)][-1] == "0002-efficientnet_lite0"
+
+
+def test_asked_again_it_is_audited_and_judged_on_the_films_of_this_site_alone(
+    trained: Settings, tmp_path: Path
+) -> None:
+    trial = train_own(trained, tmp_path)
+    own = trial.images.plan.label_set_sha256
+
+    audit_model(trained, trial.conclusion.version)
+    assert stored(trained)[-1].label_set_sha256 == own
+
+    with pytest.raises(InvalidDataset, match=r"0 covid and 0 normal patients on the test side.*whose they are"):
+        promote_through_gate(trained, trial.conclusion.version, "")  # on the dataset's films it could have been judged

@@ -13,6 +13,7 @@ from sklearn.metrics import average_precision_score, brier_score_loss, f1_score,
 from tests.xray_core.cohorts import simulate_cohort
 from xray_core.evaluation import calibration, statistics
 from xray_core.evaluation.bootstrap import Cohort, Statistic, make_cohort, resample_patients
+from xray_core.evaluation.figures import measure_net_benefits
 
 pytestmark = pytest.mark.lengthy
 
@@ -76,6 +77,18 @@ def test_net_benefit_of_calling_everybody_positive_is_prevalence_less_weighed_al
     weights = np.ones((1, 2), dtype=np.float32)
 
     assert statistics.net_benefit(cohort, 0.2, 0.1)(weights)[0] == pytest.approx(0.1 - 0.9 * 0.25)
+
+
+def test_an_odd_x_ray_is_referred_and_neither_found_nor_an_alarm() -> None:
+    cohort = make_cohort([0.9, 0.9, 0.9, 0.9], [True, True, False, False], list("abcd"), is_odd=[False, True] * 2)
+    weights = np.ones((1, 4), dtype=np.float32)
+
+    (interval,) = measure_net_benefits(cohort, [0.2], 0.1, resamples=50, seed=0)
+
+    expected = 0.1 * 0.5 - 0.9 * 0.5 * 0.25
+    assert statistics.net_benefit(cohort, 0.2, 0.1)(weights)[0] == pytest.approx(expected)
+    assert interval is not None
+    assert interval.value == pytest.approx(expected)
 
 
 def test_one_class_has_no_area_under_the_curve() -> None:

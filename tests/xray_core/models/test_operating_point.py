@@ -206,3 +206,9 @@ def test_new_x_rays_are_kept_as_promised_in_every_setting(patients: int, most: i
 
     # 20 patients: 0.952 with an X-ray each, standard error 0.0005.
     assert min(sensitivity, specificity) >= 0.95 - 2 * error
+
+
+def test_thresholds_that_nobody_has_chosen_promise_nothing_and_say_so() -> None:
+    point = OperatingPoint(0.5, 0.5, None, None, None, 0, 0, None)
+
+    assert describe_promise(point) == "none: nobody has chosen these thresholds here"

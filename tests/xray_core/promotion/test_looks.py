@@ -86,4 +86,31 @@ def test_what_is_stored_is_read_again() -> None:
 
     stored = store({"look": look.to_dict()})
 
-    assert (stored.newest, stored.newest_id) == (look, 1)
+    assert (stored.at_sides, stored.newest_id) == ((look,), 1)
+
+
+def test_a_look_at_a_small_part_of_other_patients_does_not_renew_the_whole_side() -> None:
+    """Eight looks at 80, then one at 60 others, then all 140: 80 of them have stood on a side before."""
+    everyone = [f"patient {n}" for n in range(140)]
+    films = [f"{n:016d}{0:048d}" for n in range(140)]
+    stored: list[dict[str, object]] = []
+    numbers = []
+    for part in [slice(80)] * 8 + [slice(80, 140)]:
+        look = take_look(store(*stored), everyone[part], films[part], now=NOW)
+        stored.append({"look": look.to_dict()})
+        numbers.append(look.number)
+    assert numbers == [*range(1, 9), 1]
+
+    whole = take_look(store(*stored), everyone, films, now=NOW)
+
+    assert whole.number == 9
+    assert take_look(store(*stored, {"look": whole.to_dict()}), everyone, films, now=NOW).number == 10
+
+
+def test_going_back_to_a_side_that_was_left_goes_on_with_its_count() -> None:
+    stored: list[dict[str, object]] = []
+    others, films = [f"other {n}" for n in range(10)], [f"c{n:063d}" for n in range(10)]
+    for patients, xrays in [(PATIENTS, XRAYS)] * 3 + [(others, films)]:
+        stored.append({"look": take_look(store(*stored), patients, xrays, now=NOW).to_dict()})
+
+    assert take_look(store(*stored), PATIENTS, XRAYS, now=NOW).number == 4

@@ -44,5 +44,12 @@ def test_it_is_said_in_two_digits_with_the_way_there() -> None:
     covid = [replace(make_xray(n), label=Label.COVID, source="A") for n in range(100)]
     normal = [replace(make_xray(n), label=Label.NORMAL, source="B") for n in range(100, 200)]
 
-    assert say_release([*covid, *normal]).startswith("about 480 labelled films of your own, of both classes")
-    assert say_release(covid[:0]).startswith("labelled films of your own")
+    assert say_release([*covid, *normal]).startswith("about 480 more labelled films of your own, of both classes")
+    assert say_release(covid[:0]).startswith("more labelled films of your own")
+
+
+def test_films_labelled_other_are_no_covid_of_their_source() -> None:
+    covid = [replace(make_xray(n), label=Label.COVID, source="A") for n in range(100)]
+    other = [replace(make_xray(n), label=Label.OTHER, source="B") for n in range(100, 200)]
+
+    assert say_release([*covid, *other]).startswith("about 480 more labelled films")
