@@ -12,7 +12,7 @@ from flows.registry.models import find_model
 from flows.registry.registered import open_registered
 from flows.registry.verdicts import record_audit
 from flows.settings import Settings
-from flows.training.images import read_training_images
+from flows.training.images import read_images_for
 from xray_core.errors import InvalidDataset
 from xray_core.evaluation.shortcut_audit import ShortcutAudit
 from xray_core.promotion.checks import check_films
@@ -30,15 +30,7 @@ def audit_model(
     model = find_model(settings, version)
     opened = open_registered(settings, model)
     with open_ledger(settings) as engine:
-        training = opened.manifest.training
-        images = read_training_images(
-            settings,
-            engine,
-            opened.manifest.preprocessing,
-            on_progress,
-            own_labels=bool(training.get("own_labels")),
-            frozen_base=bool(training.get("frozen")),
-        )
+        images = read_images_for(settings, engine, opened.manifest, on_progress)
         for check in check_films(images.unread):
             raise InvalidDataset(f"insufficient evidence: {check.words}; nothing was audited", public=True)
         audit = audit_images(images, opened.classifier)

@@ -18,7 +18,7 @@ from flows.registry.registered import open_registered, verify_registered
 from flows.registry.test_side import collect_beside, collect_champion_evidence, collect_evidence
 from flows.registry.verdicts import GateVerdict, promote_judged
 from flows.settings import Settings
-from flows.training.images import read_training_images
+from flows.training.images import read_images_for
 from xray_core.errors import InvalidDataset, RefusedInput
 from xray_core.models.folder import ONNX_FILE
 from xray_core.models.fresh_load import reproduces_in_fresh_process
@@ -48,15 +48,7 @@ def promote_through_gate(
     verify_registered(settings, model)
     opened = open_registered(settings, model)
     with open_ledger(settings) as engine:
-        training = opened.manifest.training
-        images = read_training_images(
-            settings,
-            engine,
-            opened.manifest.preprocessing,
-            on_progress,
-            own_labels=bool(training.get("own_labels")),
-            frozen_base=bool(training.get("frozen")),
-        )
+        images = read_images_for(settings, engine, opened.manifest, on_progress)
         films = check_films(images.unread)
         if images.unread.get(Split.TEST):
             words = films[0].words

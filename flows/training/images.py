@@ -15,6 +15,7 @@ from flows.home.site_key import read_site_key
 from flows.registry.policy import read_policy
 from flows.settings import Settings
 from xray_core.imaging.records import Preprocessing
+from xray_core.models.records import ModelManifest
 from xray_core.records import FolderKind, LabelledXray
 from xray_core.training.images import TrainingImages, gather_images
 
@@ -51,6 +52,20 @@ def read_training_images(
         let_go=frozenset(xray.sha256 for xray in labelled if xray.xray_id in let_go),
         frozen_base=frozen_base,
         on_progress=on_progress,
+    )
+
+
+def read_images_for(
+    settings: Settings, engine: Engine, manifest: ModelManifest, on_progress: Callable[[int], None]
+) -> TrainingImages:
+    """The same for a registered model that is asked again: of what it was trained on, on the sides of then."""
+    return read_training_images(
+        settings,
+        engine,
+        manifest.preprocessing,
+        on_progress,
+        own_labels=bool(manifest.training.get("own_labels")),
+        frozen_base=bool(manifest.training.get("frozen")),
     )
 
 
