@@ -57,10 +57,14 @@ def check(
     Example: xray labels check --out doubted.csv
     """
     from flows.cli.terminal import show_progress
+    from flows.home.folders import refuse_output
     from flows.training.label_check import check_labels, write_doubted
 
+    settings = open_home()
+    if out is not None:
+        refuse_output(settings, out)
     with show_progress("checking", unit="X-rays") as advance:
-        found = check_labels(open_home(), on_progress=advance)
+        found = check_labels(settings, on_progress=advance)
     if out is not None:
         write_doubted(out, found)
     if as_json:
@@ -107,9 +111,13 @@ def agreement(
     Example: xray labels agreement --plot agreement.png
     """
     from flows.cli.agreement import print_agreement, write_agreement_plot
+    from flows.home.folders import refuse_output
     from flows.registry.reference_standard import read_readers_report
 
-    report = read_readers_report(open_home())
+    settings = open_home()
+    if plot is not None:
+        refuse_output(settings, plot, option="--plot")
+    report = read_readers_report(settings)
     if plot is not None:
         write_agreement_plot(report, plot)
     if as_json:
@@ -138,10 +146,13 @@ def adjudicate(
     Example: xray labels adjudicate --reader cleo
     Example: xray labels adjudicate --reader cleo --csv disputes.csv
     """
+    from flows.home.folders import refuse_output
     from flows.reading import sitting
     from flows.reading.server import Sitting
 
     settings = open_home()
+    if csv is not None:
+        refuse_output(settings, csv, option="--csv")
     if offline is not None and csv is not None:
         raise RefusedInput("--offline and --csv: received both; expected one of them")
     if offline is not None:

@@ -71,22 +71,24 @@ def folders_of_asides(settings: Settings) -> list[Path]:
     return [folder for folder in folders if folder.is_dir()]
 
 
-def refuse_output(settings: Settings, path: Path) -> None:
+def refuse_output(settings: Settings, path: Path, *, option: str = "--out") -> None:
     """Raise RefusedInput where a person must not, or cannot, have a file written: a device, a folder, our own files."""
     folder = path.absolute().parent
     if path.is_dir():
-        raise RefusedInput(f"--out: received {path}, which is a folder; expected a file, as {path / 'results.csv'}")
+        raise RefusedInput(f"{option}: received {path}, which is a folder; expected a file, as {path / 'results.csv'}")
     if path.exists() and not path.is_file():
-        raise RefusedInput(f"--out: received {path}, which is no file that can be replaced; expected a new file")
+        raise RefusedInput(f"{option}: received {path}, which is no file that can be replaced; expected a new file")
     if not folder.is_dir():
-        raise RefusedInput(f"--out: received {path}, and {folder} is no folder; expected a file in one that is there")
+        raise RefusedInput(
+            f"{option}: received {path}, and {folder} is no folder; expected a file in one that is there"
+        )
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise RefusedInput(f"--out: received {path}, and this user may not write into {folder}")
+        raise RefusedInput(f"{option}: received {path}, and this user may not write into {folder}")
     ours = [settings.home, settings.incoming_dir, *filter(None, [settings.archive_dir])]
     inside = [place for place in ours if folder.resolve().is_relative_to(place.resolve())]
     if inside and not folder.resolve().is_relative_to(settings.exports_dir.resolve()):
         raise RefusedInput(
-            f"--out: received {path}, which lies among what the service keeps in {inside[0]}; expected a file in "
+            f"{option}: received {path}, which lies among what the service keeps in {inside[0]}; expected a file in "
             f"{settings.exports_dir}, or elsewhere"
         )
 

@@ -113,3 +113,26 @@ def test_a_file_name_that_is_no_text_is_as_good_as_any(settings: Settings, tmp_p
 
     assert out.exists()
     assert json.loads((out.parent / f"{out.name}.manifest.json").read_bytes())["file"] == r"\xff.csv"
+
+
+@pytest.mark.parametrize(
+    ("words", "option"),
+    [
+        (("check",), "--out"),
+        (("agreement",), "--plot"),
+        (("adjudicate", "--reader", "Anna"), "--csv"),
+    ],
+)
+@pytest.mark.lengthy
+def test_no_command_on_labels_takes_the_place_of_the_ledger(
+    settings: Settings, words: tuple[str, ...], option: str
+) -> None:
+    drop_xrays(settings.incoming_dir, 1)
+    scan(settings)
+    ledger = settings.home / "xray.db"
+
+    done = xray("labels", *words, option, str(ledger))
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"{option}: received {ledger}, which lies among what the service keeps" in done.stderr
+    assert find_breach(settings)[0] is None
