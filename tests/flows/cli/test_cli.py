@@ -74,7 +74,7 @@ def test_a_users_mistake_is_one_sentence_and_exit_code_2(
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("arguments", [("scan", "--colour"), ("nonsense",), ("train",), ("up", "--port", "0")])
+@pytest.mark.parametrize("arguments", [("scan", "--colour"), ("nonsense",), ("why",), ("up", "--port", "0")])
 def test_wrong_use_is_exit_code_2_without_a_traceback(settings: Settings, arguments: tuple[str, ...]) -> None:
     done = xray(*arguments)
 
