@@ -69,7 +69,11 @@ def is_disputes_csv(source: Path) -> bool:
     """Whether a file is such a CSV, whatever a spreadsheet made of its delimiters."""
     if not source.is_file() or source.stat().st_size > _LARGEST:
         return False
-    return {"list", "position", "opinions", "label"} <= set(read_csv_table(source, known=_COLUMNS).columns)
+    try:
+        columns = read_csv_table(source, known=_COLUMNS).columns
+    except OSError:  # who takes it in as labels says why it cannot be read
+        return False
+    return {"list", "position", "opinions", "label"} <= set(columns)
 
 
 def import_disputes(engine: Engine, source: Path, words: Mapping[str, str]) -> tuple[Counter[str], int]:

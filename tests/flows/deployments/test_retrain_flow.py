@@ -47,7 +47,8 @@ def test_every_step_of_a_training_is_a_task_that_follows_the_one_before_and_its_
     first, second = shown["ends"]
     assert first[0] in {"Promoted", "Rejected", "Insufficient evidence"}
     assert first[1].startswith("0002-seed_cnn: ")
-    assert second == ["Nothing to do", "these labels were trained on before, or are now; new labels make another training"]
+    told = "these labels were trained on before, or are now; new labels make another training"
+    assert second == ["Nothing to do", told]
     assert [(name, state) for name, _, state, _ in shown["tasks"]] == [(name, "COMPLETED") for name in _STEPS]
     assert [inputs for *_, inputs in shown["tasks"]] == [[], *([run_id] for _, run_id, *_ in shown["tasks"][:-1])]
     pages = shown["pages"]
