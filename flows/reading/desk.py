@@ -13,8 +13,10 @@ from db.reading import lists
 from db.reading.opinions import read_opinions
 from db.scoring import xrays
 from flows.home.films import make_locator
+from flows.home.site_key import read_site_key
 from flows.reading.heat import HeatMaps
 from flows.reading.reveal import make_reveal
+from flows.review.given_verdicts import name_list
 from flows.settings import Settings
 from xray_core.reading.adjudication import list_opinions
 from xray_core.reading.film_reader import FilmOrder, FilmReader
@@ -27,11 +29,13 @@ from xray_core.records import Refusal
 class Desk:
     """An open list: its films, where they lie, and the ledger that takes the verdicts.
 
-    `opinions` are what an adjudicator is shown, by position; on every other list there are none.
+    `name` is the list's in a folder; `opinions` are what an adjudicator is shown, by position; on every other list
+    there are none.
     """
 
     engine: Engine
     list_id: int
+    name: str
     items: tuple[ListItem, ...]
     orders: dict[str, FilmOrder]
     purpose: ListPurpose
@@ -49,6 +53,7 @@ def open_desk(settings: Settings, engine: Engine, list_id: int, *, masked: bool 
         items = lists.items_of(session, list_id)
         priors = xrays.find_priors(session, [item.xray_id for item in items])
         of = lists.find_list(session, list_id)
+        list_name = name_list(session, read_site_key(settings), list_id) or str(list_id)
         is_adjudicated = of is not None and of.purpose is ListPurpose.ADJUDICATION
         said = read_opinions(session) if is_adjudicated else {}
     opinions = {
@@ -60,7 +65,7 @@ def open_desk(settings: Settings, engine: Engine, list_id: int, *, masked: bool 
         orders[name] = FilmOrder(name, locate(item.path), item.sha256, masked)
         if (prior := priors.get(item.xray_id)) is not None:
             orders[f"{name}p"] = FilmOrder(f"{name}p", locate(prior.path), prior.sha256, masked)
-    return Desk(engine, list_id, items, orders, of.purpose if of else ListPurpose.READING, opinions)
+    return Desk(engine, list_id, list_name, items, orders, of.purpose if of else ListPurpose.READING, opinions)
 
 
 def write_list_script(desk: Desk, *, file: str | None = None) -> bytes:
@@ -73,7 +78,7 @@ def write_list_script(desk: Desk, *, file: str | None = None) -> bytes:
 def describe_list(desk: Desk, items: Sequence[ListItem], file: str | None) -> dict[str, Any]:
     """What the page knows of a list: no film's content, name, date, reason or score, and no reader's name."""
     return {
-        "list": str(desk.list_id),
+        "list": str(desk.list_id) if file is None else desk.name,
         "count": len(items),
         "offline": file is not None,
         "file": file or "",

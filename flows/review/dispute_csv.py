@@ -20,7 +20,7 @@ from db.reading import lists, verdicts
 from flows.settings import Settings
 from xray_core.errors import InvalidLabelsCsv, RefusedInput
 from xray_core.exchange.atomic_file import write_whole
-from xray_core.exchange.csv_table import CsvRow, CsvTable, normal_text, read_csv_table
+from xray_core.exchange.csv_table import CsvTable, normal_text, read_csv_table
 from xray_core.exchange.formula_guard import guard_text
 from xray_core.exchange.label_rows import read_mapping
 from xray_core.models.folder import hash_file
@@ -36,6 +36,7 @@ class _Settled:
     line: int
     list_id: int
     position: int
+    sha256: str
     label: Label
 
 
@@ -87,8 +88,14 @@ def import_disputes(engine: Engine, source: Path, words: Mapping[str, str]) -> t
     with transaction(engine) as session:
         kept = _find_items(session, {row.list_id for row in rows})
         for row in rows:
-            if (row.list_id, row.position) not in kept:
+            item = kept.get((row.list_id, row.position))
+            if item is None:
                 problems.append(f"line {row.line}: list {row.list_id} of disputed films has no film {row.position}")
+            elif item.sha256 != row.sha256:
+                problems.append(
+                    f"line {row.line}: xray_sha256 is not that of film {row.position} of list {row.list_id}; "
+                    "expected the row as it was written by `xray labels adjudicate --csv`, in the home that wrote it"
+                )
         if problems or not rows:
             raise InvalidLabelsCsv(table.source, problems or ["no label in any row"])
         unread = {list_id for (list_id, _), item in kept.items() if item.label is None}
@@ -105,9 +112,10 @@ def import_disputes(engine: Engine, source: Path, words: Mapping[str, str]) -> t
 def _read(table: CsvTable, words: Mapping[str, Label]) -> tuple[list[_Settled], list[str]]:
     problems = [str(problem) for problem in table.problems]
     rows: list[_Settled] = []
-    places = {name: table.columns.index(name) for name in ("list", "position", "label")}
     for row in table.rows:
-        cells = {name: _cell(row, place) for name, place in places.items()}
+        cells = dict.fromkeys(_COLUMNS, "") | {
+            name: cell.strip() for name, cell in zip(table.columns, row.cells, strict=False)
+        }
         label = words.get(normal_text(cells["label"]))
         if not cells["label"]:
             continue
@@ -116,12 +124,9 @@ def _read(table: CsvTable, words: Mapping[str, Label]) -> tuple[list[_Settled], 
         elif not (_is_number(cells["list"]) and _is_number(cells["position"])):
             problems.append(f"line {row.line}: list and position; expected the numbers that were written there")
         else:
-            rows.append(_Settled(row.line, int(cells["list"]), int(cells["position"]), label))
+            sha256 = cells["xray_sha256"].lower()
+            rows.append(_Settled(row.line, int(cells["list"]), int(cells["position"]), sha256, label))
     return rows, problems
-
-
-def _cell(row: CsvRow, place: int) -> str:
-    return row.cells[place].strip() if place < len(row.cells) else ""
 
 
 def _is_number(text: str) -> bool:

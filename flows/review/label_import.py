@@ -72,7 +72,7 @@ def import_labels_from(
     """
     if is_verdicts_csv(source):
         with open_ledger(settings) as engine:
-            by_label, new = import_verdicts(engine, source)
+            by_label, new = import_verdicts(settings, engine, source)
         return LabelImport(rows=by_label.total(), new=new, by_label=dict(by_label))
     words = {word: label.value for word, label in read_label_words(settings).items()} | mapping
     if is_disputes_csv(source):

@@ -21,16 +21,17 @@ from sqlalchemy.orm import Session
 
 from db.audit import Anchor, with_anchor
 from db.columns import Base
-from db.engine import open_engine, transaction, writing
+from db.engine import open_engine, snapshot, transaction, writing
 from db.registry import evaluations, models, training_runs
 from db.scoring import xrays
 from db.sealing import find_broken_seals
 from flows.home.ledger import find_anchor
+from flows.home.site_key import read_site_key
 from flows.operations.verification import find_breach
 from flows.reading.lists import make_list
 from flows.reading.readers import add_reader
 from flows.review.exports import write_export
-from flows.review.given_verdicts import import_verdicts
+from flows.review.given_verdicts import import_verdicts, name_list
 from flows.review.label_import import import_labels_from
 from flows.review.patient_import import import_patients
 from flows.settings import Settings
@@ -353,7 +354,10 @@ def fill_reading_and_patients(settings: Settings, folder: Path) -> None:
     engine = open_engine(settings.url, anchor=find_anchor(settings))
     number = make_list(settings, engine, "anna", size=5, reveal_share=0)
     head = "list,position,label,sure,exclude_reason,flagged_note,shown_at,seconds,prior_used,request_id"
-    said = f"{number},1,covid,true,,,2026-05-01T09:00:00Z,3.5,false,{'a' * 32}"
+    assert number is not None
+    with snapshot(engine) as session:
+        name = name_list(session, read_site_key(settings), number)
+    said = f"{name},1,covid,true,,,2026-05-01T09:00:00Z,3.5,false,{'a' * 32}"
     (folder / "opinions.csv").write_text(f"{head}\r\n{said}\r\n")
-    import_verdicts(engine, folder / "opinions.csv")
+    import_verdicts(settings, engine, folder / "opinions.csv")
     engine.dispose()

@@ -141,7 +141,11 @@ def test_the_same_by_csv_and_a_second_import_changes_nothing(disputed: Settings,
 
 @pytest.mark.parametrize(
     ("change", "words"),
-    [({"label": "flu"}, "line 2: label 'flu'"), ({"label": "covid", "position": "99"}, "has no film 99")],
+    [
+        ({"label": "flu"}, "line 2: label 'flu'"),
+        ({"label": "covid", "position": "99"}, "has no film 99"),
+        ({"label": "covid", "xray_sha256": "a" * 64}, "xray_sha256 is not that of film 1 of list"),
+    ],
 )
 def test_a_csv_of_disputes_with_a_bad_row_is_refused_whole(
     disputed: Settings, tmp_path: Path, change: Mapping[str, str], words: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import time
 from pathlib import Path
@@ -53,7 +54,7 @@ def test_an_offline_folder_is_blind_and_its_csv_gives_the_rows_of_the_served_pag
     assert (dropped.imported.rows, dropped.imported.new, dropped.problems) == (5, 5, {})
     again = xray("labels", "import", str(csv))
     assert (again.returncode, again.stdout.splitlines()[0]) == (0, "5 rows taken in, 0 of them new")
-    said = read_said(settings, int(csv.read_text().splitlines()[1].partition(",")[0]))
+    said = read_said(settings, int(csv.read_text().splitlines()[1].partition("-")[0]))
     assert said == {position: _SAID[script_of(position)] for position in range(1, 6)}
 
 
@@ -70,13 +71,21 @@ def test_a_csv_with_a_bad_row_is_refused_whole(settings: Settings, tmp_path: Pat
     add_reader(settings, "anna")
     assert xray("review", "--reader", "anna", "--offline", str(tmp_path / "folder")).returncode == 0
     head = "list,position,label,sure,exclude_reason,flagged_note,shown_at,seconds,prior_used,request_id"
-    good = f"1,1,covid,true,,,2026-05-01T09:00:00Z,3.5,false,{'a' * 32}"
-    bad = (f"1,2,pneumonia,true,,,2026-05-01T09:00:00Z,3.5,false,{'b' * 32}", good.replace("1,1", "1,99", 1))
+    name = re.findall(r'"list": ?"(1-[0-9a-f]{16})"', (tmp_path / "folder" / "list.js").read_text())[0]
+    good = f"{name},1,covid,true,,,2026-05-01T09:00:00Z,3.5,false,{'a' * 32}"
+    bad = (
+        f"{name},2,pneumonia,true,,,2026-05-01T09:00:00Z,3.5,false,{'b' * 32}",
+        good.replace(",1,", ",99,", 1),
+        good.replace("1-", "1-0", 1),
+        good.replace(name, "1"),
+    )
     csv = tmp_path / "labels.csv"
     csv.write_text("\r\n".join((head, good, *bad)))
     assert is_verdicts_csv(csv)
     with open_ledger(settings) as engine, pytest.raises(InvalidLabelsCsv) as refusal:
-        import_verdicts(engine, csv)
+        import_verdicts(settings, engine, csv)
     assert "line 3: label" in str(refusal.value)
     assert "line 4: list 1 of this home has no film 99" in str(refusal.value)
+    assert "line 5: list 1-0" in str(refusal.value)
+    assert "line 6: list 1 is of other films; expected the home that wrote its folder" in str(refusal.value)
     assert read_said(settings, 1) == {}
