@@ -96,7 +96,8 @@ def backup(
 ) -> None:
     """Copy the home while it is in use.
 
-    Ledger, models and site key go into a new folder, as of one moment; X-rays and exports too, if asked for.
+    Ledger, models and site key go into a new folder, as of one moment, with the home's retraining policy, label words
+    and review guide; X-rays and exports too, if asked for.
 
     Example: xray backup /backups/xray-2026-05-01 --with-xrays
     """
@@ -107,6 +108,7 @@ def backup(
     with show_progress("copying", unit="films, exports and rows") as advance:
         written = back_up(settings, target, with_xrays=with_xrays, on_progress=advance)
     typer.echo(f"{written.files} files in {target}; it holds the site key: keep it as safe as the home")
+    typer.echo("settings (.env) and a policy outside the home are not in it: keep a copy of them yourself")
     if not with_xrays:
         typer.echo("X-rays, exports and labels CSVs are not in it: back up their folders yourself, or use --with-xrays")
         return

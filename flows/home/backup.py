@@ -1,4 +1,4 @@
-"""Backup and restore of a home: ledger, models, site key; consistent while scoring runs."""
+"""Backup and restore of a home: ledger, models, site key, policy, words, guide; consistent while scoring runs."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from db.schema import HEAD
 from db.transfer import refuse_used, transfer
 from flows.home.carried_films import (
     carry_films,
+    carry_written,
     count_left_out,
     plan_return,
     refuse_target,
@@ -65,8 +66,8 @@ def back_up(
     """Write a new folder `target` that `restore` can make a home of.
 
     The ledger is copied as of one moment, one on PostgreSQL into a SQLite file; model folders never change, so those it
-    names are copied after it. X-rays and exports only `with_xrays`. The folder appears whole or not at all. Raises
-    RefusedInput when it exists.
+    names are copied after it, and the home's policy, label words and review guide. X-rays and exports only
+    `with_xrays`. The folder appears whole or not at all. Raises RefusedInput when it exists.
     """
     _refuse_target(settings, target, with_xrays=with_xrays)
     _remove_unfinished(target.parent)
@@ -79,11 +80,8 @@ def back_up(
         shutil.copy2(settings.home / _KEY, aside / _KEY)
         for version in _registered_versions(aside / _DATABASE):
             shutil.copytree(settings.models_dir / version, aside / "models" / version)
-        left_out = 0
-        if with_xrays:
-            files, left_out = _add_films(settings, aside, on_progress)
-        else:
-            files = _hash_files(aside)
+        carry_written(settings, aside)
+        files, left_out = _add_films(settings, aside, on_progress) if with_xrays else (_hash_files(aside), 0)
         (aside / _MANIFEST).write_text(json.dumps(files, indent=1, sort_keys=True))
         sync_tree(aside)
         aside.rename(target)

@@ -1,4 +1,4 @@
-"""X-rays and exports as a part of a backup, and back to where a home of its own looks for them."""
+"""Films, exports and what people wrote for a home as parts of a backup, and back to where a home looks for them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from sqlalchemy.orm import Session
 
 from db.scoring import whereabouts
 from flows.home.films import make_locator, own_folder, restored_dataset
+from flows.home.initiation import POLICY_FILE
+from flows.home.label_words import LABEL_WORDS_FILE
 from flows.settings import Settings
 from xray_core.errors import RefusedInput
 from xray_core.exchange.atomic_file import UNFINISHED
@@ -21,6 +23,8 @@ OnProgress = Callable[[int], None]
 # The parts of a backup that only `--with-xrays` writes.
 DATASETS = "datasets"
 _ASIDE = ".restoring.part"
+# What people wrote for this home; `.env` is of one machine, and may hold passwords.
+WRITTEN_BY_PEOPLE = (POLICY_FILE, LABEL_WORDS_FILE, "review-guide.md")
 
 
 def find_parts(settings: Settings) -> dict[str, Path]:
@@ -30,6 +34,14 @@ def find_parts(settings: Settings) -> dict[str, Path]:
     """
     kinds = {kind.value: own_folder(settings, kind) for kind in (FolderKind.INCOMING, FolderKind.ARCHIVE)}
     return kinds | {"exports": settings.exports_dir}
+
+
+def carry_written(settings: Settings, target: Path) -> None:
+    """Copy what people wrote for this home, where they did, into a backup that is being written."""
+    for name in WRITTEN_BY_PEOPLE:
+        if (settings.home / name).is_file():
+            shutil.copyfile(settings.home / name, target / name)
+            (target / name).chmod(0o600)
 
 
 def carry_films(settings: Settings, session: Session, target: Path, *, on_progress: OnProgress) -> None:
@@ -82,6 +94,7 @@ def refuse_target(settings: Settings, target: Path) -> None:
 def plan_return(settings: Settings, hashes: Mapping[str, str]) -> dict[str, Path]:
     """Where each carried file of a backup goes in this home, by its name in the backup.
 
+    What people wrote for this home stays as it is; the backup's is for a home that has none.
     Raises RefusedInput where another file is in the way, or a configured folder is not there.
     """
     parts = find_parts(settings)
@@ -100,7 +113,8 @@ def plan_return(settings: Settings, hashes: Mapping[str, str]) -> dict[str, Path
     for folder in (settings.incoming, settings.archive_dir):
         if plan and folder and not folder.is_relative_to(settings.home) and not folder.is_dir():
             raise RefusedInput(f"{folder}: is not there; mount or make the folder before a restore puts films into it")
-    return plan
+    written = {name: settings.home / name for name in WRITTEN_BY_PEOPLE if name in hashes}
+    return plan | {name: path for name, path in written.items() if not os.path.lexists(path)}
 
 
 def return_films(source: Path, plan: Mapping[str, Path], *, on_progress: OnProgress) -> None:

@@ -10,8 +10,11 @@ from pathlib import Path
 import pytest
 
 from flows.home.backup import back_up, restore
+from flows.home.initiation import POLICY_FILE
+from flows.home.label_words import LABEL_WORDS_FILE
 from flows.home.ledger import prepare_ledger
 from flows.operations.verification import find_breach
+from flows.reading.lists import GUIDE
 from flows.registry.models import list_models
 from flows.settings import Settings
 from tests.databases import server_url
@@ -63,6 +66,26 @@ def test_what_a_backup_holds_is_as_of_one_moment(settings: Settings, backup: Pat
 
     assert len(read_lines(restored)) == 3
     assert len(read_lines(settings)) == 8
+
+
+def test_what_people_wrote_for_a_home_comes_back_where_there_is_none_yet(settings: Settings, tmp_path: Path) -> None:
+    names = (POLICY_FILE, LABEL_WORDS_FILE, GUIDE)
+    prepare_ledger(settings)
+    for name in names:
+        (settings.home / name).write_text(f"# {name} of this site\n")
+    restored = Settings(home=tmp_path / "restored")
+    restored.home.mkdir()
+    (restored.home / GUIDE).write_text("another guide")
+
+    back_up(settings, tmp_path / "copy")
+    restore(restored, tmp_path / "copy")
+
+    written = {name: (restored.home / name).read_text() for name in names}
+    assert written == {name: f"# {name} of this site\n" for name in names[:2]} | {GUIDE: "another guide"}
+    assert {stat.S_IMODE((restored.home / name).stat().st_mode) for name in names[:2]} == {0o600}
+    (tmp_path / "copy" / POLICY_FILE).write_text("# altered\n")
+    with pytest.raises(RefusedInput, match=f"{POLICY_FILE} is not as it was written"):
+        restore(Settings(home=tmp_path / "another"), tmp_path / "copy")
 
 
 def flip_a_byte_of_the_database(backup: Path) -> str:
