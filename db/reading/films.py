@@ -77,13 +77,17 @@ def read_outcomes(session: Session, model_id: int) -> dict[int, Outcome]:
 
 @dataclass(frozen=True, slots=True)
 class FieldFilm:
-    """A film that came in and that a model scored: P(covid), and how likely chance was to put it on an audit list."""
+    """A film that came in and that a model scored: P(covid), and how likely chance was to put it on an audit list.
+
+    `is_odd` is one that was referred for what it is, whatever its score.
+    """
 
     xray_id: int
     sha256: str
     group: str
     probability: float
     selection_probability: float | None
+    is_odd: bool
 
 
 def list_field_films(session: Session, model_id: int, *, learned_upto: int, only_read: bool = False) -> list[FieldFilm]:
@@ -103,7 +107,7 @@ def list_field_films(session: Session, model_id: int, *, learned_upto: int, only
         .subquery()
     )
     films = (
-        select(XrayRow.id, XrayRow.sha256, XrayRow.patient, row.probability, chosen.c.probability)
+        select(XrayRow.id, XrayRow.sha256, XrayRow.patient, row.probability, chosen.c.probability, row.refer_reason)
         .join(own, own.c.id == row.id)
         .join(XrayRow, XrayRow.id == row.xray_id)
         .outerjoin(chosen, chosen.c.xray_id == XrayRow.id)
@@ -113,8 +117,10 @@ def list_field_films(session: Session, model_id: int, *, learned_upto: int, only
         films = films.where(XrayRow.id.in_(select(LabelRow.xray_id).where(LabelRow.reader.is_not(None))))
     rows = session.execute(films)
     return [
-        FieldFilm(xray_id, sha256, patient or name_content_group(sha256), probability, selection)
-        for xray_id, sha256, patient, probability, selection in rows.tuples()
+        FieldFilm(
+            xray_id, sha256, patient or name_content_group(sha256), probability, selection, is_unlike(refer_reason)
+        )
+        for xray_id, sha256, patient, probability, selection, refer_reason in rows.tuples()
         if xray_id not in learned
     ]
 

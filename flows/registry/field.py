@@ -138,5 +138,5 @@ def sort_sample(
             left_out["unsure or excluded"] += 1
         else:
             probability = film.selection_probability or AUDIT_SHARE
-            known.append(SampledFilm(film.probability, said, film.group, probability))
+            known.append(SampledFilm(film.probability, said, film.group, probability, film.is_odd))
     return known, dict(left_out)

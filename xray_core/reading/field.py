@@ -23,12 +23,16 @@ FIELD_FIGURES: Final = ("sensitivity_at_lower", "specificity_at_lower", "sensiti
 
 @dataclass(frozen=True, slots=True)
 class SampledFilm:
-    """A labelled film of the sample: P(covid), its class, its patient, how likely chance was to take it."""
+    """A labelled film of the sample: P(covid), its class, its patient, how likely chance was to take it.
+
+    `is_odd` is one that is referred whatever its score.
+    """
 
     probability: float
     is_covid: bool
     group: str
     selection_probability: float
+    is_odd: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +57,14 @@ def measure_field(films: Sequence[SampledFilm], point: OperatingPoint) -> FieldF
     96 of 100 simulated fields of 1,000 films, the exact one in 98. They speak of all films that were sampled from.
     """
     cohort = make_cohort(
-        [film.probability for film in films], [film.is_covid for film in films], [film.group for film in films]
+        [film.probability for film in films],
+        [film.is_covid for film in films],
+        [film.group for film in films],
+        is_odd=[film.is_odd for film in films],
     )
     weights = np.asarray([1 / film.selection_probability for film in films])
-    covid, positive, flagged = cohort.is_covid, cohort.probabilities >= point.upper, cohort.probabilities >= point.lower
+    calls = cohort.call(point)
+    covid, positive, flagged = cohort.is_covid, calls.positive, ~calls.negative
     shares: dict[str, tuple[NDArray[np.bool_], NDArray[np.bool_]]] = {
         "sensitivity_at_lower": (flagged, covid),
         "specificity_at_lower": (~flagged, ~covid),

@@ -35,6 +35,16 @@ def test_each_threshold_counts_every_film() -> None:
     assert values == pytest.approx(dict(zip(FIELD_FIGURES, (0.75, 0.25, 0.5, 0.5), strict=True)))
 
 
+def test_a_film_that_is_referred_for_what_it_is_counts_as_referred_whatever_its_score() -> None:
+    films = [
+        SampledFilm(0.1 if is_covid else 0.9, is_covid, f"{is_covid}{n}", 0.2, is_odd=n < 10)
+        for is_covid in (True, False)
+        for n in range(20)
+    ]
+    values = {name: figure.value for name, figure in measure_field(films, POINT).figures.items() if figure}
+    assert values == pytest.approx(dict(zip(FIELD_FIGURES, (0.5, 0.0, 0.0, 0.5), strict=True)))
+
+
 def test_few_patients_of_a_class_have_no_figure() -> None:
     films = [SampledFilm(0.9, True, str(n % (FEWEST_OF_A_CLASS - 1)), 0.2) for n in range(40)]
     found = measure_field(films, POINT)

@@ -344,6 +344,13 @@ def test_a_confounded_model_says_first_what_its_figures_are_worth() -> None:
     assert "| Precision | not shown: confounded |" in markdown
 
 
+def test_a_confounded_model_says_first_how_many_films_of_ones_own_may_release_it() -> None:
+    check = Check("audit", False, "the shortcut audit is confounded", "about 480 more labelled films of your own")
+    markdown, _ = write_card(replace(FULL, decision=PromotionDecision(Verdict.REJECT, "No.", False, (check,))))
+
+    assert "* about 480 more labelled films of your own" in markdown.split("## What it is")[0]
+
+
 def test_what_a_positive_outcome_is_worth_is_drawn_only_beside_an_audit_that_is_not_confounded() -> None:
     plots = dict.fromkeys(("roc.png", "precision_recall.png", "decision.png"), FULL.plots["roc.png"])
 
