@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session, aliased
 
 from db.reading.labelled import read_labelled
@@ -19,7 +19,10 @@ from xray_core.records import Outcome, Split, is_unlike, name_content_group
 
 
 def list_scored_films(session: Session, model_id: int) -> list[ScoredFilm]:
-    """Every X-ray that the champion scored; its shadow's outcome is the newest there is."""
+    """Every X-ray that was scored, by the champion or, where it has not yet come to it, by the newest other model.
+
+    Its shadow's outcome is the newest there is.
+    """
     learned = _find_learned(session)
     today, shadow = current_results.c, aliased(ResultRow)
     newest = (
@@ -41,13 +44,14 @@ def list_scored_films(session: Session, model_id: int) -> list[ScoredFilm]:
             today.sha256,
             today.probability,
             today.refer_reason,
+            case((today.model_id == model_id, None), else_=today.outcome),
             other.outcome,
             today.label,
             listed.exists(),
         )
         .select_from(current_results)
         .outerjoin(other, other.id == newest)
-        .where(today.model_id == model_id)
+        .where(today.model_id.is_not(None))
         .order_by(today.xray_id)
     )
     return [
@@ -60,8 +64,9 @@ def list_scored_films(session: Session, model_id: int) -> list[ScoredFilm]:
             label=label,
             is_held_out=xray_id not in learned,
             is_listed=bool(is_listed),
+            said_before=said_before,
         )
-        for xray_id, sha256, probability, refer_reason, shadow_outcome, label, is_listed in rows.tuples()
+        for xray_id, sha256, probability, refer_reason, said_before, shadow_outcome, label, is_listed in rows.tuples()
     ]
 
 

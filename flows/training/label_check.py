@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -89,10 +90,10 @@ def check_labels(settings: Settings, *, on_progress: Callable[[int], None] = lam
     return check
 
 
-def read_doubted(session: Session, version: str) -> frozenset[str]:
-    """The SHA-256s of films whose label the last label check doubted, under this champion."""
-    figures = evaluations.latest_figures(session, version=version, set_name=LABEL_CHECK)
-    return frozenset(figures["doubted"]) if figures is not None else frozenset()
+def read_doubted(session: Session) -> frozenset[str]:
+    """The SHA-256s of films whose label the last label check doubted, whoever was champion then."""
+    checks = evaluations.list_evaluations(session, set_name=LABEL_CHECK)
+    return frozenset(json.loads(checks[-1].figures)["doubted"]) if checks else frozenset()
 
 
 def _say_too_few(films: Side) -> str:

@@ -29,6 +29,7 @@ LONGEST_LIST: Final = 50
 class ScoredFilm:
     """A film with what the champion said of it; `probability` is P(covid).
 
+    `said_before` is the outcome by another model where the champion has not scored the film; so is `probability` then.
     `shadow` is the shadow model's outcome where there is one; `label` what settled it so far; `is_held_out` says that
     no training ever learned from it; `is_listed` that it stands on somebody's list; `is_doubted` that the last label
     check found its label doubtful.
@@ -43,6 +44,7 @@ class ScoredFilm:
     is_held_out: bool
     is_listed: bool = False
     is_doubted: bool = False
+    said_before: Outcome | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +143,8 @@ def find_label_errors(films: Sequence[ScoredFilm]) -> list[ScoredFilm]:
 
     Pure; a label is never changed.
     """
-    judged = [film for film in films if film.is_held_out and film.label in (Label.COVID, Label.NORMAL)]
+    own = [film for film in films if film.said_before is None]  # scores of two models share no scale
+    judged = [film for film in own if film.is_held_out and film.label in (Label.COVID, Label.NORMAL)]
     places = doubt_labels([film.probability for film in judged], [film.label is Label.COVID for film in judged])
     checked = [film for film in films if film.is_doubted and film.label in (Label.COVID, Label.NORMAL)]
     found = {film.xray_id: film for film in (*checked, *(judged[place] for place in places))}
@@ -152,8 +155,11 @@ _RANKED: Final = (ListReason.UNLIKE, ListReason.REFER, ListReason.SHADOW, ListRe
 
 
 def _reason_of(film: ScoredFilm, point: OperatingPoint) -> int:
-    """The place in `_RANKED` of the first reason that holds; what the thresholds say counts, whoever referred all."""
-    outcome = point.outcome(film.probability)
+    """The place in `_RANKED` of the first reason that holds; what the thresholds say counts, whoever referred all.
+
+    What another model said by its own thresholds counts as it said it.
+    """
+    outcome = film.said_before or point.outcome(film.probability)
     disagrees = film.shadow is not None and film.shadow is not outcome
     return [film.is_unlike, outcome is Outcome.REFER, disagrees, True].index(True)
 

@@ -71,6 +71,18 @@ def test_the_reasons_come_in_their_order_and_doubt_is_the_distance_from_a_thresh
     assert measure_doubt(0.7, POINT) == 0
 
 
+def test_what_another_model_referred_comes_before_what_the_thresholds_of_today_doubt() -> None:
+    first, second = not_audited(2)
+    films = [film(first, 0.71), film(second, 0.99, said_before=Outcome.REFER)]
+
+    ranked = rank_films(films, POINT, KEY, size=2)
+
+    assert [(number, reason) for number, reason, _ in ranked] == [
+        (second, ListReason.REFER),
+        (first, ListReason.DOUBT),
+    ]
+
+
 def test_a_label_that_held_out_scores_contradict_is_a_candidate_and_one_that_was_trained_on_is_not() -> None:
     films = [
         *(film(number, 0.9, label=Label.COVID) for number in range(10)),
