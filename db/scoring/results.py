@@ -117,12 +117,14 @@ def list_scored_xrays(session: Session, *, newest: int | None = None) -> list[Sc
     ]
 
 
-def read_scores(session: Session, model_id: int, preprocessing_version: str) -> dict[int, tuple[float, Outcome]]:
-    """What a model has said, by X-ray id; in the shadow too."""
+def read_scores(
+    session: Session, model_id: int, preprocessing_version: str
+) -> dict[int, tuple[float, Outcome, str | None]]:
+    """What a model has said, by X-ray id, and why it referred; in the shadow too."""
     row = ResultRow
     rows = session.execute(
-        select(row.xray_id, row.probability, row.outcome).where(
+        select(row.xray_id, row.probability, row.outcome, row.refer_reason).where(
             row.model_id == model_id, row.preprocessing_version == preprocessing_version
         )
     )
-    return {xray_id: (probability, outcome) for xray_id, probability, outcome in rows.tuples()}
+    return {xray_id: (probability, outcome, reason) for xray_id, probability, outcome, reason in rows.tuples()}

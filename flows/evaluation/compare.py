@@ -14,7 +14,8 @@ from flows.registry.rescoring import score_known
 from flows.settings import Settings
 from xray_core.errors import RefusedInput
 from xray_core.evaluation.flip_report import Compared, FlipReport
-from xray_core.records import Outcome
+from xray_core.models.folder import read_manifest
+from xray_core.records import WHILE_CONFOUNDED, Outcome
 
 _Said = dict[str, tuple[float, Outcome]]
 
@@ -57,10 +58,16 @@ def _complete(
     settings: Settings,
     model: ModelRecord,
     xrays: list[ScoredXray],
-    stored: dict[int, tuple[float, Outcome]],
+    stored: dict[int, tuple[float, Outcome, str | None]],
     on_progress: Callable[[int], None],
 ) -> _Said:
-    said = {xray.sha256: stored[xray.xray_id] for xray in xrays if xray.xray_id in stored}
+    point = read_manifest(settings.models_dir / model.version).operating_point
+    said: _Said = {}
+    for xray in xrays:
+        if xray.xray_id in stored:
+            probability, outcome, reason = stored[xray.xray_id]
+            # What was left to a reader only while the champion was confounded would hide every flip.
+            said[xray.sha256] = probability, point.outcome(probability) if reason == WHILE_CONFOUNDED else outcome
     missing = [xray for xray in xrays if xray.xray_id not in stored]
     if missing:
         fresh = score_known(settings, open_registered(settings, model), missing, on_progress=on_progress)

@@ -14,8 +14,9 @@ from flows.evaluation.compare import compare_models
 from flows.home.ledger import find_anchor
 from flows.settings import Settings
 from tests.flows.evidence_home import Rival, champion, deliver, scan
+from tests.flows.registry.test_standing import judge
 from xray_core.errors import RefusedInput
-from xray_core.records import Outcome
+from xray_core.records import AuditVerdict, Outcome
 
 
 def test_two_models_are_compared_on_what_came_in_and_nothing_is_stored(rival: Rival) -> None:
@@ -40,6 +41,16 @@ def test_a_model_compared_with_itself_flips_nothing(trained: Settings) -> None:
     version = champion(trained).version
 
     assert compare_models(trained, version, version).flips == ()
+
+
+def test_what_was_referred_only_while_the_champion_was_confounded_is_compared_by_its_thresholds(rival: Rival) -> None:
+    judge(rival.settings, AuditVerdict.CONFOUNDED)
+    deliver(rival.settings)
+    assert scan(rival.settings) == {"refer": 16}
+
+    report = compare_models(rival.settings, champion(rival.settings).version, rival.candidate)
+
+    assert {xray.outcome_a for xray in report.compared} - {Outcome.REFER}
 
 
 def test_without_a_scored_xray_there_is_nothing_to_compare_on(rival: Rival) -> None:
