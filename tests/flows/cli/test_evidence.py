@@ -42,7 +42,8 @@ def test_an_audit_prints_each_finding_as_a_sentence_under_its_verdict_and_stores
     verdict = champion(home).audit_verdict
     assert verdict is not None
     assert first == f"{champion(home).version}: {verdict.value}, on 120 X-rays of 120 patients"
-    assert all(finding.split()[0] in set(AuditVerdict) and "AUC" in finding for finding in findings)
+    assert all(finding.split()[0] in set(AuditVerdict) for finding in findings)
+    assert all("AUC" in finding or "no better than chance" in finding for finding in findings)
     assert any("the outer 15 % of the picture, without the lungs" in finding.lower() for finding in findings)
     assert sentence
     assert last == RESEARCH_USE
@@ -92,7 +93,8 @@ def test_an_external_set_gets_every_figure_with_its_interval_and_the_prevalence(
 
     assert done.returncode == 0, done.stderr
     first, *lines = done.stdout.splitlines()
-    assert first == f"{champion(home).version} on siteB: 10 covid X-rays of 10 patients, 10 normal of 10"
+    unknown = "10 X-rays of 0 patients and 10 of unknown patients"
+    assert first == f"{champion(home).version} on siteB: covid, {unknown}; normal, {unknown}"
     told = {line.strip().partition("  ")[0]: line for line in lines}
     assert {field.name.replace("_", " ") for field in fields(Figures)} <= told.keys()
     assert "(" in told["auroc"]
