@@ -92,7 +92,7 @@ def test_the_doctor_asks_only_for_what_is_installed(settings: Settings) -> None:
         "asked = metadata.version\n"
         "def version(name):\n"
         "    if name in ('tensorflow-cpu', 'tensorflow', 'keras', 'onnx', 'tf2onnx', 'pandas', 'matplotlib',\n"
-        "                'scikit-learn', 'scipy'):\n"
+        "                'scikit-learn', 'scipy', 'threadpoolctl'):\n"
         "        raise metadata.PackageNotFoundError(name)\n"
         "    return asked(name)\n"
         "metadata.version = version\n"

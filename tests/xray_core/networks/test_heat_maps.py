@@ -19,7 +19,13 @@ from xray_core.networks.records import Architecture
 
 pytestmark = pytest.mark.keras
 
-SIZES = {Architecture.SEED_CNN: 30, Architecture.VGG16: 64, Architecture.RESNET50: 64, Architecture.XCEPTION: 96}
+SIZES = {
+    Architecture.SEED_CNN: 30,
+    Architecture.VGG16: 64,
+    Architecture.RESNET50: 64,
+    Architecture.XCEPTION: 96,
+    Architecture.EFFICIENTNET_LITE0: 64,
+}
 
 
 @pytest.mark.parametrize("architecture", Architecture)
