@@ -27,11 +27,11 @@ def test_keras_that_is_loaded_beside_is_whole_for_whoever_needs_it_first() -> No
 
     assert "Dense" in done.stdout
     assert "dtype: 'int8'" in done.stdout
-    assert done.stderr == ""
+    assert besides_onednn(done.stderr) == ""
 
 
 def test_a_last_word_is_heard_while_keras_is_being_loaded() -> None:
-    heard = [
+    said = [
         run(
             "import sys, time; from xray_core.networks.quiet_keras import load_beside\n"
             f"load_beside(); time.sleep({pause})\n"
@@ -41,7 +41,13 @@ def test_a_last_word_is_heard_while_keras_is_being_loaded() -> None:
         for pause in (0, 0.2, 0.5, 1)
     ]
 
-    assert heard == ["the train side has 0 covid X-rays\n"] * 4
+    assert [besides_onednn(words) for words in said] == ["the train side has 0 covid X-rays\n"] * 4
+
+
+def besides_onednn(words: str) -> str:
+    """Without the two lines of TensorFlow 2.21 on processors with oneDNN, which come before it hears of a log level."""
+    theirs = ("WARNING: All log messages before absl::InitializeLog()", "oneDNN custom operations are on")
+    return "".join(line for line in words.splitlines(keepends=True) if not any(part in line for part in theirs))
 
 
 def run(program: str) -> subprocess.CompletedProcess[str]:
