@@ -14,10 +14,12 @@ MORE_JUDGES: Final = "`xray review`: every film that is read without its score c
 
 WAYS_OUT = {
     Held.DISPUTED: "`xray labels adjudicate` settles them",
-    Held.WAITING: "`xray review` by another reader",
-    Held.VISIBLE: "`xray review` has them read without it",
-    Held.UNTOLD: "`xray review` has them read without it, or a labels CSV says `no` in a column score_visible",
-    Held.UNSURE: "another blinded reader, then `xray labels adjudicate`",
+    Held.WAITING: "another reader, by `xray export --for-review`",
+    Held.VISIBLE: "`xray export --for-review` has them read without it",
+    Held.UNTOLD: (
+        "`xray export --for-review` has them read without it, or a labels CSV says `no` in a column score_visible"
+    ),
+    Held.UNSURE: "another reader by `xray export --for-review`, then `xray labels adjudicate`",
     Held.OTHER: 'the retraining policy\'s `other = "train as not covid"`',
 }
 

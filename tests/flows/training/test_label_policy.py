@@ -107,7 +107,8 @@ def test_films_that_nobody_read_blind_are_left_out_of_judging_and_say_so(setting
     assert let.judged_on.patients == {Standard.READERS: judging}
     assert let.new_labels == 24
     with pytest.raises(
-        InvalidDataset, match=rf"{judging} X-rays? of the test side left out, the score was visible \(`xray review`"
+        InvalidDataset,
+        match=rf"{judging} X-rays? of the test side left out, the score was visible \(`xray export --for-review`",
     ):
         gather(settings)
 
