@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -135,6 +136,20 @@ def test_what_a_killed_scan_held_is_taken_over_at_once_though_the_host_has_anoth
 
 
 @pytest.mark.usefixtures("_other_hosts")
+def stop_between_writes(process: subprocess.Popen[bytes], settings: Settings) -> None:
+    """Stop it, but not while it holds SQLite's one lock: whoever is stopped then keeps all others waiting."""
+    process.send_signal(signal.SIGSTOP)
+    while settings.database_url is None:
+        try:
+            with closing(sqlite3.connect(settings.home / "xray.db", timeout=1)) as database:
+                database.execute("BEGIN IMMEDIATE")
+                return
+        except sqlite3.OperationalError:
+            process.send_signal(signal.SIGCONT)
+            time.sleep(0.05)
+            process.send_signal(signal.SIGSTOP)
+
+
 def test_a_scanner_that_slept_past_its_lease_writes_nothing_over_what_another_did(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -142,7 +157,7 @@ def test_a_scanner_that_slept_past_its_lease_writes_nothing_over_what_another_di
     drop_many(settings.incoming_dir, 300)
     with scanner_elsewhere(settings) as sleeper:
         wait_until(lambda: held_elsewhere(settings), seconds=30)
-        sleeper.send_signal(signal.SIGSTOP)
+        stop_between_writes(sleeper, settings)
         wait_until(lambda: held_elsewhere(settings), seconds=5)
         time.sleep(1.2)
         scan(settings)
