@@ -56,9 +56,11 @@ def add_labels(
     """Write labels of X-rays (by id) and return how many were new.
 
     What a reader has said of an X-ray before, word for word, is not written again: importing a file twice, or an
-    export that came back, changes nothing. Saying it again at a later `labelled_at` is new.
+    export that came back, changes nothing. Saying it again at a later `labelled_at` is new. A dataset is nobody's
+    reader: what it says again does not come after the correction of a reader without a name.
     """
-    latest = _read_latest_by_reader(session, [xray_id for _, xray_id in matched])
+    is_dataset = source == "dataset"
+    latest = _read_latest_by_reader(session, [xray_id for _, xray_id in matched], is_dataset=is_dataset)
     new: list[tables.LabelRow] = []
     for row, xray_id in matched:
         before = latest.get((xray_id, row.labelled_by))
@@ -132,13 +134,16 @@ def _latest() -> Select[tuple[int, int]]:
 
 
 def _read_latest_by_reader(
-    session: Session, xray_ids: Sequence[int]
+    session: Session, xray_ids: Sequence[int], *, is_dataset: bool
 ) -> dict[tuple[int, str | None], tuple[Label, datetime | None]]:
+    """What each reader said last, or what a dataset did."""
     row = tables.LabelRow
     latest: dict[tuple[int, str | None], tuple[Label, datetime | None]] = {}
     for part in pieces(xray_ids):
         found = session.execute(
-            select(row.xray_id, row.reader, row.label, row.labelled_at).where(row.xray_id.in_(part)).order_by(row.id)
+            select(row.xray_id, row.reader, row.label, row.labelled_at)
+            .where(row.xray_id.in_(part), (row.source == "dataset").is_(is_dataset))
+            .order_by(row.id)
         )
         latest |= {(xray_id, reader): (label, at) for xray_id, reader, label, at in found.tuples()}
     return latest

@@ -60,7 +60,7 @@ def check_labels(settings: Settings, *, on_progress: Callable[[int], None] = lam
             champion = models.champion(session)
             labelled = [xray for xray in read_labelled(session, read_policy(settings).labels) if xray.counts]
         if champion is None:
-            raise NoChampion
+            raise NoChampion(NoChampion.kind_sentence)
         of_classes, _ = doubt_patients([xray for xray in labelled if xray.label in (Label.COVID, Label.NORMAL)])
         decoded, _ = read_xrays(
             settings.decoder_limits,

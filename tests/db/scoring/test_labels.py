@@ -192,6 +192,22 @@ def test_what_a_dataset_says_judges_and_what_a_reader_said_beside_a_score_does_n
     assert {xray.trains for xray in labelled(scored).values()} == {True}
 
 
+def test_a_dataset_that_is_trained_on_again_does_not_overrule_who_corrected_it_without_a_name(scored: Engine) -> None:
+    add_dataset(scored, "covid/one.png")
+
+    def say_dataset() -> int:
+        with transaction(scored) as session:
+            ids = xrays.read_ids(session, [sha256_of("covid/one.png")])
+            rows = [(label_row("one.png", reader=None), ids[sha256_of("covid/one.png")])]
+            return labels.add_labels(session, rows, source="dataset", import_sha256="0" * 64, now=NOW)
+
+    corrected = label_row("one.png", Label.NORMAL, reader=None)
+    added = [say_dataset(), import_labels(scored, corrected), say_dataset(), import_labels(scored, corrected)]
+
+    assert added == [1, 1, 0, 0]
+    assert labelled(scored)["covid/one.png"].label is Label.NORMAL
+
+
 def test_no_labels_have_no_watermark(engine: Engine) -> None:
     assert labelled(engine) == {}
     with snapshot(engine) as session:
