@@ -129,7 +129,6 @@ class FileHistory:
     probability: float | None
     outcome: Outcome | None
     model_version: str | None
-    label: Label | None
     refer_reason: str | None = None
     distance: float | None = None
 

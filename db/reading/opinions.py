@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from db.bulk import pieces
 from db.reading.tables import ReadingListItemRow, ReadingListRow
-from db.scoring.tables import LabelRow
+from db.scoring.tables import LabelRow, XrayRow
 from xray_core.reading.records import LabelSource, ListPurpose, Opinion
+from xray_core.reading.settled import Settlement, find_settled, settle
+from xray_core.records import Label
 
 
-def read_opinions(session: Session, *, upto: int | None = None) -> dict[int, list[Opinion]]:
-    """Per X-ray, by its id: every label row up to the one with this id (all without one), oldest first."""
+def read_opinions(
+    session: Session, *, upto: int | None = None, sha256s: Sequence[str] | None = None
+) -> dict[int, list[Opinion]]:
+    """Per X-ray, by its id: every label row up to the one with this id (all without one), oldest first.
+
+    With `sha256s` (one piece of an IN list) of these X-rays alone.
+    """
     films: defaultdict[int, list[Opinion]] = defaultdict(list)
     row, item, of = LabelRow, ReadingListItemRow, ReadingListRow
     said = (
@@ -32,8 +42,37 @@ def read_opinions(session: Session, *, upto: int | None = None) -> dict[int, lis
         .outerjoin(of, of.id == item.list_id)
         .order_by(row.id)
     )
-    rows = session.execute(said if upto is None else said.where(row.id <= upto))
+    if upto is not None:
+        said = said.where(row.id <= upto)
+    if sha256s is not None:
+        said = said.where(row.xray_id.in_(select(XrayRow.id).where(XrayRow.sha256.in_(sha256s))))
+    rows = session.execute(said)
     for xray_id, reader, role, label, source, visible, sure, why, purpose in rows.tuples():
         again = purpose is ListPurpose.AGAIN
         films[xray_id].append(Opinion(reader, role, label, LabelSource(source), visible, sure, why, again))
     return dict(films)
+
+
+@dataclass(frozen=True, slots=True)
+class FilmStanding:
+    """What the opinions on a film come to; the label is None while it is disputed. `reader` said it last."""
+
+    settlement: Settlement
+    label: Label | None
+    reader: str | None
+
+
+def read_standings(session: Session, *, sha256s: Sequence[str] | None = None) -> dict[str, FilmStanding]:
+    """Of every film (or of these) of which anything was said, by its SHA-256: what it comes to, whoever spoke last."""
+    films = read_opinions(session, sha256s=sha256s)
+    names: dict[int, str] = {}
+    for part in pieces(list(films)):
+        found = session.execute(select(XrayRow.id, XrayRow.sha256).where(XrayRow.id.in_(part)))
+        names |= dict(found.tuples().all())
+    return {names[xray_id]: _stand(opinions) for xray_id, opinions in films.items()}
+
+
+def _stand(opinions: list[Opinion]) -> FilmStanding:
+    label = find_settled(opinions)
+    reader = next((one.reader for one in reversed(opinions) if one.label is label), None)
+    return FilmStanding(settle(opinions), label, reader)

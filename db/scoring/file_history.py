@@ -23,7 +23,6 @@ def explain_file(session: Session, name: str) -> list[FileHistory]:
             today.probability,
             today.outcome,
             today.model_version,
-            today.label,
             today.refer_reason,
             ResultRow.distance,
         )
@@ -51,11 +50,10 @@ def explain_file(session: Session, name: str) -> list[FileHistory]:
             probability=probability,
             outcome=outcome,
             model_version=model_version,
-            label=label,
             refer_reason=refer_reason,
             distance=distance,
         )
-        for file, sha256, probability, outcome, model_version, label, refer_reason, distance in rows
+        for file, sha256, probability, outcome, model_version, refer_reason, distance in rows
     ]
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from db.engine import snapshot
+from db.reading.opinions import FilmStanding, read_standings
 from db.records import FileHistory
 from db.scoring import file_history
 from flows.home.ledger import open_ledger
@@ -31,11 +33,14 @@ def explain(settings: Settings, path: Path) -> list[str]:
     with open_ledger(settings) as engine, snapshot(engine) as session:
         versions = file_history.explain_file(session, escape_name(name))
         at_prevalence = read_at_prevalence(session, settings)
-    told = [_tell(version, at_prevalence) for version in versions]
+        standings = read_standings(
+            session, sha256s=[version.xray_sha256 for version in versions if version.xray_sha256]
+        )
+    told = [_tell(version, at_prevalence, standings) for version in versions]
     return [f"{escape_name(name)}:", *(told or [_tell_unknown(settings, name)])]
 
 
-def _tell(version: FileHistory, at_prevalence: AtPrevalence) -> str:
+def _tell(version: FileHistory, at_prevalence: AtPrevalence, standings: Mapping[str, FilmStanding]) -> str:
     when = version.decided_at or version.first_seen_at
     story = f"  {when:%Y-%m-%d %H:%M:%S} UTC  "
     match version.state:
@@ -47,7 +52,7 @@ def _tell(version: FileHistory, at_prevalence: AtPrevalence) -> str:
             if why := say_why_referred(version.outcome, version.refer_reason):
                 story += f"; referred because {why}"
             story += f"; {likeness}" if (likeness := _tell_likeness(version)) else ""
-            story += f", labelled {version.label}" if version.label else ""
+            story += _tell_label(standings.get(version.xray_sha256 or ""))
         case FileState.SCORED:
             story += f"scored: the same content as X-ray {(version.xray_sha256 or '')[:16]}"
         case FileState.REJECTED:
@@ -60,6 +65,15 @@ def _tell(version: FileHistory, at_prevalence: AtPrevalence) -> str:
         case FileState.NEW:
             story += f"seen and claimed by {version.claimed_by}, not decided yet"
     return story + ("; another version has come since" if version.superseded_at else "")
+
+
+def _tell_label(standing: FilmStanding | None) -> str:
+    """What the readers of a film come to; nothing where nobody has read it."""
+    if standing is None:
+        return ""
+    if standing.label is None:
+        return ", its label is disputed: `xray labels adjudicate` settles it"
+    return f", labelled {standing.label} ({standing.settlement})"
 
 
 def _tell_probability(version: FileHistory, at_prevalence: AtPrevalence) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from sqlalchemy.orm import Session
 from db import audit
 from db.engine import snapshot
 from db.reading.films import list_scored_films
+from db.reading.opinions import read_standings
 from db.registry import models
 from db.scoring import patient_tally, results
 from flows.home.folders import refuse_output
@@ -51,7 +53,7 @@ def write_export(
         at_prevalence = read_at_prevalence(session, settings)
         return write_results_csv(
             out or settings.exports_dir / name_export(datetime.now(UTC), caution=_caution(session)),
-            results.iter_result_lines(session, since=since),
+            _settle(session, results.iter_result_lines(session, since=since)),
             with_file_names=settings.file_names_in_exports,
             for_review=for_review,
             move=lambda line: at_prevalence.move(line.model_version, line.probability_covid),
@@ -139,6 +141,25 @@ def _most_wanted(session: Session, settings: Settings, limit: int) -> Iterator[R
         if line.xray_sha256 in places:
             chosen.setdefault(line.xray_sha256, line)
     yield from (chosen[sha256] for sha256 in sorted(chosen, key=places.__getitem__))
+
+
+def _settle(session: Session, lines: Iterator[ResultLine]) -> Iterator[ResultLine]:
+    """With the label that the readers of a film come to, instead of what the last of them said."""
+    standings = read_standings(session)
+    for line in lines:
+        found = standings.get(line.xray_sha256 or "")
+        if found is None:
+            yield line
+        elif found.label is line.label and found.reader == line.labelled_by:
+            yield replace(line, label_standing=found.settlement.value)
+        else:
+            yield replace(
+                line,
+                label=found.label,
+                labelled_by=found.reader,
+                labelled_at=None,
+                label_standing=found.settlement.value,
+            )
 
 
 @contextmanager

@@ -14,6 +14,8 @@ class ResultLine:
     """One line of the results CSV: one file that the service decided on.
 
     `refer_reason` is what the result keeps of why it is referred; None where the score simply lies between thresholds.
+    `label_standing` says how far readers are of one mind: agreed, single, disputed (then there is no label) or
+    adjudicated.
     """
 
     file: str
@@ -29,6 +31,7 @@ class ResultLine:
     labelled_by: str | None
     labelled_at: datetime | None
     refer_reason: str | None = None
+    label_standing: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

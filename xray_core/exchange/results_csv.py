@@ -37,6 +37,7 @@ COLUMNS: Final = (
     "labelled_at",
     "refer_reason",
     "probability_at_prevalence",
+    "label_standing",
 )
 
 # What a reader gets who shall not know the model's opinion; the last column tells the import so.
@@ -149,6 +150,7 @@ def _make_rows(
             _format_time(line.labelled_at),
             guard_text(say_why_referred(line.outcome, line.refer_reason) or ""),
             "" if (moved := move(line)) is None else moved,
+            line.label_standing or "",
         )
 
 

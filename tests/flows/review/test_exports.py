@@ -15,6 +15,7 @@ from db.engine import snapshot
 from db.scoring.tables import LabelRow
 from flows.home.ledger import open_ledger
 from flows.home.site_key import read_site_key
+from flows.operations.file_story import explain
 from flows.operations.verification import find_breach
 from flows.review.exports import write_export, write_worklist
 from flows.review.label_import import import_labels_from
@@ -224,3 +225,26 @@ def test_an_export_that_is_killed_between_its_manifest_and_its_csv_verifies_and_
     assert find_breach(settings)[0] is None
     target.write_bytes(b"something else")
     assert "its bytes are not the ones that were written" in (find_breach(settings)[0] or "")
+
+
+def test_the_label_is_what_the_readers_come_to_and_not_what_the_last_of_them_said(
+    settings: Settings, tmp_path: Path
+) -> None:
+    drop_xrays(settings.incoming_dir, 3)
+    scan(settings)
+    for number, (reader, labels) in enumerate(
+        [("anna", ("covid", "covid", "normal")), ("ben", ("normal", "covid", ""))], start=1
+    ):
+        path = tmp_path / f"{number}.csv"
+        rows = "".join(f"xray-0-{place:03d}.png,{label},{reader}\n" for place, label in enumerate(labels) if label)
+        path.write_text(f"filename,label,labelled_by\n{rows}")
+        import_labels_from(settings, path, mapping={})
+
+    disputed, agreed, single = read_rows(write_export(settings, out=tmp_path / "results.csv").path)
+
+    told = [(row["label"], row["labelled_by"], row["label_standing"]) for row in (disputed, agreed, single)]
+    assert told == [("", "", "disputed"), ("covid", "ben", "agreed"), ("normal", "anna", "single")]
+    stories = [explain(settings, Path(row["file"]))[1] for row in (disputed, agreed, single)]
+    assert "its label is disputed: `xray labels adjudicate` settles it" in stories[0]
+    assert [story.rpartition(", labelled ")[2] for story in stories[1:]] == ["covid (agreed)", "normal (single)"]
+    assert import_labels_from(settings, tmp_path / "results.csv", mapping={}).new == 0
