@@ -142,8 +142,7 @@ def verify_chain(session: Session) -> int | None:
 
     What an older version wrote, before the first seal, is chained without a key; that seal itself has one.
     """
-    key = anchor_of(session).key
-    keyed_from = session.scalar(select(func.min(AuditRow.position)).where(AuditRow.action == SEALED_ANEW)) or 1
+    key, keyed_from = anchor_of(session).key, find_keyed_from(session)
     expected, previous = 1, _NOTHING
     for entry in session.scalars(select(AuditRow).order_by(AuditRow.position), execution_options={"yield_per": 1000}):
         digest = _digest(entry, key if entry.position >= keyed_from else None)
@@ -152,6 +151,38 @@ def verify_chain(session: Session) -> int | None:
         expected, previous = expected + 1, entry.sha256
         session.expunge(entry)
     return None
+
+
+def find_keyed_from(session: Session) -> int:
+    """The first position that is chained under the key: 1, but in a ledger from before there were seals its first seal.
+
+    Who has no key cannot make a keyed ledger look like an older one: the seal that would then begin the chain names
+    the digest of the entry before it, which had a key.
+    """
+    first = session.scalar(select(AuditRow).where(AuditRow.position == 1))
+    if first is not None and first.sha256 == _digest(first, anchor_of(session).key):
+        return 1
+    return session.scalar(select(func.min(AuditRow.position)).where(AuditRow.action == SEALED_ANEW)) or 1
+
+
+def sealed_since(session: Session) -> datetime | None:
+    """When an older ledger was first sealed, as it was found then; None: sealed from the start."""
+    began = find_keyed_from(session)
+    return session.scalar(select(AuditRow.at).where(AuditRow.position == began)) if began > 1 else None
+
+
+def find_doubtful_seals(session: Session) -> Iterator[str]:
+    """What did not hold when a migration sealed everything anew, one sentence each: no seal makes it good."""
+    began = find_keyed_from(session)
+    rows = session.execute(
+        select(AuditRow.position, AuditRow.at, AuditRow.detail)
+        .where(AuditRow.action == SEALED_ANEW)
+        .order_by(AuditRow.position)
+    )
+    for position, at, detail in rows.tuples():
+        if (note := json.loads(detail)["note"]) is not None:
+            when = "sealing began" if position == began > 1 else "a migration sealed it anew"
+            yield f"history before {at:%Y-%m-%d %H:%M} UTC, when {when}, did not hold: {note}"
 
 
 def iter_details(session: Session, *actions: str) -> Iterator[tuple[str, str, dict[str, Any]]]:

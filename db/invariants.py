@@ -61,8 +61,7 @@ def _find_altered_history(session: Session) -> Iterator[str]:
         return
     yield from sealing.find_broken_seals(session)
     yield from find_unrecorded(session)
-    if (began := sealing.sealed_since(session)) is not None and began[1] is not None:
-        yield f"history before {began[0]:%Y-%m-%d %H:%M} UTC, when sealing began, did not hold: {began[1]}"
+    yield from audit.find_doubtful_seals(session)
 
 
 def find_damage(session: Session) -> Iterator[str]:

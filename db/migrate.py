@@ -10,10 +10,13 @@ from alembic.config import Config
 from sqlalchemy import Connection, Engine
 from sqlalchemy.orm import Session
 
-from db.audit import keep_head
+from db.audit import keep_head, verify_chain
 from db.engine import read_revision, refuse_newer_revision, take_turn, writing
 from db.schema import HEAD
-from db.sealing import seal_anew
+from db.sealing import find_broken_seals, seal_anew
+
+# The revision with which sealing began.
+_SEALED = "0004"
 
 
 def migrate(engine: Engine, home: Mapping[str, str | None] | None = None) -> None:
@@ -28,12 +31,20 @@ def migrate(engine: Engine, home: Mapping[str, str | None] | None = None) -> Non
         take_turn(connection)
         before = read_revision(connection)
         refuse_newer_revision(engine, before)
-        broken_history = _upgrade(connection, home)
         session = Session(connection, join_transaction_mode="rollback_only")
+        broken_before = _find_broken_history(session) if before is not None and _SEALED <= before < HEAD else None
+        broken_history = _upgrade(connection, home)
         if before != HEAD:
-            seal_anew(session, revision=HEAD, note=broken_history)
+            seal_anew(session, revision=HEAD, note=broken_before or broken_history)
         session.commit()
     keep_head(session, engine)
+
+
+def _find_broken_history(session: Session) -> str | None:
+    """What does not hold before a migration seals everything anew: else it would seal what somebody has altered."""
+    if (position := verify_chain(session)) is not None:
+        return f"audit log, position {position}: missing, altered or wrongly chained"
+    return next(find_broken_seals(session), None)
 
 
 def create_tables(connection: Connection) -> None:

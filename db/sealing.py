@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 import marshal
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,7 +19,7 @@ from datetime import UTC, datetime
 from functools import cache, partial
 from typing import Any, Final
 
-from sqlalchemy import Boolean, CursorResult, Select, Table, exists, func, literal_column, select, text
+from sqlalchemy import Boolean, CursorResult, Select, Table, exists, func, inspect, literal_column, select, text
 from sqlalchemy.orm import Session
 
 from db import audit
@@ -115,10 +114,17 @@ def seal_anew(session: Session, *, revision: str, note: str | None) -> None:
 
 
 def find_broken_seals(session: Session) -> Iterator[str]:
-    """Where the rows differ from what was sealed, one sentence each."""
-    expected = _read_seals(session)
+    """Where the rows differ from what was sealed, one sentence each.
+
+    A ledger of before, about to be migrated, is asked by the tables and columns that it has.
+    """
+    expected, known = _read_seals(session), inspect(session.connection())
+    names = set(known.get_table_names())
     for table in _sealed_tables():
-        there, written = _sum_table(session, table), expected[table.name]
+        if table.name not in names:
+            continue
+        columns = {column["name"] for column in known.get_columns(table.name)}
+        there, written = _sum_table(session, table, columns), expected[table.name]
         for place in sorted(there.keys() | written.keys()):
             found, meant = there.get(place, _Sum()), written.get(place, _Sum())
             if (found.count, found.total) != (meant.count, meant.total):
@@ -126,17 +132,6 @@ def find_broken_seals(session: Session) -> Iterator[str]:
                     f"{_name_rows(session, table, place)}: changed since they were written ({found.count} rows are "
                     f"there, {meant.count} were sealed)"
                 )
-
-
-def sealed_since(session: Session) -> tuple[datetime, str | None] | None:
-    """When an older ledger was first sealed as it was found, and what was wrong then; None: sealed from the start."""
-    row = session.execute(
-        select(audit.AuditRow.at, audit.AuditRow.detail)
-        .where(audit.AuditRow.action == _ANEW)
-        .order_by(audit.AuditRow.position)
-        .limit(1)
-    ).one_or_none()
-    return None if row is None else (row.at, json.loads(row.detail)["note"])
 
 
 def _sealed_tables() -> list[Table]:
@@ -156,11 +151,15 @@ def _note(session: Session, table: Table, sums: _Sums, sign: int = 1) -> None:
         kept[place].add(found, sign)
 
 
-def _select(table: Table, session: Session) -> Select[Any]:
-    """The sealed columns of the sealed rows, the key first, in the form in which both databases give the same."""
+def _select(table: Table, session: Session, there: set[str] | None = None) -> Select[Any]:
+    """The sealed columns of the sealed rows, the key first, in the form in which both databases give the same.
+
+    `there` are the columns that the database has, where it may be of before.
+    """
     rule: Rule = table.info["seal"]
     is_postgresql = session.get_bind().dialect.name == "postgresql"
-    columns = [_plain(column, is_postgresql) for column in table.c if column.name not in rule.besides]
+    sealed_columns = [column for column in table.c if column.name not in rule.besides]
+    columns = [_plain(column, is_postgresql) for column in sealed_columns if there is None or column.name in there]
     statement = select(*(literal_column(column) for column in columns)).select_from(table)
     return statement if rule.only is None else statement.where(text(f"({rule.only})"))
 
@@ -181,10 +180,10 @@ def _sum_keys(session: Session, table: Table, by: str, keys: Sequence[Any]) -> _
     return sums
 
 
-def _sum_table(session: Session, table: Table) -> _Sums:
+def _sum_table(session: Session, table: Table, columns: set[str] | None = None) -> _Sums:
     # SQLite's driver streams by itself; SQLAlchemy's own streaming would keep the first row from `fetchmany`.
     options = {"stream_results": session.get_bind().dialect.name == "postgresql"}
-    with session.connection().execute(_select(table, session), execution_options=options) as rows:
+    with session.connection().execute(_select(table, session, columns), execution_options=options) as rows:
         return _sum_rows(session, table, rows)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 from sqlalchemy.orm import Session
 
-from db import audit, invariants, sealing
+from db import audit, invariants
 from db.engine import snapshot
 from db.registry import models
 from db.triggers import find_changed_triggers
@@ -43,8 +43,8 @@ def find_breach(
 
 def _say_since_when(session: Session) -> str:
     """History before the first seal of an older ledger was never sealed."""
-    since = sealing.sealed_since(session)
-    return "history is sealed " + ("from the start" if since is None else f"since {since[0]:%Y-%m-%d %H:%M} UTC")
+    since = audit.sealed_since(session)
+    return "history is sealed " + ("from the start" if since is None else f"since {since:%Y-%m-%d %H:%M} UTC")
 
 
 def _check_ledger(_settings: Settings, session: Session) -> Iterator[str]:

@@ -8,7 +8,11 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
-from db.engine import open_engine, writing
+from db.engine import open_engine, snapshot, writing
+from db.invariants import find_breaches
+from db.migrate import migrate
+from tests.db.rows import ANCHOR, add_champion, score_files
+from tests.db.test_audit import tamper
 from tests.db.test_upgrade_to_0003 import HOME
 from tests.db.upgrades import kill_upgrades, read, upgrade
 
@@ -40,6 +44,42 @@ def test_a_list_of_before_is_for_reading_and_no_other_purpose_is_taken_than_thos
         connection.execute(text(LIST.replace("made_at)", "made_at, purpose)").replace("02')", "02', 'fun')")))
     with pytest.raises(DBAPIError, match=r"append-only|refuses"), writing(old).begin() as connection:
         connection.execute(text("UPDATE reading_lists SET purpose = 'again'"))
+
+
+@pytest.fixture
+def sealed(empty_url: str) -> Iterator[Engine]:
+    """A database of revision 0005 whose results were sealed as they were written."""
+    engine = open_engine(empty_url, anchor=ANCHOR)
+    upgrade(engine, "0005", HOME)
+    score_files(engine, add_champion(engine), {"a.png": "A", "b.png": "B"})
+    yield engine
+    engine.dispose()
+
+
+def find_all_breaches(engine: Engine) -> list[str]:
+    with snapshot(engine) as session:
+        return list(find_breaches(session))
+
+
+def test_what_was_sealed_before_still_holds_after_the_upgrade(sealed: Engine) -> None:
+    migrate(sealed, HOME)
+
+    assert find_all_breaches(sealed) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("UPDATE results SET probability = 1 - probability", "results 1 to 2: changed since they were written"),
+        ("DELETE FROM audit_log WHERE position = 2", "audit log, position 2: missing, altered"),
+    ],
+)
+def test_no_upgrade_seals_what_was_altered_before_it(sealed: Engine, sqlite_only: None, change: str, told: str) -> None:
+    tamper(sealed, change)
+
+    migrate(sealed, HOME)
+
+    assert any(told in breach for breach in find_all_breaches(sealed)), find_all_breaches(sealed)
 
 
 @pytest.mark.processes
