@@ -82,6 +82,13 @@ def check_schema(engine: Engine) -> None:
         )
 
 
+def is_older(engine: Engine) -> bool:
+    """Whether the database waits for a migration."""
+    with engine.connect() as connection:
+        found = read_revision(connection)
+    return found is not None and found < HEAD
+
+
 def read_revision(connection: Connection) -> str | None:
     """The migration that was applied last; None in an empty database."""
     if not connection.dialect.has_table(connection, "alembic_version"):

@@ -18,8 +18,9 @@ from flows.registry.models import find_model
 from flows.registry.registered import verify_registered
 from flows.settings import Settings
 from xray_core.errors import InvalidDataset, RefusedInput
+from xray_core.imaging.content import hash_file
 from xray_core.imaging.records import Preprocessing
-from xray_core.models.folder import KERAS_FILE, files_below, hash_file
+from xray_core.models.folder import KERAS_FILE, files_below
 from xray_core.models.records import ModelManifest
 from xray_core.networks.fitting import Trained
 from xray_core.networks.keras_classifier import KerasClassifier, load_untrusted_keras, save_keras

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import secrets
 import shutil
@@ -17,7 +16,7 @@ from sqlalchemy import Engine
 from db import invariants
 from db.audit import Anchor
 from db.backup import backup_database, release_claims
-from db.engine import open_engine, read_revision, snapshot, transaction
+from db.engine import check_schema, is_older, open_engine, read_revision, snapshot, transaction
 from db.registry import models
 from db.schema import HEAD
 from db.transfer import refuse_used, transfer
@@ -38,6 +37,7 @@ from flows.home.site_key import read_site_key, seal_key
 from flows.settings import Settings
 from xray_core.errors import RefusedInput
 from xray_core.exchange.atomic_file import sync_tree
+from xray_core.imaging.content import hash_file
 from xray_core.records import FolderKind
 
 _DATABASE = "xray.db"
@@ -65,17 +65,16 @@ def back_up(
 ) -> Backup:
     """Write a new folder `target` that `restore` can make a home of.
 
-    The ledger is copied as of one moment, one on PostgreSQL into a SQLite file; model folders never change, so those it
-    names are copied after it, and the home's policy, label words and review guide. X-rays and exports only
-    `with_xrays`. The folder appears whole or not at all. Raises RefusedInput when it exists.
+    The ledger is copied as of one moment, one on PostgreSQL into a SQLite file; after it the model folders that it
+    names, the home's policy, label words and review guide. X-rays and exports only `with_xrays`. The folder appears
+    whole or not at all. Raises RefusedInput when it exists.
     """
     _refuse_target(settings, target, with_xrays=with_xrays)
     _remove_unfinished(target.parent)
     aside = target.with_name(f".{target.name}.{secrets.token_hex(4)}{_UNFINISHED}")
     aside.mkdir(mode=0o700, parents=True)
     try:
-        with open_ledger(settings) as engine:
-            _copy_ledger(settings, engine, aside / _DATABASE, on_progress)
+        _copy_ledger(settings, aside / _DATABASE, on_progress)
         refuse_damaged_copy(aside / _DATABASE)
         shutil.copy2(settings.home / _KEY, aside / _KEY)
         for version in _registered_versions(aside / _DATABASE):
@@ -114,18 +113,23 @@ def _refuse_target(settings: Settings, target: Path, *, with_xrays: bool) -> Non
         refuse_target(settings, target)
 
 
-def _copy_ledger(settings: Settings, engine: Engine, target: Path, on_progress: Callable[[int], None]) -> None:
-    if engine.dialect.name == "sqlite":
-        backup_database(engine, target)
-        return
-    own = {(kind, name_folder(settings, kind)): "" for kind in _OWN_FOLDERS}
-    with _opened(f"sqlite:///{target}", Anchor(seal_key(read_site_key(settings)))) as copy:
-        transfer(engine, copy, own, on_progress=on_progress)
+def _copy_ledger(settings: Settings, target: Path, on_progress: Callable[[int], None]) -> None:
+    """One on SQLite that waits for a migration is copied as it is: a backup comes before it."""
+    with _opened(settings.url) as found:
+        waits = found.dialect.name == "sqlite" and is_older(found)
+    with _opened(settings.url) if waits else open_ledger(settings) as engine:
+        if engine.dialect.name == "sqlite":
+            backup_database(engine, target)
+            return
+        own = {(kind, name_folder(settings, kind)): "" for kind in _OWN_FOLDERS}
+        with _opened(f"sqlite:///{target}", Anchor(seal_key(read_site_key(settings)))) as copy:
+            transfer(engine, copy, own, on_progress=on_progress)
 
 
 def _add_films(settings: Settings, aside: Path, on_progress: Callable[[int], None]) -> tuple[dict[str, str], int]:
     """The hashes of everything in the backup once its films are, and how many films are not."""
     with _opened(f"sqlite:///{aside / _DATABASE}") as engine, snapshot(engine) as session:
+        check_schema(engine)
         carry_films(settings, session, aside, on_progress=on_progress)
         files = _hash_files(aside)
         files |= settle_moved(session, aside, files)
@@ -240,9 +244,4 @@ def _registered_versions(database: Path) -> list[str]:
 
 def _hash_files(folder: Path) -> dict[str, str]:
     paths = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
-    return {name: _hash(path) for name, path in paths.items() if name not in _NOT_HASHED}
-
-
-def _hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return {name: hash_file(path) for name, path in paths.items() if name not in _NOT_HASHED}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -17,6 +16,7 @@ from flows.home.label_words import LABEL_WORDS_FILE
 from flows.settings import Settings
 from xray_core.errors import RefusedInput
 from xray_core.exchange.atomic_file import UNFINISHED
+from xray_core.imaging.content import hash_file
 from xray_core.records import FolderKind, unescape_name
 
 OnProgress = Callable[[int], None]
@@ -156,5 +156,4 @@ def _copy_film(source: Path, target: Path) -> bool:
 def _hash(path: Path) -> str:
     if path.is_symlink() or not path.is_file():
         return ""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return hash_file(path)

@@ -19,8 +19,9 @@ from flows.registry.standing import NO_REFERENCE
 from flows.registry.verdicts import register_unjudged
 from flows.settings import Settings
 from xray_core.errors import RefusedInput
+from xray_core.imaging.content import hash_file
 from xray_core.imaging.records import Scaling
-from xray_core.models.folder import KERAS_FILE, ONNX_FILE, hash_file, hash_manifest, write_model_folder
+from xray_core.models.folder import KERAS_FILE, ONNX_FILE, hash_manifest, write_model_folder
 from xray_core.models.records import ModelManifest, OperatingPoint
 from xray_core.networks.foreign.model import ForeignModel, import_network
 from xray_core.networks.foreign.output import OutputRequest

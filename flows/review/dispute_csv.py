@@ -23,7 +23,7 @@ from xray_core.exchange.atomic_file import write_whole
 from xray_core.exchange.csv_table import CsvTable, normal_text, read_csv_table
 from xray_core.exchange.formula_guard import guard_text
 from xray_core.exchange.label_rows import read_mapping
-from xray_core.models.folder import hash_file
+from xray_core.imaging.content import hash_file
 from xray_core.reading.records import ListItem, ListPurpose, Opinion, ReaderVerdict
 from xray_core.records import Label, unescape_name
 

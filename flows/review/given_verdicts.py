@@ -21,7 +21,7 @@ from db.reading import lists, verdicts
 from flows.home.site_key import read_site_key
 from flows.settings import Settings
 from xray_core.errors import InvalidLabelsCsv
-from xray_core.models.folder import hash_file
+from xray_core.imaging.content import hash_file
 from xray_core.reading.records import ListItem, ReaderVerdict, is_complete
 from xray_core.records import Label
 

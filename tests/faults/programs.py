@@ -24,7 +24,8 @@ from flows.registry.models import list_models, promote_by_hand
 from flows.review.label_import import find_dropped, take_in
 from flows.scoring.scan import open_scan
 from flows.settings import Settings, read_settings
-from xray_core.models.folder import hash_file, read_manifest, write_model_folder
+from xray_core.imaging.content import hash_file
+from xray_core.models.folder import read_manifest, write_model_folder
 from xray_core.models.open_model import read_probe
 from xray_core.models.records import ModelManifest
 

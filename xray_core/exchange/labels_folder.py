@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ from xray_core.exchange.class_folders import holds_no_films
 from xray_core.exchange.csv_table import normal_text
 from xray_core.exchange.label_rows import ReadLabels, gather_rows, name_words, own_word, quote, read_mapping
 from xray_core.exchange.records import LabelLine
+from xray_core.imaging.content import hash_file
 from xray_core.imaging.folder import is_ignored
 from xray_core.records import Label, LabelProblem, escape_name
 from xray_core.records import LabelProblemCode as Code
@@ -42,7 +42,7 @@ def read_labels_folder(path: Path, *, mapping: Mapping[str, str]) -> ReadLabels:
             else:
                 name = escape_name(os.fsencode(file.name))
                 word = own_word(normal_text(folder.name), label)
-                rows.append(LabelLine(len(rows) + 1, name, _hash(file), label, None, None, word=word))
+                rows.append(LabelLine(len(rows) + 1, name, hash_file(file), label, None, None, word=word))
     return gather_rows(
         escape_name(os.fsencode(path.name)), rows, problems, "no X-ray in a folder per class", numbered=False
     )
@@ -62,8 +62,3 @@ def _find_files(folder: Path) -> Iterator[Path]:
         yield from (path for path in paths if holds_no_films(path.name) or path.is_symlink())
         folders[:] = [name for name in inside if not holds_no_films(name)]
         yield from (Path(place) / name for name in sorted(names) if not is_ignored(os.fsencode(name)))
-
-
-def _hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -19,6 +19,7 @@ from typing import BinaryIO, Final
 from xray_core.exchange.atomic_file import write_aside, write_whole
 from xray_core.exchange.formula_guard import guard_text
 from xray_core.exchange.records import ResultLine
+from xray_core.imaging.content import hash_file
 from xray_core.records import RESEARCH_USE, escape_name, say_why_referred
 
 SCORE_VISIBLE: Final = "score_visible"
@@ -82,7 +83,7 @@ def write_results_csv(
     """
     manifest = path.with_name(f"{path.name}.manifest.json")
     states: Counter[str] = Counter()
-    replaces = _hash(path) if path.is_file() else None
+    replaces = hash_file(path) if path.is_file() else None
     with write_aside(path) as file:
         make = _make_review_rows if for_review else partial(_make_rows, move=move)
         columns = REVIEW_COLUMNS if for_review else COLUMNS
@@ -99,14 +100,9 @@ def is_unchanged(path: Path) -> bool:
     """Whether a CSV has the bytes that were exported, as its manifest says. Raises OSError where it cannot be read."""
     try:
         described = json.loads(path.with_name(f"{path.name}.manifest.json").read_bytes())
-        return _hash(path) in (described["sha256"], described.get("replaces"))
+        return hash_file(path) in (described["sha256"], described.get("replaces"))
     except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
         return False
-
-
-def _hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def name_export(now: datetime, *, caution: str | None = None) -> str:

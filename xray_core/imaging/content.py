@@ -9,7 +9,8 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from hashlib import sha256
+from hashlib import file_digest, sha256
+from pathlib import Path
 
 from xray_core.errors import UnreadableXray
 from xray_core.imaging.limits import ImageLimits
@@ -106,3 +107,9 @@ def _read(descriptor: int, size: int) -> bytes:
         detail = f"cannot be read ({errno.errorcode.get(error.errno or 0, 'no error number')})"
         raise UnreadableXray(ReasonCode.UNREADABLE, detail) from None
     return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def hash_file(path: Path) -> str:
+    """The SHA-256 of a whole file, in hex; of one that is ours, for it is opened as it comes. Raises OSError."""
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()

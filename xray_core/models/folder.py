@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
 from xray_core.errors import IncompatibleModel, ModelAltered
+from xray_core.imaging.content import hash_file
 from xray_core.imaging.records import GreyRules, Preprocessing
 from xray_core.models.onnx_classifier import OnnxClassifier
 from xray_core.models.records import ModelManifest, OperatingPoint, OutputMeaning
@@ -129,12 +130,6 @@ def read_manifest(folder: Path) -> ModelManifest:
 def hash_manifest(folder: Path) -> str:
     """The SHA-256 of a model folder's model.json, to be registered with the model."""
     return hashlib.sha256(read(folder, MANIFEST_FILE)).hexdigest()
-
-
-def hash_file(path: Path) -> str:
-    """The SHA-256 of a file's bytes, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def remove_unfinished(models_dir: Path, *, older_than_seconds: float = 86_400) -> int:

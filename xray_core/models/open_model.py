@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xray_core.errors import IncompatibleModel, ModelAltered
+from xray_core.imaging.content import hash_file
 from xray_core.models.chest_reference import ChestReference, read_reference
 from xray_core.models.folder import (
     MANIFEST_FILE,
@@ -19,7 +20,6 @@ from xray_core.models.folder import (
     PROBE_TOLERANCE,
     check_sha256,
     files_below,
-    hash_file,
     hash_manifest,
     read,
     read_manifest,

@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from xray_core.evaluation.bootstrap import make_cohort, move_cohort
 from xray_core.evaluation.figures import measure_calibration
 from xray_core.evaluation.slices import UNKNOWN, name_slices
+from xray_core.imaging.content import hash_file
 from xray_core.models.chest_reference import ChestReference, read_reference
-from xray_core.models.folder import hash_file
 from xray_core.models.prevalence import find_mix
 from xray_core.models.records import REFERENCE_FILE
 from xray_core.networks.options import TrainingOptions

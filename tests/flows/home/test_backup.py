@@ -9,17 +9,20 @@ from pathlib import Path
 
 import pytest
 
+from db.engine import open_engine
 from flows.home.backup import back_up, restore
 from flows.home.initiation import POLICY_FILE
 from flows.home.label_words import LABEL_WORDS_FILE
-from flows.home.ledger import prepare_ledger
+from flows.home.ledger import migrate_ledger, prepare_ledger
 from flows.operations.verification import find_breach
 from flows.reading.lists import GUIDE
 from flows.registry.models import list_models
 from flows.settings import Settings
 from tests.databases import server_url
+from tests.db.test_upgrade_to_0003 import HOME
+from tests.db.upgrades import upgrade
 from tests.flows.scoring.test_scan import drop_xrays, read_lines, scan
-from xray_core.errors import RefusedInput
+from xray_core.errors import RefusedInput, SchemaOutOfDate
 
 pytestmark = pytest.mark.skipif(server_url() is not None, reason="test_other_database.py is about PostgreSQL")
 
@@ -185,3 +188,25 @@ def test_a_restore_writes_nothing_into_the_backup_and_works_from_what_nobody_can
 def test_a_backup_does_not_go_into_the_home(settings: Settings, tmp_path: Path, place: str) -> None:
     with pytest.raises(RefusedInput, match="lies in the home"):
         back_up(settings, tmp_path / place)
+
+
+def test_a_ledger_that_waits_for_a_migration_is_backed_up_before_it(settings: Settings, tmp_path: Path) -> None:
+    make_older(settings)
+
+    back_up(settings, tmp_path / "backup")
+
+    restored = Settings(home=tmp_path / "restored")
+    restore(restored, tmp_path / "backup")
+    migrate_ledger(restored)
+    assert find_breach(restored)[0] is None
+    with pytest.raises(SchemaOutOfDate, match="doctor --migrate"):
+        back_up(settings, tmp_path / "another", with_xrays=True)
+    assert not (tmp_path / "another").exists()
+
+
+def make_older(settings: Settings) -> None:
+    (settings.home / "xray.db").unlink()
+    shutil.rmtree(settings.models_dir)
+    engine = open_engine(settings.url)
+    upgrade(engine, "0005", HOME)
+    engine.dispose()

@@ -17,7 +17,7 @@ from flows.settings import Settings
 from tests.flows.cli.test_cli import xray
 from tests.flows.scoring.test_scan import drop_xrays, scan
 from xray_core.errors import NoChampion, RefusedInput
-from xray_core.models.folder import hash_file
+from xray_core.imaging.content import hash_file
 from xray_core.reading.reading_list import AUDIT_SHARE, draw_audit
 
 _FILMS = 200

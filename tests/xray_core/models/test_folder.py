@@ -17,8 +17,9 @@ import numpy as np
 import pytest
 
 from xray_core.errors import IncompatibleModel, ModelAltered
+from xray_core.imaging.content import hash_file
 from xray_core.imaging.records import GreyRules
-from xray_core.models.folder import hash_file, read_manifest, remove_unfinished, write_model_folder
+from xray_core.models.folder import read_manifest, remove_unfinished, write_model_folder
 from xray_core.models.open_model import open_model, verify_model_folder
 from xray_core.models.records import ModelManifest, OperatingPoint, OutputMeaning
 from xray_core.networks.architectures import build_network, default_preprocessing

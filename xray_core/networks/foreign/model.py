@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import signal
@@ -20,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xray_core.errors import IncompatibleModel
+from xray_core.imaging.content import hash_file
 from xray_core.imaging.records import Preprocessing, Scaling
 from xray_core.models.records import OutputMeaning
 from xray_core.networks.foreign.child import ANSWER, GREY, MAX_FILE_BYTES, PIXELS, REQUEST, TWIN, ChildLimits
@@ -141,8 +141,7 @@ def _copy_file(source: Path, copy: Path) -> str:
                 kept.write(block)
     except OSError as error:
         raise IncompatibleModel(f"{source.name}: it cannot be read: {error.strerror}") from error
-    with copy.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return hash_file(copy)
 
 
 def _run_child(room: Path, name: str, limits: ChildLimits) -> None:

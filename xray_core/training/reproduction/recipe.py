@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pydantic import TypeAdapter
 
-from xray_core.models.folder import hash_file
+from xray_core.imaging.content import hash_file
 from xray_core.networks.options import TrainingOptions
 from xray_core.records import Label, Split
 from xray_core.training.reproduction.circumstances import Circumstances, read_circumstances
