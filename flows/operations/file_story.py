@@ -78,7 +78,7 @@ def _tell_label(standing: FilmStanding | None) -> str:
 
 def _tell_probability(version: FileHistory, at_prevalence: AtPrevalence) -> str:
     """The stored score with its mix, and what it comes to at the stated prevalence."""
-    mix = at_prevalence.mixes.get(version.model_version or "")
+    mix = at_prevalence.find_mix(version.model_version)
     moved = at_prevalence.say(version.model_version, version.probability)
     return f"{version.probability:.4f}" + (f" (where {mix:.0%} are covid; {moved})" if moved else "")
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 from sqlalchemy.orm import Session
 
@@ -20,16 +21,16 @@ from xray_core.records import AuditVerdict
 class AtPrevalence:
     """The stated share of covid, and by version the mix in which that model's scores are probabilities.
 
-    A version is missing where nobody knows its mix, and where its shortcut audit is confounded: then no probability
+    `find_mix` knows none where nobody does, and where the model's shortcut audit is confounded: then no probability
     at any prevalence is to be believed.
     """
 
     prevalence: float
-    mixes: Mapping[str, float]
+    find_mix: Callable[[str | None], float | None]
 
     def move(self, version: str | None, probability: float | None) -> float | None:
         """P(covid) of that version at the stated prevalence, 0..1 to six places; None where it cannot be told."""
-        mix = self.mixes.get(version or "")
+        mix = self.find_mix(version)
         if mix is None or probability is None:
             return None
         return round(float(move_to_prevalence(probability, mix, self.prevalence)), 6)
@@ -41,15 +42,21 @@ class AtPrevalence:
 
 
 def read_at_prevalence(session: Session, settings: Settings) -> AtPrevalence:
-    """Of all registered models whose folder can be read. Raises RefusedInput for a policy that cannot be read."""
-    mixes: dict[str, float] = {}
-    for model in models.list_models(session):
-        if model.audit_verdict is AuditVerdict.CONFOUNDED:
-            continue
+    """Of every registered model; a folder is read when its version is first asked for.
+
+    Raises RefusedInput for a policy that cannot be read.
+    """
+    confounded = {
+        model.version for model in models.list_models(session) if model.audit_verdict is AuditVerdict.CONFOUNDED
+    }
+
+    @cache
+    def read_mix(version: str | None) -> float | None:
+        if version is None or version in confounded:
+            return None
         try:
-            mix = find_mix(read_manifest(settings.models_dir / model.version).operating_point)
+            return find_mix(read_manifest(settings.models_dir / version).operating_point)
         except IncompatibleModel:
-            continue  # `xray verify` names it
-        if mix is not None:
-            mixes[model.version] = mix
-    return AtPrevalence(read_policy(settings).use.prevalence, mixes)
+            return None  # `xray verify` names it
+
+    return AtPrevalence(read_policy(settings).use.prevalence, read_mix)

@@ -51,7 +51,7 @@ def _read_place(
     try:
         films = read_external_films(settings, engine, folder, preprocessing)
     except InvalidDataset as error:
-        _LOG.warning("%s, which the policy names, judges nothing: %s", name, error)
+        _LOG.warning("%s, which the policy names, judges nothing: %s", name, error.public_sentence)
         return Place(name, None, None)
     side = stack_side([xray for xray in films.xrays if xray.label is not Label.OTHER], films.decoded, preprocessing)
     return Place(name, side, None if champion is None else _collect(settings, champion, side))
