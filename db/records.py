@@ -52,8 +52,8 @@ class ClaimedFile:
 class Scored:
     """A claimed file whose bytes are a whole X-ray, with its score, or None where this model has scored it before.
 
-    `patient` is a pseudonym, by the film's own header; `sidecar` another one, by what was laid beside the film, and
-    when that was; `dhash` 64 bits in hex.
+    `patient`, `study` and `image` are pseudonyms, by the film's own header; `sidecar` another patient, by what was laid
+    beside the film, and when that was; `dhash` 64 bits in hex.
     """
 
     claimed: ClaimedFile
@@ -64,6 +64,8 @@ class Scored:
     score: Score | None
     duration_ms: float
     sidecar: tuple[str, datetime] | None = None
+    study: str | None = None
+    image: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +133,8 @@ class FileHistory:
     model_version: str | None
     refer_reason: str | None = None
     distance: float | None = None
+    study: str | None = None
+    image: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

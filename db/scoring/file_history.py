@@ -8,13 +8,32 @@ from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from db.records import FileHistory
-from db.scoring.tables import IncomingFileRow, ResultRow
+from db.scoring.tables import IncomingFileRow, ResultRow, XrayRow
 from db.scoring.views import current_results
 from xray_core.records import FileState, ReasonCode
 
 
 def explain_file(session: Session, name: str) -> list[FileHistory]:
     """All versions of a file by its escaped name, the newest first, each with its X-ray's result of today."""
+    return _explain(session, _named([name]))
+
+
+def explain_content(session: Session, digits: str) -> list[FileHistory]:
+    """The same of all files with a content whose SHA-256 begins with these digits, or of a study or image so called.
+
+    By their names, the newest version first. Contents that were refused count too.
+    """
+    row = IncomingFileRow
+    of_xray = select(XrayRow.id).where(XrayRow.sha256.startswith(digits))
+    # No index serves this: it is asked now and then, and results are written always.
+    of_result = select(ResultRow.xray_id).where(or_(ResultRow.study == digits, ResultRow.image == digits))
+    return _explain(
+        session,
+        or_(row.xray_id.in_(of_xray), row.xray_id.in_(of_result), row.refused_sha256.startswith(digits)),
+    )
+
+
+def _explain(session: Session, which: ColumnElement[bool]) -> list[FileHistory]:
     row, today = IncomingFileRow, current_results.c
     rows = session.execute(
         select(
@@ -25,11 +44,13 @@ def explain_file(session: Session, name: str) -> list[FileHistory]:
             today.model_version,
             today.refer_reason,
             ResultRow.distance,
+            today.study,
+            today.image,
         )
         .outerjoin(current_results, today.xray_id == row.xray_id)
         .outerjoin(ResultRow, ResultRow.id == today.result_id)
-        .where(_named([name]))
-        .order_by(row.id.desc())
+        .where(which)
+        .order_by(row.name, row.id.desc())
     )
     return [
         FileHistory(
@@ -52,8 +73,10 @@ def explain_file(session: Session, name: str) -> list[FileHistory]:
             model_version=model_version,
             refer_reason=refer_reason,
             distance=distance,
+            study=study,
+            image=image,
         )
-        for file, sha256, probability, outcome, model_version, refer_reason, distance in rows
+        for file, sha256, probability, outcome, model_version, refer_reason, distance, study, image in rows
     ]
 
 

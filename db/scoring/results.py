@@ -42,6 +42,8 @@ def add_results(
             "flow_run_id": flow_run_id,
             "duration_ms": file.duration_ms,
             "shadow": shadow,
+            "study": file.study,
+            "image": file.image,
         }
         for xray_id, file in scored
         if file.score is not None
@@ -78,6 +80,8 @@ def iter_result_lines(session: Session, *, since: datetime | None = None) -> Ite
             today.labelled_by,
             today.labelled_at,
             today.refer_reason,
+            today.study,
+            today.image,
         )
         .outerjoin(current_results, today.xray_id == file.xray_id)
         .where(file.superseded_at.is_(None), file.state != FileState.NEW)

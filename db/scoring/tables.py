@@ -178,6 +178,9 @@ class ResultRow(Base):
     flow_run_id: Mapped[str | None]
     duration_ms: Mapped[float] = mapped_column(Float(53))
     shadow: Mapped[bool]
+    # Pseudonyms of the study and the image, by which a PACS is joined; empty for PNG and JPEG.
+    study: Mapped[str | None] = mapped_column(String(32))
+    image: Mapped[str | None] = mapped_column(String(32))
 
 
 class LabelRow(Base):

@@ -25,4 +25,6 @@ current_results = Table(
     Column("label", word(Label, "label")),
     Column("labelled_by", Text),
     Column("labelled_at", UtcTime),
+    Column("study", String(32)),
+    Column("image", String(32)),
 )

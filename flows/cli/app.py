@@ -32,6 +32,7 @@ for command in (
     scoring.export,
     scoring.worklist,
     scoring.why,
+    scoring.pseudonyms,
     reading.review,
     reading.results,
     operations.init,

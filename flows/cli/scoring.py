@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,6 +12,7 @@ import typer
 from flows.cli.terminal import Json, open_home, print_json, view_home
 from flows.home.termination import stopping_on_sigterm, unbroken
 from flows.settings import Settings
+from xray_core.imaging.records import UidKind
 from xray_core.records import RESEARCH_USE
 
 
@@ -97,20 +99,72 @@ def worklist(
 
 
 def why(
-    path: Annotated[Path, typer.Argument(help="a file in the incoming folder, or its name")], as_json: Json = False
+    path: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE|SHA256|PSEUDONYM",
+            help="a file's path or name, 16 digits or more of its SHA-256, or a study or image of the results CSV",
+        ),
+    ],
+    as_json: Json = False,
 ) -> None:
     """Tell what happened to a file, and why.
 
     Example: xray why incoming/chest-0412.png
+    Example: xray why 9c5e4b1f0a7d3362
     """
     from flows.operations.file_story import explain
 
-    story = list(explain(view_home(), path))
+    story = explain(view_home(), path)
     if as_json:
-        print_json({"story": story, "note": RESEARCH_USE})
+        files = [{name: getattr(file, name) for name in _OF_A_FILE} for file in story.files]
+        print_json({"story": story.lines, "files": files, "note": RESEARCH_USE})
         return
-    for line in story:
+    for line in story.lines:
         typer.echo(line)
+
+
+# What a program is told of one version of a file.
+_OF_A_FILE = (
+    "name",
+    "state",
+    "reason_code",
+    "reason_detail",
+    "xray_sha256",
+    "study",
+    "image",
+    "first_seen_at",
+    "decided_at",
+    "retry_at",
+    "tries",
+    "superseded_at",
+    "outcome",
+    "probability",
+    "model_version",
+    "refer_reason",
+    "distance",
+)
+
+
+def pseudonyms(
+    kind: Annotated[UidKind, typer.Argument(help="whose UIDs they are: Study or SOP Instance UIDs")],
+    as_json: Json = False,
+) -> None:
+    """Turn UIDs of a PACS into the pseudonyms of the results CSV, so that both can be joined.
+
+    Reads UIDs from standard input, one a line, and writes a pseudonym for each, in their order: so none of them stays
+    in the shell's history, in the list of processes or in a log.
+
+    Example: xray pseudonyms study < study-uids.txt
+    """
+    from flows.operations.pseudonyms import name_uids
+
+    named = name_uids(open_home(), kind, sys.stdin.buffer)
+    if as_json:
+        print_json({"kind": kind, "pseudonyms": list(named)})
+        return
+    for pseudonym in named:
+        typer.echo(pseudonym)
 
 
 def _print_export(settings: Settings, summary: Any, as_json: bool) -> None:

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -67,8 +68,12 @@ def read_settings_aloud() -> Settings:
 
 
 def print_json(value: dict[str, Any]) -> None:
-    """One JSON object on standard output."""
-    typer.echo(json.dumps(value, indent=2, default=str))
+    """One JSON object on standard output; times are ISO 8601."""
+    typer.echo(json.dumps(value, indent=2, default=_to_text))
+
+
+def _to_text(value: object) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

@@ -11,6 +11,7 @@ from flows.settings import Settings
 from xray_core.errors import WrongSiteKey
 from xray_core.exchange.atomic_file import write_once
 from xray_core.imaging.patient_ids import is_placeholder
+from xray_core.imaging.records import UidKind
 
 _WORD = b"xray site key"
 
@@ -45,6 +46,11 @@ def name_patient(key: bytes, patient_id: str | None) -> str | None:
     return None if patient_id is None or is_placeholder(patient_id) else pseudonym(key, patient_id)
 
 
+def name_uid(key: bytes, kind: UidKind, uid: str | None) -> str | None:
+    """The pseudonym of a study's or an image's UID, None where there is none."""
+    return None if uid is None else _hash_identifier(key, kind.value, uid)
+
+
 def seal_key(key: bytes) -> bytes:
     """The key of the ledger's audit chain and seals, drawn from the site key: the HMAC-SHA256 of a fixed word."""
     return hmac.new(key, b"xray ledger seals", hashlib.sha256).digest()
@@ -52,4 +58,8 @@ def seal_key(key: bytes) -> bytes:
 
 def pseudonym(key: bytes, patient_id: str) -> str:
     """A patient's name in this database: 32 hex digits of HMAC-SHA256 under the site key."""
-    return hmac.new(key, b"patient:" + patient_id.strip().encode(), hashlib.sha256).hexdigest()[:32]
+    return _hash_identifier(key, "patient", patient_id.strip())
+
+
+def _hash_identifier(key: bytes, kind: str, identifier: str) -> str:
+    return hmac.new(key, f"{kind}:{identifier}".encode(), hashlib.sha256).hexdigest()[:32]

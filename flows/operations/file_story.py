@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 from db.engine import snapshot
@@ -20,24 +23,41 @@ from xray_core.records import FileState, escape_name, is_unlike, say_why_referre
 
 # In bytes; no file system of ours takes a longer one.
 _LONGEST_NAME = 255
+# As results CSVs and `xray why` show the start of a SHA-256, up to a whole one; a pseudonym has 32.
+_DIGITS = re.compile(r"[0-9a-f]{16,64}")
 
 
-def explain(settings: Settings, path: Path) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class FileStory:
+    """What a person is told of files, line by line, and what it was told from: their versions, the newest first."""
+
+    lines: list[str]
+    files: list[FileHistory]
+
+
+def explain(settings: Settings, path: Path) -> FileStory:
     """The story of a file by its path or name: every decision with its reason, or why there is none yet.
 
-    Raises RefusedInput for what is no file's name.
+    Where no file is called so, of the files whose content, study or image is: by the first 16 digits or more of a
+    SHA-256, or by a whole pseudonym. Raises RefusedInput for what is no file's name.
     """
     name = os.fsencode(path.name)
     if name in (b"", b"..") or len(name) > _LONGEST_NAME:
         raise RefusedInput(f"received {escape_name(os.fsencode(path))!r}; expected the name of one file")
     with open_ledger(settings) as engine, snapshot(engine) as session:
+        digits = path.name.lower() if _DIGITS.fullmatch(str(path).lower()) else None
         versions = file_history.explain_file(session, escape_name(name))
+        if digits and not versions:
+            versions = file_history.explain_content(session, digits)
         at_prevalence = read_at_prevalence(session, settings)
         standings = read_standings(
             session, sha256s=[version.xray_sha256 for version in versions if version.xray_sha256]
         )
-    told = [_tell(version, at_prevalence, standings) for version in versions]
-    return [f"{escape_name(name)}:", *(told or [_tell_unknown(settings, name)])]
+    lines = []
+    for called, group in groupby(versions, key=lambda version: version.name):
+        lines += [f"{called}:", *(_tell(version, at_prevalence, standings) for version in group)]
+    unknown = [f"{escape_name(name)}:", _tell_unknown(settings, name, may_be_content=digits is not None)]
+    return FileStory(lines or unknown, versions)
 
 
 def _tell(version: FileHistory, at_prevalence: AtPrevalence, standings: Mapping[str, FilmStanding]) -> str:
@@ -95,11 +115,13 @@ def _tell_likeness(version: FileHistory) -> str | None:
     return f"like the chest X-rays that the model was trained on, distance {version.distance:.2f}"
 
 
-def _tell_unknown(settings: Settings, name: bytes) -> str:
+def _tell_unknown(settings: Settings, name: bytes, *, may_be_content: bool) -> str:
     """Why the ledger has never heard of it."""
     if is_ignored(name):
         return "  a temporary or foreign name (dot-file, .part, .tmp ...): not a delivery until it is renamed"
     seen = look_again(settings.incoming_dir, FileSeen(name, 0, 0, 0, is_regular=True, is_symlink=False))
+    if seen is None and may_be_content:
+        return f"  neither a file in {settings.incoming_dir} nor a content, study or image of which there is a result"
     if seen is None:
         return f"  not in {settings.incoming_dir}, and no scan has ever seen it"
     if refusal := refuse_by_kind(seen):

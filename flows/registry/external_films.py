@@ -106,7 +106,7 @@ def _remark(folder: DatasetFolder, xrays: Sequence[LabelledXray], doubted: int) 
 
 
 def _to_labelled(item: DatasetItem, film: Decoded, key: bytes) -> LabelledXray:
-    patient = name_patient(key, item.patient) or name_patient(key, film.patient_id)
+    patient = name_patient(key, item.patient) or name_patient(key, film.identifiers.patient)
     return LabelledXray(
         xray_id=0,
         sha256=film.sha256,

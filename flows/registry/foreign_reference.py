@@ -62,7 +62,7 @@ def learn_foreign_reference(
     )
     read = read_dataset_films(folder, settings.decoder_limits, takes, on_progress=on_progress)
     xrays = [film for _, film in read.films]
-    named = [_name_group(item.patient, film.patient_id) for item, film in read.films]
+    named = [_name_group(item.patient, film.identifiers.patient) for item, film in read.films]
     groups = [patient or film.sha256 for patient, film in zip(named, xrays, strict=True)]
     names = sorted(set(groups))
     judges = set(np.random.default_rng(0).permutation(names)[: len(names) // _HELD_OUT].tolist())

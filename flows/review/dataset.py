@@ -104,14 +104,17 @@ def _describe(dataset: DatasetFolder, item: DatasetItem, film: Decoded, key: byt
         ),
         dhash=film.dhash,
         path=escape_name(os.fsencode(item.path.relative_to(dataset.root))),
-        patient=name_patient(key, item.patient) or name_patient(key, film.patient_id),
+        patient=name_patient(key, item.patient) or name_patient(key, film.identifiers.patient),
         source=item.source,
     )
 
 
 def _find_other_headers(films: Sequence[tuple[DatasetItem, Decoded]], key: bytes) -> dict[str, str]:
     """The patients of films (by SHA-256) whose own header names another one than the patients CSV does."""
-    named = ((film.sha256, name_patient(key, item.patient), name_patient(key, film.patient_id)) for item, film in films)
+    named = (
+        (film.sha256, name_patient(key, item.patient), name_patient(key, film.identifiers.patient))
+        for item, film in films
+    )
     return {sha256: header for sha256, said, header in named if said and header and said != header}
 
 

@@ -16,11 +16,12 @@ from db.engine import snapshot
 from db.records import ClaimedFile, ModelRecord, Scored
 from db.registry import models
 from db.scoring import decisions
-from flows.home.site_key import name_patient, read_site_key
+from flows.home.site_key import name_patient, name_uid, read_site_key
 from flows.home.termination import unbroken
 from flows.settings import Settings
 from xray_core.errors import NoChampion, UnreadableXray
 from xray_core.exchange.patient_sidecar import read_sidecar
+from xray_core.imaging.records import UidKind
 from xray_core.records import WHILE_CONFOUNDED, AuditVerdict, PatientSource, Refusal
 
 if TYPE_CHECKING:
@@ -88,12 +89,22 @@ class Scorer:
         return (patient, sidecar.written_at) if sidecar and patient else None
 
     def _describe(self, file: ClaimedFile, film: Decoded, score: Score | None, inference_ms: float) -> Scored:
-        """What the ledger keeps of a film: its patient becomes a pseudonym here and its pixels stay behind."""
-        patient = name_patient(self.site_key, film.patient_id)
+        """What the ledger keeps of a film: its identifiers become pseudonyms here and its pixels stay behind."""
+        key, named = self.site_key, film.identifiers
         duration_ms = film.seconds * 1000 + (inference_ms if score else 0)
         if score is not None and self.referred_for is not None:
             score = score.refer(self.referred_for)
-        return Scored(file, film.sha256, film.facts, patient, film.dhash, score, duration_ms)
+        return Scored(
+            file,
+            film.sha256,
+            film.facts,
+            name_patient(key, named.patient),
+            film.dhash,
+            score,
+            duration_ms,
+            study=name_uid(key, UidKind.STUDY, named.study),
+            image=name_uid(key, UidKind.IMAGE, named.image),
+        )
 
 
 def read_champion(engine: Engine) -> int:

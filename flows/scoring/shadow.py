@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -42,13 +42,13 @@ class Shadow:
         flow_run_id: str | None,
     ) -> None:
         """Score the films that the champion has just scored anew, in a transaction of its own."""
-        fresh = {file.claimed.file_id for file in scored if file.score}
+        fresh = {file.claimed.file_id: file for file in scored if file.score}
         films = self._fit([(f, a) for f, a in answers if f.file_id in fresh and isinstance(a, Decoded)])
         if not films:
             return
         scores = self.model.score(np.stack([film.grey for _, film in films]))
         said = [
-            Scored(file, film.sha256, film.facts, None, film.dhash, score, film.seconds * 1000)
+            replace(fresh[file.file_id], score=score, duration_ms=film.seconds * 1000)
             for (file, film), score in zip(films, scores, strict=True)
             if score.is_probability
         ]

@@ -15,7 +15,7 @@ class ResultLine:
 
     `refer_reason` is what the result keeps of why it is referred; None where the score simply lies between thresholds.
     `label_standing` says how far readers are of one mind: agreed, single, disputed (then there is no label) or
-    adjudicated.
+    adjudicated. `patient`, `study` and `image` are pseudonyms.
     """
 
     file: str
@@ -31,6 +31,8 @@ class ResultLine:
     labelled_by: str | None
     labelled_at: datetime | None
     refer_reason: str | None = None
+    study: str | None = None
+    image: str | None = None
     label_standing: str | None = None
 
 

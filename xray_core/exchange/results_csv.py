@@ -39,6 +39,8 @@ COLUMNS: Final = (
     "refer_reason",
     "probability_at_prevalence",
     "label_standing",
+    "study",
+    "image",
 )
 
 # What a reader gets who shall not know the model's opinion; the last column tells the import so.
@@ -147,6 +149,8 @@ def _make_rows(
             guard_text(say_why_referred(line.outcome, line.refer_reason) or ""),
             "" if (moved := move(line)) is None else moved,
             line.label_standing or "",
+            line.study or "",
+            line.image or "",
         )
 
 

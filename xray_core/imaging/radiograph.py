@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Collection
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from xray_core.imaging.jpeg import JPEG_SIGNATURE
 from xray_core.imaging.limits import ImageLimits
 from xray_core.imaging.png import PNG_SIGNATURE
 from xray_core.imaging.raster import read_jpeg, read_png
-from xray_core.imaging.records import Flag, GreyRules, ImageFacts
+from xray_core.imaging.records import UNIDENTIFIED, Flag, GreyRules, Identifiers, ImageFacts
 from xray_core.records import FileFormat, ReasonCode
 
 _ENDINGS = {
@@ -33,14 +33,14 @@ _THUMBNAIL_SIDE = 64
 class Radiograph:
     """One X-ray: grey levels (height, width) uint8, white is dense.
 
-    `dhash` is a 64-bit difference hash in 16 hex digits: near-duplicates differ in few bits. `patient_id` is
-    the raw DICOM Patient ID: make a pseudonym of it at once and log it never.
+    `dhash` is a 64-bit difference hash in 16 hex digits: near-duplicates differ in few bits. `identifiers` are raw:
+    make pseudonyms of them at once and log them never.
     """
 
     pixels: NDArray[np.uint8]
     facts: ImageFacts
     dhash: str
-    patient_id: str | None = field(default=None, repr=False)
+    identifiers: Identifiers = UNIDENTIFIED
 
 
 def read_radiograph(
@@ -63,12 +63,12 @@ def read_radiograph(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        image, facts, patient_id = _decode(content, draft_size, limits, rules, chest_words)
+        image, facts, identifiers = _decode(content, draft_size, limits, rules, chest_words)
     image = _reduce(image, draft_size)
     thumbnail = _shrink(image)
     check_grey_levels(image, thumbnail)
     return Radiograph(
-        np.asarray(image), _with_flags(facts, thumbnail, name_ending.lower()), _hash_differences(thumbnail), patient_id
+        np.asarray(image), _with_flags(facts, thumbnail, name_ending.lower()), _hash_differences(thumbnail), identifiers
     )
 
 
@@ -78,16 +78,16 @@ def _decode(
     limits: ImageLimits,
     rules: GreyRules,
     chest_words: Collection[str],
-) -> tuple[Image.Image, ImageFacts, str | None]:
+) -> tuple[Image.Image, ImageFacts, Identifiers]:
     if content.startswith(PNG_SIGNATURE):
-        return *read_png(content, limits, rules), None
+        return *read_png(content, limits, rules), UNIDENTIFIED
     if content.startswith(JPEG_SIGNATURE):
-        return *read_jpeg(content, limits, draft_size), None
+        return *read_jpeg(content, limits, draft_size), UNIDENTIFIED
     if content[128:132] == b"DICM":
         from xray_core.imaging.dicom.film import read_dicom
 
-        pixels, facts, patient_id = read_dicom(content, limits, rules=rules, chest_words=chest_words)
-        return Image.fromarray(pixels), facts, patient_id
+        pixels, facts, identifiers = read_dicom(content, limits, rules=rules, chest_words=chest_words)
+        return Image.fromarray(pixels), facts, identifiers
     if len(content) > 1 and (PNG_SIGNATURE.startswith(content) or JPEG_SIGNATURE.startswith(content)):
         raise UnreadableXray(ReasonCode.TRUNCATED, "ends inside its signature")
     raise UnreadableXray(ReasonCode.UNSUPPORTED_FORMAT, "neither PNG nor JPEG nor DICOM by its first bytes")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 
@@ -95,6 +95,28 @@ class ImageFacts:
     sex: str | None = None
     age_group: str | None = None
 
+
+class UidKind(StrEnum):
+    """What a UID names, and so the column of the results that its pseudonym stands in."""
+
+    STUDY = "study"  # Study Instance UID (0020,000D)
+    IMAGE = "image"  # SOP Instance UID (0008,0018)
+
+
+@dataclass(frozen=True, slots=True)
+class Identifiers:
+    """What a DICOM header calls the patient, the study and the image: make pseudonyms of it at once and log it never.
+
+    The Patient ID, Study Instance UID and SOP Instance UID as they stand there; None where nothing of use does.
+    """
+
+    patient: str | None = field(default=None, repr=False)
+    study: str | None = field(default=None, repr=False)
+    image: str | None = field(default=None, repr=False)
+
+
+# What a PNG or JPEG says of that.
+UNIDENTIFIED = Identifiers()
 
 # The longest pause before a file is looked at again; a later time was written by a clock that was wrong.
 LONGEST_RETRY = timedelta(hours=2)

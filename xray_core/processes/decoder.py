@@ -22,7 +22,7 @@ from xray_core.imaging.content import check_sidecar, read_content
 from xray_core.imaging.limits import ImageLimits
 from xray_core.imaging.network_input import fit_pixels
 from xray_core.imaging.radiograph import Radiograph, read_radiograph
-from xray_core.imaging.records import ImageFacts, Preprocessing
+from xray_core.imaging.records import UNIDENTIFIED, Identifiers, ImageFacts, Preprocessing
 from xray_core.processes.lifeline import die_with_parent
 from xray_core.records import ReasonCode, Refusal
 
@@ -47,7 +47,7 @@ class DecodeRequest:
 class Decoded:
     """A whole X-ray: its content's SHA-256 and its grey levels (height, width) uint8, fitted to the network.
 
-    `patient_id` is the raw DICOM Patient ID: make a pseudonym of it at once and log it never.
+    `identifiers` are raw: make pseudonyms of them at once and log them never.
     """
 
     sha256: str
@@ -55,7 +55,7 @@ class Decoded:
     facts: ImageFacts
     dhash: str
     seconds: float
-    patient_id: str | None = field(default=None, repr=False)
+    identifiers: Identifiers = UNIDENTIFIED
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ def _decode(job: DecodeJob, request: DecodeRequest, directory_fd: int | None) ->
     except MemoryError:
         return Undecoded(digest, Refusal(ReasonCode.RESOURCE_LIMIT, "needs more memory than allowed"))
     seconds = perf_counter() - started
-    return Decoded(digest, grey, radiograph.facts, radiograph.dhash, seconds, radiograph.patient_id)
+    return Decoded(digest, grey, radiograph.facts, radiograph.dhash, seconds, radiograph.identifiers)
 
 
 def confine_process(memory_bytes: int, niceness: int) -> None:

@@ -54,7 +54,7 @@ def test_a_picture_that_is_no_chest_film_is_referred_and_why_says_so(trained: Se
 
     scan(trained)
 
-    told = " ".join(explain(trained, Path("noise.png")))
+    told = " ".join(explain(trained, Path("noise.png")).lines)
     assert "refer by model" in told
     assert "unlike the chest X-rays that the model was trained on: distance" in told
 
@@ -91,7 +91,7 @@ def test_a_film_that_arrives_upside_down_is_referred_and_why_says_how_it_lies(tr
     outcomes = scan(trained)
 
     assert outcomes.get("refer", 0) >= 9
-    told = " ".join(explain(trained, min(trained.incoming_dir.iterdir())))
+    told = " ".join(explain(trained, min(trained.incoming_dir.iterdir())).lines)
     assert "referred because it looks turned: turned by 180 degrees it is as near to a chest X-ray" in told
 
 
@@ -112,7 +112,7 @@ def test_an_imported_model_without_a_reference_says_everywhere_that_it_refers_no
     with snapshot(engine) as session:
         assert describe_champion(session, trained)["out_of_distribution"] == NO_REFERENCE
     engine.dispose()
-    assert "it refers nothing as out of distribution" in " ".join(explain(trained, Path("noise.png")))
+    assert "it refers nothing as out of distribution" in " ".join(explain(trained, Path("noise.png")).lines)
     card = (trained.models_dir / imported.version / "MODEL_CARD.md").read_text()
     assert "NOT referred: its training films are not known" in card
 
@@ -128,7 +128,7 @@ def test_an_imported_model_with_a_reference_refers_what_is_unlike_it(
     scan(trained)
 
     assert "120 X-rays of 120 patients" in imported.notes[-1]
-    assert "unlike the chest X-rays" in " ".join(explain(trained, Path("noise.png")))
+    assert "unlike the chest X-rays" in " ".join(explain(trained, Path("noise.png")).lines)
     assert NO_REFERENCE not in read_status(trained).lines()[0]
     card = (trained.models_dir / imported.version / "MODEL_CARD.md").read_text()
     assert "referred to a reader whatever their score" in card

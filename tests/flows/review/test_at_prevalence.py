@@ -54,7 +54,7 @@ def test_it_stands_in_the_csv_in_the_story_and_on_the_page_and_the_manifest_name
     assert notes["assumed_prevalence"] == "0.02"
     assert "50% of the X-rays are covid" in notes["probability_covid"]
     assert "at least 90% of new covid X-rays are not called negative" in notes["threshold_promise"]
-    told = explain(trained, Path(rows[0]["file"]))
+    told = explain(trained, Path(rows[0]["file"])).lines
     assert "where 50% are covid" in told[1]
     assert "at an assumed 0.1 of covid" in told[1]
     engine = open_engine(trained.url, anchor=find_anchor(trained))

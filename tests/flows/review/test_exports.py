@@ -244,7 +244,7 @@ def test_the_label_is_what_the_readers_come_to_and_not_what_the_last_of_them_sai
 
     told = [(row["label"], row["labelled_by"], row["label_standing"]) for row in (disputed, agreed, single)]
     assert told == [("", "", "disputed"), ("covid", "ben", "agreed"), ("normal", "anna", "single")]
-    stories = [explain(settings, Path(row["file"]))[1] for row in (disputed, agreed, single)]
+    stories = [explain(settings, Path(row["file"])).lines[1] for row in (disputed, agreed, single)]
     assert "its label is disputed: `xray labels adjudicate` settles it" in stories[0]
     assert [story.rpartition(", labelled ")[2] for story in stories[1:]] == ["covid (agreed)", "normal (single)"]
     assert import_labels_from(settings, tmp_path / "results.csv", mapping={}).new == 0

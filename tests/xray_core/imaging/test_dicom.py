@@ -89,7 +89,7 @@ def test_the_tags_that_are_kept_are_the_harmless_ones() -> None:
     assert (facts.view, facts.sex, facts.age_group) == ("PA", "F", "60-79")
     assert facts.mode == "MONOCHROME2 12/16"
     assert facts.flags == ()
-    assert radiograph.patient_id == "ZZCANARY-7"
+    assert radiograph.identifiers.patient == "ZZCANARY-7"
     assert "ZZCANARY" not in repr(radiograph)
 
 

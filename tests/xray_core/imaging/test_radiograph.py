@@ -15,7 +15,7 @@ from tests.hostile_files import encode, film, jpeg, png, raw_png
 from xray_core.errors import UnreadableXray
 from xray_core.imaging.limits import ImageLimits
 from xray_core.imaging.radiograph import read_radiograph
-from xray_core.imaging.records import Flag, ScaleRule
+from xray_core.imaging.records import UNIDENTIFIED, Flag, ScaleRule
 from xray_core.records import FileFormat, ReasonCode
 
 LIMITS = ImageLimits()
@@ -47,7 +47,7 @@ def test_a_grey_png_keeps_its_very_pixels() -> None:
     assert radiograph.facts.file_format is FileFormat.PNG
     assert (radiograph.facts.width, radiograph.facts.height) == (256, 256)
     assert (radiograph.facts.mode, radiograph.facts.scale_rule) == ("L", ScaleRule.EIGHT_BIT)
-    assert radiograph.patient_id is None
+    assert radiograph.identifiers == UNIDENTIFIED
 
 
 @pytest.mark.parametrize("factor", [1, 16, 257])

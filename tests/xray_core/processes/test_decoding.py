@@ -62,7 +62,7 @@ def test_every_file_is_answered_once_with_what_one_process_would_say(tmp_path: P
         assert np.array_equal(answer.grey, fit_pixels(radiograph.pixels, SMALL))
         assert (answer.grey.shape, answer.grey.dtype) == ((48, 40), np.uint8)
         assert (answer.facts, answer.dhash) == (radiograph.facts, radiograph.dhash)
-        assert answer.patient_id == radiograph.patient_id
+        assert answer.identifiers == radiograph.identifiers
         assert answer.seconds > 0
         assert "ZZCANARY" not in repr(answer)
 

@@ -27,12 +27,13 @@ from pydicom.uid import (
 
 from xray_core.errors import UnreadableXray
 from xray_core.imaging.dicom.display import deepen_pixels, show_pixels
+from xray_core.imaging.dicom.identifiers import identify
 from xray_core.imaging.dicom.pixel_data import decode_pixels
 from xray_core.imaging.dicom.subject import PROTOCOLS, check_subject
 from xray_core.imaging.dicom.tags import DAMAGE, corrupt, read_integer, read_text
 from xray_core.imaging.grey_range import DeepPicture
 from xray_core.imaging.limits import ImageLimits
-from xray_core.imaging.records import Flag, GreyRules, ImageFacts
+from xray_core.imaging.records import Flag, GreyRules, Identifiers, ImageFacts
 from xray_core.records import FileFormat, ReasonCode, age_group
 
 # Its warnings quote tag values. Nothing that a tag holds may reach a log.
@@ -64,6 +65,8 @@ _WANTED = (
     *PROTOCOLS,
     "Modality",
     "PatientID",
+    "StudyInstanceUID",
+    "SOPInstanceUID",
     "PatientSex",
     "PatientAge",
     "PatientSpeciesDescription",
@@ -93,8 +96,8 @@ _WANTED = (
 
 def read_dicom(
     content: bytes, limits: ImageLimits, *, rules: GreyRules = GreyRules.V2, chest_words: Collection[str] = ()
-) -> tuple[NDArray[np.uint8], ImageFacts, str | None]:
-    """Grey levels (height, width) uint8, facts and raw Patient ID of a DICOM file. Raises UnreadableXray.
+) -> tuple[NDArray[np.uint8], ImageFacts, Identifiers]:
+    """Grey levels (height, width) uint8, facts and raw identifiers of a DICOM file. Raises UnreadableXray.
 
     `chest_words` are a site's own names of the chest as a body part, besides those that are known.
 
@@ -116,7 +119,7 @@ def read_dicom(
             sex=_one_of(_SEXES, dataset, "PatientSex"),
             age_group=_age_group(read_text(dataset, "PatientAge")),
         )
-        return picture.levels, facts, read_text(dataset, "PatientID") or None
+        return picture.levels, facts, identify(dataset)
     except DAMAGE as error:
         # Only the error's type: pydicom's own words can quote a tag.
         raise corrupt(f"cannot be read ({type(error).__name__})") from None
