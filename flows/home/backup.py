@@ -66,8 +66,8 @@ def back_up(
     """Write a new folder `target` that `restore` can make a home of.
 
     The ledger is copied as of one moment, one on PostgreSQL into a SQLite file; after it the model folders that it
-    names, the home's policy, label words and review guide. X-rays and exports only `with_xrays`. The folder appears
-    whole or not at all. Raises RefusedInput when it exists.
+    names, the home's policy, label words, study and review guide. X-rays and exports only `with_xrays`. The folder
+    appears whole or not at all. Raises RefusedInput when it exists.
     """
     _refuse_target(settings, target, with_xrays=with_xrays)
     _remove_unfinished(target.parent)

@@ -18,13 +18,14 @@ from xray_core.errors import RefusedInput
 from xray_core.exchange.atomic_file import UNFINISHED
 from xray_core.imaging.content import hash_file
 from xray_core.records import FolderKind, unescape_name
+from xray_core.report.study import STUDY_FILE
 
 OnProgress = Callable[[int], None]
 # The parts of a backup that only `--with-xrays` writes.
 DATASETS = "datasets"
 _ASIDE = ".restoring.part"
 # What people wrote for this home; `.env` is of one machine, and may hold passwords.
-WRITTEN_BY_PEOPLE = (POLICY_FILE, LABEL_WORDS_FILE, "review-guide.md")
+WRITTEN_BY_PEOPLE = (POLICY_FILE, LABEL_WORDS_FILE, STUDY_FILE, "review-guide.md")
 
 
 def find_parts(settings: Settings) -> dict[str, Path]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from flows.home.label_words import LABEL_WORDS_FILE, TEMPLATE
@@ -11,14 +12,44 @@ from flows.home.mounts import check_folders
 from flows.home.site_key import fingerprint, read_site_key
 from flows.settings import Settings, find_shipped
 from xray_core.exchange.atomic_file import write_whole
+from xray_core.report.study import STUDY_FILE, read_questions, write_empty_study
 
 POLICY_FILE = "retraining-policy.toml"
 # Where the file lies is what these two say.
 _NOT_IN_THE_FILE = ("XRAY_HOME", "XRAY_ENV_FILE")
 
 
-def initiate(settings: Settings) -> list[str]:
-    """Write what is not there yet into a home that is; says in lines what it has. Raises FolderMissing."""
+@dataclass(frozen=True, slots=True)
+class Initiated:
+    """What a home has, and where: paths, and the fingerprint of its site key."""
+
+    home: Path
+    incoming: Path
+    key_fingerprint: str
+    policy: Path
+    label_words: Path
+    study: Path
+    settings: Path
+
+    def as_json(self) -> dict[str, str]:
+        """For programs."""
+        return {name: str(value) for name, value in asdict(self).items()}
+
+    def lines(self) -> list[str]:
+        """For people."""
+        return [
+            f"home      {self.home}",
+            f"X-rays    arrive in {self.incoming}",
+            f"site key  {self.home / 'site.key'}, fingerprint {self.key_fingerprint[:12]}: keep a copy",
+            f"policy    {self.policy}",
+            f"words     {self.label_words}: what this site's own words for labels mean",
+            f"study     {self.study}: {len(read_questions())} questions that the model card leaves to the team",
+            f"settings  {self.settings}",
+        ]
+
+
+def initiate(settings: Settings) -> Initiated:
+    """Write what is not there yet into a home that is; says what it has. Raises FolderMissing."""
     check_folders(settings)
     policy, file = settings.home / POLICY_FILE, settings.home / ".env"
     if not policy.exists():
@@ -26,16 +57,13 @@ def initiate(settings: Settings) -> list[str]:
     words = settings.home / LABEL_WORDS_FILE
     if not words.exists():
         write_whole(words, TEMPLATE.encode())
+    study = settings.home / STUDY_FILE
+    if not study.exists():
+        write_whole(study, write_empty_study().encode())
     if not file.exists():
         _write_settings(file, os.environ)
-    return [
-        f"home      {settings.home}",
-        f"X-rays    arrive in {settings.incoming_dir}",
-        f"site key  {settings.home / 'site.key'}, fingerprint {fingerprint(read_site_key(settings))[:12]}: keep a copy",
-        f"policy    {policy}",
-        f"words     {words}: what this site's own words for labels mean",
-        f"settings  {file}",
-    ]
+    key = fingerprint(read_site_key(settings))
+    return Initiated(settings.home, settings.incoming_dir, key, policy, words, study, file)
 
 
 def _write_settings(file: Path, environment: Mapping[str, str]) -> None:

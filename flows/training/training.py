@@ -23,6 +23,7 @@ from flows.training.steps import (
     save_model,
     write_card,
 )
+from flows.training.study import read_study
 from xray_core.networks.options import TrainingOptions
 from xray_core.processes.helper_process import open_helper_process
 from xray_core.training.trial import GivenDataset, Trial
@@ -50,6 +51,7 @@ def train(
 
     A step that fails gives the labels back.
     """
+    study = read_study(settings)  # a mistake in it costs no training
     with open_trainer(settings) as trainer:
         claim = claim_labels(trainer, options, trigger=trigger, flow_run_id=flow_run_id)
         if claim is None:
@@ -61,7 +63,7 @@ def train(
         ):
             bench = Workbench(trainer, claim, helper, Path(folder), watch_epochs)
             key = fingerprint(read_site_key(settings))
-            trial = Trial(options, claim.label_set_sha256, read_code_revision(), key, dataset)
+            trial = Trial(options, claim.label_set_sha256, read_code_revision(), key, dataset, study)
             return take_steps(bench, trial, take)
 
 

@@ -28,7 +28,10 @@ from tests.networks import SIZE, keep_known_weights, lung_contrast_network
 from xray_core.exchange.dataset_folder import read_dataset_folder
 from xray_core.imaging.records import Scaling
 from xray_core.records import Label
+from xray_core.report.study import STUDY_FILE
 from xray_core.synthetic.xrays import write_sample_set
+
+SETTING, LIMIT = "Drawn in a test, on one day.", "No person was examined."
 
 
 def make_trained_home(folder: Path) -> Settings:
@@ -41,6 +44,7 @@ def make_trained_home(folder: Path) -> Settings:
     settings = Settings(home=folder / "home", settle_seconds=0, target_sensitivity=0.9, target_specificity=0.9)
     settings.home.mkdir()
     (settings.home / "site.key").write_text("5a" * 32 + "\n")  # the key decides the split: every run has the same one
+    (settings.home / STUDY_FILE).write_text(f'limits = ["{LIMIT}"]\n[answers]\nsetting = "{SETTING}"\n')
     prepare_ledger(settings)
     engine = open_engine(settings.url, anchor=find_anchor(settings))
     found = read_dataset_folder(folder / "dataset", settings.class_names, folder / "dataset" / "patients.csv")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -18,8 +17,9 @@ from xray_core.models.prevalence import say_mix
 from xray_core.models.recalibration import Recalibration
 from xray_core.models.records import OperatingPoint
 from xray_core.records import RESEARCH_USE, Interval, SideCount
-from xray_core.report.markdown import TEMPLATES, open_markdown, render_markdown
+from xray_core.report.markdown import open_markdown, render_markdown
 from xray_core.report.page import render_page
+from xray_core.report.study import read_questions
 
 if TYPE_CHECKING:
     from xray_core.evaluation.evaluation import Evaluation
@@ -100,12 +100,6 @@ def write_card(facts: CardFacts) -> tuple[str, str]:
         too_few=TOO_FEW_XRAYS,
     )
     return markdown, render_page(markdown, facts.plots)
-
-
-def read_questions() -> dict[str, str]:
-    """What a reader should ask and the service cannot know: questions by the key of a team's answer."""
-    questions: dict[str, str] = tomllib.loads((TEMPLATES / "questions.toml").read_text(encoding="utf-8"))
-    return questions
 
 
 @cache

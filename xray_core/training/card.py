@@ -36,7 +36,7 @@ def gather_card_facts(trial: Trial, plots: Mapping[str, bytes]) -> CardFacts:
         code_revision=trial.code_revision,
         proven=trial.decision.proven,
         preprocessing=images.preprocessing,
-        sources=tuple(_count_sources(images.sides.values())),
+        sources=tuple(_count_sources(images.sides.values(), trial.study.notes)),
         traits=tuple(_count_traits(images.sides.values())),
         counts=images.plan.counts,
         split_notes=tuple(_note_split(images)),
@@ -60,7 +60,8 @@ def gather_card_facts(trial: Trial, plots: Mapping[str, bytes]) -> CardFacts:
         key_fingerprint=trial.key_fingerprint,
         judged_on=judgement.evidence.judged_on,
         plots=plots,
-        answers=trial.readers,
+        answers=trial.study.answer_with(trial.readers),
+        limits=trial.study.limits,
     )
 
 
@@ -69,10 +70,10 @@ def _read_reference(candidate: Candidate) -> ChestReference | None:
     return read_reference(file.read_bytes()) if file.exists() else None
 
 
-def _count_sources(sides: Iterable[Side]) -> Iterator[Trait]:
+def _count_sources(sides: Iterable[Side], notes: Mapping[str, str]) -> Iterator[Trait]:
     counted = Counter((xray.source or UNKNOWN, xray.label) for side in sides for xray in side.xrays)
     for name in sorted({name for name, _ in counted}):
-        yield Trait(name, counted[name, Label.COVID], counted[name, Label.NORMAL])
+        yield Trait(name, counted[name, Label.COVID], counted[name, Label.NORMAL], notes.get(name, ""))
 
 
 def _count_traits(sides: Iterable[Side]) -> Iterator[Trait]:

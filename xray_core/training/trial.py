@@ -10,6 +10,7 @@ from xray_core.networks.fitting import Trained
 from xray_core.networks.options import TrainingOptions
 from xray_core.processes.helper_process import BackgroundCall
 from xray_core.records import Verdict
+from xray_core.report.study import Study
 
 if TYPE_CHECKING:
     from xray_core.promotion.gate import PromotionDecision
@@ -53,7 +54,8 @@ class GivenDataset:
 class Trial:
     """A training of one label set, as far as it has come; the fields stand in the order in which they are filled.
 
-    `readers` answers what a card asks of the readers whose labels these are, by the key of the question.
+    `study` is what the team says of it; `readers` answers what a card asks of the readers whose labels these are, by
+    the key of the question.
     """
 
     options: TrainingOptions
@@ -61,6 +63,7 @@ class Trial:
     code_revision: str
     key_fingerprint: str
     dataset: GivenDataset | None
+    study: Study
     images: TrainingImages = _LATER
     groundwork: Groundwork = _LATER
     trained: Trained = _LATER

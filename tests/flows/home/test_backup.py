@@ -23,6 +23,7 @@ from tests.db.test_upgrade_to_0003 import HOME
 from tests.db.upgrades import upgrade
 from tests.flows.scoring.test_scan import drop_xrays, read_lines, scan
 from xray_core.errors import RefusedInput, SchemaOutOfDate
+from xray_core.report.study import STUDY_FILE
 
 pytestmark = pytest.mark.skipif(server_url() is not None, reason="test_other_database.py is about PostgreSQL")
 
@@ -72,7 +73,7 @@ def test_what_a_backup_holds_is_as_of_one_moment(settings: Settings, backup: Pat
 
 
 def test_what_people_wrote_for_a_home_comes_back_where_there_is_none_yet(settings: Settings, tmp_path: Path) -> None:
-    names = (POLICY_FILE, LABEL_WORDS_FILE, GUIDE)
+    names = (POLICY_FILE, LABEL_WORDS_FILE, STUDY_FILE, GUIDE)
     prepare_ledger(settings)
     for name in names:
         (settings.home / name).write_text(f"# {name} of this site\n")
@@ -84,8 +85,8 @@ def test_what_people_wrote_for_a_home_comes_back_where_there_is_none_yet(setting
     restore(restored, tmp_path / "copy")
 
     written = {name: (restored.home / name).read_text() for name in names}
-    assert written == {name: f"# {name} of this site\n" for name in names[:2]} | {GUIDE: "another guide"}
-    assert {stat.S_IMODE((restored.home / name).stat().st_mode) for name in names[:2]} == {0o600}
+    assert written == {name: f"# {name} of this site\n" for name in names[:3]} | {GUIDE: "another guide"}
+    assert {stat.S_IMODE((restored.home / name).stat().st_mode) for name in names[:3]} == {0o600}
     (tmp_path / "copy" / POLICY_FILE).write_text("# altered\n")
     with pytest.raises(RefusedInput, match=f"{POLICY_FILE} is not as it was written"):
         restore(Settings(home=tmp_path / "another"), tmp_path / "copy")

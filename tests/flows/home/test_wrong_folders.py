@@ -64,6 +64,7 @@ def test_init_makes_a_home_and_asks_nothing(tmp_path: Path, monkeypatch: pytest.
     assert f"XRAY_INCOMING={tmp_path / 'share'}\n" in (tmp_path / "home/.env").read_text()
     assert f"arrive in {tmp_path / 'share'}" in again.stdout, "the home's own file is read"
     assert (tmp_path / "home/retraining-policy.toml").is_file()
+    assert "[answers]" in (tmp_path / "home/study.toml").read_text()
     assert (tmp_path / "home/site.key").read_text() == key
 
 

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from scipy.special import logit
 
-from db.engine import open_engine
+from db.engine import open_engine, snapshot
+from db.records import TrainingState
+from db.registry import training_runs
 from flows.home.ledger import find_anchor
 from flows.registry.models import promote_by_hand
 from flows.registry.registered import open_registered
@@ -19,7 +21,7 @@ from flows.training.images import read_training_images
 from flows.training.steps import Workbench, ask_gate
 from flows.training.training import Step, train
 from tests.evaluations import read_evaluation
-from tests.flows.evidence_home import Rival, champion
+from tests.flows.evidence_home import LIMIT, SETTING, Rival, champion
 from tests.networks import SIZE, keep_known_weights
 from xray_core.errors import RefusedInput
 from xray_core.imaging.records import Remedy
@@ -28,7 +30,9 @@ from xray_core.models.operating_point import choose_operating_point
 from xray_core.models.recalibration import Recalibration, choose_recalibration
 from xray_core.networks.fitting import train_network
 from xray_core.networks.options import TrainingOptions
+from xray_core.networks.records import Augmentation
 from xray_core.records import Split
+from xray_core.report.study import STUDY_FILE
 from xray_core.training.trial import Trial
 
 
@@ -110,6 +114,26 @@ def test_the_evaluation_is_of_the_recalibrated_scores_and_the_card_shows_both(tr
         "was tried on {} validation X-rays" if line.is_unchanged else "chosen on {} validation X-rays and on no others"
     )
     assert told.format(line.xrays) in section
+
+
+def test_what_the_team_says_of_its_study_stands_on_the_card(trained: Settings) -> None:
+    card = (trained.models_dir / champion(trained).version / "MODEL_CARD.md").read_text()
+    limits = card.split("## Limits")[1].split("\n## ")[0]
+
+    assert f"\n* {LIMIT}\n" in limits
+    assert f"which hospitals and wards, from which date to which? | {SETTING} |" in card
+    assert "who has an interest in the outcome? | unknown |" in card
+
+
+def test_a_mistake_in_the_study_costs_no_training(trained: Settings) -> None:
+    (trained.home / STUDY_FILE).write_text("[answers]\nfundng = 'x'\n")
+
+    with pytest.raises(RefusedInput, match=r"study.toml: received the answer 'fundng'; expected setting, "):
+        train(trained, TrainingOptions(augmentation=Augmentation.STRONG), trigger="by hand")
+
+    with open_trainer(trained) as trainer, snapshot(trainer.engine) as session:
+        runs = training_runs.list_trainings(session)
+    assert [run.state for run in runs] == [TrainingState.FINISHED], "no other was begun"
 
 
 def test_an_imported_model_is_never_recalibrated(settings: Settings) -> None:

@@ -22,9 +22,10 @@ from xray_core.models.records import OperatingPoint
 from xray_core.promotion.checks import Check
 from xray_core.promotion.gate import PromotionDecision
 from xray_core.records import RESEARCH_USE, AuditVerdict, Interval, Label, SideCount, Split, Verdict
-from xray_core.report.card import CardFacts, Trait, read_questions, write_card
+from xray_core.report.card import CardFacts, Trait, write_card
 from xray_core.report.curves import plot_roc
 from xray_core.report.markdown import TEMPLATES
+from xray_core.report.study import read_questions
 
 BARE = CardFacts(
     version="20260501-a1",
