@@ -94,6 +94,7 @@ def import_(
         typer.Option(help="folder per class of X-rays like its own: pictures unlike them will be referred"),
     ] = None,
     patients: Annotated[Path | None, typer.Option(help="whose these are: CSV with filename, patient_id")] = None,
+    as_json: Json = False,
 ) -> None:
     """A model that you trained elsewhere joins; the first one becomes champion (unproven).
 
@@ -122,6 +123,9 @@ def import_(
             patients=patients,
             on_progress=advance,
         )
+    if as_json:
+        print_json({"version": imported.version, "is_champion": imported.is_champion, "notes": list(imported.notes)})
+        return
     stage = "champion (unproven)" if imported.is_champion else "candidate"
     typer.echo(f"{imported.version}: {stage}")
     for note in imported.notes:
@@ -133,6 +137,7 @@ def promote(
     version: _Version,
     reason: _Reason = "",
     override: Annotated[bool, typer.Option("--override", help="yes, past the gate; the audit log will say so")] = False,
+    as_json: Json = False,
 ) -> None:
     """Make a version champion on the gate's verdict.
 
@@ -146,27 +151,36 @@ def promote(
     from flows.registry.models import promote_by_hand
 
     settings = open_home()
-    if not override:
-        decision = promote_through_gate(settings, version, reason)
+    if override:
+        promote_by_hand(settings, version, reason)
+    decision = None if override else promote_through_gate(settings, version, reason)
+    is_champion = decision is None or decision.verdict is Verdict.PROMOTE
+    if as_json:
+        said = asdict(decision) if decision else {"verdict": None, "reason": reason, "proven": None, "checks": []}
+        print_json({"version": version, "is_champion": is_champion, "past_the_gate": override, **said})
+    elif decision is not None:
         for check in decision.checks:
             typer.echo(f"  {check.mark:14} {check.words}")
         typer.echo(f"{version}: {decision.verdict.value}. {decision.reason}")
-        if decision.verdict is not Verdict.PROMOTE:
-            raise typer.Exit(1)
-    else:
-        promote_by_hand(settings, version, reason)
-    typer.echo(f"{version} is champion; the next scan scores with it")
+    if not is_champion:
+        raise typer.Exit(1)
+    if not as_json:
+        typer.echo(f"{version} is champion; the next scan scores with it")
 
 
 @models_app.command()
-def rollback(reason: _Reason = "rolled back by hand") -> None:
+def rollback(reason: _Reason = "rolled back by hand", as_json: Json = False) -> None:
     """Make the previous champion champion again, after loading and probing it.
 
     Example: xray models rollback --reason "0003 calls everything positive"
     """
     from flows.registry.models import roll_back
 
-    typer.echo(f"{roll_back(open_home(), reason)} is champion again; the next scan scores with it")
+    version = roll_back(open_home(), reason)
+    if as_json:
+        print_json({"version": version, "is_champion": True, "reason": reason})
+    else:
+        typer.echo(f"{version} is champion again; the next scan scores with it")
 
 
 @models_app.command()

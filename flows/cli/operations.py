@@ -16,8 +16,9 @@ def init(
     accept_folders: Annotated[
         bool, typer.Option("--accept-folders", help="the incoming and archive folders are right as they are now")
     ] = False,
+    as_json: Json = False,
 ) -> None:
-    """Make a home: folders, ledger, site key, retraining policy and settings file.
+    """Make a home: folders, ledger, site key, retraining policy, study and settings file.
 
     Asks nothing, and changes nothing that is there.
 
@@ -27,9 +28,14 @@ def init(
     from flows.home.mounts import accept_folders as accept
 
     settings = make_home()
-    if accept_folders:
-        typer.echo(f"{accept(settings)} folders lie elsewhere than before, and are accepted")
-    for line in initiate(settings):
+    accepted = accept(settings) if accept_folders else None
+    made = initiate(settings)
+    if as_json:
+        print_json({"accepted_folders": accepted, **made.as_json()})
+        return
+    if accepted is not None:
+        typer.echo(f"{accepted} folders lie elsewhere than before, and are accepted")
+    for line in made.lines():
         typer.echo(line)
 
 
@@ -93,11 +99,12 @@ def backup(
     with_xrays: Annotated[
         bool, typer.Option("--with-xrays", help="films (incoming, archive, datasets) and exports too")
     ] = False,
+    as_json: Json = False,
 ) -> None:
     """Copy the home while it is in use.
 
-    Ledger, models and site key go into a new folder, as of one moment, with the home's retraining policy, label words
-    and review guide; X-rays and exports too, if asked for.
+    Ledger, models and site key go into a new folder, as of one moment, with the home's retraining policy, label words,
+    study and review guide; X-rays and exports too, if asked for.
 
     Example: xray backup /backups/xray-2026-05-01 --with-xrays
     """
@@ -107,6 +114,9 @@ def backup(
     settings = open_home()
     with show_progress("copying", unit="films, exports and rows") as advance:
         written = back_up(settings, target, with_xrays=with_xrays, on_progress=advance)
+    if as_json:
+        print_json({"path": target, "files": written.files, "with_xrays": with_xrays, "left_out": written.left_out})
+        raise typer.Exit(1 if written.left_out else 0)
     typer.echo(f"{written.files} files in {target}; it holds the site key: keep it as safe as the home")
     typer.echo("settings (.env) and a policy outside the home are not in it: keep a copy of them yourself")
     if not with_xrays:
@@ -122,7 +132,9 @@ def backup(
         raise typer.Exit(1)
 
 
-def restore(source: Annotated[Path, typer.Argument(help="a folder that `xray backup` wrote")]) -> None:
+def restore(
+    source: Annotated[Path, typer.Argument(help="a folder that `xray backup` wrote")], as_json: Json = False
+) -> None:
     """Make a new home of a backup.
 
     Once every byte and every invariant of it holds. With XRAY_DATABASE_URL the ledger goes into that empty database:
@@ -137,6 +149,9 @@ def restore(source: Annotated[Path, typer.Argument(help="a folder that `xray bac
     settings = read_settings_aloud()
     with show_progress("restoring", unit="films, exports and rows") as advance:
         models = restore_home(settings, source, on_progress=advance)
+    if as_json:
+        print_json({"home": settings.home, "models": models, "ledger_in_database": settings.database_url is not None})
+        return
     where = f"{settings.home}" if settings.database_url is None else f"{settings.home} and the database that it names"
     typer.echo(f"{models} models and the ledger restored to {where}")
 
@@ -203,7 +218,7 @@ def demo(
     run_demo(keep, say=typer.echo)
 
 
-def sample(folder: Annotated[Path, typer.Argument(help="a new folder to write")]) -> None:
+def sample(folder: Annotated[Path, typer.Argument(help="a new folder to write")], as_json: Json = False) -> None:
     """Draw synthetic films for the tour.
 
     A dataset with its patients, films that arrive, and a labels CSV; see docs/tour.md.
@@ -215,6 +230,9 @@ def sample(folder: Annotated[Path, typer.Argument(help="a new folder to write")]
     if folder.exists():
         raise RefusedInput(f"{folder}: is there already; expected the name of a folder that is not, to be made")
     written = write_tour_set(folder)
+    if as_json:
+        print_json({"path": folder, "dataset": written.dataset, "films": written.films})
+        return
     typer.echo(f"{folder / 'dataset'}: {written.dataset} X-rays to train on; {folder / 'patients.csv'} says whose")
     typer.echo(f"{folder / 'films'}: {written.films} files that arrive; {folder / 'labels.csv'} says what a reader saw")
     typer.echo("All of it is drawn: no film of a person is among them.")

@@ -12,14 +12,18 @@ readers_app = typer.Typer(help="Say who reads films.", no_args_is_help=True)
 
 
 @readers_app.command("add")
-def add(name: Annotated[str, typer.Argument(help="as it shall stand beside labels")]) -> None:
+def add(name: Annotated[str, typer.Argument(help="as it shall stand beside labels")], as_json: Json = False) -> None:
     """Add a reader; case and blanks do not tell one from another, and who is there already stays.
 
     Example: xray readers add "Reader A"
     """
     from flows.reading.readers import add_reader
 
-    typer.echo(f"readers: {', '.join(add_reader(open_home(), name))}")
+    names = add_reader(open_home(), name)
+    if as_json:
+        print_json({"readers": names})
+    else:
+        typer.echo(f"readers: {', '.join(names)}")
 
 
 @readers_app.command("list")

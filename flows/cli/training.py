@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flows.cli.terminal import make_home, open_home, show_progress
+from flows.cli.terminal import Json, make_home, open_home, print_json, show_progress
 from flows.settings import Settings
 from xray_core.errors import RefusedInput
 from xray_core.networks.records import Architecture, Augmentation, EpochRecord, Optimizer
@@ -54,6 +56,7 @@ def train(
         typer.Option(help="against shortcuts, repeatable: lung-crop, equalize, clahe, mask-markers, erase-border"),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="of weights, order and augmentation")] = 0,
+    as_json: Json = False,
 ) -> None:
     """Train a model from a folder per class, or from the labelled films of this site.
 
@@ -82,6 +85,7 @@ def train(
         horizontal_flip=flip,
         remedy_words=remedy or [],
         seed=seed,
+        as_json=as_json,
     )
 
 
@@ -114,33 +118,33 @@ def check_choices(context: typer.Context, *, own_labels: bool, frozen: bool, has
 _OF_EPOCHS = {"optimizer", "learning_rate", "epochs", "batch_size", "augmentation", "shear", "zoom", "flip"}
 
 
-def _report(registered: Registration, fit: PatientsFit | None) -> None:
+def _report(registered: Registration, fit: PatientsFit | None, say: Callable[[str], None]) -> None:
     """What became of the dataset; nothing of it vanishes without a word."""
     if fit is not None:
-        typer.echo(f"{fit}")
-    typer.echo(f"{registered.xrays} X-rays registered, {registered.new_labels} new labels")
+        say(f"{fit}")
+    say(f"{registered.xrays} X-rays registered, {registered.new_labels} new labels")
     if registered.unknown_patients:
-        typer.echo(
+        say(
             f"  {registered.unknown_patients} of them are of unknown patients: they are trained on and never judge; "
             "--patients CSV or `xray patients import CSV` says whose they are"
         )
     if registered.other_patients:
-        typer.echo(
+        say(
             f"  {registered.other_patients} of them were known here as another patient's, and stay so; "
             "`xray patients import CSV` corrects it"
         )
     if registered.against_header:
-        typer.echo(
+        say(
             f"  {registered.against_header} of them are another patient's by their own header than by the patients "
             "CSV: the CSV counts"
         )
     if registered.doubted:
-        typer.echo(
+        say(
             f"  {registered.doubted} labelled X-rays carry patient ids of too many films, or of both classes, to be "
             "one person's: their patients count as unknown"
         )
     for reason, number in sorted(registered.kept_out.items()):
-        typer.echo(f"  kept out: {reason} {number}")
+        say(f"  kept out: {reason} {number}")
 
 
 def train_from_folder(
@@ -152,6 +156,7 @@ def train_from_folder(
     weights: str | None,
     optimizer: Optimizer,
     remedy_words: list[str],
+    as_json: bool,
     **rest: Any,
 ) -> None:
     """Register the dataset if there is one, train on the labels that the ledger has then, and say what came of it."""
@@ -170,7 +175,9 @@ def train_from_folder(
         **rest,
     )
     check_weights(options)
-    given = None if dataset is None else _register(settings, dataset, patients)
+    # A program gets one object on standard output; what a person watches goes beside it.
+    say = partial(typer.echo, err=as_json)
+    given = None if dataset is None else _register(settings, dataset, patients, say)
 
     epochs = None if options.frozen else options.epochs
     with show_progress("fitting" if options.frozen else "training", unit="epochs", total=epochs) as advance:
@@ -178,7 +185,7 @@ def train_from_folder(
         def show(epoch: EpochRecord) -> None:
             advance(1)
             train, held_out = epoch.train, epoch.held_out
-            typer.echo(
+            say(
                 f"epoch {epoch.epoch:3}/{options.epochs}  loss {train.loss:.3f}  accuracy {train.accuracy:.3f}"
                 f"  held out: loss {held_out.loss:.3f}  accuracy {held_out.accuracy:.3f}"
             )
@@ -189,12 +196,21 @@ def train_from_folder(
             "these labels were trained on before, and nothing has changed since; `xray models list` shows the result"
         )
     done = trial.conclusion
+    if as_json:
+        told = {
+            "version": done.version,
+            "verdict": done.verdict,
+            "is_champion": done.is_champion,
+            "reason": done.reason,
+        }
+        print_json(told | {"folder": settings.models_dir / done.version, "note": RESEARCH_USE})
+        return
     typer.echo(f"{done.version}: {done.word}. {done.reason}")
     typer.echo(f"model, plots and MODEL_CARD.md: {settings.models_dir / done.version}")
     typer.echo(RESEARCH_USE)
 
 
-def _register(settings: Settings, dataset: Path, patients: Path | None) -> GivenDataset:
+def _register(settings: Settings, dataset: Path, patients: Path | None, say: Callable[[str], None]) -> GivenDataset:
     """Read the folder and write its X-rays and labels into the ledger."""
     from flows.home.label_words import read_label_words
     from flows.home.ledger import open_ledger
@@ -208,5 +224,5 @@ def _register(settings: Settings, dataset: Path, patients: Path | None) -> Given
         show_progress("reading", unit="X-rays", total=len(folder.items)) as advance,
     ):
         registered = register_dataset(settings, engine, folder, on_progress=advance)
-    _report(registered, folder.fit)
+    _report(registered, folder.fit, say)
     return GivenDataset(registered.label_set_sha256, has_patients_csv=patients is not None)

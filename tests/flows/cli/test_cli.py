@@ -16,13 +16,18 @@ from flows.cli.app import app, main
 from flows.settings import Settings
 from tests.flows.scoring.test_scan import drop_xrays, scan
 from tests.patience import here
+from tests.schemas import check_output
 
 pytestmark = pytest.mark.processes
 
 
-def xray(*arguments: str, wait: float = 100) -> subprocess.CompletedProcess[str]:
+def xray(*arguments: str, wait: float = 100, given: str | None = None) -> subprocess.CompletedProcess[str]:
+    """A command of ours; what it prints as JSON is held to the schema of docs/schema, whoever asks for it."""
     command = [sys.executable, "-m", "flows", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=here(wait))
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=here(wait), input=given)
+    if "--json" in arguments and done.stdout:
+        check_output(arguments, done.stdout)
+    return done
 
 
 def walk(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
