@@ -16,6 +16,7 @@ from flows.settings import Settings
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 SETTINGS = (ROOT / "docs" / "settings.md").read_text()
+ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text()
 TOUR = (ROOT / "docs" / "tour.md").read_text()
 
 
@@ -47,7 +48,7 @@ def test_every_make_target_that_is_told_exists() -> None:
 
 
 def test_every_room_has_its_line_in_the_tree_and_no_other_has_one() -> None:
-    tree = README.split("## Where things are", 1)[1].split("```")[1]
+    tree = ARCHITECTURE.split("## Where things are", 1)[1].split("```")[1]
     told = set(re.findall(r"^ *([a-z_]+)/", tree, re.MULTILINE))
     there = {
         path.name
@@ -77,6 +78,14 @@ def test_every_path_that_a_page_names_is_there(page: str) -> None:
         "flows/registry/verdicts.py",
         "tests/architecture",
     }
+
+
+def test_readme_is_short_and_shows_two_pictures_that_are_there() -> None:
+    pictures = re.findall(r"!\[[^]]{20,}\]\((docs/pictures/[a-z]+\.png)\)", README)
+
+    assert len(README.splitlines()) <= 150
+    assert len(pictures) == 2
+    assert all((ROOT / picture).is_file() for picture in pictures)
 
 
 def test_readme_says_that_it_is_for_research() -> None:
