@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 import json
 import os
@@ -79,11 +80,24 @@ class Browser:
         """Requests to any other host or port than that of `own`."""
         return [url for url in self.requests if urlsplit(url).netloc not in ("", urlsplit(own).netloc)]
 
-    def screenshot(self, path: Path) -> None:
-        """A picture of the tab as PNG."""
-        import base64
+    def screenshot(self, path: Path, *, whole: bool = False) -> None:
+        """A picture of the tab as PNG; of the whole page, however long."""
+        more = {"captureBeyondViewport": True, "clip": self._measure_page()} if whole else {}
+        path.write_bytes(base64.b64decode(self._call("Page.captureScreenshot", **more)["data"]))
 
-        path.write_bytes(base64.b64decode(self._call("Page.captureScreenshot")["data"]))
+    def _measure_page(self) -> dict[str, float]:
+        size = self._call("Page.getLayoutMetrics")["cssContentSize"]
+        return {"x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1}
+
+    def print_pdf(self, width: float, height: float) -> bytes:
+        """The page on paper of this size in inches, as PDF, without backgrounds, as most people print."""
+        printed = self._call("Page.printToPDF", paperWidth=width, paperHeight=height, preferCSSPageSize=True)
+        return base64.b64decode(printed["data"])
+
+    def prefer(self, *, scheme: str = "light", medium: str = "") -> None:
+        """Play a person who likes pages `light` or `dark`, or another `medium`: print."""
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        self._call("Emulation.setEmulatedMedia", media=medium, features=features)
 
     def resize(self, width: int, height: int) -> None:
         """Give the tab a size in pixels."""
