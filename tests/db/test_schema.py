@@ -156,7 +156,7 @@ CHANGES_OF_HISTORY = [
 ]
 REPLACEMENTS = [
     "INSERT OR REPLACE INTO results SELECT id, xray_id, model_id, preprocessing_version, 0.1, outcome, refer_reason, "
-    "distance, scored_at, flow_run_id, duration_ms, shadow FROM results",
+    "distance, scored_at, flow_run_id, duration_ms, shadow, study, image FROM results",
     "INSERT OR REPLACE INTO labels (id, xray_id, label, source, import_sha256, imported_at) "
     "SELECT id, xray_id, 'normal', source, import_sha256, imported_at FROM labels",
     "INSERT OR REPLACE INTO audit_log SELECT position, at, 'nobody', action, subject, detail, previous_sha256, "

@@ -19,8 +19,8 @@ OLD = "SELECT id, xray_id, model_id, probability, outcome, scored_at FROM result
 SCHEMA = "SELECT name, sql FROM sqlite_master ORDER BY name"
 MODEL = (
     "INSERT INTO models (version, stage, architecture, preprocessing_version, keras_sha256, onnx_sha256, "
-    "manifest_sha256, created_at, proven) VALUES ('m1', 'champion', 'seed_cnn', 'v1', '0', '0', '0', '2026-01-01', "
-    "FALSE)"
+    "manifest_sha256, created_at, proven) VALUES ('m1', 'champion', 'seed_cnn', 'v1', :sha, :sha, :sha, "
+    "'2026-01-01', FALSE)"
 )
 RESULT = (
     "INSERT INTO results (xray_id, model_id, preprocessing_version, probability, outcome, scored_at, duration_ms, "
@@ -37,7 +37,7 @@ def old(empty_url: str) -> Iterator[Engine]:
         connection.execute(text(XRAY), [{"id": 1, "sha": "1" * 64, "path": "/home/incoming/a.dcm"}])
     upgrade(engine, "0007", HOME)
     with writing(engine).begin() as connection:
-        connection.execute(text(MODEL))
+        connection.execute(text(MODEL), {"sha": "0" * 64})
         connection.execute(text(RESULT))
     yield engine
     engine.dispose()
