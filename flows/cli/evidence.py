@@ -30,10 +30,10 @@ def add_evidence_commands(models_app: typer.Typer) -> None:
 
 
 def field(version: _AnyVersion = None, as_json: Json = False) -> None:
-    """How good a model is on the films that really come in: its audit sample, chosen by chance and read blind.
+    """How good is a model on the films that really come in?
 
-    Sensitivity and specificity at both thresholds, weighted by the design, with intervals by patient. Nothing is
-    guessed from films that chance did not choose.
+    On its audit sample, chosen by chance and read blind. Sensitivity and specificity at both thresholds, weighted
+    by the design, with intervals by patient. Nothing is guessed from films that chance did not choose.
 
     Example: xray models field
     """
@@ -62,6 +62,7 @@ def audit(
     each remedy would do to a new model.
 
     Example: xray models audit
+
     Example: xray models audit --remedies dataset/ --patients patients.csv
     """
     from flows.cli.terminal import show_progress

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.terminal import Json, open_home, print_json, view_home
+from flows.cli.terminal import Json, open_home, print_json, tell, view_home
 from xray_core.errors import RefusedInput
 
 labels_app = typer.Typer(help="Import labels and see how far the next retraining is.", no_args_is_help=True)
@@ -26,7 +26,9 @@ def import_(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Import labels, all rows or none; every bad row is listed with its line.
+    """Import labels, all rows or none.
+
+    Every bad row is listed with its line.
 
     Example: xray labels import reviewed.csv --map pneumonia=other
     """
@@ -50,7 +52,9 @@ def check(
     out: Annotated[Path | None, typer.Option(help="CSV with the doubted films: xray_sha256, label, score")] = None,
     as_json: Json = False,
 ) -> None:
-    """Which labels may be wrong? Every labelled film is scored by what the films of other patients teach.
+    """Which labels may be wrong?
+
+    Every labelled film is scored by what the films of other patients teach.
 
     No label is changed: the films that were scored here come onto the next reading lists, for a second reader.
 
@@ -78,7 +82,9 @@ def check(
 
 @labels_app.command("status")
 def status(as_json: Json = False) -> None:
-    """How many new trainable labels have gathered, what the next retraining waits for, and where readers disagree.
+    """What does the next retraining wait for?
+
+    How many new trainable labels have gathered, and where readers disagree.
 
     Example: xray labels status
     """
@@ -94,20 +100,20 @@ def status(as_json: Json = False) -> None:
         judged = {"judged_on": asdict(due.judged_on), "not_trained_on": due.held}
         print_json(told | judged | {"agreement": say_agreement(report)})
         return
-    typer.echo(due.reason)
-    typer.echo(f"labelled films: {', '.join(f'{number} {word}' for word, number in settled.items())}")
-    typer.echo(say_agreement(report))
-    for line in due.tell_labels():
-        typer.echo(line)
+    films = f"labelled films: {', '.join(f'{number} {word}' for word, number in settled.items())}"
+    tell([due.reason, films, say_agreement(report), *due.tell_labels()])
 
 
 @labels_app.command("agreement")
 def agreement(
     plot: Annotated[Path | None, typer.Option(help="draw it into this PNG as well")] = None, as_json: Json = False
 ) -> None:
-    """How far readers agree: with each other, with themselves, beside the model, and after a score was shown.
+    """How far do readers agree?
+
+    With each other, with themselves, beside the model, and after a score was shown.
 
     Example: xray labels agreement
+
     Example: xray labels agreement --plot agreement.png
     """
     from flows.cli.agreement import print_agreement, write_agreement_plot
@@ -139,11 +145,13 @@ def adjudicate(
     ] = False,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="open the page in a browser")] = True,
 ) -> None:
-    """Settle the films on which readers contradict each other; the page shows their opinions without names.
+    """Settle the films on which readers contradict each other.
 
-    Without a third reader each of the two reads them once more, blind; what stays disputed is unsure.
+    The page shows their opinions without names. Without a third reader each of the two reads them once more, blind;
+    what stays disputed is unsure.
 
     Example: xray labels adjudicate --reader cleo
+
     Example: xray labels adjudicate --reader cleo --csv disputes.csv
     """
     from flows.home.folders import refuse_output

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from db.records import ChampionTerm
-from flows.cli.terminal import Json, make_home, open_home, print_json, print_table, view_home
+from flows.cli.terminal import Json, make_home, open_home, print_json, print_table, tell, view_home
 from xray_core.imaging.records import Scaling
 from xray_core.networks.records import InputRange
 from xray_core.records import Verdict
@@ -96,12 +96,15 @@ def import_(
     patients: Annotated[Path | None, typer.Option(help="whose these are: CSV with filename, patient_id")] = None,
     as_json: Json = False,
 ) -> None:
-    """A model that you trained elsewhere joins; the first one becomes champion (unproven).
+    """A model that you trained elsewhere joins.
 
-    From Keras, or as ONNX from PyTorch and others. The report shows its scores of probe films scaled both ways.
+    The first one becomes champion (unproven). From Keras, or as ONNX from PyTorch and others. The report shows its
+    scores of probe films scaled both ways.
 
     Example: xray models import ours.keras --positive-output covid --reference dataset/
+
     Example: xray models import ours.onnx --positive-output covid --input-range imagenet --logits
+
     Example: xray models import ours.keras --positive-output covid --output-names normal,covid,pneumonia
     """
     from flows.cli.terminal import show_progress
@@ -145,6 +148,7 @@ def promote(
     needs a reason and is audited.
 
     Example: xray models promote 0002-seed_cnn
+
     Example: xray models promote 0002-seed_cnn --override --reason "agreed in the meeting of the readers"
     """
     from flows.evaluation.promotion import promote_through_gate
@@ -159,9 +163,8 @@ def promote(
         said = asdict(decision) if decision else {"verdict": None, "reason": reason, "proven": None, "checks": []}
         print_json({"version": version, "is_champion": is_champion, "past_the_gate": override, **said})
     elif decision is not None:
-        for check in decision.checks:
-            typer.echo(f"  {check.mark:14} {check.words}")
-        typer.echo(f"{version}: {decision.verdict.value}. {decision.reason}")
+        tell([f"  {check.mark:14} {check.words}" for check in decision.checks])
+        tell([f"{version}: {decision.verdict.value}. {decision.reason}"])
     if not is_champion:
         raise typer.Exit(1)
     if not as_json:
@@ -170,7 +173,9 @@ def promote(
 
 @models_app.command()
 def rollback(reason: _Reason = "rolled back by hand", as_json: Json = False) -> None:
-    """Make the previous champion champion again, after loading and probing it.
+    """Make the previous champion champion again.
+
+    After loading and probing it.
 
     Example: xray models rollback --reason "0003 calls everything positive"
     """
@@ -185,7 +190,9 @@ def rollback(reason: _Reason = "rolled back by hand", as_json: Json = False) -> 
 
 @models_app.command()
 def history(as_json: Json = False) -> None:
-    """Who or what made which model champion, when, why, for how long, and how many X-rays it scored.
+    """Who or what made which model champion, when and why?
+
+    For how long, and how many X-rays it scored.
 
     Example: xray models history
     """
@@ -200,11 +207,13 @@ def history(as_json: Json = False) -> None:
     for term in terms:
         until = f"{term.until:%Y-%m-%d %H:%M}" if term.until else "now"
         evidence = f"evaluation {term.evaluation_id}" if term.evaluation_id else "no evaluation"
-        typer.echo(
-            f"{term.version:24} {term.since:%Y-%m-%d %H:%M} to {until} UTC ({_say_length(term)}), "
-            f"{term.xrays_scored} X-rays, by {term.actor} on {evidence}"
+        tell(
+            [
+                f"{term.version:24} {term.since:%Y-%m-%d %H:%M} to {until} UTC ({_say_length(term)}), "
+                f"{term.xrays_scored} X-rays, by {term.actor} on {evidence}",
+                f"{'':24} {term.reason}",
+            ]
         )
-        typer.echo(f"{'':24} {term.reason}")
 
 
 def _flatten(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.terminal import Json, fail, make_home, open_home, print_json, read_settings_aloud, view_home
+from flows.cli.terminal import Json, fail, make_home, open_home, print_json, read_settings_aloud, tell, view_home
 from xray_core.errors import RefusedInput
 
 
@@ -18,9 +18,9 @@ def init(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Make a home: folders, ledger, site key, retraining policy, study and settings file.
+    """Make a home: folders, ledger, site key, settings.
 
-    Asks nothing, and changes nothing that is there.
+    With a retraining policy, label words and a study to fill in. Asks nothing, and changes nothing that is there.
 
     Example: xray init
     """
@@ -52,8 +52,7 @@ def status(as_json: Json = False) -> None:
     if as_json:
         print_json(found.as_json())
     else:
-        for line in found.lines():
-            typer.echo(line)
+        tell(found.lines())
     if found.alarms:
         raise typer.Exit(1)
 
@@ -141,6 +140,7 @@ def restore(
     so a home moves from SQLite to PostgreSQL, and a backup made there moves back.
 
     Example: XRAY_HOME=/data/new-home xray restore /backups/xray-2026-05-01
+
     Example: XRAY_HOME=/data/new-home XRAY_DATABASE_URL=postgresql://xray@db/xray xray restore /backups/xray-2026-05-01
     """
     from flows.cli.terminal import show_progress

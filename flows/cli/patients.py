@@ -20,9 +20,10 @@ def import_(
     to_come: Annotated[bool, typer.Option("--to-come", help="most of its films are not here yet")] = False,
     as_json: Json = False,
 ) -> None:
-    """Take in whose films are: films that are here, and films that have yet to come. All rows or none.
+    """Take in whose films are, all rows or none.
 
-    The newest word on a film counts, also over its own header; what it replaces stays recorded and is counted.
+    Films that are here, and films that have yet to come. The newest word on a film counts, also over its own
+    header; what it replaces stays recorded and is counted.
 
     Example: xray patients import patients.csv
     """

@@ -13,7 +13,9 @@ readers_app = typer.Typer(help="Say who reads films.", no_args_is_help=True)
 
 @readers_app.command("add")
 def add(name: Annotated[str, typer.Argument(help="as it shall stand beside labels")], as_json: Json = False) -> None:
-    """Add a reader; case and blanks do not tell one from another, and who is there already stays.
+    """Add a reader.
+
+    Case and blanks do not tell one from another, and who is there already stays.
 
     Example: xray readers add "Reader A"
     """

@@ -26,7 +26,9 @@ def review(
     ] = False,
     browser: Browser = True,
 ) -> None:
-    """Read films blind, on a page of this machine; every verdict is saved at the key press. Ctrl-C ends it.
+    """Read films blind, on a page of this machine.
+
+    Every verdict is saved at the key press. Ctrl-C ends it.
 
     Example: xray review --reader anna
     """
@@ -41,7 +43,9 @@ def review(
 
 
 def results(browser: Browser = True) -> None:
-    """Look at the results on a page of this machine: films, outcomes and why. Nothing can be changed there.
+    """Look at the results on a page of this machine.
+
+    Films, outcomes and why. Nothing can be changed there.
 
     Example: xray results
     """

@@ -22,13 +22,15 @@ def reproduce(
     keep: Annotated[Path | None, typer.Option(help="a new file .keras for the model that comes of it")] = None,
     as_json: Json = False,
 ) -> None:
-    """Train a version again and compare: identical weights, the same predictions, or another model.
+    """Train a version again and compare.
 
-    On the films that its folder names by content, on their sides and with the labels of then, whatever they are
-    labelled as today. Champion, standing, labels and the ledger stay as they are; the new model is gone afterwards
-    unless --keep names a file for it. Exit code 1 where another model comes of it.
+    Identical weights, the same predictions, or another model. On the films that its folder names by content, on
+    their sides and with the labels of then, whatever they are labelled as today. Champion, standing, labels and the
+    ledger stay as they are; the new model is gone afterwards unless --keep names a file for it. Exit code 1 where
+    another model comes of it.
 
     Example: xray models reproduce 0001-seed_cnn
+
     Example: xray models reproduce 0001-seed_cnn --films /mnt/old-dataset --keep again.keras
     """
     from flows.evaluation.reproduction import gather_sides, read_kept, train_again

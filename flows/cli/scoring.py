@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from flows.cli.terminal import Json, open_home, print_json, view_home
+from flows.cli.terminal import Json, open_home, print_json, tell, view_home
 from flows.home.termination import stopping_on_sigterm, unbroken
 from flows.settings import Settings
 from xray_core.imaging.records import UidKind
@@ -73,6 +73,7 @@ def export(
     One row for every file that the service ever decided on.
 
     Example: xray export --out results.csv
+
     Example: xray export --for-review --out to-read.csv
     """
     from flows.review.exports import as_utc, write_export
@@ -111,6 +112,7 @@ def why(
     """Tell what happened to a file, and why.
 
     Example: xray why incoming/chest-0412.png
+
     Example: xray why 9c5e4b1f0a7d3362
     """
     from flows.operations.file_story import explain
@@ -120,8 +122,7 @@ def why(
         files = [{name: getattr(file, name) for name in _OF_A_FILE} for file in story.files]
         print_json({"story": story.lines, "files": files, "note": RESEARCH_USE})
         return
-    for line in story.lines:
-        typer.echo(line)
+    tell(story.lines)
 
 
 # What a program is told of one version of a file.
@@ -150,10 +151,10 @@ def pseudonyms(
     kind: Annotated[UidKind, typer.Argument(help="whose UIDs they are: Study or SOP Instance UIDs")],
     as_json: Json = False,
 ) -> None:
-    """Turn UIDs of a PACS into the pseudonyms of the results CSV, so that both can be joined.
+    """Turn UIDs of a PACS into the pseudonyms of the results.
 
-    Reads UIDs from standard input, one a line, and writes a pseudonym for each, in their order: so none of them stays
-    in the shell's history, in the list of processes or in a log.
+    So both can be joined. Reads UIDs from standard input, one a line, and writes a pseudonym for each, in their order:
+    so none of them stays in the shell's history, in the list of processes or in a log.
 
     Example: xray pseudonyms study < study-uids.txt
     """

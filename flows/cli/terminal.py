@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -16,6 +19,8 @@ import typer
 from flows.settings import Settings, find_unknown_variables, read_settings
 
 _WIDER_THAN_ANY_ROW = 10_000
+_WIDEST_TO_READ = 110
+_END_OF_SENTENCE = re.compile(r"(?<=[.!?]) (?=[A-Z0-9])")
 
 Json = Annotated[bool, typer.Option("--json", help="print JSON for a program to read")]
 
@@ -74,6 +79,30 @@ def print_json(value: dict[str, Any]) -> None:
 
 def _to_text(value: object) -> str:
     return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+def tell(lines: Iterable[str]) -> None:
+    """Lines for people: on a terminal a sentence a line, folded to its width; elsewhere each line as it is."""
+    width = min(shutil.get_terminal_size().columns, _WIDEST_TO_READ) if sys.stdout.isatty() else None
+    for line in lines:
+        typer.echo(line if width is None else fold(line, width))
+
+
+def fold(line: str, width: int) -> str:
+    """A line of several sentences as a line each, none wider than so many signs; what goes on stands further in."""
+    indent = " " * (len(line) - len(line.lstrip()))
+    folded: list[str] = []
+    for sentence in _END_OF_SENTENCE.split(line.strip()):
+        first = f"{indent}    " if folded else indent
+        folded += textwrap.wrap(
+            sentence,
+            width,
+            initial_indent=first,
+            subsequent_indent=f"{indent}    ",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+    return "\n".join(folded)
 
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flows.cli.terminal import Json, make_home, open_home, print_json, show_progress
+from flows.cli.terminal import Json, make_home, open_home, print_json, show_progress, tell
 from flows.settings import Settings
 from xray_core.errors import RefusedInput
 from xray_core.networks.records import Architecture, Augmentation, EpochRecord, Optimizer
@@ -58,11 +58,13 @@ def train(
     seed: Annotated[int, typer.Option(min=0, help="of weights, order and augmentation")] = 0,
     as_json: Json = False,
 ) -> None:
-    """Train a model from a folder per class, or from the labelled films of this site.
+    """Train a model; the gate judges it beside the champion.
 
-    The first one becomes the champion (unproven); later ones go through the gate.
+    From a folder per class, or from the labelled films of this site. The first one becomes the champion (unproven);
+    later ones go through the gate.
 
     Example: xray train dataset/ --patients patients.csv
+
     Example: xray train --own-labels --architecture efficientnet_lite0 --frozen
     """
     check_choices(context, own_labels=own_labels, frozen=frozen, has_dataset=dataset is not None)
@@ -205,9 +207,8 @@ def train_from_folder(
         }
         print_json(told | {"folder": settings.models_dir / done.version, "note": RESEARCH_USE})
         return
-    typer.echo(f"{done.version}: {done.word}. {done.reason}")
-    typer.echo(f"model, plots and MODEL_CARD.md: {settings.models_dir / done.version}")
-    typer.echo(RESEARCH_USE)
+    where = f"model, plots and MODEL_CARD.md: {settings.models_dir / done.version}"
+    tell([f"{done.version}: {done.word}. {done.reason}", where, RESEARCH_USE])
 
 
 def _register(settings: Settings, dataset: Path, patients: Path | None, say: Callable[[str], None]) -> GivenDataset:

@@ -69,6 +69,7 @@ def back_up(
     names, the home's policy, label words, study and review guide. X-rays and exports only `with_xrays`. The folder
     appears whole or not at all. Raises RefusedInput when it exists.
     """
+    target = target.absolute()  # a database is opened by an absolute path alone
     _refuse_target(settings, target, with_xrays=with_xrays)
     _remove_unfinished(target.parent)
     aside = target.with_name(f".{target.name}.{secrets.token_hex(4)}{_UNFINISHED}")

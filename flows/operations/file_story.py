@@ -55,24 +55,26 @@ def explain(settings: Settings, path: Path) -> FileStory:
         )
     lines = []
     for called, group in groupby(versions, key=lambda version: version.name):
-        lines += [f"{called}:", *(_tell(version, at_prevalence, standings) for version in group)]
+        told = [line for version in group for line in _tell(version, at_prevalence, standings)]
+        lines += [f"{called}:", *told]
     unknown = [f"{escape_name(name)}:", _tell_unknown(settings, name, may_be_content=digits is not None)]
     return FileStory(lines or unknown, versions)
 
 
-def _tell(version: FileHistory, at_prevalence: AtPrevalence, standings: Mapping[str, FilmStanding]) -> str:
+def _tell(version: FileHistory, at_prevalence: AtPrevalence, standings: Mapping[str, FilmStanding]) -> list[str]:
     when = version.decided_at or version.first_seen_at
-    story = f"  {when:%Y-%m-%d %H:%M:%S} UTC  "
+    story, details = f"  {when:%Y-%m-%d %H:%M:%S} UTC  ", []
     match version.state:
         case FileState.SCORED if version.probability is not None:
             story += (
                 f"scored: P(covid) {_tell_probability(version, at_prevalence)}, {version.outcome} by model "
                 f"{version.model_version}, X-ray {(version.xray_sha256 or '')[:16]}"
             )
-            if why := say_why_referred(version.outcome, version.refer_reason):
-                story += f"; referred because {why}"
-            story += f"; {likeness}" if (likeness := _tell_likeness(version)) else ""
             story += _tell_label(standings.get(version.xray_sha256 or ""))
+            if why := say_why_referred(version.outcome, version.refer_reason):
+                details.append(f"    referred because {why}")
+            if likeness := _tell_likeness(version):
+                details.append(f"    {likeness}")
         case FileState.SCORED:
             story += f"scored: the same content as X-ray {(version.xray_sha256 or '')[:16]}"
         case FileState.REJECTED:
@@ -84,7 +86,7 @@ def _tell(version: FileHistory, at_prevalence: AtPrevalence, standings: Mapping[
             )
         case FileState.NEW:
             story += f"seen and claimed by {version.claimed_by}, not decided yet"
-    return story + ("; another version has come since" if version.superseded_at else "")
+    return [story + ("; another version has come since" if version.superseded_at else ""), *details]
 
 
 def _tell_label(standing: FilmStanding | None) -> str:

@@ -153,15 +153,18 @@ def _deploy(settings: Settings, address: Address) -> None:
     log = settings.home / "run" / "deploy.log"
     bound_log(log)
     with open_log(log) as output:
-        result = subprocess.run(
-            [sys.executable, "-m", "flows.service.deploy"],
-            cwd=CHECKOUT,
-            env=child_environment(settings, address),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            timeout=_START_SECONDS,
-            check=False,
-        )
+        try:
+            result = subprocess.run(
+                [sys.executable, "-m", "flows.service.deploy"],
+                cwd=CHECKOUT,
+                env=child_environment(settings, address),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                timeout=_START_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise PersonNeeded(f"deploying did not end within {_START_SECONDS} s; see {log}") from None
     if result.returncode:
         raise PersonNeeded(f"deploying failed with exit code {result.returncode}; see {log}")

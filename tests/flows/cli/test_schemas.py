@@ -12,6 +12,7 @@ import pytest
 import typer
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
+from typer.testing import CliRunner
 
 from flows.cli.app import app, main
 from flows.reading.readers import add_reader
@@ -72,8 +73,17 @@ def scored(settings: Settings) -> Settings:
     return settings
 
 
+def ask(*words: str) -> tuple[int, str]:
+    """A command of ours within this process, its JSON held to its schema; exit code and standard output."""
+    done = CliRunner().invoke(app, [*words, "--json"], input="")
+    assert done.stdout, done.output
+    check_output(words, done.stdout)
+    return done.exit_code, done.stdout
+
+
 @pytest.mark.processes
 @pytest.mark.lengthy
+@pytest.mark.usefixtures("commands")
 @pytest.mark.parametrize(
     ("words", "code"),
     [
@@ -103,35 +113,37 @@ def scored(settings: Settings) -> Settings:
     ids=lambda value: "-".join(value) if isinstance(value, tuple) else "",
 )
 def test_a_command_prints_what_its_schema_says(scored: Settings, words: Sequence[str], code: int | None) -> None:
-    done = xray(*words, "--json", given="")
+    found, printed = ask(*words)
 
-    assert code is None or done.returncode == code, done.stderr
-    assert json.loads(done.stdout)
+    assert code is None or found == code, printed
 
 
 @pytest.mark.processes
 @pytest.mark.lengthy
+@pytest.mark.usefixtures("commands")
 def test_a_restored_home_is_told_of(scored: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert xray("backup", "copy").returncode == 0
+    ask("backup", "copy")
     monkeypatch.delenv("XRAY_DATABASE_URL", raising=False)
+    monkeypatch.setenv("XRAY_HOME", str(tmp_path / "new"))
 
-    done = xray("--home", str(tmp_path / "new"), "restore", "copy", "--json")
+    code, printed = ask("restore", "copy")
 
-    assert json.loads(done.stdout)["home"] == str(tmp_path / "new"), done.stderr
+    assert (code, json.loads(printed)["home"]) == (0, str(tmp_path / "new"))
 
 
 @pytest.mark.processes
 @pytest.mark.keras
 @pytest.mark.lengthy
+@pytest.mark.usefixtures("commands")
 def test_promotion_past_the_gate_and_rollback_are_told_of(rival: Rival, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XRAY_HOME", str(rival.settings.home))
     before = champion(rival.settings).version
 
-    past = xray("models", "promote", rival.candidate, "--override", "--reason", "a test", "--json")
-    back = xray("models", "rollback", "--json")
+    _, past = ask("models", "promote", rival.candidate, "--override", "--reason", "a test")
+    _, back = ask("models", "rollback")
 
-    assert json.loads(past.stdout)["past_the_gate"], past.stderr
-    assert json.loads(back.stdout)["version"] == before, back.stderr
+    assert json.loads(past)["past_the_gate"]
+    assert json.loads(back)["version"] == before
 
 
 @pytest.mark.processes

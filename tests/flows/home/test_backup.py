@@ -53,6 +53,16 @@ def test_a_restored_home_has_the_same_results_models_and_pseudonyms_and_scores_o
     assert scan(restored).scored == 1
 
 
+def test_a_backup_goes_where_a_relative_name_says(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    back_up(settings, Path("copy"))
+
+    assert (tmp_path / "copy" / "xray.db").is_file()
+
+
 def test_a_backup_is_private_and_holds_no_xray(backup: Path) -> None:
     files = [path for path in backup.rglob("*") if path.is_file()]
 

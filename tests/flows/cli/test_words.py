@@ -1,0 +1,73 @@
+"""What the terminal looks like: nothing cut, an example a line, no sentence wider than the window."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from flows.cli.app import app, main
+from flows.cli.terminal import fold
+from flows.service import service
+from flows.service.child import Address
+from flows.settings import Settings
+from xray_core.errors import PersonNeeded
+
+
+@pytest.fixture(scope="module")
+def program() -> click.Command:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["xray", "--version"])
+        with pytest.raises(SystemExit):
+            main()
+    return typer.main.get_command(app)
+
+
+@pytest.mark.usefixtures("program")
+@pytest.mark.parametrize("group", [(), ("labels",), ("models",), ("patients",), ("readers",)], ids="-".join)
+def test_no_command_of_a_list_is_told_in_half_a_sentence(group: tuple[str, ...]) -> None:
+    told = CliRunner().invoke(app, [*group, "--help"], env={"COLUMNS": "80", "TERMINAL_WIDTH": "80"}).stdout
+
+    assert "Commands:" in told
+    assert "..." not in told.split("Commands:")[1]
+    assert max(map(len, told.splitlines())) <= 80
+
+
+@pytest.mark.usefixtures("program")
+def test_each_example_begins_a_line_of_its_own() -> None:
+    told = CliRunner().invoke(app, ["models", "promote", "--help"], env={"COLUMNS": "80"}).stdout
+
+    begun = [line.strip()[:42] for line in told.splitlines() if "Example:" in line]
+    assert begun == ["Example: xray models promote 0002-seed_cnn", "Example: xray models promote 0002-seed_cnn"]
+
+
+def test_a_line_is_folded_by_sentences_and_never_inside_a_word() -> None:
+    line = (
+        "  last training: 0001-seed_cnn, promote: First model. 7 covid patients; 30 are needed (about 23 more). Done."
+    )
+
+    assert fold(line, 50).splitlines() == [
+        "  last training: 0001-seed_cnn, promote: First",
+        "      model.",
+        "      7 covid patients; 30 are needed (about 23",
+        "      more).",
+        "      Done.",
+    ]
+    assert fold("a/path/that/is/longer/than/the/window.png:", 20) == "a/path/that/is/longer/than/the/window.png:"
+
+
+def test_deploying_that_takes_too_long_is_a_sentence(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def never_ends(*_: object, **__: object) -> None:
+        raise subprocess.TimeoutExpired("deploy", 180)
+
+    monkeypatch.setattr(subprocess, "run", never_ends)
+
+    with pytest.raises(PersonNeeded, match=r"deploying did not end within 180 s; see .*deploy\.log"):
+        service._deploy(settings, Address("127.0.0.1", 1))
