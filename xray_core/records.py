@@ -37,6 +37,7 @@ class Held(StrEnum):
     VISIBLE = "the score was visible"
     UNTOLD = "nobody wrote down whether the score was visible"
     UNSURE = "the reader without the score said unsure or exclude"
+    CHOSEN = "it was neither chosen by chance nor read with all others"
     OTHER = "labelled other, which the policy never trains on"
 
 

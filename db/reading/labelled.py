@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from db.reading.opinions import read_opinions
+from db.reading.opinions import find_first_unread, read_opinions
 from db.scoring import patient_tally
 from db.scoring.folders import to_film_path
 from db.scoring.tables import FolderRow, XrayRow
@@ -20,15 +20,18 @@ def read_labelled(session: Session, rules: LabelRules, *, upto: int | None = Non
     Its label is settled by the policy's rules, out of the label rows up to the one with the id `upto`.
     """
     opinions = read_opinions(session, upto=upto)
+    unread = find_first_unread(session, upto=upto) if rules.chance_test_side else None
     former = patient_tally.read_former_patients(session)
     rows = session.execute(
         select(XrayRow, FolderRow).join(FolderRow, FolderRow.id == XrayRow.folder_id).order_by(XrayRow.id)
     )
-    return [
-        _to_labelled(xray, folder, settle_label(opinions[xray.id], rules), former.get(xray.id, ()))
-        for xray, folder in rows.tuples()
-        if xray.id in opinions
-    ]
+    labelled = []
+    for xray, folder in rows.tuples():
+        if xray.id in opinions:
+            read_whole = unread is None or xray.id < unread
+            settled = settle_label(opinions[xray.id], rules, read_whole=read_whole)
+            labelled.append(_to_labelled(xray, folder, settled, former.get(xray.id, ())))
+    return labelled
 
 
 def _to_labelled(xray: XrayRow, folder: FolderRow, settled: SettledLabel, former: tuple[str, ...]) -> LabelledXray:

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from db.bulk import pieces
 from db.reading.tables import ReadingListItemRow, ReadingListRow
-from db.scoring.tables import LabelRow, XrayRow
+from db.scoring.tables import LabelRow, ResultRow, XrayRow
 from xray_core.reading.records import LabelSource, ListPurpose, Opinion
 from xray_core.reading.settled import Settlement, find_settled, settle
 from xray_core.records import Label
@@ -37,6 +37,7 @@ def read_opinions(
             row.sure,
             row.exclude_reason,
             of.purpose,
+            item.reason,
         )
         .outerjoin(item, item.id == row.list_item_id)
         .outerjoin(of, of.id == item.list_id)
@@ -47,10 +48,23 @@ def read_opinions(
     if sha256s is not None:
         said = said.where(row.xray_id.in_(select(XrayRow.id).where(XrayRow.sha256.in_(sha256s))))
     rows = session.execute(said)
-    for xray_id, reader, role, label, source, visible, sure, why, purpose in rows.tuples():
+    for xray_id, reader, role, label, source, visible, sure, why, purpose, reason in rows.tuples():
         again = purpose is ListPurpose.AGAIN
-        films[xray_id].append(Opinion(reader, role, label, LabelSource(source), visible, sure, why, again))
+        films[xray_id].append(Opinion(reader, role, label, LabelSource(source), visible, sure, why, again, reason))
     return dict(films)
+
+
+def find_first_unread(session: Session, *, upto: int | None = None) -> int | None:
+    """The id of the first X-ray that came in and was scored and of which nobody has said anything; None where none is.
+
+    With `upto` what was said after the label with that id does not count.
+    """
+    said = select(LabelRow.id).where(LabelRow.xray_id == XrayRow.id)
+    if upto is not None:
+        said = said.where(LabelRow.id <= upto)
+    scored = select(ResultRow.id).where(ResultRow.xray_id == XrayRow.id)
+    unread = select(XrayRow.id).where(~said.exists(), scored.exists()).order_by(XrayRow.id).limit(1)
+    return session.scalar(unread)
 
 
 @dataclass(frozen=True, slots=True)

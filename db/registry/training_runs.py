@@ -91,14 +91,6 @@ def fail_training(session: Session, run_id: int, *, scanner: str, reason: str, n
     _update_mine(session, run_id, scanner, failed | _NO_CLAIM)
 
 
-def last_finished(session: Session) -> TrainingRun | None:
-    """The training that finished last: its watermark says which labels are new."""
-    run = TrainingRunRow
-    statement = _runs().where(run.state == TrainingState.FINISHED).order_by(run.finished_at.desc(), run.id.desc())
-    row = session.execute(statement.limit(1)).tuples().one_or_none()
-    return None if row is None else _to_record(*row)
-
-
 def find_watermark(session: Session, version: str) -> int:
     """The last label that the training of a version could take; 0 for a version that was not trained here."""
     run = TrainingRunRow

@@ -29,6 +29,10 @@ def train(
     own_labels: Annotated[
         bool, typer.Option("--own-labels", help="learn from the labelled films of this site alone, no dataset")
     ] = False,
+    exclude_source: Annotated[
+        list[str] | None,
+        typer.Option(help="leave out the labelled films of a source, repeatable; retrainings do so too"),
+    ] = None,
     patients: Annotated[Path | None, typer.Option(help="CSV with filename, patient_id (more columns are used)")] = None,
     architecture: Annotated[Architecture, typer.Option(help="the network")] = Architecture.SEED_CNN,
     frozen: Annotated[
@@ -58,21 +62,24 @@ def train(
     seed: Annotated[int, typer.Option(min=0, help="of weights, order and augmentation")] = 0,
     as_json: Json = False,
 ) -> None:
-    """Train a model; the gate judges it beside the champion.
+"""Train a model; the gate judges it beside the champion.
 
-    From a folder per class, or from the labelled films of this site. The first one becomes the champion (unproven);
+    From a folder per class, or from the labelled films that are here. The first one becomes the champion (unproven);
     later ones go through the gate.
 
     Example: xray train dataset/ --patients patients.csv
 
     Example: xray train --own-labels --architecture efficientnet_lite0 --frozen
+
+    Example: xray train --exclude-source github.com
     """
     check_choices(context, own_labels=own_labels, frozen=frozen, has_dataset=dataset is not None)
     train_from_folder(
-        open_home() if own_labels else make_home(),
+        make_home() if dataset is not None else open_home(),
         dataset,
         patients=patients,
         own_labels=own_labels,
+        excluded_sources=tuple(sorted(set(exclude_source or ()))),
         frozen=frozen,
         architecture=architecture,
         weights=weights,
@@ -100,10 +107,15 @@ def check_choices(context: typer.Context, *, own_labels: bool, frozen: bool, has
             "--own-labels: received a dataset or its patients CSV as well; expected one of both: the labelled films of "
             "this site, or a dataset (without --own-labels it is trained on together with them)"
         )
-    if not own_labels and not has_dataset:
+    if own_labels and "exclude_source" in given:
         raise RefusedInput(
-            "DATASET: received none; expected a folder with one folder per class, or --own-labels to learn from the "
-            "labelled films of this site"
+            "--own-labels: received --exclude-source as well; expected one of both: films of this site come from no "
+            "source of a dataset"
+        )
+    if not own_labels and not has_dataset and "exclude_source" not in given:
+        raise RefusedInput(
+            "DATASET: received none; expected a folder with one folder per class, --own-labels to learn from the "
+            "labelled films of this site, or --exclude-source for all labelled films but some"
         )
     if frozen and not context.params["architecture"].has_base:
         bases = ", ".join(each.value for each in Architecture if each.has_base)

@@ -21,7 +21,7 @@ from flows.home.public_errors import without_words
 from flows.registry.policy import read_policy
 from flows.settings import read_settings
 from flows.training.due import read_due
-from flows.training.remedies import read_taken_over
+from flows.training.remedies import check_base_weights, read_taken_over
 from flows.training.steps import Workbench, ask_gate, gather_xrays
 from flows.training.training import Step, train
 from xray_core.networks.options import TrainingOptions
@@ -40,7 +40,7 @@ _ENDINGS = {"promote": "Promoted", "instated": "Instated", "reject": "Rejected"}
 @without_words
 def retrain(
     trigger: Literal["by hand", "event"] = "by hand",
-    architecture: Literal["seed_cnn", "vgg16", "resnet50", "xception", "efficientnet_lite0"] = "seed_cnn",
+    architecture: Literal["seed_cnn", "vgg16", "resnet50", "xception", "efficientnet_lite0"] | None = None,
     optimizer: Literal["rmsprop", "adam", "sgd"] = "rmsprop",
     learning_rate: _LearningRate = None,
     epochs: _Epochs = 15,
@@ -48,12 +48,16 @@ def retrain(
     weights: str | None = None,
     seed: _Seed = 0,
 ) -> State[None]:
-    """Train a candidate on all labels, judge it beside the champion, promote or reject it with a written reason.
+    """Train a candidate, judge it beside the champion, promote or reject it with a written reason.
+
+    It learns all labels; after a champion that learned this site's labels alone, or left out a source, so does it.
 
     Args:
         trigger: event trains only when the retraining policy says it is due; by hand trains on what there is.
-        architecture: the network; vgg16, resnet50 and xception need local weights to be of any use.
-        optimizer: how the weights are moved.
+        architecture: the network; empty means the champion's, with its labels, where that learned this site's labels
+            alone, else seed_cnn. vgg16, resnet50 and xception need local weights to be of any use. A network that is
+            named here learns all labels, at its own input size, and its base is not frozen.
+        optimizer: how the weights are moved; a frozen base takes no optimizer, learning rate, epochs or batch size.
         learning_rate: step size of the optimizer; empty means the optimizer's own default.
         epochs: passes over the training X-rays.
         batch_size: X-rays per step.
@@ -66,8 +70,7 @@ def retrain(
     if trigger == "event" and not due.due:
         return complete("Not due", f"not due: {due.reason}")
     options = replace(
-        read_taken_over(settings, read_policy(settings)),  # remedies: only a person may change them, by `xray train`
-        architecture=Architecture(architecture),
+        _choose_network(read_taken_over(settings, read_policy(settings)), architecture),
         optimizer=Optimizer(optimizer),
         learning_rate=learning_rate,
         epochs=epochs,
@@ -75,6 +78,7 @@ def retrain(
         weights=Path(weights) if weights else None,
         seed=seed,
     )
+    check_base_weights(settings, options)
     trial = train(
         settings, options, trigger=trigger, flow_run_id=flow_run.id, watch_epochs=show_epochs, take=take_as_task
     )
@@ -85,6 +89,13 @@ def retrain(
     publish_report(trial)
     done = trial.conclusion
     return complete(_ENDINGS.get(done.word, done.word.capitalize()), f"{done.version}: {done.word}. {done.reason}")
+
+
+def _choose_network(taken_over: TrainingOptions, architecture: str | None) -> TrainingOptions:
+    """The network that is named, else the champion's. Remedies and excluded sources only a person may change."""
+    if architecture is None:
+        return taken_over
+    return replace(taken_over, architecture=Architecture(architecture), input_size=None, frozen=False, own_labels=False)
 
 
 def take_as_task(step: Step, bench: Workbench, trial: Trial) -> Trial:

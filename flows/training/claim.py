@@ -19,10 +19,10 @@ from flows.home.process_lock import hold_scanner_lock, is_scanner_alive
 from flows.home.public_errors import say_publicly
 from flows.registry.policy import read_policy
 from flows.settings import Settings
-from flows.training.images import choose_labelled
 from flows.training.remedies import sign_training
 from xray_core.networks.options import TrainingOptions
 from xray_core.processes.memory import keep_freed_memory
+from xray_core.training.film_choice import check_sources, find_choice
 from xray_core.training.split import digest_label_set
 
 # Longer than any training on the machines this is made for.
@@ -72,12 +72,14 @@ def claim_labels(
     """Claim the labels as they are now, or None where a training of just these labels was claimed before.
 
     Other remedies, or another augmentation, make another training of the same labels. Raises RefusedInput before
-    anything is claimed when `options` name weights that are no file.
+    anything is claimed when `options` name weights that are no file, or a source of which nothing here comes.
     """
     check_weights(options)
     with transaction(trainer.engine) as session:
         policy = read_policy(trainer.settings)
-        labelled = choose_labelled(read_labelled(session, policy.labels), own_labels=options.own_labels)
+        everything = read_labelled(session, policy.labels)
+        check_sources(options.excluded_sources, everything)
+        labelled = find_choice(options).choose(everything)
         digest = digest_label_set(labelled)
         said = patients.digest_said(session, [xray.sha256 for xray in labelled if xray.counts])
         run_id = training_runs.claim_training(

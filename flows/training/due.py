@@ -20,10 +20,13 @@ from flows.registry.policy import read_policy
 from flows.registry.standing import DRIFT_SET
 from flows.settings import Settings
 from flows.training.remedies import read_taken_over, sign_training
+from xray_core.errors import IncompatibleModel
+from xray_core.models.folder import read_manifest
 from xray_core.promotion.due import TrainingHistory, count_labels, is_retraining_due
 from xray_core.promotion.judged_on import JudgedOn, count_judges, say_held
 from xray_core.promotion.policy import RetrainingPolicy
 from xray_core.records import Held, LabelledXray, Split, Verdict, plural
+from xray_core.training.film_choice import FilmChoice, find_choice, read_choice
 from xray_core.training.implausible_patients import doubt_patients
 from xray_core.training.split import TrainingSet, digest_label_set, plan_training_set
 
@@ -58,10 +61,13 @@ def read_due(settings: Settings) -> RetrainingDue:
 
 def _read_due(session: Session, settings: Settings) -> RetrainingDue:
     now = datetime.now(UTC)
-    last = training_runs.last_finished(session)
     policy = read_policy(settings)
-    labelled = read_labelled(session, policy.labels)
-    before = read_labelled(session, policy.labels, upto=last.label_watermark if last else 0)
+    options = read_taken_over(settings, policy)
+    choice = find_choice(options)
+    trainings = _find_alike(settings, training_runs.list_trainings(session), choice)
+    last = max(trainings, key=lambda run: (run.finished_at or now, run.run_id), default=None)
+    labelled = choice.choose(read_labelled(session, policy.labels))
+    before = choice.choose(read_labelled(session, policy.labels, upto=last.label_watermark if last else 0))
     ours, plan, unplaced = _plan(session, settings, labelled, policy)
     left_out = plan.count_held(Split.TEST)
     counts = count_labels(ours, before, plan.sides, left_out, unknown_may_judge=policy.test.unknown_may_judge)
@@ -69,11 +75,11 @@ def _read_due(session: Session, settings: Settings) -> RetrainingDue:
     said = patients.digest_said(session, [xray.sha256 for xray in labelled if xray.counts])
     claimed = training_runs.is_claimed(
         session,
-        sign_training(digest, read_taken_over(settings, policy), patients_sha256=said),
+        sign_training(digest, options, patients_sha256=said),
         now=now,
         is_alive=lambda trainer: is_scanner_alive(settings.home / "run", trainer),
     )
-    history = _read_history(training_runs.list_trainings(session))
+    history = _read_history(trainings)
     decision = is_retraining_due(counts, policy, history, now=now, has_drifted=_has_drifted(session))
     taken = (
         "a training of these labels is at work or done (way out: `xray models list` shows it, new labels make another)"
@@ -117,9 +123,27 @@ def _has_drifted(session: Session) -> bool:
     return drift is not None and bool(drift["moved"])
 
 
+def _find_alike(settings: Settings, trainings: Sequence[TrainingRun], choice: FilmChoice) -> list[TrainingRun]:
+    """The trainings that ended and took the same kind of films as the next one.
+
+    A model of this site's labels alone, made by hand, takes nothing from a loop that learns all labels, nor the other
+    way round: to the other kind those labels are new still.
+    """
+    ended = (run for run in trainings if run.state is TrainingState.FINISHED)
+    return [run for run in ended if _read_choice(settings, run) in (choice, None)]
+
+
+def _read_choice(settings: Settings, run: TrainingRun) -> FilmChoice | None:
+    """What a training took; None where its model's folder cannot tell any more."""
+    try:
+        return read_choice(read_manifest(settings.models_dir / str(run.candidate_version)).training)
+    except IncompatibleModel:
+        return None
+
+
 def _read_history(trainings: list[TrainingRun]) -> TrainingHistory:
     """The newest training comes first; only what began by itself counts."""
-    ended = [run for run in trainings if run.state is TrainingState.FINISHED and run.trigger == AUTOMATIC]
+    ended = [run for run in trainings if run.trigger == AUTOMATIC]
     rejections = 0
     for run in ended:
         if run.verdict is not Verdict.REJECT:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from sqlalchemy import Engine
 
@@ -16,7 +17,7 @@ from flows.registry.policy import read_policy
 from flows.settings import Settings
 from xray_core.imaging.records import Preprocessing
 from xray_core.models.records import ModelManifest
-from xray_core.records import FolderKind, LabelledXray
+from xray_core.training.film_choice import FilmChoice, read_choice
 from xray_core.training.images import TrainingImages, gather_images
 
 
@@ -26,13 +27,12 @@ def read_training_images(
     preprocessing: Preprocessing,
     on_progress: Callable[[int], None],
     *,
-    own_labels: bool = False,
+    choice: FilmChoice,
     frozen_base: bool = False,
 ) -> TrainingImages:
     """The labelled X-rays of the ledger on their frozen sides, decoded; X-rays of external sets are none of them.
 
-    With `own_labels` those alone that arrived at this site; with a `frozen_base` training and validation side are
-    learned from together.
+    `choice` says which of them are taken; with a `frozen_base` training and validation side are learned from together.
     """
     policy = read_policy(settings)
     with snapshot(engine) as session:
@@ -40,9 +40,9 @@ def read_training_images(
         external = evaluations.external_xrays(session)
         frozen = xrays.read_splits(session)
         let_go = whereabouts.read_let_go(session)
-    return gather_images(
+    images = gather_images(
         settings.decoder_limits,
-        [xray for xray in choose_labelled(labelled, own_labels=own_labels) if xray.sha256 not in external],
+        [xray for xray in choice.choose(labelled) if xray.sha256 not in external],
         frozen,
         read_site_key(settings),
         preprocessing,
@@ -53,6 +53,7 @@ def read_training_images(
         frozen_base=frozen_base,
         on_progress=on_progress,
     )
+    return replace(images, excluded=choice.count_excluded(labelled))
 
 
 def read_images_for(
@@ -64,11 +65,6 @@ def read_images_for(
         engine,
         manifest.preprocessing,
         on_progress,
-        own_labels=bool(manifest.training.get("own_labels")),
+        choice=read_choice(manifest.training),
         frozen_base=bool(manifest.training.get("frozen")),
     )
-
-
-def choose_labelled(labelled: list[LabelledXray], *, own_labels: bool) -> list[LabelledXray]:
-    """All of them, or with `own_labels` those whose film arrived here and was not given as a dataset."""
-    return [xray for xray in labelled if not own_labels or xray.path.kind is not FolderKind.DATASET]

@@ -1,8 +1,9 @@
-"""Remedies by the words that a person types, and what a retraining takes over of the champion."""
+"""Remedies by the words that a person types, what a retraining takes over of the champion, and what is one training."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -13,9 +14,11 @@ from flows.settings import Settings
 from xray_core.errors import RefusedInput
 from xray_core.imaging.records import Remedy
 from xray_core.models.folder import read_manifest
+from xray_core.models.records import ModelManifest
 from xray_core.networks.options import TrainingOptions
-from xray_core.networks.records import Augmentation
+from xray_core.networks.records import Architecture, Augmentation
 from xray_core.promotion.policy import RetrainingAugmentation, RetrainingPolicy
+from xray_core.training.film_choice import read_choice
 
 ERASE_BORDER = "erase-border"
 REMEDY_WORDS = (*(remedy.value for remedy in Remedy), ERASE_BORDER)
@@ -39,6 +42,7 @@ def sign_training(label_set_sha256: str, options: TrainingOptions, *, patients_s
     words += [ERASE_BORDER] if options.erase_border else []
     words += [f"own labels, {options.architecture.value}"] if options.own_labels else []
     words += ["frozen"] if options.frozen else []
+    words += [f"without {json.dumps(sorted(options.excluded_sources))}"] if options.excluded_sources else []
     plain = replace(options, augmentation=None).augmented
     words += [f"augmentation {options.augmented.value}"] if options.augmented is not plain else []
     words += [f"patients {patients_sha256}"] if patients_sha256 else []
@@ -48,9 +52,11 @@ def sign_training(label_set_sha256: str, options: TrainingOptions, *, patients_s
 
 
 def read_taken_over(settings: Settings, policy: RetrainingPolicy) -> TrainingOptions:
-    """What a retraining takes over: the champion's remedies, and its augmentation unless the policy names another.
+    """What a retraining takes over of the champion: its remedies, which films it left out, and its augmentation.
 
-    The network's own where there is no champion, or where it came from elsewhere.
+    The policy may name another augmentation. Of a champion that learned this site's labels alone also that, its
+    network, whether the base was frozen, and the input size: trained on all labels it would be another kind of model.
+    What is taken over is the network's own where there is no champion, or where it came from elsewhere.
     """
     with open_ledger(settings) as engine, snapshot(engine) as session:
         champion = models.champion(session)
@@ -60,8 +66,45 @@ def read_taken_over(settings: Settings, policy: RetrainingPolicy) -> TrainingOpt
         return TrainingOptions(augmentation=named)
     manifest = read_manifest(settings.models_dir / champion.version)
     champions = manifest.training.get("augmentation")
-    return TrainingOptions(
+    choice = read_choice(manifest.training)
+    taken_over = TrainingOptions(
         remedies=tuple(Remedy(word) for word in manifest.preprocessing.remedies),
         erase_border=bool(manifest.training.get("erase_border")),
         augmentation=named or (Augmentation(str(champions)) if champions else None),
+        excluded_sources=choice.excluded_sources,
     )
+    return _take_over_network(taken_over, manifest) if choice.own_labels else taken_over
+
+
+def _take_over_network(options: TrainingOptions, manifest: ModelManifest) -> TrainingOptions:
+    size, frozen = manifest.training.get("input_size"), bool(manifest.training.get("frozen"))
+    return replace(
+        options,
+        architecture=Architecture(manifest.architecture),
+        frozen=frozen,
+        own_labels=True,
+        trainable_base=bool(manifest.training.get("trainable_base")),
+        input_size=None if size is None else int(size),
+        augmentation=None if frozen else options.augmentation,  # a frozen base is shown no changed films
+    )
+
+
+def check_base_weights(settings: Settings, options: TrainingOptions) -> None:
+    """Raise RefusedInput where the champion's base had weights of a local file and a retraining of it names none.
+
+    A base of random weights would be another model, and nobody would have asked for it.
+    """
+    if not options.own_labels or options.weights is not None:
+        return
+    with open_ledger(settings) as engine, snapshot(engine) as session:
+        champion = models.champion(session)
+    if champion is None:
+        return
+    manifest = read_manifest(settings.models_dir / champion.version)
+    named = str(manifest.training.get("weights") or "")
+    if named.endswith(".weights.h5"):
+        raise RefusedInput(
+            f"retraining: the base of the champion {champion.version} had the weights of a local file, and none is "
+            f"named; expected the parameter `weights` to name {named}, or another `architecture`",
+            public=True,
+        )

@@ -26,6 +26,7 @@ from xray_core.networks.records import EpochRecord
 from xray_core.processes.fork_server import start_fork_server
 from xray_core.processes.helper_process import HelperProcess
 from xray_core.records import Split
+from xray_core.training.film_choice import find_choice
 from xray_core.training.trial import Conclusion, Trial
 
 # Given the number of epochs, returns what shows each of them.
@@ -62,7 +63,7 @@ def gather_xrays(bench: Workbench, trial: Trial) -> Trial:
         trainer.engine,
         options.preprocessing,
         lambda _: None,
-        own_labels=options.own_labels,
+        choice=find_choice(options),
         frozen_base=options.frozen,
     )
     with transaction(trainer.engine) as session:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from xray_core.imaging.network_input import scale_pixels
 from xray_core.imaging.records import Preprocessing
-from xray_core.models.recalibration import fit_recalibration
+from xray_core.models.recalibration import Recalibration, choose_recalibration
 from xray_core.models.records import OutputMeaning
 from xray_core.networks.architectures import build_network
 from xray_core.networks.fitting import Trained, Unseen, weigh_classes
@@ -74,7 +74,7 @@ def train_last_layer(
     kernel = directions.T @ layer.coef_[0] / spread
     model.get_layer("logit").set_weights([kernel[:, np.newaxis], layer.intercept_ - mean @ kernel])
     classifier = KerasClassifier(model, preprocessing, OutputMeaning.SIGMOID_COVID)
-    recalibration = fit_recalibration(unseen.log_odds, is_covid)
+    recalibration = _choose_line(unseen.log_odds, films)
     fold_recalibration(classifier, recalibration)
     return Trained(classifier, history=(), class_weights=weights, recalibration=recalibration, unseen=unseen)
 
@@ -135,7 +135,7 @@ def _build(options: TrainingOptions, preprocessing: Preprocessing) -> keras.Mode
 
 def _judge_unseen(films: _Films, options: TrainingOptions) -> Unseen:
     folds = deal_folds(films.is_covid, films.patient_of, _FOLDS, np.random.default_rng(options.seed))
-    return _recalibrate_crosswise(_score_unseen(films, folds, options), films.is_covid, folds)
+    return _recalibrate_crosswise(_score_unseen(films, folds, options), films, folds)
 
 
 def _read_features(model: keras.Model, images: NDArray[np.uint8], preprocessing: Preprocessing) -> _Numbers:
@@ -182,10 +182,15 @@ def _fit(films: _Films, strength: float, options: TrainingOptions) -> LogisticRe
     return layer.fit(films.features, films.is_covid)
 
 
-def _recalibrate_crosswise(log_odds: _Numbers, is_covid: _Truth, folds: NDArray[np.intp]) -> Unseen:
-    """P(covid) of each film, recalibrated by the line that the films of the other folds give."""
+def _recalibrate_crosswise(log_odds: _Numbers, films: _Films, folds: NDArray[np.intp]) -> Unseen:
+    """P(covid) of each film, recalibrated by the line that the films of the other folds give, if any helps there."""
     probabilities = np.zeros(len(folds))
     for fold in np.unique(folds):
-        line = fit_recalibration(log_odds[folds != fold], is_covid[folds != fold])
+        line = _choose_line(log_odds[folds != fold], films.take(folds != fold))
         probabilities[folds == fold] = line.apply(log_odds[folds == fold])
     return Unseen(log_odds, probabilities)
+
+
+def _choose_line(log_odds: _Numbers, films: _Films) -> Recalibration:
+    """The recalibration, where patient-wise cross-validation says that it helps; else the scores stay as they are."""
+    return choose_recalibration(log_odds, films.is_covid, [str(patient) for patient in films.patient_of])

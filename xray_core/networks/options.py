@@ -24,7 +24,8 @@ class TrainingOptions:
     `learning_rate` None is Keras's default for the optimizer, `input_size` (pixels a side) None the network's
     own, `weights` None random. With `balance_classes` the rarer class weighs as much as the other in all.
     `frozen` fits the last layer at once upon a base that stays as it is: nothing of epochs, optimizer and augmentation
-    applies. `own_labels` takes the labelled films that arrived at this site and no dataset.
+    applies. `own_labels` takes the labelled films that arrived at this site and no dataset, `excluded_sources` names
+    sources of which none is taken.
     """
 
     architecture: Architecture = Architecture.SEED_CNN
@@ -43,6 +44,7 @@ class TrainingOptions:
     trainable_base: bool = False
     frozen: bool = False
     own_labels: bool = False
+    excluded_sources: tuple[str, ...] = ()
     remedies: tuple[Remedy, ...] = ()
     erase_border: bool = False
 

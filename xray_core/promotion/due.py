@@ -138,7 +138,7 @@ def _find_lack(counts: LabelCounts, trigger: Trigger) -> Due | None:
             f"{_BY_HAND}, {_key('min_patients_per_class')}",
         )
     if counts.unjudged and counts.left_out:
-        switch = "`labels.blind_test_side = false` of the policy lets every label judge"
+        switch = "`labels.blind_test_side = false` and `labels.chance_test_side = false` of the policy let all judge"
         return Due(False, f"no {' or '.join(counts.unjudged)} X-ray judges", "; ".join((*counts.left_out, switch)))
     return None
 

@@ -10,7 +10,7 @@ from typing import Final
 from xray_core.records import Held, LabelledXray, Standard
 
 JUDGED_ON: Final = "judged on"
-MORE_JUDGES: Final = "`xray review`: every film that is read without its score can judge"
+MORE_JUDGES: Final = "`xray review`: every film that chance chose and that is read without its score can judge"
 
 WAYS_OUT = {
     Held.DISPUTED: "`xray labels adjudicate` settles them",
@@ -20,6 +20,10 @@ WAYS_OUT = {
         "`xray export --for-review` has them read without it, or a labels CSV says `no` in a column score_visible"
     ),
     Held.UNSURE: "another reader by `xray export --for-review`, then `xray labels adjudicate`",
+    Held.CHOSEN: (
+        "`xray review` has a share read that chance chose, `xray export --for-review` has another reader read all "
+        "without scores, and where no film is left unread all count"
+    ),
     Held.OTHER: 'the retraining policy\'s `other = "train as not covid"`',
 }
 

@@ -111,6 +111,7 @@ class LabelRules:
     readers_per_film: Annotated[int, Field(ge=1, le=2)] = 1
     hold_disputes: bool = True
     blind_test_side: bool = True
+    chance_test_side: bool = True
     other: OtherLabel = OtherLabel.NOT_COVID
 
     @property

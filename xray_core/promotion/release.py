@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from xray_core.evaluation.shortcut_audit import CONFOUNDED_FROM
 from xray_core.records import Label, LabelledXray
 
 _MOST: Final = 1_000_000
+_MOST_NAMED: Final = 4  # sources that a sentence names
 
 
 def count_own_labels(sources: Sequence[tuple[int, int]]) -> int:
@@ -37,9 +39,25 @@ def say_release(labelled: Iterable[LabelledXray]) -> str:
     number = f"about {_round(wanted):,} more labelled" if wanted else "more labelled"
     return (
         f"{number} films of your own, of both classes, may release it; twenty or more make a model of them "
-        "alone: `xray train --own-labels --architecture efficientnet_lite0 --frozen`; or a remedy: `xray models audit "
-        "--remedies DATASET` tries each"
+        f"alone: `xray train --own-labels --architecture efficientnet_lite0 --frozen`{_say_exclusion(counts)}; or a "
+        "remedy: `xray models audit --remedies DATASET` tries each"
     )
+
+
+def _say_exclusion(counts: Mapping[str, Sequence[int]]) -> str:
+    """That sources can be left out, and which hold one class alone; films without a source cannot be named so.
+
+    `counts` has the covid and the other X-rays by source.
+    """
+    named = sorted(source for source in counts if source)
+    if not named:
+        return ""
+    of_one_class = [source for source in named if not all(counts[source])]
+    rest = [both for source, both in counts.items() if source not in of_one_class]
+    if 0 < len(of_one_class) <= _MOST_NAMED and all(sum(one) for one in zip(*rest, strict=True)) and rest:
+        options = " ".join(f"--exclude-source {shlex.quote(source)}" for source in of_one_class)
+        return f"; or one without the sources that hold one class alone: `xray train {options}`"
+    return "; or, once other films hold both classes, one without a source: `xray train --exclude-source SOURCE`"
 
 
 def _rank_by_source(sources: Sequence[tuple[int, int]]) -> float:

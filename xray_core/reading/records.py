@@ -50,7 +50,8 @@ class ReaderRole(StrEnum):
 class Opinion:
     """What was said of a film once: by whom, as what, and whether with the score in view (None: nobody wrote it down).
 
-    A nameless opinion of a dataset is the dataset's own label. `again` says that it was read anew after a dispute.
+    A nameless opinion of a dataset is the dataset's own label. `again` says that it was read anew after a dispute,
+    `chosen_for` why the film stood on its reader's list, None where it stood on none.
     """
 
     reader: str | None
@@ -61,6 +62,15 @@ class Opinion:
     sure: bool | None = None
     exclude_reason: str | None = None
     again: bool = False
+    chosen_for: ListReason | None = None
+
+    @property
+    def by_chance(self) -> bool:
+        """Whether no score had a say in that this film was read: chance chose it, or its reader was shown no score.
+
+        What came beside scores, as from a worklist, may have been read for its score.
+        """
+        return self.is_blind if self.chosen_for is None else self.chosen_for is ListReason.AUDIT
 
     @property
     def is_blind(self) -> bool:

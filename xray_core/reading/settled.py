@@ -97,11 +97,13 @@ def count_settlements(films: Mapping[int, Iterable[Opinion]]) -> dict[str, int]:
     return counts
 
 
-def settle_label(opinions: Sequence[Opinion], rules: LabelRules) -> SettledLabel:
+def settle_label(opinions: Sequence[Opinion], rules: LabelRules, *, read_whole: bool = False) -> SettledLabel:
     """The label of a film by the opinions on it, oldest first, and by the policy's rules.
 
     It trains by all of them and judges by those that the model can have had no say in, where `blind_test_side` asks
-    for it. Who says that a picture is no film to judge by need not be blind: an `exclude` that stands judges nothing.
+    for it, and only where no score chose the film for reading, where `chance_test_side` asks for that; `read_whole`
+    says that every film which came in up to this one was read, whatever chose it. Who says that a picture is no film to
+    judge by need not be blind: an `exclude` that stands judges nothing.
     Raises ValueError without an opinion.
     """
     label, held = _decide(opinions, rules)
@@ -109,7 +111,11 @@ def settle_label(opinions: Sequence[Opinion], rules: LabelRules) -> SettledLabel
         return SettledLabel(label, None, Reference(None))
     if held is None and label is Label.OTHER and not rules.other_trains:
         held = Held.OTHER
-    return SettledLabel(label, held, _find_reference(opinions, rules))
+    reference = _find_reference(opinions, rules)
+    was_chosen = rules.chance_test_side and not read_whole and not any(opinion.by_chance for opinion in opinions)
+    if was_chosen and reference.label is not None:
+        reference = Reference(None, held=Held.CHOSEN)
+    return SettledLabel(label, held, reference)
 
 
 def _find_reference(opinions: Sequence[Opinion], rules: LabelRules) -> Reference:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -123,6 +124,7 @@ def describe_options(options: TrainingOptions) -> dict[str, str | int | float | 
     kept: dict[str, str | int | float | bool | None] = {
         "architecture": options.architecture.value,
         "own_labels": options.own_labels,
+        **({"excluded_sources": json.dumps(options.excluded_sources)} if options.excluded_sources else {}),
         "frozen": options.frozen,
         "balance_classes": options.balance_classes,
         "seed": options.seed,

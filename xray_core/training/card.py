@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
@@ -104,6 +105,8 @@ def _note_split(images: TrainingImages) -> Iterator[str]:
             yield f"{plan.doubted} of them carry ids of too many films, or of both classes, to be one person's."
     else:
         yield "The patient of every X-ray is known; the split is by patient."
+    if images.excluded:
+        yield f"Left out: {images.excluded} (X-rays): their source is excluded."
     for reason, number in sorted(Counter(one.reason for one in plan.left_out).items()):
         yield f"Left out: {number} (X-rays): {reason}."
     for code, number in sorted(images.unreadable.items()):
@@ -157,6 +160,7 @@ def _name_commands_elsewhere(trial: Trial) -> tuple[str, ...]:
     train = [
         f"xray train DATASET{' --patients PATIENTS.csv' if dataset.has_patients_csv else ''}",
         f"--architecture {options.architecture.value}",
+        *(f"--exclude-source {shlex.quote(source)}" for source in options.excluded_sources),
         *(["--frozen"] if options.frozen else _name_fitting(options)),
         *([f"--weights {options.weights.name}"] if options.weights else []),
         *([f"--input-size {options.input_size}"] if options.input_size else []),

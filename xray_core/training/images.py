@@ -67,7 +67,7 @@ class TrainingImages:
 
     What is abnormal but not covid trains as not covid, and judges apart: on the test side it stands in `others`.
     `unread` leaves out those that a person has let go. `learned` are the sides that are learned from: validation too
-    where a last layer is chosen by cross-validation.
+    where a last layer is chosen by cross-validation. `excluded` counts labelled X-rays whose source is left out.
     """
 
     plan: TrainingSet
@@ -77,6 +77,7 @@ class TrainingImages:
     unread: dict[Split, int]
     preprocessing: Preprocessing
     learned: tuple[Split, ...] = (Split.TRAIN,)
+    excluded: int = 0
 
     @property
     def learning(self) -> Side:

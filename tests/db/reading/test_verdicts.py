@@ -15,13 +15,14 @@ from db.reading import lists, readers, verdicts
 from db.reading.labelled import read_labelled
 from db.reading.opinions import read_opinions
 from db.reading.readings import read_readings
+from db.registry import models
 from db.scoring import xrays
 from tests.db.rows import NOW, add_champion, import_labels, label_row, score_files, sha256_of
 from xray_core.errors import RefusedInput
 from xray_core.promotion.policy import LabelRules
 from xray_core.reading.records import ChosenFilm, ListReason, ReaderVerdict
 from xray_core.reading.settled import count_settlements
-from xray_core.records import Label
+from xray_core.records import Held, Label, Reference, Standard
 
 
 @pytest.fixture
@@ -181,3 +182,29 @@ def test_no_film_of_a_list_is_shown_before_its_last_verdict(with_list: Engine) -
         say(with_list, verdict(position, request=f"r{position}"))
         with snapshot(with_list) as session:
             assert len(lists.list_waiting(session)) == hidden
+
+
+def test_a_film_that_a_score_chose_judges_once_no_film_that_came_before_it_is_unread(with_list: Engine) -> None:
+    say(with_list, verdict(2, request="r1"))  # A, from the refer band; B, the audit film, is unread
+
+    def judging(engine: Engine) -> dict[str, Reference]:
+        with snapshot(engine) as session:
+            return {xray.path.path: xray.judges_by for xray in read_labelled(session, LabelRules())}
+
+    assert judging(with_list) == {"a.png": Reference(Label.COVID, Standard.ONE_BLINDED)}  # it came first
+    with snapshot(with_list) as session:
+        champion = models.champion(session)
+    assert champion is not None
+    score_files(with_list, champion, {"0.png": "0"})
+    with transaction(with_list) as session:
+        ids = xrays.read_ids(session, [sha256_of("0")])
+        chosen = [ChosenFilm(ids[sha256_of("0")], ListReason.DOUBT, 1.0, reveal=False)]
+        reader = readers.add_reader(session, "Reader A", now=NOW)
+        lists.add_list(session, reader, chosen, seed=1, reveal_share=0.2, guide_sha256=None, now=NOW)
+    say(with_list, replace(verdict(1, request="r2"), list_id=2))
+
+    assert judging(with_list)["0.png"] == Reference(None, held=Held.CHOSEN)
+
+    say(with_list, verdict(1, request="r3"))
+
+    assert {reference.standard for reference in judging(with_list).values()} == {Standard.ONE_BLINDED}

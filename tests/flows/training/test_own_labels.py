@@ -9,11 +9,15 @@ from typer.testing import CliRunner
 
 from db.records import Stage
 from flows.cli.app import app
+from flows.deployments.retrain import _choose_network
 from flows.evaluation.audit import audit_model
 from flows.evaluation.promotion import promote_through_gate
-from flows.registry.models import find_model, list_models
+from flows.registry.models import find_model, list_models, promote_by_hand
+from flows.registry.policy import read_policy
 from flows.review.label_import import import_labels_from
 from flows.settings import Settings
+from flows.training.due import read_due
+from flows.training.remedies import read_taken_over
 from flows.training.training import train
 from tests.flows.evidence_home import champion, enter, scan, stored
 from xray_core.errors import InvalidDataset
@@ -92,9 +96,28 @@ def test_too_few_own_labels_are_refused_with_what_is_missing(trained: Settings, 
         train(trained, OPTIONS, trigger="by hand")
 
 
+def test_a_retraining_after_a_champion_of_own_labels_is_of_the_same_kind(trained: Settings, tmp_path: Path) -> None:
+    trial = train_own(trained, tmp_path)
+    before = read_due(trained)
+    promote_by_hand(trained, trial.conclusion.version, "read its card")
+
+    taken_over, due = read_taken_over(trained, read_policy(trained)), read_due(trained)
+
+    assert taken_over == OPTIONS
+    assert (before.new_labels, before.claimed) == (20, False)  # to the loop that learns all labels they are new still
+    assert (due.new_labels, due.claimed) == (0, True)
+
+
+def test_a_network_that_is_named_learns_all_labels_and_none_is_the_champions() -> None:
+    assert _choose_network(OPTIONS, None) == OPTIONS
+    assert _choose_network(OPTIONS, "seed_cnn") == TrainingOptions()
+
+
 @pytest.mark.parametrize(
     ("words", "problem"),
     [
+        (["--own-labels", "--exclude-source", "siteB"], "films of this site come from no source of a dataset"),
+        (["--exclude-source", "siteB"], "received siteB; expected none: of no labelled film here the source is known"),
         (["--own-labels", "dataset"], "received a dataset or its patients CSV as well"),
         ([], "DATASET: received none"),
         (["--own-labels", "--frozen"], "seed_cnn has no base to freeze"),

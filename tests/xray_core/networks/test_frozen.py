@@ -61,6 +61,20 @@ def test_the_layer_that_was_found_in_few_directions_is_that_of_the_network_itsel
     assert (line.xrays, line.slope > 0) == (24, True)
 
 
+@pytest.mark.parametrize(("films", "strength"), [(24, 30), (20, 120)])
+def test_a_recalibration_is_made_only_where_cross_validation_says_that_it_helps(films: int, strength: int) -> None:
+    """Unclear films were scored about right; plain ones too shyly, which two numbers mend."""
+    trained = fit(*draw(films, strength=strength))
+
+    line = trained.recalibration
+    assert line.gain is not None
+    assert line.gain_error is not None
+    assert line.is_unchanged == (line.gain <= line.gain_error / 2) == (strength == 30)
+    if line.is_unchanged:
+        assert trained.unseen is not None
+        np.testing.assert_allclose(trained.unseen.probabilities, expit(trained.unseen.log_odds))
+
+
 def test_the_twin_of_a_fitted_model_repeats_its_scores(tmp_path: Path) -> None:
     trained = fit(*draw(12))
 

@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 
 from tests.xray_core.training.test_split import make_xray
 from xray_core.promotion.release import count_own_labels, say_release
-from xray_core.records import Label
+from xray_core.records import Label, LabelledXray
 
 
 @pytest.mark.parametrize(
@@ -53,3 +53,28 @@ def test_films_labelled_other_are_no_covid_of_their_source() -> None:
     other = [replace(make_xray(n), label=Label.OTHER, source="B") for n in range(100, 200)]
 
     assert say_release([*covid, *other]).startswith("about 480 more labelled films")
+
+
+def make_films(*counts: tuple[str | None, int, int]) -> list[LabelledXray]:
+    """So many covid and normal films of each source."""
+    sources = [
+        (source, label)
+        for source, covid, normal in counts
+        for label, number in ((Label.COVID, covid), (Label.NORMAL, normal))
+        for _ in range(number)
+    ]
+    return [replace(make_xray(n), label=label, source=source) for n, (source, label) in enumerate(sources)]
+
+
+def test_sources_of_one_class_are_named_where_what_is_left_holds_both() -> None:
+    films = make_films(("a b", 10, 0), ("c", 0, 10), (None, 5, 5))
+
+    assert "`xray train --exclude-source 'a b' --exclude-source c`" in say_release(films)
+
+
+def test_a_source_can_be_left_out_later_where_nothing_would_be_left_now_and_never_where_none_is_known() -> None:
+    later = "once other films hold both classes, one without a source: `xray train --exclude-source SOURCE`"
+
+    assert later in say_release(make_films(("a", 10, 0), ("c", 0, 10)))
+    assert later in say_release(make_films(("a", 10, 2), ("c", 1, 10)))
+    assert "--exclude-source" not in say_release(make_films((None, 10, 10)))

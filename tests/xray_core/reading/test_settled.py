@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from xray_core.promotion.policy import LabelRules, OtherLabel
-from xray_core.reading.records import LabelSource, Opinion, ReaderRole
+from xray_core.reading.records import LabelSource, ListReason, Opinion, ReaderRole
 from xray_core.reading.settled import Settlement, count_settlements, find_settled, settle, settle_label
 from xray_core.records import Held, Label, Reference, Standard
 
@@ -22,6 +22,7 @@ def say(
 A_COVID, B_COVID, B_NORMAL = say("Reader A", Label.COVID), say("B", Label.COVID), say("B", Label.NORMAL)
 A_SAW = say("Reader A", Label.COVID, seen=True)
 DATASET = Opinion(None, ReaderRole.READER, Label.COVID, LabelSource.DATASET)
+A_DOUBTED, A_DRAWN = (replace(A_COVID, chosen_for=reason) for reason in (ListReason.DOUBT, ListReason.AUDIT))
 A_AGAIN, B_AGAIN = replace(A_COVID, again=True), replace(B_NORMAL, again=True)
 
 
@@ -100,8 +101,18 @@ def test_a_film_trains_by_what_the_policy_lets_count(
         ([A_COVID, B_NORMAL], RULES, Reference(None, held=Held.DISPUTED)),
         ([A_COVID], LabelRules(readers_per_film=2), Reference(None, held=Held.WAITING)),
         ([say("A", Label.UNSURE), say("B", Label.COVID, seen=True)], RULES, Reference(None, held=Held.UNSURE)),
-        ([A_SAW], LabelRules(blind_test_side=False), Reference(Label.COVID, Standard.READERS)),
+        (
+            [A_SAW],
+            LabelRules(blind_test_side=False, chance_test_side=False),
+            Reference(Label.COVID, Standard.READERS),
+        ),
         ([say("A", Label.OTHER)], LabelRules(other=OtherLabel.NEVER), Reference(Label.OTHER, Standard.ONE_BLINDED)),
+        ([A_DOUBTED], RULES, Reference(None, held=Held.CHOSEN)),
+        ([A_DOUBTED, B_COVID], RULES, Reference(Label.COVID, Standard.TWO_BLINDED)),
+        ([A_DOUBTED, DATASET], RULES, Reference(Label.COVID, Standard.DATASET)),
+        ([A_DOUBTED], LabelRules(chance_test_side=False), Reference(Label.COVID, Standard.ONE_BLINDED)),
+        ([A_DRAWN], RULES, Reference(Label.COVID, Standard.ONE_BLINDED)),
+        ([A_SAW], LabelRules(blind_test_side=False), Reference(None, held=Held.CHOSEN)),
     ],
 )
 def test_a_film_judges_by_what_was_said_without_the_score(
@@ -122,3 +133,7 @@ def test_what_is_excluded_judges_nothing_whoever_said_so() -> None:
 
     assert settled.label is Label.EXCLUDE
     assert settled.reference.label is None
+
+
+def test_a_film_that_doubt_chose_judges_once_all_that_came_in_before_it_are_read() -> None:
+    assert settle_label([A_DOUBTED], RULES, read_whole=True).reference == Reference(Label.COVID, Standard.ONE_BLINDED)
