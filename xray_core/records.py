@@ -106,7 +106,20 @@ WHILE_CONFOUNDED: Final = (
     "the champion's shortcut audit is confounded, and while it is every film is left to a reader: labelled films of "
     "your own, of both classes, may end that (`xray status` says about how many)"
 )
-SCORE_REASONS: Final = frozenset({LIKE_NEITHER, NO_THRESHOLD, WHILE_CONFOUNDED})
+# What a result is shown with that was written before its model was found confounded.
+SINCE_CONFOUNDED: Final = {
+    outcome: (
+        f"it was called {outcome.value} when it was scored; since then the shortcut audit of its model is confounded, "
+        "and while it is every film is left to a reader"
+    )
+    for outcome in (Outcome.POSITIVE, Outcome.NEGATIVE)
+}
+SCORE_REASONS: Final = frozenset({LIKE_NEITHER, NO_THRESHOLD, WHILE_CONFOUNDED, *SINCE_CONFOUNDED.values()})
+
+
+def withhold(outcome: Outcome | None, reason: str | None) -> tuple[Outcome | None, str | None]:
+    """A stored outcome and its reason as they are shown while the model is not to be believed: left to a reader."""
+    return (Outcome.REFER, SINCE_CONFOUNDED[outcome]) if outcome in SINCE_CONFOUNDED else (outcome, reason)
 
 
 def say_why_referred(outcome: Outcome | None, reason: str | None) -> str | None:

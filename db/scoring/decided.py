@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, false, func, or_, select
+from sqlalchemy import ColumnElement, Select, case, false, func, or_, select
 from sqlalchemy.orm import Session
 
 from db.bulk import pieces
@@ -14,7 +14,7 @@ from db.records import DecidedFile, FileFate, FilmFile
 from db.scoring.folders import to_film_path
 from db.scoring.tables import FolderRow, IncomingFileRow, ResultRow, XrayRow
 from db.scoring.views import current_results
-from xray_core.records import FileState, ReasonCode, escape_name
+from xray_core.records import SINCE_CONFOUNDED, FileState, Outcome, ReasonCode, escape_name
 
 _DECIDED = (FileState.SCORED, FileState.REJECTED, FileState.DEFERRED)
 
@@ -25,13 +25,15 @@ def list_decided(
     words: tuple[str | None, str | None] = (None, None),
     day: date | None = None,
     hidden: Collection[int] = (),
+    withheld: Collection[str] = (),
     page: tuple[int, int] = (0, 60),
 ) -> tuple[list[DecidedFile], int]:
     """One page (its offset and size) of the current files, and how many fit in all.
 
     `words` are an outcome (or `not scored`) and a reason, `day` is one of UTC; X-rays in `hidden` do not appear.
+    `withheld` are models whose outcomes count as `refer` (`xray_core.records.withhold`), though the rows are as stored.
     """
-    chosen = _choose(words, day, hidden)
+    chosen = _choose(words, day, hidden, withheld)
     total = session.scalar(select(func.count()).select_from(chosen.subquery())) or 0
     rows = session.execute(
         chosen.order_by(IncomingFileRow.decided_at.desc(), IncomingFileRow.id.desc()).offset(page[0]).limit(page[1])
@@ -55,12 +57,15 @@ def read_fates(session: Session, folder_id: int, names: Sequence[bytes], *, mode
     return fates
 
 
-def list_reasons(session: Session) -> list[str]:
-    """Every reason that stands with a result or a refusal today."""
+def list_reasons(session: Session, *, withheld: Collection[str] = ()) -> list[str]:
+    """Every reason that stands with a result or a refusal today, or is shown with one of a model in `withheld`."""
     file, today = IncomingFileRow, current_results.c
     refused = select(file.reason_code).where(_is_current(), file.reason_code.is_not(None)).distinct()
     referred = select(today.refer_reason).where(today.refer_reason.is_not(None)).distinct()
-    return sorted({*(code.value for code in session.scalars(refused) if code), *map(str, session.scalars(referred))})
+    since = select(today.outcome).where(today.model_version.in_(withheld), today.outcome != Outcome.REFER).distinct()
+    reasons = {SINCE_CONFOUNDED[outcome] for outcome in session.scalars(since)} if withheld else set()
+    reasons |= {code.value for code in session.scalars(refused) if code}
+    return sorted(reasons | set(map(str, session.scalars(referred))))
 
 
 def list_days(session: Session) -> list[str]:
@@ -85,17 +90,24 @@ def find_decided(session: Session, xray_id: int) -> DecidedFile | None:
     return DecidedFile(*row) if row else None
 
 
-def _choose(words: tuple[str | None, str | None], day: date | None, hidden: Collection[int]) -> Select[Any]:
+def _choose(
+    words: tuple[str | None, str | None], day: date | None, hidden: Collection[int], withheld: Collection[str]
+) -> Select[Any]:
     file, today = IncomingFileRow, current_results.c
     chosen = _select()
     outcome, reason = words
     if outcome == "not scored":
         chosen = chosen.where(file.state != FileState.SCORED)
     elif outcome:
-        chosen = chosen.where(today.outcome == outcome)
+        shown = case(
+            (today.model_version.in_(withheld) & today.outcome.is_not(None), Outcome.REFER), else_=today.outcome
+        )
+        chosen = chosen.where(shown == outcome)
     if reason:
         is_refused = file.reason_code == reason if reason in set(ReasonCode) else false()
-        chosen = chosen.where(or_(today.refer_reason == reason, is_refused))
+        was = next((outcome for outcome, words in SINCE_CONFOUNDED.items() if words == reason), None)
+        is_withheld = (today.outcome == was) & today.model_version.in_(withheld) if was else false()
+        chosen = chosen.where(or_(today.refer_reason == reason, is_refused, is_withheld))
     if day:
         start = datetime.combine(day, time(), tzinfo=UTC)
         chosen = chosen.where(file.decided_at >= start, file.decided_at < start + timedelta(days=1))

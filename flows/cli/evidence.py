@@ -77,7 +77,7 @@ def audit(
     if as_json:
         print_json({"version": model.version, **audit.to_dict()})
         return
-    typer.echo(f"{model.version}: {audit.verdict.value}, on {audit.xrays} X-rays of {audit.patients} patients")
+    typer.echo(f"{model.version}: {audit.word}, on {audit.xrays} X-rays of {audit.patients} patients")
     for finding in audit.findings:
         typer.echo(f"  {finding.verdict.value:11} {finding.sentence}")
     typer.echo(audit.sentence)

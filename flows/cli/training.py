@@ -62,7 +62,7 @@ def train(
     seed: Annotated[int, typer.Option(min=0, help="of weights, order and augmentation")] = 0,
     as_json: Json = False,
 ) -> None:
-"""Train a model; the gate judges it beside the champion.
+    """Train a model; the gate judges it beside the champion.
 
     From a folder per class, or from the labelled films that are here. The first one becomes the champion (unproven);
     later ones go through the gate.

@@ -113,7 +113,7 @@ def _try(trial: Settings, labelled: list[LabelledXray], word: str, options: Trai
 def _row(trial: RemedyTrial) -> str:
     told = {one.name: "chance" if one.is_chance else f"{one.auc}" for one in trial.audit.findings}
     cells = "".join(f" {told.get(probe, 'too few'):>19}" for probe in _PROBES)
-    return f"{trial.remedy:13} {_write(trial.auroc):17}{cells}  {trial.audit.verdict.value}"
+    return f"{trial.remedy:13} {_write(trial.auroc):17}{cells}  {trial.audit.word}"
 
 
 def _write(figure: Interval | None) -> str:

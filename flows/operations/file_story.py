@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from db.records import FileHistory
 from db.scoring import file_history
 from flows.home.ledger import open_ledger
 from flows.registry.at_prevalence import AtPrevalence, read_at_prevalence
+from flows.registry.withheld import Withheld, read_withheld
 from flows.settings import Settings
 from xray_core.errors import RefusedInput
 from xray_core.imaging.folder import is_ignored, look_again, refuse_by_kind
@@ -50,6 +51,8 @@ def explain(settings: Settings, path: Path) -> FileStory:
         if digits and not versions:
             versions = file_history.explain_content(session, digits)
         at_prevalence = read_at_prevalence(session, settings)
+        withheld = read_withheld(session, settings)
+        versions = [_show(version, withheld) for version in versions]
         standings = read_standings(
             session, sha256s=[version.xray_sha256 for version in versions if version.xray_sha256]
         )
@@ -59,6 +62,12 @@ def explain(settings: Settings, path: Path) -> FileStory:
         lines += [f"{called}:", *told]
     unknown = [f"{escape_name(name)}:", _tell_unknown(settings, name, may_be_content=digits is not None)]
     return FileStory(lines or unknown, versions)
+
+
+def _show(version: FileHistory, withheld: Withheld) -> FileHistory:
+    """With the outcome as every surface shows it today."""
+    outcome, reason = withheld.show(version.model_version, version.outcome, version.refer_reason)
+    return replace(version, outcome=outcome, refer_reason=reason)
 
 
 def _tell(version: FileHistory, at_prevalence: AtPrevalence, standings: Mapping[str, FilmStanding]) -> list[str]:

@@ -33,6 +33,7 @@ class Desk:
     there are none.
     """
 
+    settings: Settings
     engine: Engine
     list_id: int
     name: str
@@ -65,7 +66,9 @@ def open_desk(settings: Settings, engine: Engine, list_id: int, *, masked: bool 
         orders[name] = FilmOrder(name, locate(item.path), item.sha256, masked)
         if (prior := priors.get(item.xray_id)) is not None:
             orders[f"{name}p"] = FilmOrder(f"{name}p", locate(prior.path), prior.sha256, masked)
-    return Desk(engine, list_id, list_name, items, orders, of.purpose if of else ListPurpose.READING, opinions)
+    return Desk(
+        settings, engine, list_id, list_name, items, orders, of.purpose if of else ListPurpose.READING, opinions
+    )
 
 
 def write_list_script(desk: Desk, *, file: str | None = None) -> bytes:
@@ -112,4 +115,4 @@ def read_reveal(desk: Desk, item: ListItem, maps: HeatMaps) -> dict[str, Any] | 
     """What may be shown of a film; None before its verdict is in the ledger, and where its list reveals nothing."""
     with snapshot(desk.engine) as session:
         is_read = any(one.label for one in lists.items_of(session, item.list_id) if one.position == item.position)
-        return make_reveal(session, item, maps) if is_read else None
+        return make_reveal(session, desk.settings, item, maps) if is_read else None

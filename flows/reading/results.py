@@ -20,6 +20,7 @@ from flows.home.films import make_locator
 from flows.reading.pages import render
 from flows.registry.at_prevalence import AtPrevalence, read_at_prevalence
 from flows.registry.standing import read_caution
+from flows.registry.withheld import Withheld, read_withheld
 from flows.settings import Settings
 from xray_core.reading.film_reader import FilmOrder, FilmReader
 from xray_core.reading.film_script import write_missing_script
@@ -60,13 +61,13 @@ def make_result_routes(settings: Settings, engine: Engine, films: FilmReader, fi
         xray_id = request.path_params["xray_id"]
         with snapshot(engine) as session:
             row = None if xray_id in find_hidden() else decided.find_decided(session, xray_id)
-            at_prevalence = read_at_prevalence(session, settings)
+            at_prevalence, withheld = read_at_prevalence(session, settings), read_withheld(session, settings)
         if row is None:
             return _nothing()
         return HTMLResponse(
             render(
                 "result.html.j2",
-                card=make_card(row, at_prevalence),
+                card=make_card(row, at_prevalence, withheld),
                 caution=read_caution(settings),
                 scripts=RESULT_SCRIPTS,
             )
@@ -99,15 +100,16 @@ def make_result_routes(settings: Settings, engine: Engine, films: FilmReader, fi
     ]
 
 
-def make_card(row: DecidedFile, at_prevalence: AtPrevalence) -> Card:
+def make_card(row: DecidedFile, at_prevalence: AtPrevalence, withheld: Withheld) -> Card:
     """A decision in the words of the page."""
+    outcome, reason = withheld.show(row.model_version, row.outcome, row.refer_reason)
     return Card(
         xray_id=row.xray_id,
-        symbol=_SYMBOLS[row.outcome],
-        outcome=row.outcome.value if row.outcome else _NOT_SCORED,
+        symbol=_SYMBOLS[outcome],
+        outcome=outcome.value if outcome else _NOT_SCORED,
         score=None if row.probability is None else f"{row.probability:.2f}",
         at_prevalence=at_prevalence.say(row.model_version, row.probability),
-        why=say_why_referred(row.outcome, row.refer_reason) or (row.reason_code.value if row.reason_code else None),
+        why=say_why_referred(outcome, reason) or (row.reason_code.value if row.reason_code else None),
         day=f"{row.decided_at:%Y-%m-%d}" if row.decided_at else "",
         reference=(row.sha256 or "")[:12],
     )
@@ -116,7 +118,9 @@ def make_card(row: DecidedFile, at_prevalence: AtPrevalence) -> Card:
 def _render_page(settings: Settings, engine: Engine, request: Request, hidden: Set[int]) -> str:
     offset = _PAGE * _read_number(request.query_params.get("page"))
     with snapshot(engine) as session:
-        reasons, days = decided.list_reasons(session), decided.list_days(session)
+        withheld = read_withheld(session, settings)
+        reasons = decided.list_reasons(session, withheld=withheld.versions)
+        days = decided.list_days(session)
         options = {"outcome": _OUTCOMES, "reason": reasons, "day": days}
         given = {name: request.query_params.get(name, "") for name in options}
         chosen = {name: value if value in options[name] else "" for name, value in given.items()}
@@ -125,12 +129,13 @@ def _render_page(settings: Settings, engine: Engine, request: Request, hidden: S
             words=(chosen["outcome"] or None, chosen["reason"] or None),
             day=date.fromisoformat(chosen["day"]) if chosen["day"] else None,
             hidden=hidden,
+            withheld=withheld.versions,
             page=(offset, _PAGE),
         )
         at_prevalence = read_at_prevalence(session, settings)
     return render(
         "results.html.j2",
-        cards=[make_card(row, at_prevalence) for row in rows],
+        cards=[make_card(row, at_prevalence, withheld) for row in rows],
         chosen=chosen,
         total=total,
         filters=(("outcome", "outcome", _OUTCOMES), ("reason", "why", reasons), ("day", "day", days)),

@@ -148,7 +148,7 @@ def _sum_up(figures: dict[str, Any]) -> str:
     from xray_core.evaluation.two_thresholds import ConfusionRow, measure_thresholds
 
     if "findings" in figures:
-        return str(figures["verdict"])
+        return str(figures["verdict"] or "cannot be told")
     if "sentence" in figures:
         return str(figures["sentence"])
     evaluation = figures.get("evaluation", figures)

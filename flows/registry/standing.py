@@ -34,7 +34,10 @@ NOT_SHOWN = (
 )
 
 _AUDIT = {
-    None: "nobody has audited it for shortcuts: run `xray models audit`",
+    None: (
+        "whether it leans on shortcuts is not known: nobody has audited it, or too few patients were there "
+        "(`xray models audit` says which)"
+    ),
     AuditVerdict.CLEAN: "its shortcut audit is clean",
     AuditVerdict.SUSPECT: "its shortcut audit is suspect: something besides the lungs goes with the label",
     AuditVerdict.CONFOUNDED: (

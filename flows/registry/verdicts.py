@@ -41,7 +41,7 @@ class GateVerdict:
     champion_version: str | None
     evaluation: Evaluation
     label_set_sha256: str
-    audit_verdict: AuditVerdict
+    audit_verdict: AuditVerdict | None
     look: Look
     is_whole: bool = True
     external: tuple[PlaceFigures, ...] = ()
@@ -116,7 +116,10 @@ def record_audit(
     actor: str,
     now: datetime,
 ) -> ModelRecord:
-    """Store an audit's findings and its verdict, which every surface shows from then on."""
+    """Store an audit's findings and its verdict, which every surface shows from then on.
+
+    One of too few patients tells nothing, so what an earlier one found stays.
+    """
     evaluations.add_evaluation(
         session,
         model_id=model.model_id,
@@ -126,7 +129,12 @@ def record_audit(
         now=now,
     )
     return models.record_audit(
-        session, model.version, proven=model.proven, audit_verdict=audit.verdict, actor=actor, now=now
+        session,
+        model.version,
+        proven=model.proven,
+        audit_verdict=audit.verdict or model.audit_verdict,
+        actor=actor,
+        now=now,
     )
 
 

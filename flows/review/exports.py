@@ -22,6 +22,7 @@ from flows.home.site_key import read_site_key
 from flows.registry.at_prevalence import read_at_prevalence
 from flows.registry.policy import read_policy
 from flows.registry.standing import read_standing, say_blind_spot, say_predictive_values
+from flows.registry.withheld import read_withheld
 from flows.settings import Settings
 from xray_core.errors import RefusedInput
 from xray_core.exchange.atomic_file import remove_asides
@@ -53,7 +54,7 @@ def write_export(
         at_prevalence = read_at_prevalence(session, settings)
         return write_results_csv(
             out or settings.exports_dir / name_export(datetime.now(UTC), caution=_caution(session)),
-            _settle(session, results.iter_result_lines(session, since=since)),
+            _settle(session, _withhold(session, settings, results.iter_result_lines(session, since=since))),
             with_file_names=settings.file_names_in_exports,
             for_review=for_review,
             move=lambda line: at_prevalence.move(line.model_version, line.probability_covid),
@@ -137,10 +138,18 @@ def _most_wanted(session: Session, settings: Settings, limit: int) -> Iterator[R
     ranked = rank_films(list(waiting.values()), point, read_site_key(settings), size=limit)
     places = {waiting[xray_id].sha256: place for place, (xray_id, *_) in enumerate(ranked)}
     chosen: dict[str, ResultLine] = {}
-    for line in results.iter_result_lines(session):
+    for line in _withhold(session, settings, results.iter_result_lines(session)):
         if line.xray_sha256 in places:
             chosen.setdefault(line.xray_sha256, line)
     yield from (chosen[sha256] for sha256 in sorted(chosen, key=places.__getitem__))
+
+
+def _withhold(session: Session, settings: Settings, lines: Iterator[ResultLine]) -> Iterator[ResultLine]:
+    """With what a confounded model had said before it was found so left to a reader."""
+    withheld = read_withheld(session, settings)
+    for line in lines:
+        outcome, reason = withheld.show(line.model_version, line.outcome, line.refer_reason)
+        yield line if outcome is line.outcome else replace(line, outcome=outcome, refer_reason=reason)
 
 
 def _settle(session: Session, lines: Iterator[ResultLine]) -> Iterator[ResultLine]:

@@ -38,6 +38,7 @@ from xray_core.records import AuditVerdict, Interval
 SUSPECT_FROM = 0.60
 CONFOUNDED_FROM = 0.75
 BEFORE = " before the remedies"
+CANNOT_BE_TOLD = "cannot be told"
 FEWEST_PATIENTS = 10  # of each class; fewer audit nothing
 _CORNER_LOSS = (0.03, 0.10)  # AUROC lost beyond chance with the corners masked: suspect, confounded
 BLIND = "model without lungs"
@@ -63,13 +64,21 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class ShortcutAudit:
-    """All findings, the worst of their verdicts, and the sentence to show beside every score of the model."""
+    """All findings, the worst of their verdicts, and the sentence to show beside every score of the model.
+
+    The verdict is None where too few patients are there: then it cannot be told.
+    """
 
     findings: tuple[Finding, ...]
-    verdict: AuditVerdict
+    verdict: AuditVerdict | None
     sentence: str
     xrays: int
     patients: int
+
+    @property
+    def word(self) -> str:
+        """The verdict for people."""
+        return CANNOT_BE_TOLD if self.verdict is None else self.verdict.value
 
     def to_json(self) -> str:
         """The audit as JSON text."""
@@ -105,7 +114,7 @@ def audit_shortcuts(
             f"Too few patients to audit for shortcuts: {fewest} in the smaller class, {FEWEST_PATIENTS} are needed. "
             "Nothing is known of what this model has learned from."
         )
-        return ShortcutAudit((), AuditVerdict.SUSPECT, sentence, len(images.greys), images.patients)
+        return ShortcutAudit((), None, sentence, len(images.greys), images.patients)
     findings = (
         *(probe_data(images, seed=seed) if of_data is None else of_data),
         *_probe_model(images.take(unseen), predict, seed),

@@ -71,7 +71,7 @@ def check_probe(candidate: GateEvidence) -> Check:
 
 def check_audit(candidate: GateEvidence) -> Check:
     words = {
-        None: "it was not audited for shortcuts",
+        None: "whether it leans on shortcuts is not known: it was not audited, or on too few patients",
         AuditVerdict.CLEAN: "the shortcut audit is clean",
         AuditVerdict.SUSPECT: "the shortcut audit is suspect: read its findings",
         AuditVerdict.CONFOUNDED: "the shortcut audit is confounded: it may tell where films come from, not disease",
@@ -82,8 +82,11 @@ def check_audit(candidate: GateEvidence) -> Check:
     return Check(AUDIT, candidate.audit is not AuditVerdict.CONFOUNDED, words[candidate.audit], way_out)
 
 
-def check_kept_apart(candidate: GateEvidence, test: GateTest) -> Check:
-    """That a cross-validation judged: it is never enough for promotion by itself."""
+def check_kept_apart(candidate: GateEvidence, test: GateTest, *, is_first: bool) -> Check:
+    """That a cross-validation judged: it is never enough for promotion by itself.
+
+    A first model is instated all the same, as every first one is: somebody has to score, and nobody is displaced.
+    """
     films, unknown = len(candidate.xrays), sum(is_content_group(group) for group in candidate.patients)
     words = (
         f"judged by nested cross-validation on the {plural(films, 'X-ray')} that it was fitted to, for fewer than "
@@ -92,10 +95,11 @@ def check_kept_apart(candidate: GateEvidence, test: GateTest) -> Check:
     )
     if unknown:
         words += f"; {unknown} of them are of unknown patients and count as one each, so the figures may flatter"
-    way_out = (
-        "more labelled films of this site, and whose they are (`xray patients import CSV`), then train again; or read "
-        f'its card and decide: `xray models promote {candidate.version} --override --reason "..."`'
-    )
+    if is_first:
+        words += "; it is instated only for there is no champion, and nothing is proven by that"
+    way_out = "more labelled films of this site, and whose they are (`xray patients import CSV`), then train again"
+    if not is_first:
+        way_out += f'; or read its card and decide: `xray models promote {candidate.version} --override --reason "..."`'
     return Check("kept apart", None, words, way_out)
 
 

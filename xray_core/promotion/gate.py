@@ -67,14 +67,14 @@ def decide_promotion(
     on whom it was judged. What a comparison may spend of alpha falls with the looks at this side
     (`looks.spend_alpha`). `reject` when one fails, `insufficient evidence` when none fails but the X-rays cannot tell,
     when cross-validation had to judge, or when a film of the test side cannot be read: a smaller side would be an
-    easier or harder one. A first model is promoted unproven when it loads. Raises ValueError when two were not judged
-    on the same X-rays.
+    easier or harder one. A first model is instated, unproven, when it loads. Raises ValueError when two were
+    not judged on the same X-rays.
     """
     test = policy.test
     ours = make_own_cohort(candidate)
     checks = [check_probe(candidate), check_audit(candidate), *check_films(candidate.unread)]
     if candidate.cross_validated:
-        checks.append(check_kept_apart(candidate, test))
+        checks.append(check_kept_apart(candidate, test, is_first=champion is None))
     else:
         checks.append(check_patients(ours, candidate, test))
     is_enough = checks[-1].passed

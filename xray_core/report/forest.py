@@ -61,7 +61,7 @@ def plot_shortcut_audit(
     *,
     suspect_from: float,
     confounded_from: float,
-    verdict: AuditVerdict,
+    verdict: str,
     n: str,
 ) -> bytes:
     """What predicts the label without the lungs, each probe with its interval and its verdict in words and by marker.
@@ -70,7 +70,7 @@ def plot_shortcut_audit(
     behind those lines only that they judge; what is there for comparison comes last and is grey.
     """
     pairs = sorted(zip(lines, verdicts, strict=True), key=lambda pair: pair[0].zones == "none")
-    title = f"Shortcut audit: {verdict.value}"
+    title = f"Shortcut audit: {verdict}"
     figure, (axes,) = open_figure(title, n=n, width=_WIDTH, height=_height(len(lines)) + 0.35)
     _fit_shares(axes, [line.interval for line in lines], reference=0.5)
     for place, (line, _) in enumerate(pairs):

@@ -20,7 +20,7 @@ Plot = Call[bytes]
 _OF_WORTH: Final = ("precision_recall.png", "decision.png")
 
 
-def plan_evaluation(evaluation: Evaluation, audit: AuditVerdict) -> dict[str, Plot]:
+def plan_evaluation(evaluation: Evaluation, audit: AuditVerdict | None) -> dict[str, Plot]:
     """Every plot of an evaluation by its file name, each as a call; none of worth where the audit is confounded."""
     planned = {**_plan_outcomes(evaluation), **_plan_probabilities(evaluation), "slices.png": _plan_slices(evaluation)}
     hidden = _OF_WORTH if audit is AuditVerdict.CONFOUNDED else ()

@@ -107,7 +107,7 @@ def draw_audit(audit: ShortcutAudit) -> bytes:
         [finding.verdict for finding in audit.findings],
         suspect_from=SUSPECT_FROM,
         confounded_from=CONFOUNDED_FROM,
-        verdict=audit.verdict,
+        verdict=audit.word,
         n=f"{audit.xrays} X-rays of {audit.patients} patients",
     )
 

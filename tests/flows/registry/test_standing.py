@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,16 +11,21 @@ import pytest
 
 from db.engine import open_engine, snapshot, transaction
 from db.registry import evaluations, models
+from db.scoring import decided
 from flows.home.ledger import find_anchor
+from flows.operations.file_story import explain
+from flows.reading.results import make_card
+from flows.registry.at_prevalence import read_at_prevalence
 from flows.registry.standing import DRIFT_SET, read_caution, read_predictive_values
-from flows.review.exports import describe_champion
+from flows.registry.withheld import read_withheld
+from flows.review.exports import describe_champion, write_export
 from flows.scoring.scanner import open_scanner
 from flows.settings import Settings
 from tests.evaluations import read_evaluation
 from tests.flows.cli.test_cli import xray
 from tests.flows.evidence_home import champion, deliver, enter, scan
 from xray_core.models.folder import read_manifest
-from xray_core.records import WHILE_CONFOUNDED, AuditVerdict, Outcome, is_unlike
+from xray_core.records import SINCE_CONFOUNDED, WHILE_CONFOUNDED, AuditVerdict, Outcome, is_unlike
 
 
 def judge(settings: Settings, verdict: AuditVerdict, *, proven: bool = False) -> None:
@@ -109,6 +115,61 @@ def test_while_the_champion_is_confounded_every_outcome_is_refer_and_the_probabi
     assert {reason for _, _, reason in held if not is_unlike(reason)} == {WHILE_CONFOUNDED}
     assert any(outcome != "refer" for _, outcome, _ in free)
     assert WHILE_CONFOUNDED not in {reason for _, _, reason in free}
+
+
+def test_what_was_called_before_the_audit_is_left_to_a_reader_on_every_surface_and_kept_in_the_ledger(
+    trained: Settings, tmp_path: Path
+) -> None:
+    judge(trained, AuditVerdict.CLEAN)
+    deliver(trained, per_class=6, seed=42)
+    scan(trained)
+    stored = read_results(trained)
+    called = [outcome for _, outcome, _ in stored if outcome != "refer"]
+    assert called
+    judge(trained, AuditVerdict.CONFOUNDED)
+    policy = tmp_path / "policy.toml"
+    policy.write_text("[outcomes]\nrefer_while_confounded = false\n")
+    lenient = trained.model_copy(update={"retraining_policy": policy})
+
+    rows, as_stored = (
+        read_rows(write_export(one, out=tmp_path / f"{n}.csv").path) for n, one in enumerate((trained, lenient))
+    )
+
+    assert {row["outcome"] for row in rows} == {"refer"}
+    since = [row for row in rows if "since then the shortcut audit of its model is confounded" in row["refer_reason"]]
+    assert sorted(row["refer_reason"].split()[3] for row in since) == sorted(called)
+    assert sorted(row["outcome"] for row in as_stored) == sorted(outcome for _, outcome, _ in stored)
+    assert read_results(trained) == stored
+    story = explain(trained, trained.incoming_dir / since[0]["file"])
+    assert {file.outcome for file in story.files} == {Outcome.REFER}
+    assert ", refer by model" in story.lines[1]
+    assert "referred because it was called" in " ".join(story.lines)
+    check_pages(trained, called)
+
+
+def check_pages(settings: Settings, called: list[str]) -> None:
+    """No page shows or finds what was called; one finds it by what was."""
+    engine = open_engine(settings.url, anchor=find_anchor(settings))
+    with snapshot(engine) as session:
+        withheld = read_withheld(session, settings)
+        counts = {
+            word: decided.list_decided(session, words=(word, None), withheld=withheld.versions)[1]
+            for word in ("positive", "negative", "refer")
+        }
+        reasons = set(decided.list_reasons(session, withheld=withheld.versions)) & set(SINCE_CONFOUNDED.values())
+        by_reason = [
+            decided.list_decided(session, words=(None, why), withheld=withheld.versions)[0] for why in sorted(reasons)
+        ]
+        cards = [make_card(row, read_at_prevalence(session, settings), withheld) for rows in by_reason for row in rows]
+    engine.dispose()
+    assert counts == {"positive": 0, "negative": 0, "refer": 12}
+    assert len(cards) == len(called)
+    assert {card.outcome for card in cards} == {"refer"}
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def test_a_policy_may_leave_the_thresholds_to_decide_though_the_champion_is_confounded(

@@ -164,10 +164,10 @@ def test_a_probe_that_knows_nothing_says_so_and_gives_no_number() -> None:
         assert finding.verdict is AuditVerdict.CLEAN
 
 
-def test_too_few_patients_are_suspect_and_it_says_so() -> None:
+def test_of_too_few_patients_nothing_can_be_told_and_it_says_so() -> None:
     found = audit(draw_films(seed=5, count=24))
 
-    assert found.verdict is AuditVerdict.SUSPECT
+    assert (found.verdict, found.word) == (None, "cannot be told")
     assert found.sentence.startswith("Too few patients to audit for shortcuts: 6")
 
 

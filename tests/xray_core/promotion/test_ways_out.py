@@ -24,7 +24,7 @@ from xray_core.promotion.evidence import Beside, GateEvidence, PlaceEvidence
 from xray_core.promotion.gate import decide_promotion
 from xray_core.promotion.more_patients import count_more, say_more_labelled
 from xray_core.promotion.policy import UnknownPatients
-from xray_core.records import AuditVerdict, Split
+from xray_core.records import AuditVerdict, Split, Verdict
 
 Pair = tuple[GateEvidence, GateEvidence]
 Triple = tuple[GateEvidence, GateEvidence, Beside]
@@ -142,6 +142,19 @@ def test_a_first_model_that_is_instated_with_doubts_says_the_way_out_of_each() -
 
     assert "`xray models audit --remedies DATASET`" in decision.reason
     assert "about 90 more labelled covid patients" in decision.reason
+
+
+def test_a_first_model_that_cross_validation_judged_is_instated_as_its_reason_says_and_no_later_one() -> None:
+    candidate, champion = make_pair(0.95, 0.95)
+    unseen = replace(candidate, cross_validated=True)
+
+    first, later = (decide_promotion(unseen, other, POLICY, beside=FIRST_LOOK) for other in (None, champion))
+
+    assert (first.verdict, first.proven) == (Verdict.PROMOTE, False)
+    assert "it is instated only for there is no champion, and nothing is proven by that" in first.reason
+    assert "--override" not in first.reason  # it is champion already
+    assert later.verdict is Verdict.INSUFFICIENT_EVIDENCE
+    assert "instated" not in later.reason
 
 
 def test_films_of_unknown_patients_are_named_as_a_way_out_of_too_few() -> None:

@@ -58,7 +58,7 @@ PLOTS: dict[str, Plot] = {
         [AuditVerdict.CLEAN, AuditVerdict.CONFOUNDED],
         suspect_from=0.6,
         confounded_from=0.75,
-        verdict=AuditVerdict.CONFOUNDED,
+        verdict=AuditVerdict.CONFOUNDED.value,
     ),
     "comparison": partial(
         plot_comparison,
