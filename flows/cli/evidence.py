@@ -129,7 +129,7 @@ def evaluate(
             typer.echo(f"  {field.name.replace('_', ' '):22} {_write(getattr(evaluation.figures, field.name))}")
     if evaluation.caution:
         typer.echo(f"  {evaluation.caution}")
-    if evaluation.within_view is not None:
+    if evaluation.within_view is not None and evaluation.within_view.sentence not in external.sentence:
         typer.echo(f"  {evaluation.within_view.sentence}")
     for line in _tell_others(evaluation):
         typer.echo(line)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from db.engine import transaction
+from db.engine import snapshot, transaction
 from db.records import ModelRecord
 from flows.home.ledger import open_ledger
 from flows.registry.models import find_model
 from flows.registry.registered import open_registered
+from flows.registry.standing import publish_addendum
 from flows.registry.verdicts import record_audit
 from flows.settings import Settings
 from flows.training.images import read_images_for
@@ -43,4 +44,6 @@ def audit_model(
                 actor="operator (audit)",
                 now=datetime.now(UTC),
             )
+        with snapshot(engine) as session:
+            publish_addendum(settings, session, model.version)
     return audited, audit

@@ -8,13 +8,14 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from db.engine import transaction
+from db.engine import snapshot, transaction
 from db.records import Stage
 from flows.home.ledger import open_ledger
 from flows.registry.models import find_model
 from flows.registry.places import collect_places
 from flows.registry.policy import read_policy
 from flows.registry.registered import open_registered, verify_registered
+from flows.registry.standing import publish_addendum
 from flows.registry.test_side import collect_beside, collect_champion_evidence, collect_evidence
 from flows.registry.verdicts import GateVerdict, promote_judged
 from flows.settings import Settings
@@ -80,6 +81,8 @@ def promote_through_gate(
         )
         with transaction(engine) as session:
             promote_judged(session, model, verdict, reason=reason, actor=_ACTOR, now=datetime.now(UTC))
+        with snapshot(engine) as session:
+            publish_addendum(settings, session, model.version)
     return decision
 
 

@@ -18,7 +18,7 @@ from flows.home.ledger import open_ledger
 from flows.registry.models import find_model
 from flows.registry.registered import open_registered
 from flows.registry.rescoring import score_known
-from flows.registry.standing import DRIFT_SET
+from flows.registry.standing import DRIFT_SET, publish_addendum
 from flows.settings import Settings
 from xray_core.evaluation.drift import Drift, find_drift
 from xray_core.training.drift_reference import DRIFT_FILE, Figures, describe_xrays
@@ -62,6 +62,8 @@ def check_drift_of_champion(settings: Settings, *, on_progress: Callable[[int], 
                 figures=asdict(drift) | {"xrays": len(scores)},
                 now=datetime.now(UTC),
             )
+        with snapshot(engine) as session:
+            publish_addendum(settings, session, champion.version)
     return drift
 
 

@@ -18,6 +18,7 @@ from xray_core.errors import InvalidDataset
 from xray_core.imaging.records import Preprocessing
 from xray_core.models.open_model import OpenModel
 from xray_core.promotion.evidence import GateEvidence, PlaceEvidence
+from xray_core.promotion.policy import ExternalSet
 from xray_core.records import Label
 from xray_core.training.images import Side, stack_side
 from xray_core.training.judgement import Place
@@ -47,9 +48,11 @@ def collect_places(settings: Settings, engine: Engine, opened: OpenModel) -> tup
 def _read_place(
     settings: Settings, engine: Engine, name: str, champion: OpenModel | None, preprocessing: Preprocessing
 ) -> Place:
-    folder = Path(read_policy(settings).external_sets[name])
+    place = read_policy(settings).external_sets[name]
+    of = ExternalSet(place) if isinstance(place, str) else place
+    patients = None if of.patients is None else Path(of.patients)
     try:
-        films = read_external_films(settings, engine, folder, preprocessing)
+        films = read_external_films(settings, engine, Path(of.folder), preprocessing, patients=patients)
     except InvalidDataset as error:
         _LOG.warning("%s, which the policy names, judges nothing: %s", name, error.public_sentence)
         return Place(name, None, None)

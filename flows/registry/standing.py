@@ -108,7 +108,11 @@ def _read_release(session: Session) -> str:
 
 
 def publish_addendum(settings: Settings, session: Session, version: str) -> None:
-    """Write beside a model's folder what was found out since its card was written."""
+    """Write beside a model's folder what was found out since its card was written; nothing where nothing was.
+
+    Called by whatever stores an evaluation elsewhere, an audit or a drift check of a registered model.
+    """
+    from flows.registry.verdicts import AUDIT_SET
     from xray_core.exchange.atomic_file import write_aside
     from xray_core.report.addendum import name_addendum, write_addendum
 
@@ -116,9 +120,12 @@ def publish_addendum(settings: Settings, session: Session, version: str) -> None
         name: found["evaluation"] for name, found in evaluations.latest_external(session, version=version).items()
     }
     drift = evaluations.latest_figures(session, version=version, set_name=DRIFT_SET)
-    text = write_addendum(version, external, None if drift is None else _say_drift(drift))
-    with write_aside(settings.models_dir / name_addendum(version)) as file:
-        file.write(text.encode())
+    moved = None if drift is None else _say_drift(drift)
+    audit = evaluations.latest_figures(session, version=version, set_name=AUDIT_SET)
+    path = settings.models_dir / name_addendum(version)
+    if external or moved or audit or path.exists():
+        with write_aside(path) as file:
+            file.write(write_addendum(version, external, moved, audit).encode())
 
 
 def _say_drift(drift: Mapping[str, Any]) -> str | None:

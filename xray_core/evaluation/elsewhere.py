@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from xray_core.evaluation.within_view import WithinView
 from xray_core.records import Interval
 
 CHANCE = 0.5
+MOST_UNKNOWN = 0.10  # of the X-rays: beyond it figures by patient are figures by film
+_NO_VIEWS = "Whether the view of a film tells its class there is not known."
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,21 +24,62 @@ class Elsewhere:
 
 
 def judge_elsewhere(place: str, evaluation: Mapping[str, Any]) -> Elsewhere:
-    """Judge a stored evaluation (`Evaluation.to_dict`) by where the 95 % interval of its AUROC lies from chance."""
-    auroc = evaluation["figures"]["auroc"]
+    """Judge a stored evaluation (`Evaluation.to_dict`) by where the 95 % interval of its AUROC lies from chance.
+
+    Where the view of a film tells its class there, the AUROC over pairs of one view judges; whatever limits what can be
+    told (views that nobody knows, films of unknown patients) is said.
+    """
     whom = " and ".join(_say_patients(kind, evaluation[kind]) for kind in ("covid", "normal"))
-    if auroc is None:
+    view = _read_view(evaluation.get("within_view"))
+    found = evaluation["figures"]["auroc"]
+    remarks = " ".join(filter(None, (_say_view(view), _say_unknown(evaluation))))
+    if found is None:
         return Elsewhere(place, f"On {place} it cannot be told how it ranks films ({whom}).", is_wanting=False)
-    figure = Interval(**auroc)
-    found = f"AUROC {figure} on {whom}"
-    if figure.high < CHANCE:
-        return Elsewhere(place, f"On {place} it ranks films backwards: {found}. Do not use it there.", is_wanting=True)
-    if figure.low <= CHANCE:
-        words = f"On {place} it ranks films no better than chance, as far as can be told: {found}. Do not use it there."
-        return Elsewhere(place, words, is_wanting=True)
-    return Elsewhere(place, f"On {place} it ranks films better than chance: {found}.", is_wanting=False)
+    auroc, words = Interval(**found), "AUROC"
+    if view is not None and view.tells and view.auroc is not None:
+        auroc, words = view.auroc, f"over all pairs AUROC is {auroc}, over those of one view"
+    told = f"{words} {auroc} on {whom}"
+    if auroc.high < CHANCE:
+        sentence = f"On {place} it ranks films backwards: {told}. Do not use it there."
+    elif auroc.low <= CHANCE:
+        sentence = (
+            f"On {place} it ranks films no better than chance, as far as can be told: {told}. Do not use it there."
+        )
+    elif view is not None and view.tells and view.auroc is None:
+        sentence = f"On {place} it cannot be told how it ranks films: {told}."
+    else:
+        sentence = f"On {place} it ranks films better than chance: {told}."
+    return Elsewhere(place, " ".join(filter(None, (sentence, remarks))), is_wanting=auroc.low <= CHANCE)
+
+
+def _read_view(kept: Mapping[str, Any] | None) -> WithinView | None:
+    if kept is None:
+        return None
+    auroc = kept["auroc"]
+    return WithinView(kept["xrays"], kept["known"], kept["view_alone"], None if auroc is None else Interval(**auroc))
+
+
+def _say_view(view: WithinView | None) -> str:
+    """What the view may have to do with it; nothing where all views are known and hardly tell the class."""
+    if view is None:
+        return _NO_VIEWS
+    return view.sentence if view.tells or view.known < view.xrays else ""
+
+
+def _say_unknown(evaluation: Mapping[str, Any]) -> str:
+    """That films count as patients, where those of unknown ones are more than a tenth."""
+    unknown = sum(evaluation[kind].get("unknown", 0) for kind in ("covid", "normal"))
+    xrays = sum(evaluation[kind]["xrays"] for kind in ("covid", "normal"))
+    if unknown <= MOST_UNKNOWN * xrays:
+        return ""
+    return (
+        f"{unknown} of {xrays} X-rays are of unknown patients and count as one each, so the interval may be too "
+        "narrow: `--patients CSV` says whose they are."
+    )
 
 
 def _say_patients(kind: str, count: Mapping[str, int]) -> str:
     unknown = count.get("unknown", 0)  # evaluations from before they were counted apart have none
+    if unknown and not count["patients"]:
+        return f"{unknown} {kind} X-rays of unknown patients"
     return f"{count['patients']} {kind} patients" + (f" (and {unknown} X-rays of unknown ones)" if unknown else "")

@@ -9,6 +9,7 @@ from typing import Final
 from xray_core.evaluation import statistics
 from xray_core.evaluation.bootstrap import Cohort, Statistic, resample_statistics
 from xray_core.evaluation.comparison import compare_slices
+from xray_core.evaluation.elsewhere import MOST_UNKNOWN
 from xray_core.evaluation.intervals import share_interval
 from xray_core.evaluation.two_thresholds import count_outcomes, measure_thresholds
 from xray_core.models.operating_point import describe_lack
@@ -21,7 +22,6 @@ from xray_core.records import AuditVerdict, Interval, Split, is_content_group, p
 LOADS: Final = "loads"
 AUDIT: Final = "audit"
 FILMS: Final = "films"
-MOST_UNKNOWN: Final = 0.10  # of the test X-rays: beyond it figures by patient are figures by film
 
 
 @dataclass(frozen=True, slots=True)

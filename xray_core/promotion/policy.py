@@ -130,6 +130,16 @@ class OutcomeRules:
 
 
 @dataclass(frozen=True, slots=True)
+class ExternalSet:
+    """Labelled films of another place: a folder per class, and a CSV that says whose they are."""
+
+    __pydantic_config__ = _STRICT
+
+    folder: Sentence
+    patients: Sentence | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Use:
     """Where the scores are used: the assumed share of covid, and the chances of covid at which somebody might act.
 
@@ -157,7 +167,8 @@ class Impact:
 class RetrainingPolicy:
     """The whole policy, in the parts of a predetermined change control plan (FDA guidance, December 2024).
 
-    `external_sets` has a folder of labelled films for the name of each place on which a candidate must do well too.
+    `external_sets` has a folder of labelled films for the name of each place on which a candidate must do well too,
+    alone or with the CSV of its patients.
     """
 
     __pydantic_config__ = _STRICT
@@ -166,7 +177,7 @@ class RetrainingPolicy:
     trigger: Trigger = field(default_factory=Trigger)
     labels: LabelRules = field(default_factory=LabelRules)
     test: GateTest = field(default_factory=GateTest)
-    external_sets: dict[Sentence, Sentence] = field(default_factory=dict)
+    external_sets: dict[Sentence, Sentence | ExternalSet] = field(default_factory=dict)
     outcomes: OutcomeRules = field(default_factory=OutcomeRules)
     use: Use = field(default_factory=Use)
     impact: Impact = field(default_factory=Impact)

@@ -24,10 +24,16 @@ def name_addendum(version: str) -> str:
     return f"{version}.addendum.md"
 
 
-def write_addendum(version: str, external: Mapping[str, Mapping[str, Any]], drift: str | None) -> str:
-    """Markdown: where the model was found wanting, its figures there, and whether incoming films have moved.
+def write_addendum(
+    version: str,
+    external: Mapping[str, Mapping[str, Any]],
+    drift: str | None,
+    audit: Mapping[str, Any] | None = None,
+) -> str:
+    """Markdown: where the model was found wanting, its figures there, whether incoming films have moved, its audit.
 
-    `external` holds the newest stored evaluation (`Evaluation.to_dict`) of each place.
+    `external` holds the newest stored evaluation (`Evaluation.to_dict`) of each place, `audit` the newest shortcut
+    audit (`ShortcutAudit.to_dict`) that was made since the card, None where there was none.
     """
     places = sorted(external)
     return render_markdown(
@@ -39,6 +45,7 @@ def write_addendum(version: str, external: Mapping[str, Mapping[str, Any]], drif
             (words, [_write(external[place]["figures"][name]) for place in places]) for words, name in _FIGURES.items()
         ],
         drift=drift,
+        audit=None if audit is None else f"{audit['verdict'] or 'cannot be told'}. {audit['sentence']}",
         research_use=RESEARCH_USE,
     )
 

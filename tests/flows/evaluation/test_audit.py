@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 
+from db.engine import open_engine, transaction
 from flows.evaluation.audit import audit_model
-from flows.registry.verdicts import AUDIT_SET
+from flows.home.ledger import find_anchor
+from flows.registry.models import describe_model
+from flows.registry.verdicts import AUDIT_SET, record_audit
 from flows.settings import Settings
 from tests.flows.evidence_home import champion, stored
 from xray_core.errors import RefusedInput
+from xray_core.evaluation.shortcut_audit import ShortcutAudit
 
 
 def test_an_audit_of_the_champion_is_stored_and_becomes_its_verdict(trained: Settings) -> None:
@@ -21,6 +26,22 @@ def test_an_audit_of_the_champion_is_stored_and_becomes_its_verdict(trained: Set
     newest = stored(trained)[-1]
     assert (newest.set_name, newest.model_version) == (AUDIT_SET, model.version)
     assert json.loads(newest.figures)["sentence"] == audit.sentence
+    addendum = (trained.models_dir / f"{model.version}.addendum.md").read_text()
+    assert f"Its newest shortcut audit, which counts instead of the card's: {audit.word}." in addendum
+    assert "Figures elsewhere" not in addendum
+
+
+def test_an_audit_of_too_few_patients_leaves_what_an_earlier_one_found(trained: Settings) -> None:
+    model, _ = audit_model(trained, None)
+    assert model.audit_verdict is not None
+    too_few = ShortcutAudit((), None, "Too few patients.", 6, 6)
+    engine = open_engine(trained.url, anchor=find_anchor(trained))
+    with transaction(engine) as session:
+        after = record_audit(session, model, too_few, label_set_sha256="0" * 64, actor="a test", now=datetime.now(UTC))
+    engine.dispose()
+
+    assert after.audit_verdict is model.audit_verdict
+    assert "shortcut audit: cannot be told" in describe_model(trained, model.version)["evaluations"][-1]
 
 
 def test_a_version_that_is_not_there_cannot_be_audited(trained: Settings) -> None:

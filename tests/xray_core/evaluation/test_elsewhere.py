@@ -47,3 +47,48 @@ def test_x_rays_of_unknown_patients_are_named_apart() -> None:
 
 def test_what_cannot_be_told_condemns_nobody() -> None:
     assert not judge_elsewhere("siteB", evaluation(None)).is_wanting
+
+
+def test_where_the_view_tells_the_class_pairs_of_one_view_judge() -> None:
+    good = {"value": 0.85, "low": 0.75, "high": 0.92}
+    within = {"value": 0.52, "low": 0.35, "high": 0.69}
+
+    judged = judge_elsewhere("siteB", evaluation(good) | {"within_view": view(within)})
+
+    assert judged.is_wanting
+    assert "over all pairs AUROC is 0.85 (0.75-0.92), over those of one view 0.52 (0.35-0.69)" in judged.sentence
+    assert "tells the class by itself (AUROC 0.79)" in judged.sentence
+
+
+def test_where_no_view_is_shared_a_good_figure_says_nothing() -> None:
+    good = {"value": 0.85, "low": 0.75, "high": 0.92}
+
+    judged = judge_elsewhere("siteB", evaluation(good) | {"within_view": view(None)})
+
+    assert judged.sentence.startswith("On siteB it cannot be told how it ranks films: AUROC 0.85")
+    assert "disease and view cannot be told apart" in judged.sentence
+    assert not judged.is_wanting
+
+
+def test_where_views_are_not_known_it_is_said() -> None:
+    unknown = {"xrays": 50, "known": 0, "view_alone": None, "auroc": None}
+    some = evaluation({"value": 0.85, "low": 0.75, "high": 0.92})
+
+    assert "The view is known of 0 of 50 X-rays" in judge_elsewhere("siteB", some | {"within_view": unknown}).sentence
+    assert "Whether the view of a film tells its class there is not known." in judge_elsewhere("siteB", some).sentence
+
+
+def test_films_that_count_as_patients_are_said_to_be_films() -> None:
+    found = evaluation({"value": 0.85, "low": 0.75, "high": 0.92}, unknown=30)
+    found["covid"] = {"xrays": 30, "patients": 0, "unknown": 30}
+
+    sentence = judge_elsewhere("siteB", found).sentence
+
+    assert "on 30 covid X-rays of unknown patients and 18 normal patients" in sentence
+    assert (
+        "30 of 50 X-rays are of unknown patients and count as one each, so the interval may be too narrow" in sentence
+    )
+
+
+def view(auroc: dict[str, float] | None) -> dict[str, object]:
+    return {"xrays": 50, "known": 50, "view_alone": 0.79, "auroc": auroc}

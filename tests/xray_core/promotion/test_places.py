@@ -54,3 +54,18 @@ def test_films_that_cannot_be_read_or_are_too_few_are_insufficient_evidence(plac
 
     assert decision.verdict is Verdict.INSUFFICIENT_EVIDENCE
     assert failing(decision) == ["external siteB"]
+
+
+def test_films_of_unknown_patients_or_of_no_shared_view_cannot_tell_that_it_does_well_there() -> None:
+    there = make_pair(0.9, 0.9, patients=200, correlation=0.95, seed=3)
+    films, views = (
+        [replace(one, patients=[f"content:{sha256}" for sha256 in one.xrays]) for one in there],
+        [replace(one, slices={"view": ["AP" if covid else "PA" for covid in one.is_covid]}) for one in there],
+    )
+
+    unknown, unshared = decide(PlaceEvidence("siteB", *films)), decide(PlaceEvidence("siteB", *views))
+
+    assert failing(unknown) == failing(unshared) == ["external siteB"]
+    assert "X-rays are of unknown patients, at most 10% may be" in unknown.reason
+    assert 'siteB = {folder = "...", patients = "..."}` in the policy says whose they are' in unknown.reason
+    assert "disease and view cannot be told apart" in unshared.reason
