@@ -110,7 +110,7 @@ WHILE_CONFOUNDED: Final = (
 SINCE_CONFOUNDED: Final = {
     outcome: (
         f"it was called {outcome.value} when it was scored; since then the shortcut audit of its model is confounded, "
-        "and while it is every film is left to a reader"
+        "and while it is every film is left to a reader (`xray status` says what may end that)"
     )
     for outcome in (Outcome.POSITIVE, Outcome.NEGATIVE)
 }

@@ -114,11 +114,17 @@ def evaluate(
                 "kept_out": external.kept_out,
                 "unlike_training": external.odd,
             }
-            | {"shortcut_audit": external.audit, "remarks": list(external.remarks), "evaluation": evaluation.to_dict()}
+            | {"shortcut_audit": external.audit, "augmentation": external.augmentation}
+            | {"remarks": list(external.remarks), "evaluation": evaluation.to_dict()}
         )
         return
     typer.echo(f"{external.version} on {name}: covid, {evaluation.covid}; normal, {evaluation.normal}")
     typer.echo(external.sentence)
+    if external.augmentation:
+        typer.echo(
+            f"  trained with {external.augmentation} augmentation; `xray models audit --remedies DATASET` tells what "
+            "the strong one does to the shortcuts"
+        )
     for remark in external.remarks:
         typer.echo(f"  {remark}")
     for reason, number in sorted(external.kept_out.items()):

@@ -40,7 +40,8 @@ class ExternalEvaluation:
     """How a model does on an external set; `kept_out` counts its files that judge nothing, by reason.
 
     `odd` is how many of its X-rays the model refers as no chest film of the kind that it was trained on; `remarks`
-    are sentences on whose they are; `audit` is the model's shortcut audit, None where nobody made one.
+    are sentences on whose they are; `audit` is the model's shortcut audit, None where nobody made one; `augmentation`
+    says how strongly the films were changed at random that it learned from, None where nobody knows or none was.
     """
 
     name: str
@@ -50,6 +51,7 @@ class ExternalEvaluation:
     odd: int
     remarks: tuple[str, ...]
     audit: AuditVerdict | None
+    augmentation: str | None
 
     @property
     def sentence(self) -> str:
@@ -100,7 +102,17 @@ def evaluate_external(
         with snapshot(engine) as session:
             publish_addendum(settings, session, model.version)
     odd = sum(scores[xray.sha256].score.is_odd for xray in chosen)
-    return ExternalEvaluation(name, model.version, evaluation, films.kept_out, odd, films.remarks, model.audit_verdict)
+    augmentation = opened.manifest.training.get("augmentation")
+    return ExternalEvaluation(
+        name,
+        model.version,
+        evaluation,
+        films.kept_out,
+        odd,
+        films.remarks,
+        model.audit_verdict,
+        None if augmentation is None else str(augmentation),
+    )
 
 
 def _evaluate(

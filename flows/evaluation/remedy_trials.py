@@ -24,18 +24,20 @@ from xray_core.evaluation.shortcut_audit import ShortcutAudit
 from xray_core.exchange.dataset_folder import DatasetFolder, read_dataset_folder
 from xray_core.models.operating_point import choose_operating_point
 from xray_core.networks.options import TrainingOptions
+from xray_core.networks.records import Augmentation
 from xray_core.records import Interval, LabelledXray, Split
 from xray_core.training.fit import fit
 from xray_core.training.images import gather_images
 from xray_core.training.judgement import audit_images
 
 NONE = "none"
+STRONG = "strong"  # no change of the pixels that a model is shown, but of those that it learns from: augmentation
 _PROBES = ("file properties", "brightness", "border", "centre", "model without lungs", "corners masked")
 
 
 @dataclass(frozen=True, slots=True)
 class RemedyTrial:
-    """A model that was trained with one remedy: its AUROC on the test side, and its shortcut audit."""
+    """A model that was trained with one remedy, or strong augmentation: its AUROC on the test side, and its audit."""
 
     remedy: str
     auroc: Interval | None
@@ -50,7 +52,7 @@ def try_remedies(
     patients: Path | None,
     say: Callable[[str], None],
 ) -> Iterator[RemedyTrial]:
-    """Train without a remedy, then with each, on the same patients; yields as each is done.
+    """Train without a remedy, then with each and with strong augmentation, on the same patients; yields each when done.
 
     How the patients CSV fits is said before that.
 
@@ -65,6 +67,7 @@ def try_remedies(
         for word in (NONE, *REMEDY_WORDS):
             remedies, erase_border = parse_remedies([] if word == NONE else [word])
             yield _try(trial, labelled, word, replace(options, remedies=remedies, erase_border=erase_border))
+        yield _try(trial, labelled, STRONG, replace(options, augmentation=Augmentation.STRONG))
 
 
 def tabulate(trials: list[RemedyTrial]) -> list[str]:

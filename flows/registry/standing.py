@@ -29,8 +29,8 @@ NO_REFERENCE = (
 )
 
 NOT_SHOWN = (
-    "PPV and NPV: not shown while the shortcut audit is confounded; labelled films of your own, or a remedy "
-    "(`xray models audit --remedies DATASET`), may end that"
+    "PPV and NPV: not shown while the shortcut audit is confounded; labelled films of your own, a training without a "
+    "source (`xray train --exclude-source SOURCE`), or a remedy (`xray models audit --remedies DATASET`), may end that"
 )
 
 _AUDIT = {

@@ -72,7 +72,7 @@ def test_remedies_are_tried_one_by_one_beside_none_and_nothing_is_registered(hom
     header, *rows, last = done.stdout.splitlines()
     assert header.split()[:3] == ["remedy", "held-out", "AUC"]
     assert [row.split()[0] for row in rows] == [
-        *("none", "lung-crop", "equalize", "clahe", "mask-markers", "erase-border")
+        *("none", "lung-crop", "equalize", "clahe", "mask-markers", "erase-border", "strong")
     ]
     assert all(row.split()[-1] in set(AuditVerdict) for row in rows)
     assert RESEARCH_USE in last
