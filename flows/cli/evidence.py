@@ -14,6 +14,7 @@ from flows.settings import Settings
 from xray_core.records import RESEARCH_USE, AuditVerdict, Interval
 
 if TYPE_CHECKING:
+    from flows.evaluation.external_set import ExternalEvaluation
     from xray_core.evaluation.evaluation import Evaluation
 
 # Not to be shown beside scores that must not be believed.
@@ -120,15 +121,8 @@ def evaluate(
         return
     typer.echo(f"{external.version} on {name}: covid, {evaluation.covid}; normal, {evaluation.normal}")
     typer.echo(external.sentence)
-    if external.augmentation:
-        typer.echo(
-            f"  trained with {external.augmentation} augmentation; `xray models audit --remedies DATASET` tells what "
-            "the strong one does to the shortcuts"
-        )
-    for remark in external.remarks:
-        typer.echo(f"  {remark}")
-    for reason, number in sorted(external.kept_out.items()):
-        typer.echo(f"  kept out: {reason} {number}")
+    for line in _tell_what_judged(external):
+        typer.echo(line)
     is_confounded = external.audit is AuditVerdict.CONFOUNDED
     for field in fields(evaluation.figures):
         if not (is_confounded and field.name in _OF_PREVALENCE):
@@ -146,6 +140,19 @@ def evaluate(
             f"  {external.odd} of them it refers as unlike its training X-rays, and they count as referred above"
         )
     typer.echo(RESEARCH_USE)
+
+
+def _tell_what_judged(external: ExternalEvaluation) -> Iterator[str]:
+    """How its films were changed in training, whose films judge, and which do not."""
+    if external.augmentation:
+        yield (
+            f"  trained with {external.augmentation} augmentation; `xray models audit --remedies DATASET` tells what "
+            "the strong one does to the shortcuts"
+        )
+    for remark in external.remarks:
+        yield f"  {remark}"
+    for reason, number in sorted(external.kept_out.items()):
+        yield f"  kept out: {reason} {number}"
 
 
 def compare(

@@ -22,7 +22,7 @@ from flows.settings import Settings
 from flows.training.remedies import sign_training
 from xray_core.networks.options import TrainingOptions
 from xray_core.processes.memory import keep_freed_memory
-from xray_core.training.film_choice import check_sources, find_choice
+from xray_core.training.left_out import check_sources, find_choice
 from xray_core.training.split import digest_label_set
 
 # Longer than any training on the machines this is made for.

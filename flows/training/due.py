@@ -26,8 +26,8 @@ from xray_core.promotion.due import TrainingHistory, count_labels, is_retraining
 from xray_core.promotion.judged_on import JudgedOn, count_judges, say_held
 from xray_core.promotion.policy import RetrainingPolicy
 from xray_core.records import Held, LabelledXray, Split, Verdict, plural
-from xray_core.training.film_choice import FilmChoice, find_choice, read_choice
 from xray_core.training.implausible_patients import doubt_patients
+from xray_core.training.left_out import FilmChoice, find_choice, read_choice
 from xray_core.training.split import TrainingSet, digest_label_set, plan_training_set
 
 # What starts by hand says nothing about how often retraining may start by itself.

@@ -17,8 +17,8 @@ from flows.registry.policy import read_policy
 from flows.settings import Settings
 from xray_core.imaging.records import Preprocessing
 from xray_core.models.records import ModelManifest
-from xray_core.training.film_choice import FilmChoice, read_choice
 from xray_core.training.images import TrainingImages, gather_images
+from xray_core.training.left_out import FilmChoice, read_choice
 
 
 def read_training_images(

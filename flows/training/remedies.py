@@ -18,7 +18,7 @@ from xray_core.models.records import ModelManifest
 from xray_core.networks.options import TrainingOptions
 from xray_core.networks.records import Architecture, Augmentation
 from xray_core.promotion.policy import RetrainingAugmentation, RetrainingPolicy
-from xray_core.training.film_choice import read_choice
+from xray_core.training.left_out import read_choice
 
 ERASE_BORDER = "erase-border"
 REMEDY_WORDS = (*(remedy.value for remedy in Remedy), ERASE_BORDER)

@@ -26,7 +26,7 @@ from xray_core.networks.records import EpochRecord
 from xray_core.processes.fork_server import start_fork_server
 from xray_core.processes.helper_process import HelperProcess
 from xray_core.records import Split
-from xray_core.training.film_choice import find_choice
+from xray_core.training.left_out import find_choice
 from xray_core.training.trial import Conclusion, Trial
 
 # Given the number of epochs, returns what shows each of them.

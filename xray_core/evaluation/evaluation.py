@@ -15,12 +15,12 @@ from sklearn.metrics import precision_recall_curve, roc_curve
 from xray_core.evaluation import statistics
 from xray_core.evaluation.bootstrap import Cohort, Floats, make_cohort, move_cohort
 from xray_core.evaluation.calibration import CalibrationBin, calibration_curve
+from xray_core.evaluation.elsewhere import WithinView
 from xray_core.evaluation.figures import Figures, measure_figures, measure_net_benefits
 from xray_core.evaluation.others import OtherFigures, OtherFilms, measure_others
 from xray_core.evaluation.slices import SliceFigures, measure_slices
 from xray_core.evaluation.two_thresholds import ConfusionRow, count_outcomes
 from xray_core.evaluation.views import judge_within_view
-from xray_core.evaluation.within_view import WithinView
 from xray_core.models.prevalence import find_mix
 from xray_core.models.records import OperatingPoint
 from xray_core.records import DECISION_THRESHOLDS

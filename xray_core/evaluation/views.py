@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from xray_core.evaluation import statistics
 from xray_core.evaluation.bootstrap import Cohort, resample_statistics
+from xray_core.evaluation.elsewhere import WithinView
 from xray_core.evaluation.intervals import area_interval
 from xray_core.evaluation.slices import TOO_FEW_PATIENTS, UNKNOWN, take_cohort
-from xray_core.evaluation.within_view import WithinView
 from xray_core.records import Interval
 
 

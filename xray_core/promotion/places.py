@@ -33,7 +33,7 @@ def check_elsewhere(place: PlaceEvidence, test: GateTest, look: Look, seed: int)
         )
         return [Check(name, None, f"the films of {place.place} cannot be judged on", way_out)]
     ours = make_own_cohort(place.candidate)
-    checks = [_check_better_than_chance(name, place, place.candidate, ours, test, seed)]
+    checks = [_check_better_than_chance(place.place, place.candidate, test, seed)]
     if place.champion is not None:
         spent = replace(test, alpha=spend_alpha(test.alpha, look.number))
         rival = Rival(place.champion, f"{place.place}, champion", f"{name}, not worse")
@@ -41,15 +41,14 @@ def check_elsewhere(place: PlaceEvidence, test: GateTest, look: Look, seed: int)
     return checks
 
 
-def _check_better_than_chance(
-    name: str, place: PlaceEvidence, candidate: GateEvidence, ours: Cohort, test: GateTest, seed: int
-) -> Check:
+def _check_better_than_chance(place: str, candidate: GateEvidence, test: GateTest, seed: int) -> Check:
+    ours = make_own_cohort(candidate)
     auroc = _measure(ours, test, seed)
     unknown = sum(is_content_group(group) for group in candidate.patients)
     whom = f"{ours.count_known(ours.is_covid)} covid and {ours.count_known(~ours.is_covid)} normal patients"
-    words = f"on {place.place} its AUROC is {auroc} on {whom}; it must be above {_CHANCE} at its lower end"
+    words = f"on {place} its AUROC is {auroc} on {whom}; it must be above {_CHANCE} at its lower end"
     ways_out = [
-        f"labelled films of {place.place} to train on; a place that is no aim of yours comes out of `external_sets` of "
+        f"labelled films of {place} to train on; a place that is no aim of yours comes out of `external_sets` of "
         "the policy"
     ]
     can_be_told = True
@@ -61,10 +60,10 @@ def _check_better_than_chance(
     if unknown:
         of_all = f"{unknown} of {len(candidate.patients)} X-rays"
         words += f"; {of_all} are of unknown patients, at most {MOST_UNKNOWN:.0%} may be"
-        ways_out.append(f'`{place.place} = {{folder = "...", patients = "..."}}` in the policy says whose they are')
+        ways_out.append(f'`{place} = {{folder = "...", patients = "..."}}` in the policy says whose they are')
         can_be_told = can_be_told and unknown <= MOST_UNKNOWN * len(candidate.patients)
     passed = can_be_told or None if auroc.low > _CHANCE else (None if auroc.value > _CHANCE else False)
-    return Check(name, passed, words, "; ".join(ways_out))
+    return Check(f"external {place}", passed, words, "; ".join(ways_out))
 
 
 def _measure(cohort: Cohort, test: GateTest, seed: int) -> Interval:

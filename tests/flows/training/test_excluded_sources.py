@@ -20,7 +20,7 @@ from tests.networks import keep_known_weights
 from xray_core.errors import RefusedInput
 from xray_core.models.folder import read_manifest
 from xray_core.networks.options import TrainingOptions
-from xray_core.training.film_choice import FilmChoice, read_choice
+from xray_core.training.left_out import FilmChoice, read_choice
 
 pytestmark = [pytest.mark.keras, pytest.mark.lengthy]
 
