@@ -18,7 +18,7 @@ from flows.settings import Settings
 from xray_core.imaging.records import Preprocessing
 from xray_core.models.records import ModelManifest
 from xray_core.training.images import TrainingImages, gather_images
-from xray_core.training.left_out import FilmChoice, read_choice
+from xray_core.training.left_out import ALL_FILMS, FilmChoice, read_choice
 
 
 def read_training_images(
@@ -27,7 +27,7 @@ def read_training_images(
     preprocessing: Preprocessing,
     on_progress: Callable[[int], None],
     *,
-    choice: FilmChoice,
+    choice: FilmChoice = ALL_FILMS,
     frozen_base: bool = False,
 ) -> TrainingImages:
     """The labelled X-rays of the ledger on their frozen sides, decoded; X-rays of external sets are none of them.

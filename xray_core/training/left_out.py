@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from xray_core.errors import RefusedInput
 from xray_core.records import FolderKind, Held, LabelledXray, Split, name_content_group
@@ -141,6 +141,9 @@ class FilmChoice:
     def count_excluded(self, labelled: Iterable[LabelledXray]) -> int:
         """How many labelled films are left out for their source alone."""
         return sum(xray.counts and xray.source in self.excluded_sources for xray in labelled)
+
+
+ALL_FILMS: Final = FilmChoice()
 
 
 def find_choice(options: TrainingOptions) -> FilmChoice:
