@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from flows.service.child import shipped_prefect_settings
 from flows.settings import CHECKOUT
 
 DEPLOY = CHECKOUT / "deploy"
@@ -82,6 +83,15 @@ def test_the_containers_run_as_nobody_who_matters_on_a_root_that_nobody_writes_t
         "containers"
     ]
     assert container["securityContext"]["readOnlyRootFilesystem"] is True
+
+
+def test_what_an_image_runs_obeys_the_same_settings_of_prefect() -> None:
+    """Above all the heartbeat: a run of Prefect's own 180 s would be taken for dead after 90."""
+    told = re.findall(r"(PREFECT_[A-Z_]+)=(\S+)", (DEPLOY / "Dockerfile").read_text())
+    wanted = {(name, value) for name, value in shipped_prefect_settings().items() if "_SERVER_" not in name}
+
+    assert wanted <= set(told)
+    assert len(wanted) >= 6
 
 
 def test_the_docker_pool_runs_the_same_deployments() -> None:

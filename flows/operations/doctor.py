@@ -20,12 +20,16 @@ from sqlalchemy.exc import DBAPIError
 from db.engine import check_schema, open_engine, show_url
 from flows.home.api_login import LOGIN_FILE
 from flows.home.damage import find_damage, refuse_absent_database, refuse_lost_ledger
+from flows.operations.history import find_history, measure_history
 from flows.operations.schedule import ask_page, read_schedule
 from flows.settings import Settings, describe_sources
 from xray_core.errors import NoHome, PersonNeeded, RefusedInput
 
 _DISTRIBUTION = "xray-scoring"
 _EXTRAS = {"train": "training", "postgres": "PostgreSQL's driver", "dask": "Dask"}
+
+# Ninety days of a run a minute at 30 kB each would be 3.7 GiB; nobody's do all find something.
+_MUCH_HISTORY_MIB = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,7 @@ def examine(settings: Settings, *, mounts: Path = Path("/proc/mounts")) -> list[
         *_check_files(settings),
         *_check_disk(settings, mounts),
         *_check_database(settings),
+        *_check_history(settings),
         *_check_page(settings),
     ]
 
@@ -201,6 +206,23 @@ def _examine_database(settings: Settings, engine: Engine) -> HealthCheck:
             f"database {shown} does not answer: {type(error.orig).__name__}", "start it, or mend its URL"
         )
     return HealthCheck(f"database {shown} (SQLite {sqlite3.sqlite_version})")
+
+
+def _check_history(settings: Settings) -> Iterator[HealthCheck]:
+    """What Prefect has written down of its runs; where it keeps a PostgreSQL database, nobody looks into it."""
+    file = find_history(settings)
+    if file is None:
+        return
+    try:
+        found = measure_history(file)
+    except sqlite3.Error as error:
+        yield HealthCheck(f"Prefect's history {file} does not answer ({type(error).__name__})", "ask again")
+        return
+    size, free = found.size / 2**20, found.free / 2**20
+    yield HealthCheck(
+        f"Prefect's history: {size:.0f} MiB of {found.runs} runs in {file}, {free:.0f} MiB of them free",
+        f"stop the service and delete {file.parent}: no result is in it" if size > _MUCH_HISTORY_MIB else None,
+    )
 
 
 def _check_page(settings: Settings) -> Iterator[HealthCheck]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -25,7 +25,7 @@ class ServerApi:
         """What stands at a path below the API's address."""
         return self._ask(path, None, {})
 
-    def post(self, path: str, body: Mapping[str, Any]) -> Any:
+    def post(self, path: str, body: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> Any:
         """Send one request that may change something, with a token that shows it is no page of another site."""
         client = str(uuid4())
         token = self.get(f"csrf-token?client={client}")["token"]
@@ -35,4 +35,5 @@ class ServerApi:
     def _ask(self, path: str, body: bytes | None, headers: Mapping[str, str]) -> Any:
         request = urllib.request.Request(f"{self._address}/{path}", body, self._headers | dict(headers))  # noqa: S310
         with OPENER.open(request, timeout=_ASK_SECONDS) as answer:
-            return json.load(answer)
+            said = answer.read()
+            return json.loads(said) if said else None

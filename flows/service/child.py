@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from pathlib import Path
 
 from flows.home.api_login import BY_HAND, read_api_login
 from flows.service.log_file import open_log
-from flows.settings import CHECKOUT, Settings
+from flows.settings import CHECKOUT, Settings, find_shipped
 
 PREFECT = str(Path(sys.executable).with_name("prefect"))
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -45,13 +46,31 @@ class Address:
 def child_environment(settings: Settings, address: Address) -> dict[str, str]:
     """The environment of everything that the service starts: our settings, Prefect's home and login, no telemetry."""
     given = settings.model_dump(mode="json", exclude_defaults=True) | {"home": str(settings.home)}
-    environment = without_proxy_for(address.host, os.environ)
+    environment = shipped_prefect_settings() | without_proxy_for(address.host, os.environ)
     environment |= {
         f"XRAY_{name.upper()}": value if isinstance(value, str) else json.dumps(value)
         for name, value in given.items()
         if value is not None
     }
     return environment | dict.fromkeys(BY_HAND, read_api_login(settings)) | _prefect_settings(settings, address)
+
+
+def shipped_prefect_settings() -> dict[str, str]:
+    """What prefect.toml says, as variables: Prefect finds the file in a checkout alone, and a service may run without.
+
+    Who set such a variable by hand is heard before it.
+    """
+    return dict(_flatten("PREFECT", tomllib.loads(find_shipped("prefect.toml").read_text())))
+
+
+def _flatten(name: str, value: object) -> Iterator[tuple[str, str]]:
+    if isinstance(value, dict) and value:
+        for key, below in value.items():
+            yield from _flatten(f"{name}_{key.upper()}", below)
+    elif isinstance(value, list):
+        yield name, ",".join(value)
+    else:
+        yield name, value if isinstance(value, str) else json.dumps(value)
 
 
 def _prefect_settings(settings: Settings, address: Address) -> dict[str, str]:
@@ -65,7 +84,6 @@ def _prefect_settings(settings: Settings, address: Address) -> dict[str, str]:
         "PREFECT_SERVER_UI_STATIC_DIRECTORY": str(settings.home / "prefect" / "page"),
         "PREFECT_SERVER_API_CSRF_PROTECTION_ENABLED": "true",
         "PREFECT_SERVER_UI_V2_ENABLED": "false",
-        "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
         "ORT_DISABLE_TELEMETRY": "1",

@@ -27,7 +27,7 @@ _WAIT_SECONDS = 120
 def bury_dead_runs(died_at: datetime) -> int:
     """Mark as crashed what this machine's worker had in hand at that time and no process works on; how many.
 
-    The heartbeats' watch would find them too, two minutes later. Does nothing where the system tells nobody of
+    The watch for silent runs would find them too, two minutes later. Does nothing where the system tells nobody of
     its processes.
     """
     if not _PROCESSES.is_dir():

@@ -1,4 +1,4 @@
-"""Put the work pool, the deployments of prefect.yaml and the zombie watch on a running Prefect server."""
+"""Put the work pool and the deployments of prefect.yaml on a running Prefect server."""
 
 from __future__ import annotations
 
@@ -7,16 +7,13 @@ import subprocess
 import sys
 from copy import deepcopy
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import yaml
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
-from prefect.client.schemas.objects import StateType
-from prefect.events.actions import ChangeFlowRunState
-from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 from prefect.exceptions import ObjectNotFound
 
 from flows.operations.schedule import Schedule, ask_paused, write_schedule
@@ -34,7 +31,7 @@ _JOB_TEMPLATE: dict[str, Any] = {
 }
 # Four scanners of one SQLite ledger were seen to wait for each other for ten of the thirty seconds that they may.
 _MOST_ON_SQLITE = 4
-_ZOMBIES = "xray: a run whose process died is marked crashed"
+_OLD_WATCH = "xray: a run whose process died is marked crashed"
 
 
 def deploy(settings: Settings) -> None:
@@ -45,6 +42,7 @@ def deploy(settings: Settings) -> None:
     declared = spread_scanners(yaml.safe_load(find_shipped("prefect.yaml").read_text()), settings)
     with get_client(sync_client=True) as client:
         _create_pool(client)
+        _remove_old_watch(client)
         kept = keep_switched_off(declared, read_known(client))
     file = settings.home / "run" / "prefect.yaml"
     write_whole(file, yaml.safe_dump(kept, sort_keys=False).encode())
@@ -52,7 +50,6 @@ def deploy(settings: Settings) -> None:
     subprocess.run(
         [str(prefect), "--no-prompt", "deploy", "--all", "--prefect-file", str(file)], cwd=CHECKOUT, check=True
     )
-    _watch_for_zombies()
     _note_schedule(settings, [deployment["name"] for deployment in declared["deployments"]])
     bury_dead_runs(datetime.now(UTC))  # of a service that was killed: no worker is up yet
 
@@ -95,37 +92,10 @@ def _note_schedule(settings: Settings, names: list[str]) -> None:
     write_schedule(settings, replace(schedule, paused=ask_paused(settings, schedule) or ()))
 
 
-def _watch_for_zombies() -> None:
-    """A run without a heartbeat for three periods crashed with its process; it must not hold its slot for ever."""
-    automation = AutomationCore(
-        name=_ZOMBIES,
-        trigger=EventTrigger(
-            after={"prefect.flow-run.heartbeat"},
-            expect={
-                "prefect.flow-run.heartbeat",
-                "prefect.flow-run.Completed",
-                "prefect.flow-run.Failed",
-                "prefect.flow-run.Cancelled",
-                "prefect.flow-run.Crashed",
-            },
-            for_each={"prefect.resource.id"},
-            match={"prefect.resource.id": "prefect.flow-run.*"},
-            posture=Posture.Proactive,
-            threshold=1,
-            within=timedelta(seconds=90),
-        ),
-        actions=[
-            ChangeFlowRunState(
-                state=StateType.CRASHED, name="Crashed", message="no heartbeat for 90 s: its process died", force=False
-            )
-        ],
-    )
-    with get_client(sync_client=True) as client:
-        before = client.read_automations_by_name(_ZOMBIES)
-        for existing in before:
-            client.delete_automation(existing.id)
-        enabled = all(existing.enabled for existing in before)
-        client.create_automation(automation.model_copy(update={"enabled": enabled}))
+def _remove_old_watch(client: SyncPrefectClient) -> None:
+    """The automation that looked for dead runs before the watcher did, and took most that had ended for dead."""
+    for existing in client.read_automations_by_name(_OLD_WATCH):
+        client.delete_automation(existing.id)
 
 
 if __name__ == "__main__":

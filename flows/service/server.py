@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import sqlite3
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,13 +17,18 @@ import prefect
 import uvicorn
 
 from flows.home.public_errors import say_publicly
+from flows.operations.history import make_shrinkable
 from flows.service.child import LOOPBACK
 from flows.service.gate import START_TAG, Gate
 from flows.settings import read_settings
 
+# Where somebody has given Prefect a database of its own.
+_OTHER_DATABASE = ("PREFECT_SERVER_DATABASE_CONNECTION_URL", "PREFECT_API_DATABASE_CONNECTION_URL")
+
 
 def serve(host: str, port: int) -> None:
     """Serve until SIGINT or SIGTERM."""
+    prepare_history()
     # The second page calls an outside address before it has read any setting: a bundle that is not there is not served.
     prefect.__ui_v2_static_path__ = Path(os.devnull) / "not-served"
     from prefect.server.api.server import create_app
@@ -45,6 +51,20 @@ def serve(host: str, port: int) -> None:
         log_level=get_current_settings().server.logging_level.lower(),
         server_header=False,
     )
+
+
+def prepare_history() -> None:
+    """Have Prefect's SQLite file give back what its retention frees; the server starts without that where it cannot."""
+    file = read_settings().home / "prefect" / "prefect.db"
+    if any(name in os.environ for name in _OTHER_DATABASE):
+        return
+    file.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        make_shrinkable(file)
+    except sqlite3.Error as error:
+        logging.getLogger("flows.service").warning(
+            "Prefect's history keeps the disk that its retention frees (%s): %s", type(error).__name__, file
+        )
 
 
 def _prepare_page(folder: str | None) -> None:

@@ -149,7 +149,7 @@ def is_healthy(address: Address) -> bool:
 
 
 def _deploy(settings: Settings, address: Address) -> None:
-    """Create the pool, the deployments of prefect.yaml and the zombie automation, in one child process."""
+    """Create the pool and the deployments of prefect.yaml, in one child process."""
     log = settings.home / "run" / "deploy.log"
     bound_log(log)
     with open_log(log) as output:

@@ -7,6 +7,7 @@ folders, and asks nobody anything until they have moved. The schedules stay as t
 from __future__ import annotations
 
 import signal
+import sqlite3
 import sys
 import time
 from collections.abc import Callable
@@ -20,12 +21,14 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from flows.home.api_login import read_api_login
 from flows.home.public_errors import say_publicly
+from flows.operations.history import find_history, give_back
 from flows.operations.server_api import ServerApi
 from flows.review.label_import import list_dropped
 from flows.scoring.arrivals import find_arrivals
 from flows.service.arrival_runs import RunStanding, forget_empty_runs, read_standing, start_run
 from flows.service.notices import send_by_apprise, tell_news
 from flows.service.service import POOL
+from flows.service.silent_runs import Beat, bury_silent_runs
 from flows.service.watch import Times, Watch, found_nothing, is_due, look_later, note, started
 from flows.settings import Settings, read_settings
 from xray_core.errors import XrayError
@@ -35,8 +38,10 @@ _WHILE_A_RUN_IS_UNDER_WAY = 2.0
 _AFTER_A_FAULT = 10.0
 _WITHOUT_CHAMPION = 30.0
 _FORGET_EVERY = 600.0
+_SHRINK_EVERY = 600.0
+_BURY_EVERY = 30.0
 _TELL_EVERY = 300.0
-_PASSING = (OSError, ValueError, SQLAlchemyError, XrayError)
+_PASSING = (OSError, ValueError, sqlite3.Error, SQLAlchemyError, XrayError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +66,18 @@ def watch_folders(settings: Settings, address: str) -> None:
         Watched("import-labels", settings.labels_dir, lambda: (bool(list_dropped(settings)), inf)),
     )
     watches = {watched.deployment: Watch() for watched in everything}
-    chores = [_Chore(_FORGET_EVERY, lambda: _forget(api))]
+    heard: dict[str, Beat] = {}
+
+    def bury() -> None:
+        nonlocal heard
+        before, heard = heard, {}  # after a look that failed all begins anew
+        heard = bury_silent_runs(api, before, datetime.now(UTC))
+
+    chores = [
+        _Chore(_FORGET_EVERY, lambda: _forget(api)),
+        _Chore(_SHRINK_EVERY, lambda: _shrink(settings)),
+        _Chore(_BURY_EVERY, bury),
+    ]
     if settings.notify:
         chores.append(_Chore(_TELL_EVERY, lambda: _tell(settings, api)))
     while True:
@@ -125,6 +141,13 @@ class _Chore:
 def _forget(api: ServerApi) -> None:
     while forget_empty_runs(api, datetime.now(UTC)):
         pass
+
+
+def _shrink(settings: Settings) -> None:
+    """Retention deletes rows of Prefect's history every hour; what they took of the disk is given back here."""
+    file = find_history(settings)
+    if file is not None:
+        give_back(file)
 
 
 def _tell(settings: Settings, api: ServerApi) -> None:

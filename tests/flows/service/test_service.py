@@ -183,23 +183,26 @@ def test_what_the_service_starts_sends_no_telemetry_and_listens_on_loopback(tmp_
     assert "PYTHONDONTWRITEBYTECODE" not in environment
 
 
-def test_what_the_service_starts_obeys_the_safe_settings_of_the_checkout(tmp_path: Path) -> None:
-    """As Prefect itself reads them: a setting that was misspelt would stand in pyproject.toml for nothing."""
+@pytest.mark.parametrize("folder", ["checkout", "elsewhere"])
+def test_what_the_service_starts_obeys_the_safe_settings_wherever_it_is_installed(tmp_path: Path, folder: str) -> None:
+    """As Prefect itself reads them: a setting that was misspelt would stand in prefect.toml for nothing."""
     code = (
         "from prefect.settings import get_current_settings\n"
         "found = get_current_settings()\n"
         "print(found.server.api.csrf_protection_enabled, found.results.default_serializer,\n"
         "      found.server.ui.v2_enabled, found.server.ui.show_promotional_content,\n"
-        "      found.server.analytics_enabled, found.server.api.host)"
+        "      found.server.analytics_enabled, found.server.api.host, found.flows.heartbeat_frequency,\n"
+        "      found.server.events.retention_period.days, len(found.server.services.db_vacuum.enabled_vacuum_types),\n"
+        "      found.server.services.db_vacuum.event_retention_overrides)"
     )
 
     done = subprocess.run(
         [sys.executable, "-c", code],
-        cwd=CHECKOUT,
+        cwd=CHECKOUT if folder == "checkout" else tmp_path,
         env=child_environment(Settings(home=tmp_path), Address("127.0.0.1", 4200)),
         capture_output=True,
         text=True,
         check=True,
     )
 
-    assert done.stdout.split() == ["True", "json", "False", "False", "False", "127.0.0.1"]
+    assert done.stdout.split() == ["True", "json", "False", "False", "False", "127.0.0.1", "30", "1", "3", "{}"]
