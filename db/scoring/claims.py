@@ -77,6 +77,21 @@ def next_look(session: Session, folder_id: int, now: datetime) -> datetime | Non
     )
 
 
+def find_free(
+    session: Session,
+    files: Sequence[FileSeen],
+    *,
+    folder_id: int,
+    scanner: str,
+    now: datetime,
+    is_alive: Callable[[str], bool],
+) -> list[FileSeen]:
+    """Those that a claim would get now, by reading alone: nobody waits for whoever only asks."""
+    known = {row.name: row for row in _read_current(session, folder_id, [escape_name(seen.name) for seen in files])}
+    alive = cache(is_alive)
+    return [seen for seen in files if _is_free(known.get(escape_name(seen.name)), seen, scanner, now, alive)]
+
+
 def claim_files(
     session: Session,
     files: Sequence[tuple[FileSeen, int]],
@@ -99,14 +114,13 @@ def claim_files(
     plan, new = _Plan(), {"folder_id": folder_id, "first_seen_at": now}
     for name, (seen, signature) in offered.items():
         row = known.get(name)
+        if not _is_free(row, seen, scanner, now, alive):
+            continue
         if row is None:
             plan.added.append(_describe(seen, signature) | new | {"name": name})
-        elif _is_held(row, scanner, now, alive):
-            continue
-        elif (row.size, row.mtime_ns, row.ctime_ns) == (seen.size, seen.mtime_ns, seen.ctime_ns):
-            if row.state not in DECIDED and not _must_wait(row.retry_at, now):
-                plan.taken.append(row.id)
-                plan.claimed.append(ClaimedFile(row.id, seen, past(row.deferred_since, now), row.tries))
+        elif _is_unchanged(row, seen):
+            plan.taken.append(row.id)
+            plan.claimed.append(ClaimedFile(row.id, seen, past(row.deferred_since, now), row.tries))
         elif row.state in DECIDED:
             plan.replaced.append(row.id)
             plan.added.append(_describe(seen, signature) | new | {"name": name})
@@ -211,6 +225,21 @@ class _Current(NamedTuple):
 def _must_wait(retry_at: datetime | None, now: datetime) -> bool:
     """Whether a deferred file is not due yet. One later than any pause was put there by a clock that was wrong."""
     return retry_at is not None and now < retry_at <= now + LONGEST_RETRY
+
+
+def _is_free(
+    row: _Current | None, seen: FileSeen, scanner: str, now: datetime, is_alive: Callable[[str], bool]
+) -> bool:
+    """Whether there is something to do about a file that nobody else does."""
+    if row is None:
+        return True
+    if _is_held(row, scanner, now, is_alive):
+        return False
+    return not _is_unchanged(row, seen) or (row.state not in DECIDED and not _must_wait(row.retry_at, now))
+
+
+def _is_unchanged(row: _Current, seen: FileSeen) -> bool:
+    return (row.size, row.mtime_ns, row.ctime_ns) == (seen.size, seen.mtime_ns, seen.ctime_ns)
 
 
 def _is_held(row: _Current, scanner: str, now: datetime, is_alive: Callable[[str], bool]) -> bool:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Engine
 
-from db.engine import transaction
+from db.engine import snapshot, transaction
 from db.records import ClaimedFile, RefusedFile, Scored
 from db.scoring import claims, decisions
 from flows.home.folders import check_free_space, tidy_home
@@ -48,7 +48,10 @@ def open_scanner(settings: Settings) -> Iterator[Scanner]:
 
 
 class Scanner:
-    """The lifetime of one scanning process: an engine, a name on claims, and from the first batch on a scorer."""
+    """The lifetime of one scanning process: an engine, a name on claims, and from the first batch on a scorer.
+
+    `is_joined` once a claim brought less than was asked for: others are at work on the same files.
+    """
 
     def __init__(self, settings: Settings, engine: Engine, folder_id: int, name: str, *, models: ExitStack) -> None:
         self.settings = settings
@@ -58,6 +61,7 @@ class Scanner:
         self._models = models
         self._scorer: Scorer | None = None
         self._lease = Lease(engine, name, settings.lease_seconds)
+        self.is_joined = False
 
     def open_scorer(self, model_id: int) -> Scorer:
         """The model with its decoders: opened once, and kept until another one is asked for."""
@@ -77,7 +81,14 @@ class Scanner:
         *,
         refuse: Callable[[FileSeen], Refusal | None] = refuse_by_kind,
     ) -> list[ClaimedFile]:
-        """Reserve files for this process; those that can be refused unopened are, in the same transaction."""
+        """Reserve files for this process; those that can be refused unopened are, in the same transaction.
+
+        Once others were seen to be at work on them, what they have is left out before the ledger's one writer is asked.
+        """
+        if self.is_joined:
+            files = self._leave_out_taken(files)
+        if not files:
+            return []
         signed = [
             (seen, sign_file(self.folder_id, seen.name, seen.size, seen.mtime_ns, seen.ctime_ns)) for seen in files
         ]
@@ -91,7 +102,7 @@ class Scanner:
                     scanner=self._name,
                     now=now,
                     lease_seconds=self.settings.lease_seconds,
-                    is_alive=lambda scanner: is_scanner_alive(self.settings.home / "run", scanner),
+                    is_alive=self._is_alive,
                 )
                 refusals = [(file, refuse(file.seen)) for file in claimed]
                 refused = [self.refuse(file, None, refusal) for file, refusal in refusals if refusal]
@@ -108,9 +119,24 @@ class Scanner:
                         now=now,
                     )
             counts.add([], refused)
+        self.is_joined = self.is_joined or len(claimed) < len(files)
         mine = [file for file, refusal in refusals if not refusal]
         self._lease.hold(file.file_id for file in mine)
         return mine
+
+    def _leave_out_taken(self, files: Sequence[FileSeen]) -> Sequence[FileSeen]:
+        with unbroken(), snapshot(self.engine) as session:
+            return claims.find_free(
+                session,
+                files,
+                folder_id=self.folder_id,
+                scanner=self._name,
+                now=datetime.now(UTC),
+                is_alive=self._is_alive,
+            )
+
+    def _is_alive(self, scanner: str) -> bool:
+        return is_scanner_alive(self.settings.home / "run", scanner)
 
     def end_lease(self) -> None:
         """Renew no claim any more: the process ends."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -87,11 +88,13 @@ def _read_files(
     """Claim files whenever the decoders have room for more, and yield each with what became of its bytes."""
     from xray_core.processes.decoding import DecodeRequest, Decoding
 
-    groups = in_groups(batch.files, _CLAIM_SIZE)
+    groups = list(in_groups(batch.files, _CLAIM_SIZE))
     decoding: Decoding[ClaimedFile] = scorer.decoder.start()
     while True:
-        while decoding.room and (group := next(groups, None)):
-            claimed = scanner.claim(group, counts)
+        while decoding.room and groups:
+            # In their order, until others have come: two that go the same way ask for the same files at every step.
+            place = random.randrange(len(groups)) if scanner.is_joined else 0
+            claimed = scanner.claim(groups.pop(place), counts)
             decoding.add((file, DecodeRequest(file.seen.name, file.seen.size, file.seen.mtime_ns)) for file in claimed)
         answers = decoding.take()
         if not answers:

@@ -60,6 +60,39 @@ def test_a_dead_scanners_claim_is_free_at_once_and_a_silent_ones_after_its_lease
     assert names(claim(engine, "a.png", scanner="a", now=NOW + timedelta(seconds=601))) == [b"a.png"]
 
 
+def test_what_is_free_by_reading_alone_is_what_a_claim_then_gets(engine: Engine) -> None:
+    model = add_champion(engine)
+    score_files(engine, model, {"scored.png": "A", "rewritten.png": "B"})
+    (deferred, due) = claim(engine, "deferred.png", "due.png")
+    record(
+        engine,
+        refused=[
+            refused_file(deferred.file_id, ReasonCode.TRUNCATED, retry_at=LATER + timedelta(hours=1)),
+            refused_file(due.file_id, ReasonCode.TRUNCATED, retry_at=LATER),
+        ],
+    )
+    claim(engine, "held.png", scanner="b")
+    claim(engine, "of the dead.png", scanner="c")
+    claim(engine, "mine.png", scanner="a")
+    expected = [b"rewritten.png", b"due.png", b"of the dead.png", b"mine.png", b"\xff new.png"]
+    others = ["scored.png", "deferred.png", "held.png"]
+    listed = [file_seen(name) for name in (*others, *expected)]
+    listed = [file_seen(one.name, size=200) if one.name == b"rewritten.png" else one for one in listed]
+
+    with snapshot(engine) as session:
+        free = claims.find_free(
+            session,
+            listed,
+            folder_id=1,
+            scanner="a",
+            now=LATER,
+            is_alive=lambda name: name in ("a", "b"),
+        )
+
+    assert [seen.name for seen in free] == expected
+    assert names(claim(engine, *listed, now=LATER)) == expected
+
+
 def test_a_name_that_is_listed_twice_is_claimed_once(engine: Engine) -> None:
     claimed = claim(engine, "a.png", "a.png")
 
