@@ -9,15 +9,18 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Engine, event
 from sqlalchemy.orm import Session
 
 from db.engine import open_engine, transaction
+from db.records import ClaimedFile
 from db.registry import models
+from db.scoring import claims
 from flows.cli.app import main
 from flows.home.ledger import find_anchor
 from flows.registry.models import list_models, promote_by_hand
@@ -26,8 +29,9 @@ from flows.scoring.scan import open_scan
 from flows.settings import Settings, read_settings
 from xray_core.imaging.content import hash_file
 from xray_core.models.folder import read_manifest, write_model_folder
-from xray_core.models.open_model import read_probe
+from xray_core.models.open_model import OpenModel, read_probe
 from xray_core.models.records import ModelManifest
+from xray_core.processes.decoding import Decoded
 
 # The exit code of a process that root's capabilities stay with.
 CANNOT_BE_ORDINARY = 77
@@ -68,6 +72,31 @@ def scan_until_commit(commits: str) -> None:
     with open_scan(read_settings()) as one:
         for files in one.find_batches():
             one.score(files)
+
+
+def scan_and_note(file: str) -> None:
+    """Scan, and append to a file what was asked for, claimed, and is about to be inferred: a line each."""
+    from xray_core.models import scoring
+
+    claim, score = claims.claim_files, scoring.score_unscored
+    notes = os.open(file, os.O_WRONLY | os.O_APPEND)
+
+    def note(word: str, things: Sequence[object]) -> None:
+        os.write(notes, "".join(f"{word} {thing}\n" for thing in things).encode())
+
+    def noted_claim(*given: Any, **options: Any) -> list[ClaimedFile]:
+        claimed = claim(*given, **options)
+        note("asked", ["something" if claimed else "nothing"])
+        note("claimed", [one.file_id for one in claimed])
+        return claimed
+
+    def noted_score(model: OpenModel, xrays: Sequence[Decoded], scored_before: Collection[str]) -> Any:
+        note("inferred", list(dict.fromkeys(xray.sha256 for xray in xrays if xray.sha256 not in scored_before)))
+        return score(model, xrays, scored_before)
+
+    claims.claim_files = noted_claim
+    scoring.score_unscored = noted_score
+    run("scan")
 
 
 def run_until(step: str, *arguments: str) -> None:
@@ -174,6 +203,7 @@ TASKS = {
         save_for_ever,
         hold_database,
         scan_until_commit,
+        scan_and_note,
         run_until,
         die_before_renaming_into,
         run_as_an_ordinary_user,

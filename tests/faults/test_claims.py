@@ -66,16 +66,6 @@ def scanner_elsewhere(settings: Settings) -> Iterator[subprocess.Popen[bytes]]:
         yield scanner
 
 
-@pytest.fixture
-def _other_hosts() -> None:
-    try:
-        done = subprocess.run(["unshare", "--uts", "hostname", "elsewhere"], capture_output=True, check=False)
-    except FileNotFoundError:
-        pytest.skip("no unshare here to give a process another host's name")
-    if done.returncode:
-        pytest.skip(f"a process cannot get another host's name here: {done.stderr.decode().strip()}")
-
-
 def held_elsewhere(settings: Settings) -> set[str]:
     """The names of files that a scanner of the other host has claimed and not decided on."""
     engine = open_engine(settings.url, anchor=find_anchor(settings))
@@ -135,7 +125,6 @@ def test_what_a_killed_scan_held_is_taken_over_at_once_though_the_host_has_anoth
     assert_all_scored_once(settings)
 
 
-@pytest.mark.usefixtures("_other_hosts")
 def stop_between_writes(process: subprocess.Popen[bytes], settings: Settings) -> None:
     """Stop it, but not while it holds SQLite's one lock: whoever is stopped then keeps all others waiting."""
     process.send_signal(signal.SIGSTOP)
@@ -150,6 +139,7 @@ def stop_between_writes(process: subprocess.Popen[bytes], settings: Settings) ->
             process.send_signal(signal.SIGSTOP)
 
 
+@pytest.mark.usefixtures("_other_hosts")
 def test_a_scanner_that_slept_past_its_lease_writes_nothing_over_what_another_did(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
