@@ -15,6 +15,7 @@ _TOUCH_THE_DATABASE = (
     "tests/db",
     "tests/flows/home",
     "--ignore=tests/flows/home/test_wrong_folders.py",  # about folders, not about the database
+    "--ignore=tests/flows/home/test_damaged_ledger.py",  # about the pages of a SQLite file
 )
 _MARKED = "not slow and not soak and not prefect"
 

@@ -39,9 +39,9 @@ def without_moments(line: str) -> str:
     return re.sub(r"/\S*xray-home", "xray-home", line).strip()
 
 
+@pytest.mark.slow
 @pytest.mark.keras
 @pytest.mark.processes
-@pytest.mark.lengthy
 @pytest.mark.timeout(1800)
 def test_every_command_of_the_tour_does_what_the_page_says(tmp_path: Path) -> None:
     commands = read_blocks()

@@ -37,6 +37,7 @@ ROWS = {
 }
 
 
+@pytest.mark.slow
 def test_the_cases_that_need_no_training_are_measured() -> None:
     measured = measure(*(f"--only={case}" for case in LIGHT))
 

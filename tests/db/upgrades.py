@@ -81,4 +81,3 @@ def die_while_upgrading(url: str, revision: str, home: Home | None, statements: 
         migrate(engine, home)
     else:
         upgrade(engine, revision, home)
-

@@ -120,15 +120,14 @@ def test_promotions_and_rollbacks(settings: Settings, command: str, every: int) 
     assert [model.version for model in list_models(settings) if model.stage is Stage.CHAMPION] == ["0001-untrained"]
 
 
-@STEPS
-def test_trainings_between_the_renaming_of_the_model_folder_and_the_commit(
-    settings: Settings, tmp_path: Path, every: int
-) -> None:
+# Each of its steps is a whole training.
+@pytest.mark.slow
+def test_trainings_between_the_renaming_of_the_model_folder_and_the_commit(settings: Settings, tmp_path: Path) -> None:
     write_sample_set(tmp_path / "dataset", per_class=24, patients=24, seed=1)
     patients = ("--patients", str(tmp_path / "dataset" / "patients.csv"))
     train = ("train", str(tmp_path / "dataset"), *patients, "--epochs", "1", "--input-size", "32")
 
-    kills = kill_at_steps(settings, lambda _: train, every=every)
+    kills = kill_at_steps(settings, lambda _: train)
 
     folders = {folder.name for folder in settings.models_dir.iterdir() if not folder.name.startswith(".")}
     assert kills >= 1

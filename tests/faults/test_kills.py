@@ -277,6 +277,7 @@ def test_a_training_that_is_killed_is_given_out_again_and_changes_no_champion(
         assert claim_labels(claimant, TrainingOptions(), trigger="by hand") is not None
 
 
+@pytest.mark.slow
 def test_backups_taken_while_scanners_are_killed_restore_to_a_home_that_verifies(
     settings: Settings, tmp_path: Path, sqlite_home: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -70,7 +70,7 @@ def assert_named_until_it_is_a_day_old(settings: Settings, path: Path, tidy: Cal
 
 @pytest.mark.keras
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("tidy", [scan, open_training], ids=["scan", "training"])
+@pytest.mark.parametrize("tidy", [scan, pytest.param(open_training, marks=pytest.mark.slow)], ids=["scan", "training"])
 def test_the_folder_of_a_killed_training(
     settings: Settings, tmp_path: Path, tidy: Callable[[Settings], object]
 ) -> None:

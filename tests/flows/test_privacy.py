@@ -220,7 +220,7 @@ def test_neither_prefects_database_nor_any_log_of_a_served_run_holds_a_name(
 
     with running(settings, address):
         for flow in ("score-incoming", "import-labels"):
-            reschedule(settings, address, every=5, flow=flow)
+            reschedule(settings, address, every=10, flow=flow)
         wait_until(lambda: count_results(settings) >= scored, seconds=75)
         wait_until(lambda: completed_runs(settings, address, "score-incoming"), seconds=75)
         (settings.labels_dir / f"{NAMED}-good.csv").write_text(f"file,label\n{NAMED}-whole.png,covid\n")

@@ -91,6 +91,7 @@ def test_list_and_show_say_stage_proof_audit_and_recalibration(pair: Rival) -> N
     assert "recalibration_slope" in shown.stdout
 
 
+@pytest.mark.slow
 def test_an_import_says_what_it_can_refer(pair: Rival, trained_once: Path) -> None:
     lung_contrast_network(turned=True).save("ours.keras")
     data = trained_once / "dataset"

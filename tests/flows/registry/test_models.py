@@ -57,7 +57,12 @@ def two_models(settings: Settings, tmp_path: Path) -> tuple[Settings, str, str]:
 
 @pytest.mark.parametrize(
     ("units", "positive_output", "column", "turned"),
-    [(1, Label.COVID, 0, False), (1, Label.NORMAL, 0, True), (2, Label.COVID, 1, False), (2, Label.NORMAL, 0, False)],
+    [
+        pytest.param(1, Label.COVID, 0, False, marks=pytest.mark.slow),
+        (1, Label.NORMAL, 0, True),
+        (2, Label.COVID, 1, False),
+        pytest.param(2, Label.NORMAL, 0, False, marks=pytest.mark.slow),
+    ],
 )
 def test_an_imported_model_says_here_what_keras_says(
     empty_settings: Settings, tmp_path: Path, units: int, positive_output: Label, column: int, turned: bool

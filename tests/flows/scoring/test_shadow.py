@@ -15,7 +15,7 @@ from tests.flows.evidence_home import Rival, add_candidate, deliver, scan
 from tests.networks import SIZE
 
 
-@pytest.mark.parametrize("size", [SIZE, SIZE + 8])
+@pytest.mark.parametrize("size", [pytest.param(SIZE, marks=pytest.mark.slow), SIZE + 8])
 def test_a_shadow_scores_what_the_champion_scores_and_never_leaves(
     trained: Settings, tmp_path: Path, size: int
 ) -> None:

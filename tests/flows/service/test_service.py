@@ -13,11 +13,15 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.schedules import IntervalSchedule
 
+from flows.home.api_login import read_api_login
 from flows.operations.verification import find_breach
 from flows.service.child import Address, child_environment
 from flows.service.service import is_healthy
@@ -61,43 +65,25 @@ def running(settings: Settings, address: Address) -> Iterator[subprocess.Popen[b
         log.unlink()
 
 
+def talk(settings: Settings, address: Address) -> SyncPrefectClient:
+    """A client of the service's API; a process for each question would cost more than what is asked about."""
+    return SyncPrefectClient(address.api, auth_string=read_api_login(settings), httpx_settings={"trust_env": False})
+
+
 def ask(settings: Settings, address: Address, path: str, body: dict[str, Any]) -> list[dict[str, Any]]:
-    code = (
-        "import json, sys, asyncio\n"
-        "from prefect.client.orchestration import get_client\n"
-        "async def ask():\n"
-        "    async with get_client() as client:\n"
-        "        answer = await client._client.post(sys.argv[1], json=json.loads(sys.argv[2]))\n"
-        "        print(answer.text)\n"
-        "asyncio.run(ask())"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, path, json.dumps(body)],
-        env=child_environment(settings, address),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    found: list[dict[str, Any]] = json.loads(done.stdout)
+    with talk(settings, address) as client:
+        found: list[dict[str, Any]] = client._client.post(path, json=body).json()
     return found
 
 
 def reschedule(settings: Settings, address: Address, *, every: int, flow: str = "score-incoming") -> None:
     """One schedule for the deployment of a flow, of so many seconds."""
-    code = (
-        "import sys\n"
-        "from datetime import timedelta\n"
-        "from prefect.client.orchestration import get_client\n"
-        "from prefect.client.schemas.schedules import IntervalSchedule\n"
-        "schedule = IntervalSchedule(interval=timedelta(seconds=int(sys.argv[1])))\n"
-        "with get_client(sync_client=True) as client:\n"
-        "    deployment = client.read_deployment_by_name(f'{sys.argv[2]}/{sys.argv[2]}')\n"
-        "    for old in client.read_deployment_schedules(deployment.id):\n"
-        "        client.delete_deployment_schedule(deployment.id, old.id)\n"
-        "    client.create_deployment_schedules(deployment.id, [(schedule, True)])\n"
-    )
-    environment = child_environment(settings, address)
-    subprocess.run([sys.executable, "-c", code, str(every), flow], cwd=CHECKOUT, env=environment, check=True)
+    schedule = IntervalSchedule(interval=timedelta(seconds=every))
+    with talk(settings, address) as client:
+        deployment = client.read_deployment_by_name(f"{flow}/{flow}")
+        for old in client.read_deployment_schedules(deployment.id):
+            client.delete_deployment_schedule(deployment.id, old.id)
+        client.create_deployment_schedules(deployment.id, [(schedule, True)])
 
 
 def completed_runs(settings: Settings, address: Address, flow: str) -> list[dict[str, Any]]:
@@ -118,7 +104,7 @@ def test_a_dropped_file_is_scored_beside_runs_that_the_schedule_made_and_survive
     drop_xrays(settings.incoming_dir, 3, seed=1)
 
     with running(settings, address) as process:
-        reschedule(settings, address, every=5)
+        reschedule(settings, address, every=10)
         wait_until(lambda: count_results(settings) == 3, seconds=75)
         drop_xrays(settings.incoming_dir, 1, seed=2)
         dropped_at = time.monotonic()
@@ -142,7 +128,7 @@ def test_a_dropped_file_is_scored_beside_runs_that_the_schedule_made_and_survive
 
     shutil.rmtree(settings.home / "prefect")
     with running(settings, address):
-        reschedule(settings, address, every=5)
+        reschedule(settings, address, every=10)
         drop_xrays(settings.incoming_dir, 1, seed=3)
         wait_until(lambda: count_results(settings) == 5, seconds=75)
 

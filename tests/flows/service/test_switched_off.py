@@ -125,6 +125,7 @@ asyncio.run(pause())
 """
 
 
+@pytest.mark.slow
 @pytest.mark.prefect
 @pytest.mark.timeout(600)
 def test_behind_a_proxy_the_service_works_and_a_persons_pauses_survive_its_restart(

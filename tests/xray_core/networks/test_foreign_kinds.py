@@ -80,7 +80,9 @@ KINDS: dict[str, tuple[Callable[[], keras.Model], str]] = {
 }
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind", ["augmentation", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("constants", "fixed batch"))]
+)
 def test_a_kind_of_keras_file_is_imported_with_its_own_scores(tmp_path: Path, kind: str) -> None:
     make, note = KINDS[kind]
     make().save(tmp_path / "their.keras")
@@ -92,7 +94,7 @@ def test_a_kind_of_keras_file_is_imported_with_its_own_scores(tmp_path: Path, ki
     assert any(each.startswith(note) for each in imported.notes), imported.notes
 
 
-@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize("policy", ["mixed_float16", pytest.param("mixed_bfloat16", marks=pytest.mark.slow)])
 def test_half_precision_is_computed_in_full_and_compared_at_its_own_tolerance(tmp_path: Path, policy: str) -> None:
     keras.mixed_precision.set_global_policy(policy)
     try:
