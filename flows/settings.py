@@ -55,6 +55,11 @@ class Settings(BaseSettings):
     task_runner: str = Field(
         "local", description="who scores: local (the process of the run), or a Dask scheduler (docs/scale.md)"
     )
+    kept_mib: Annotated[int, Field(ge=0)] = Field(
+        4096,
+        description="what the fitted grey levels of labelled films, kept for trainings to come, may take of the disk, "
+        "MiB; 0 keeps none (docs/operate.md)",
+    )
     min_free_mib: Annotated[int, Field(ge=0)] = Field(1024, description="intake pauses below this much free disk, MiB")
     retrain_after: Annotated[int, Field(ge=1)] | None = Field(
         None, description="new trainable labels that make a retraining due; overrides retraining-policy.toml"
@@ -132,6 +137,11 @@ class Settings(BaseSettings):
     def models_dir(self) -> Path:
         """One immutable folder per model version."""
         return self.home / "models"
+
+    @property
+    def greys_dir(self) -> Path:
+        """Fitted grey levels of labelled films: derived, in no backup, and made anew where it is gone."""
+        return self.home / "greys"
 
     @property
     def decoder_limits(self) -> DecoderLimits:

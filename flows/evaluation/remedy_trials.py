@@ -100,13 +100,13 @@ def _try(trial: Settings, labelled: list[LabelledXray], word: str, options: Trai
     validation, test = images.sides[Split.VALIDATION], images.sides[Split.TEST]
     classifier = fit(images.sides, images.preprocessing, options, lambda _: None).classifier
     point = choose_operating_point(
-        classifier.predict(validation.images).astype(np.float64),
+        classifier.predict(validation.images[:]).astype(np.float64),
         validation.is_covid,
         validation.groups,
         target_sensitivity=trial.target_sensitivity,
         target_specificity=trial.target_specificity,
     )
-    scores = classifier.predict(test.images).astype(np.float64)
+    scores = classifier.predict(test.images[:]).astype(np.float64)
     evaluation = evaluate(
         scores, test.is_covid.tolist(), test.groups, point, prevalence=read_policy(trial).use.prevalence
     )

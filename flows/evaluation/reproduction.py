@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
 from db.engine import snapshot
 from db.reading.labelled import read_labelled
 from flows.home.code_revision import read_code_revision
@@ -34,7 +32,7 @@ from xray_core.processes.reading import Advance, read_xrays
 from xray_core.promotion.policy import LabelRules
 from xray_core.records import LabelledXray, Split
 from xray_core.training.fit import fit, recalibrate
-from xray_core.training.images import Side, stack_side
+from xray_core.training.images import Side, join_sides, stack_side
 from xray_core.training.reproduction.circumstances import find_differences, read_circumstances
 from xray_core.training.reproduction.likeness import Likeness, measure_likeness
 from xray_core.training.reproduction.recipe import (
@@ -195,5 +193,5 @@ def _compare(kept: Kept, trained: Trained, sides: dict[Split, Side]) -> Likeness
     """The model of then beside the new one, on every X-ray of the set: a frozen base leaves none unlearned."""
     manifest = kept.manifest
     then = KerasClassifier(load_untrusted_keras(kept.folder / KERAS_FILE), manifest.preprocessing, manifest.output)
-    greys = np.concatenate([side.images for side in sides.values()])
+    greys = join_sides(list(sides.values())).images[:]
     return measure_likeness(then, trained.classifier, greys, manifest.operating_point)

@@ -67,7 +67,14 @@ def folders_of_asides(settings: Settings) -> list[Path]:
     """The folders in which files are written under a name of their own until they are whole."""
     archived = [settings.archive_dir / UNFINISHED] if settings.archive_dir else []
     own = (settings.home, settings.home / "run")
-    folders = (*own, settings.exports_dir, settings.models_dir, settings.labels_dir / "refused", *archived)
+    folders = (
+        *own,
+        settings.exports_dir,
+        settings.models_dir,
+        settings.greys_dir,
+        settings.labels_dir / "refused",
+        *archived,
+    )
     return [folder for folder in folders if folder.is_dir()]
 
 

@@ -12,6 +12,7 @@ from db.engine import snapshot
 from db.registry import models
 from db.triggers import find_changed_triggers
 from flows.home.folders import folders_of_asides
+from flows.home.grey_levels import find_grey_store
 from flows.home.ledger import open_ledger
 from flows.operations.missing_films import check_films
 from flows.registry.registered import verify_registered
@@ -20,6 +21,8 @@ from xray_core.errors import IncompatibleModel
 from xray_core.exchange.atomic_file import find_asides
 from xray_core.exchange.results_csv import is_unchanged
 from xray_core.models.folder import find_unfinished
+from xray_core.processes.grey_file import ENDING, is_whole
+from xray_core.records import plural
 
 _Check = Callable[[Settings, Session], Iterator[str]]
 
@@ -38,7 +41,17 @@ def find_breach(
         films = check_films(settings, session, on_progress=on_progress)
     if (breach := films.find_breach()) is not None:
         return breach, in_order
-    return None, [*in_order, films.sentence()]
+    return None, [*in_order, films.sentence(), *_say_kept(settings)]
+
+
+def _say_kept(settings: Settings) -> Iterator[str]:
+    """What is derived is no breach when it is damaged: no training believes it, and the next one makes it anew."""
+    store = find_grey_store(settings) if settings.greys_dir.is_dir() else None
+    if store is None:
+        return
+    whole = [is_whole(path, store.key) for path in sorted(store.folder.glob(f"*{ENDING}"))]
+    damaged = f"; {len(whole) - sum(whole)} are not as they were written, and their films are decoded again"
+    yield f"grey levels kept for trainings: {plural(len(whole), 'file')}{'' if all(whole) else damaged}"
 
 
 def _say_since_when(session: Session) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
@@ -13,8 +13,11 @@ from flows.settings import Settings
 from xray_core.models.open_model import OpenModel
 from xray_core.models.records import Score
 from xray_core.processes.decoding import Decoded
-from xray_core.processes.reading import decode_paths
+from xray_core.processes.reading import decode_known
 from xray_core.records import FilmPath
+
+if TYPE_CHECKING:
+    from xray_core.processes.grey_store import GreyStore
 
 _BATCH = 64
 
@@ -39,11 +42,19 @@ class KnownScore(NamedTuple):
 
 
 def score_known(
-    settings: Settings, model: OpenModel, xrays: Sequence[Known], *, on_progress: Callable[[int], None] = lambda _: None
+    settings: Settings,
+    model: OpenModel,
+    xrays: Sequence[Known],
+    *,
+    store: GreyStore | None = None,
+    on_progress: Callable[[int], None] = lambda _: None,
 ) -> dict[str, KnownScore]:
-    """Score X-rays by SHA-256; those that are not there any more, or are another content now, are left out."""
+    """Score X-rays by SHA-256; those that are not there any more, or are another content now, are left out.
+
+    With a `store`, which is for labelled films alone, those are decoded that it does not hold.
+    """
     scores: dict[str, KnownScore] = {}
-    unchanged = _read_unchanged(settings, model, xrays, on_progress)
+    unchanged = _read_unchanged(settings, model, xrays, store, on_progress)
     while batch := list(islice(unchanged, _BATCH)):
         answers = model.score(np.stack([film.grey for film in batch]))
         scores |= {film.sha256: KnownScore(film, score) for film, score in zip(batch, answers, strict=True)}
@@ -51,11 +62,15 @@ def score_known(
 
 
 def _read_unchanged(
-    settings: Settings, model: OpenModel, xrays: Sequence[Known], on_progress: Callable[[int], None]
+    settings: Settings,
+    model: OpenModel,
+    xrays: Sequence[Known],
+    store: GreyStore | None,
+    on_progress: Callable[[int], None],
 ) -> Iterator[Decoded]:
     locate = make_locator(settings)
-    paths = ((xray, locate(xray.path)) for xray in xrays)
-    for xray, answer in decode_paths(settings.decoder_limits, paths, model.manifest.preprocessing):
+    films = ((xray, xray.sha256, locate(xray.path)) for xray in xrays)
+    for xray, answer in decode_known(settings.decoder_limits, films, model.manifest.preprocessing, store):
         on_progress(1)
         if isinstance(answer, Decoded) and answer.sha256 == xray.sha256:
             yield answer

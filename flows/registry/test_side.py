@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from db.engine import snapshot
 from db.records import ModelRecord
 from db.registry import evaluations, models
+from flows.home.grey_levels import find_grey_store
 from flows.registry.registered import open_registered
 from flows.registry.rescoring import score_known
 from flows.settings import Settings
@@ -30,7 +31,7 @@ def collect_evidence(settings: Settings, opened: OpenModel, images: TrainingImag
     """
     test, others = images.sides[Split.TEST], images.others
     xrays = (*test.xrays, *others.xrays)
-    scores = score_known(settings, opened, xrays)
+    scores = score_known(settings, opened, xrays, store=find_grey_store(settings))
     if len(scores) < len(xrays):
         gone = len(xrays) - len(scores)
         raise InvalidDataset(

@@ -12,6 +12,7 @@ from db.reading.labelled import read_labelled
 from db.registry import evaluations
 from db.scoring import whereabouts, xrays
 from flows.home.films import make_locator
+from flows.home.grey_levels import find_grey_store
 from flows.home.site_key import read_site_key
 from flows.registry.policy import read_policy
 from flows.settings import Settings
@@ -51,6 +52,7 @@ def read_training_images(
         unknown_may_judge=policy.test.unknown_may_judge,
         let_go=frozenset(xray.sha256 for xray in labelled if xray.xray_id in let_go),
         frozen_base=frozen_base,
+        store=find_grey_store(settings),
         on_progress=on_progress,
     )
     return replace(images, excluded=choice.count_excluded(labelled))

@@ -14,6 +14,7 @@ from db.engine import snapshot, transaction
 from db.reading.labelled import read_labelled
 from db.registry import evaluations, models
 from flows.home.films import make_locator
+from flows.home.grey_levels import find_grey_store
 from flows.home.ledger import open_ledger
 from flows.registry.policy import read_policy
 from flows.settings import Settings
@@ -67,13 +68,14 @@ def check_labels(settings: Settings, *, on_progress: Callable[[int], None] = lam
             of_classes,
             options.preprocessing,
             locate=make_locator(settings),
+            store=find_grey_store(settings),
             on_progress=on_progress,
         )
         films = stack_side([xray for xray in of_classes if xray.sha256 in decoded], decoded, options.preprocessing)
         if min(films.count_patients()) < FEWEST_PATIENTS:
             raise InvalidDataset(_say_too_few(films), public=True)
         unseen = cross_validate(
-            films.images, films.is_covid, films.groups, preprocessing=options.preprocessing, options=options
+            films.images[:], films.is_covid, films.groups, preprocessing=options.preprocessing, options=options
         )
         places = doubt_labels(unseen.probabilities.tolist(), films.is_covid.tolist())
         doubted = tuple((films.xrays[place], float(unseen.probabilities[place])) for place in places)

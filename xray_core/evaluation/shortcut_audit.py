@@ -30,6 +30,7 @@ from xray_core.evaluation.shortcut_probes import (
     predict_by_patient,
     score,
 )
+from xray_core.processes.grey_rows import Greys
 from xray_core.records import AuditVerdict, Interval
 
 # The judged bound is the end of the 95 % interval nearer to 0.5, so chance alone seldom crosses even the first line.
@@ -141,7 +142,7 @@ def probe_data(images: AuditImages, *, seed: int = 0) -> tuple[Finding, ...]:
 _SEVERITY = [AuditVerdict.CLEAN, AuditVerdict.SUSPECT, AuditVerdict.CONFOUNDED]
 
 
-def _probe_outside(greys: NDArray[np.uint8], images: AuditImages, seed: int, when: str = "") -> list[Finding]:
+def _probe_outside(greys: Greys, images: AuditImages, seed: int, when: str = "") -> list[Finding]:
     """What a small model can tell from brightness and from the border of these pixels (n, height, width)."""
     return [
         _describe(

@@ -11,6 +11,7 @@ from PIL import Image
 
 from xray_core.evaluation.bootstrap import Cohort, make_cohort
 from xray_core.imaging.records import ImageFacts
+from xray_core.processes.grey_rows import Greys
 from xray_core.records import is_content_group
 
 _CELLS = (
@@ -34,12 +35,12 @@ class AuditImages:
     `unremedied` are the same as they were before the remedies, None where there was none.
     """
 
-    greys: NDArray[np.uint8]
+    greys: Greys
     facts: tuple[ImageFacts, ...]
     is_covid: NDArray[np.bool_]
     groups: NDArray[np.str_]
     sources: NDArray[np.str_]
-    unremedied: NDArray[np.uint8] | None = None
+    unremedied: Greys | None = None
 
     @property
     def patients(self) -> int:
@@ -68,13 +69,13 @@ def describe_files(facts: Sequence[ImageFacts]) -> Features:
     return np.hstack((np.array(numbers, dtype=np.float64), np.array(one_hot, dtype=np.float64)))
 
 
-def measure_brightness(greys: NDArray[np.uint8]) -> Features:
+def measure_brightness(greys: Greys) -> Features:
     """Mean grey level of the whole picture and of its border (n, 2)."""
     cells = _pool(greys)
     return np.stack((cells.mean(axis=(1, 2)), cells[:, _is_border()].mean(axis=1)), axis=1)
 
 
-def cut_out(greys: NDArray[np.uint8], *, border: bool | None) -> Features:
+def cut_out(greys: Greys, *, border: bool | None) -> Features:
     """Mean grey levels of the cells of the outer 15 % (True), of the rest (False), or of the whole picture (None)."""
     cells = _pool(greys)
     if border is None:
@@ -111,9 +112,9 @@ def predict_by_patient(
     return scores
 
 
-def _pool(greys: NDArray[np.uint8]) -> Features:
+def _pool(greys: Greys) -> Features:
     size = (_CELLS, _CELLS)
-    pooled = [np.asarray(Image.fromarray(grey).resize(size, Image.Resampling.BOX)) for grey in greys]
+    pooled = [np.asarray(Image.fromarray(grey).resize(size, Image.Resampling.BOX)) for grey in greys[:]]
     return np.stack(pooled).astype(np.float64)
 
 
@@ -126,23 +127,25 @@ def _is_border() -> NDArray[np.bool_]:
 Predict = Callable[[NDArray[np.uint8]], NDArray[np.floating]]
 
 
-def score(images: AuditImages, predict: Predict, greys: NDArray[np.uint8]) -> Cohort:
+def score(images: AuditImages, predict: Predict, greys: Greys) -> Cohort:
     scores = np.concatenate([predict(greys[start : start + 64]) for start in range(0, len(greys), 64)])
     return make_cohort(scores.astype(np.float64), images.is_covid.tolist(), images.groups.tolist())
 
 
-def paint_centre(greys: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def paint_centre(greys: Greys) -> NDArray[np.uint8]:
     """All but the outer 15 % replaced by the median grey of that border."""
-    painted, (top, left) = greys.copy(), _margins(greys)
-    for grey, fill in zip(painted, _border_median(greys), strict=True):
+    painted = greys[:].copy()
+    top, left = _margins(painted)
+    for grey, fill in zip(painted, _border_median(painted), strict=True):
         grey[top:-top, left:-left] = fill
     return painted
 
 
-def paint_corners(greys: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def paint_corners(greys: Greys) -> NDArray[np.uint8]:
     """The four corners, 15 % of each side, replaced by the median grey of the border."""
-    painted, (top, left) = greys.copy(), _margins(greys)
-    for grey, fill in zip(painted, _border_median(greys), strict=True):
+    painted = greys[:].copy()
+    top, left = _margins(painted)
+    for grey, fill in zip(painted, _border_median(painted), strict=True):
         grey[:top, :left] = grey[:top, -left:] = grey[-top:, :left] = grey[-top:, -left:] = fill
     return painted
 

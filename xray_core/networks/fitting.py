@@ -1,4 +1,4 @@
-"""Training of a network on X-rays in memory."""
+"""Training of a network on X-rays that lie in memory, or in a memory map."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from xray_core.networks.records import (
     EpochRecord,
     Optimizer,
 )
+from xray_core.processes.grey_rows import GreyRows
 
 # X-rays that are augmented and scaled at once: enough to keep the calls few, and memory flat for any dataset.
 _XRAYS_PER_CHUNK = 128
@@ -59,7 +60,7 @@ class Trained:
 
 
 def train_network(
-    images: NDArray[np.uint8],
+    images: NDArray[np.uint8] | GreyRows,
     is_covid: NDArray[np.bool_],
     held_out_images: NDArray[np.uint8],
     held_out_is_covid: NDArray[np.bool_],
@@ -70,6 +71,7 @@ def train_network(
 ) -> Trained:
     """Train a new network on fitted grey levels (n, height, width) uint8; `on_epoch` hears of every epoch.
 
+    The X-rays are read some at a time, in the order of each epoch, from where they lie.
     Only the training X-rays are augmented; the held-out ones are judged after every epoch and never learned
     from. The same seed gives the same weights on one processor with one set of library versions. Raises InvalidDataset
     without both classes, IncompatibleModel when the loss stops being a number.
@@ -90,8 +92,9 @@ def train_network(
         order = random.permutation(len(images))
         seen = _train_epoch(
             train_steps,
-            images[order],
-            is_covid[order],
+            images,
+            is_covid,
+            order,
             weights=weights,
             preprocessing=preprocessing,
             options=options,
@@ -171,8 +174,9 @@ def _make_train_steps(model: keras.Model, optimizer: keras.optimizers.Optimizer)
 
 def _train_epoch(
     train_steps: Any,
-    images: NDArray[np.uint8],
+    images: NDArray[np.uint8] | GreyRows,
     is_covid: NDArray[np.bool_],
+    order: NDArray[np.intp],
     *,
     weights: tuple[float, float],
     preprocessing: Preprocessing,
@@ -180,11 +184,11 @@ def _train_epoch(
     random: np.random.Generator,
 ) -> NDArray[np.float32]:
     """Learn once from every X-ray in the order given; the P(covid) that each got on the way."""
-    targets = is_covid.astype(np.float32)
-    weight = np.where(is_covid, np.float32(weights[1]), np.float32(weights[0]))
+    targets = is_covid[order].astype(np.float32)
+    weight = np.where(is_covid[order], np.float32(weights[1]), np.float32(weights[0]))
     seen = []
     for chunk in _chunks(len(images), options.batch_size):
-        moved = augment(images[chunk], random, options.ranges)
+        moved = augment(images[order[chunk]], random, options.ranges)
         if options.erase_border:
             moved = erase_border(moved, random)
         steps = max(1, len(moved) // options.batch_size)

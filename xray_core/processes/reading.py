@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from xray_core.exchange.dataset_folder import DatasetFolder
 from xray_core.exchange.records import DatasetItem
@@ -13,6 +14,9 @@ from xray_core.imaging.records import Preprocessing
 from xray_core.processes.decoding import Decoded, DecodeRequest, Ticket, Undecoded, open_decoder
 from xray_core.processes.records import DecoderLimits
 from xray_core.records import FilmPath, LabelledXray
+
+if TYPE_CHECKING:  # a scan keeps nothing, and need not import what does
+    from xray_core.processes.grey_store import GreyStore
 
 Advance = Callable[[int], None]
 Locate = Callable[[FilmPath], bytes]
@@ -68,15 +72,18 @@ def read_xrays(
     preprocessing: Preprocessing,
     *,
     locate: Locate,
+    store: GreyStore | None = None,
     on_progress: Advance = lambda _: None,
 ) -> tuple[dict[str, Decoded], dict[str, int]]:
     """Decode X-rays from where `locate` says that they lie, by SHA-256; and how many are not there, by reason.
 
-    A file whose bytes have changed since is `CHANGED`: it is another X-ray now.
+    A file whose bytes have changed since is `CHANGED`: it is another X-ray now. With a `store` those alone are decoded
+    that it does not hold, and kept there.
     """
     decoded: dict[str, Decoded] = {}
     unreadable: Counter[str] = Counter()
-    for xray, answer in decode_paths(limits, ((xray, locate(xray.path)) for xray in xrays), preprocessing):
+    films = ((xray, xray.sha256, locate(xray.path)) for xray in xrays)
+    for xray, answer in decode_known(limits, films, preprocessing, store):
         on_progress(1)
         if not isinstance(answer, Decoded):
             unreadable[answer.refusal.reason.value] += 1
@@ -85,6 +92,36 @@ def read_xrays(
         else:
             decoded[answer.sha256] = answer
     return decoded, dict(unreadable)
+
+
+def decode_known(
+    limits: DecoderLimits,
+    films: Iterable[tuple[Ticket, str, bytes]],
+    preprocessing: Preprocessing,
+    store: GreyStore | None = None,
+) -> Iterator[tuple[Ticket, Decoded | Undecoded]]:
+    """Decode files, each with a ticket and the content (SHA-256) that is expected in it; first come those of a `store`.
+
+    It answers for a film whose file has not changed since it was decoded; what is decoded now is kept there.
+    """
+    if store is None:
+        yield from decode_paths(limits, ((ticket, path) for ticket, _, path in films), preprocessing)
+        return
+    from xray_core.processes.grey_store import open_shelf, stamp_file
+
+    with open_shelf(store, preprocessing, limits.chest_words) as shelf:
+        unknown = []
+        for ticket, sha256, path in films:
+            stamp = stamp_file(path, store.settled_seconds)
+            kept = shelf.take(sha256, stamp)
+            if kept is None:
+                unknown.append(((ticket, sha256, stamp), path))
+            else:
+                yield ticket, kept
+        for (ticket, sha256, stamp), answer in decode_paths(limits, unknown, preprocessing) if unknown else ():
+            if isinstance(answer, Decoded) and answer.sha256 == sha256:
+                shelf.put(answer, stamp)
+            yield ticket, answer
 
 
 def decode_paths(

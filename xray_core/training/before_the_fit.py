@@ -30,10 +30,10 @@ class Groundwork:
 def begin_groundwork(images: TrainingImages, helper: HelperProcess) -> Groundwork:
     """Give the helper process what needs no network."""
     learning = images.learning
-    unseen = [images.sides[split].images for split in (Split.VALIDATION,) if split not in images.learned]
-    validation = unseen[0] if unseen else learning.images[:0]
+    is_unseen = Split.VALIDATION not in images.learned
+    validation = images.sides[Split.VALIDATION].images[:] if is_unseen else learning.images[:0]
     return Groundwork(
-        reference=helper.begin(partial(learn_reference, learning.images, learning.groups, validation)),
+        reference=helper.begin(partial(learn_reference, learning.images[:], learning.groups, validation)),
         findings=helper.begin(partial(probe_data, images.for_audit)),
         first_xrays=helper.begin(partial(draw_first, *_choose_first(learning))),
     )
@@ -50,4 +50,8 @@ def _choose_first(train: Side) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """The first X-rays of each class; none whose file says that something is written on the picture."""
     is_plain = np.array([Flag.BURNED_IN_ANNOTATION not in facts.flags for facts in train.facts], dtype=np.bool_)
     is_normal = np.array([xray.label is Label.NORMAL for xray in train.xrays], dtype=np.bool_)
-    return train.images[train.is_covid & is_plain][:_SHOWN], train.images[is_normal & is_plain][:_SHOWN]
+    return train.images[_first(train.is_covid & is_plain)], train.images[_first(is_normal & is_plain)]
+
+
+def _first(chosen: NDArray[np.bool_]) -> NDArray[np.intp]:
+    return np.flatnonzero(chosen)[:_SHOWN]

@@ -28,6 +28,7 @@ from xray_core.networks.records import Architecture, AugmentationRanges
 from xray_core.records import Label, Split
 from xray_core.synthetic.xrays import draw_xray
 from xray_core.training.drift_reference import write_drift_reference
+from xray_core.training.images import join_sides
 from xray_core.training.reproduction.recipe import write_recipe
 
 if TYPE_CHECKING:
@@ -58,11 +59,10 @@ def save_candidate(trial: Trial, folder: Path) -> Candidate:
     images, trained, reference = trial.images, trial.trained, trial.groundwork.reference.result()
     classifier, preprocessing = trained.classifier, images.preprocessing
     save_keras(classifier.model, folder / "model.keras")
-    held_out = np.concatenate([images.sides[split].images for split in (Split.VALIDATION, Split.TEST)])
-    if not len(held_out):
-        held_out = images.learning.images
+    held_out = join_sides([images.sides[split] for split in (Split.VALIDATION, Split.TEST)]).images
+    held_out = held_out if len(held_out) else images.learning.images
     twin = folder / "model.onnx"
-    parity = export_checked(classifier, twin, held_out)
+    parity = export_checked(classifier, twin, held_out[:])
     probe = draw_probe(preprocessing)
     with ThreadPoolExecutor(1) as thread:
         loading = thread.submit(

@@ -30,12 +30,12 @@ def fit(
     if options.frozen:
         learning = join_sides((train, validation))
         return train_last_layer(
-            learning.images, learning.is_covid, learning.groups, preprocessing=preprocessing, options=options
+            learning.images[:], learning.is_covid, learning.groups, preprocessing=preprocessing, options=options
         )
     return train_network(
         train.images,
         train.is_covid,
-        validation.images,
+        validation.images[:],
         validation.is_covid,
         preprocessing=preprocessing,
         options=options,
@@ -47,7 +47,7 @@ def recalibrate(trained: Trained, validation: Side) -> Trained:
     """Fold the line that calibrates the validation side, where it helps, into the last layer, unless that was done."""
     if trained.unseen is not None:
         return trained
-    log_odds = predict_log_odds(trained.classifier, validation.images)
+    log_odds = predict_log_odds(trained.classifier, validation.images[:])
     recalibration = choose_recalibration(log_odds, validation.is_covid, validation.groups)
     fold_recalibration(trained.classifier, recalibration)
     return replace(trained, recalibration=recalibration)

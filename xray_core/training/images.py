@@ -14,6 +14,8 @@ from xray_core.evaluation.shortcut_probes import AuditImages
 from xray_core.imaging.records import ImageFacts, Preprocessing
 from xray_core.networks.records import FEWEST_PATIENTS
 from xray_core.processes.decoding import Decoded
+from xray_core.processes.grey_rows import GreyRows, join_rows
+from xray_core.processes.grey_store import GreyStore
 from xray_core.processes.reading import Advance, Locate, read_xrays
 from xray_core.processes.records import DecoderLimits
 from xray_core.promotion.checks import check_films
@@ -26,15 +28,15 @@ from xray_core.training.split import TrainingSet, plan_training_set
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """The X-rays of one side: grey levels (n, height, width) uint8 beside what is known of each.
+    """The X-rays of one side: grey levels, to be read as (n, height, width) uint8, beside what is known of each.
 
     `unremedied` are the same before the remedies, None where there is none.
     """
 
-    images: NDArray[np.uint8]
+    images: GreyRows
     xrays: tuple[LabelledXray, ...]
     facts: tuple[ImageFacts, ...]
-    unremedied: NDArray[np.uint8] | None = None
+    unremedied: GreyRows | None = None
 
     @property
     def is_covid(self) -> NDArray[np.bool_]:
@@ -94,7 +96,7 @@ class TrainingImages:
         """All of them for the shortcut audit, side by side in the order of the split."""
         sides = [self.sides[split] for split in Split]
         return AuditImages(
-            greys=np.concatenate([side.images for side in sides]),
+            greys=join_rows([side.images for side in sides]),
             facts=tuple(facts for side in sides for facts in side.facts),
             is_covid=np.concatenate([side.is_covid for side in sides]),
             groups=np.array([group for side in sides for group in side.groups], dtype=np.str_),
@@ -115,9 +117,10 @@ def gather_images(
     unknown_may_judge: bool,
     let_go: frozenset[str] = frozenset(),
     frozen_base: bool = False,
+    store: GreyStore | None = None,
     on_progress: Advance = lambda _: None,
 ) -> TrainingImages:
-    """Decode every labelled X-ray once and put it on its patient's side.
+    """Decode every labelled X-ray that no `store` holds, and put each on its patient's side.
 
     A film whose label does not count where it stands is left out with the reason. X-rays under one implausible
     patient id count as those of unknown patients. Near-duplicates are searched among all of them, so that no picture
@@ -126,11 +129,11 @@ def gather_images(
     few patients for cross-validation then: nothing could be learned or judged.
     """
     trainable = [xray for xray in labelled if xray.counts]
-    decoded, unreadable = read_xrays(limits, trainable, preprocessing, locate=locate, on_progress=on_progress)
+    read = partial(read_xrays, limits, trainable, locate=locate, store=store, on_progress=on_progress)
+    decoded, unreadable = read(preprocessing=preprocessing)
     unremedied = None
     if preprocessing.remedies:  # a second look, for the shortcut audit alone
-        plain = replace(preprocessing, remedies=())
-        unremedied, _ = read_xrays(limits, trainable, plain, locate=locate, on_progress=on_progress)
+        unremedied, _ = read(preprocessing=replace(preprocessing, remedies=()))
         decoded = {sha256: film for sha256, film in decoded.items() if sha256 in unremedied}
     labelled, doubted = doubt_patients(labelled)
     readable = [xray for xray in labelled if xray.counts and xray.sha256 in decoded]
@@ -214,7 +217,7 @@ def _say_too_few(split: Split, side: Side, plan: TrainingSet) -> str:
 def join_sides(sides: Sequence[Side]) -> Side:
     """The X-rays of several sides, one side after the other."""
     return Side(
-        images=np.concatenate([side.images for side in sides]),
+        images=join_rows([side.images for side in sides]),
         xrays=tuple(xray for side in sides for xray in side.xrays),
         facts=tuple(facts for side in sides for facts in side.facts),
         unremedied=_join([side.unremedied for side in sides]),
@@ -228,9 +231,9 @@ def stack_side(
     unremedied: dict[str, Decoded] | None = None,
 ) -> Side:
     """The side of these X-rays in their order; all of them are decoded, by SHA-256."""
-    empty = np.empty((0, preprocessing.height, preprocessing.width), dtype=np.uint8)
+    size = (preprocessing.height, preprocessing.width)
     images, plain = (
-        np.stack([films[xray.sha256].grey for xray in xrays]) if films and xrays else empty
+        GreyRows(tuple(films[xray.sha256].grey for xray in xrays) if films else (), size)
         for films in (decoded, unremedied)
     )
     return Side(
@@ -241,6 +244,6 @@ def stack_side(
     )
 
 
-def _join(parts: Sequence[NDArray[np.uint8] | None]) -> NDArray[np.uint8] | None:
+def _join(parts: Sequence[GreyRows | None]) -> GreyRows | None:
     known = [part for part in parts if part is not None]
-    return np.concatenate(known) if len(known) == len(parts) else None
+    return join_rows(known) if len(known) == len(parts) else None

@@ -141,8 +141,8 @@ def judge(
         uncalibrated = expit(unseen.log_odds)
         champion_figures = None
     else:
-        unseen, scores = None, classifier.predict(test.images)
-        uncalibrated = trial.trained.recalibration.undo(predict_log_odds(classifier, test.images))
+        unseen, scores = None, classifier.predict(test.images[:])
+        uncalibrated = trial.trained.recalibration.undo(predict_log_odds(classifier, test.images[:]))
         champion_figures = None if champion is None else evaluate_evidence(champion, use)
     evidence = GateEvidence(
         version=version,
@@ -199,19 +199,19 @@ def _find_odd(trial: Trial, side: Side) -> list[bool]:
     reference = trial.groundwork.reference.result()
     if reference is None or not side.xrays:
         return []
-    return [oddity.reason is not None for oddity in reference.find_oddities(side.images)]
+    return [oddity.reason is not None for oddity in reference.find_oddities(side.images[:])]
 
 
 def _predict(classifier: Classifier, side: Side) -> list[float]:
     """P(covid) of films of which there may be none."""
-    return [float(score) for score in classifier.predict(side.images)] if side.xrays else []
+    return [float(score) for score in classifier.predict(side.images[:])] if side.xrays else []
 
 
 def _choose_point(trial: Trial, target_sensitivity: float, target_specificity: float) -> OperatingPoint:
     """The thresholds, from films that the model has not learned, or from scores as if it had not."""
     unseen, validation = trial.trained.unseen, trial.images.sides[Split.VALIDATION]
     side = validation if unseen is None else trial.images.learning
-    scores = trial.trained.classifier.predict(side.images) if unseen is None else unseen.probabilities
+    scores = trial.trained.classifier.predict(side.images[:]) if unseen is None else unseen.probabilities
     point = choose_operating_point(
         scores.astype(np.float64),
         side.is_covid,

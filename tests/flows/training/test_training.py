@@ -69,7 +69,7 @@ def test_line_and_thresholds_are_those_of_the_validation_side_and_what_scores_is
     train, validation = images.sides[Split.TRAIN], images.sides[Split.VALIDATION]
     line = read_line(trained)
 
-    scores = opened.classifier.predict(validation.images).astype(np.float64)
+    scores = opened.classifier.predict(validation.images[:]).astype(np.float64)
 
     # The line undone gives the network's own log-odds; fitted to the validation side again they give the same line.
     own = logit(line.undo(logit(scores)))
@@ -85,13 +85,13 @@ def test_line_and_thresholds_are_those_of_the_validation_side_and_what_scores_is
     plain = train_network(
         train.images,
         train.is_covid,
-        validation.images,
+        validation.images[:],
         validation.is_covid,
         preprocessing=images.preprocessing,
         options=keep_known_weights(tmp_path),
         on_epoch=lambda _: None,
     )
-    inputs = np.repeat(validation.images[..., np.newaxis], 3, axis=-1) / 255
+    inputs = np.repeat(validation.images[:][..., np.newaxis], 3, axis=-1) / 255
     raw = plain.classifier.model.predict(inputs, verbose=0)[:, 0]
     assert logit(raw.astype(np.float64)) == pytest.approx(own, abs=1e-3)
 
