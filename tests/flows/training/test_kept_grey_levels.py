@@ -81,7 +81,9 @@ def test_only_what_is_new_is_decoded_and_what_is_gone_is_not_trained_on(
     dataset = trained.home / lost.path.place
     shutil.copytree(dataset, root)
     paths = [os.fsencode(path) for path in root.rglob("*.*")]
-    wait_until(lambda: all(stamp_file(path, 2) for path in paths), seconds=10)  # what was written a moment ago is not kept
+    wait_until(
+        lambda: all(stamp_file(path, 2) for path in paths), seconds=10
+    )  # what was written a moment ago is not kept
     gather(trained)  # of files in another place, decoded once more
     (root / lost.path.path).unlink()
     (root / changed.path.path).write_bytes((root / changed.path.path).read_bytes() + b"other")
