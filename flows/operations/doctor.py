@@ -125,7 +125,7 @@ def _check_home(settings: Settings) -> Iterator[HealthCheck]:
 
 def _list_private(settings: Settings) -> Iterator[tuple[Path, int, int]]:
     """Our folders and files, the mode that each should have, and what of any mode is too open."""
-    for folder in (*_list_private_folders(settings), settings.home / "prefect"):
+    for folder in _list_private_folders(settings):
         yield folder, 0o700, 0o077
     for name in ("site.key", LOGIN_FILE):
         yield settings.home / name, 0o600, 0o077
@@ -137,13 +137,14 @@ def _list_private(settings: Settings) -> Iterator[tuple[Path, int, int]]:
 
 
 def _list_private_folders(settings: Settings) -> tuple[Path, ...]:
-    return settings.labels_dir, settings.exports_dir, settings.greys_dir, settings.home / "run"
+    own = settings.labels_dir, settings.exports_dir, settings.greys_dir
+    return *own, settings.home / "run", settings.home / "prefect"
 
 
 def _check_files(settings: Settings) -> Iterator[HealthCheck]:
     """What lies in our folders, but for the X-rays: their modes are the senders' business."""
-    folders = (*_list_private_folders(settings), settings.home / "prefect")
-    for folder, closed in (*((folder, 0o077) for folder in folders), (settings.models_dir, 0o027)):
+    private = [(folder, 0o077) for folder in _list_private_folders(settings)]
+    for folder, closed in (*private, (settings.models_dir, 0o027)):
         files = (path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
         open_to_others = sum(bool(path.stat().st_mode & closed) for path in files)
         if open_to_others:
@@ -157,9 +158,8 @@ def _check_disk(settings: Settings, mounts: Path) -> Iterator[HealthCheck]:
     free = shutil.disk_usage(place).free // 2**20
     fix = f"free some space: intake pauses below {settings.min_free_mib} MiB" if free < settings.min_free_mib else None
     yield HealthCheck(f"{free} MiB free on the disk of the home", fix)
-    if settings.greys_dir.is_dir():
-        kept = sum(path.lstat().st_size for path in settings.greys_dir.iterdir()) // 2**20
-        yield HealthCheck(f"{kept} MiB of grey levels kept for trainings, {settings.kept_mib} MiB at most; derived")
+    kept = sum(path.lstat().st_size for path in settings.greys_dir.glob("*")) // 2**20
+    yield HealthCheck(f"{kept} MiB of grey levels kept for trainings, {settings.kept_mib} MiB at most; derived")
     kind = _file_system(place, mounts)
     remote = kind in ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs")
     if remote and settings.url.startswith("sqlite"):

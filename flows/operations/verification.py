@@ -12,9 +12,9 @@ from db.engine import snapshot
 from db.registry import models
 from db.triggers import find_changed_triggers
 from flows.home.folders import folders_of_asides
-from flows.home.grey_levels import find_grey_store
 from flows.home.ledger import open_ledger
 from flows.operations.missing_films import check_films
+from flows.registry.grey_levels import find_grey_store
 from flows.registry.registered import verify_registered
 from flows.settings import Settings
 from xray_core.errors import IncompatibleModel

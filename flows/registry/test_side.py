@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from db.engine import snapshot
 from db.records import ModelRecord
 from db.registry import evaluations, models
-from flows.home.grey_levels import find_grey_store
+from flows.registry.grey_levels import find_grey_store
 from flows.registry.registered import open_registered
 from flows.registry.rescoring import score_known
 from flows.settings import Settings

@@ -12,8 +12,8 @@ from db.reading.labelled import read_labelled
 from db.registry import evaluations
 from db.scoring import whereabouts, xrays
 from flows.home.films import make_locator
-from flows.home.grey_levels import find_grey_store
 from flows.home.site_key import read_site_key
+from flows.registry.grey_levels import find_grey_store
 from flows.registry.policy import read_policy
 from flows.settings import Settings
 from xray_core.imaging.records import Preprocessing

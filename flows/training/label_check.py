@@ -14,8 +14,8 @@ from db.engine import snapshot, transaction
 from db.reading.labelled import read_labelled
 from db.registry import evaluations, models
 from flows.home.films import make_locator
-from flows.home.grey_levels import find_grey_store
 from flows.home.ledger import open_ledger
+from flows.registry.grey_levels import find_grey_store
 from flows.registry.policy import read_policy
 from flows.settings import Settings
 from xray_core.errors import InvalidDataset, NoChampion

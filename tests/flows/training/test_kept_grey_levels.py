@@ -12,10 +12,10 @@ import pytest
 from db.engine import open_engine
 from flows.home.backup import back_up
 from flows.home.films import restored_dataset
-from flows.home.grey_levels import find_grey_store
 from flows.home.ledger import find_anchor
 from flows.operations.doctor import examine
 from flows.operations.verification import find_breach
+from flows.registry.grey_levels import find_grey_store
 from flows.settings import Settings
 from flows.training.images import read_training_images
 from flows.training.training import train
