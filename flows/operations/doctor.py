@@ -137,14 +137,12 @@ def _list_private(settings: Settings) -> Iterator[tuple[Path, int, int]]:
 
 
 def _list_private_folders(settings: Settings) -> tuple[Path, ...]:
-    own = settings.labels_dir, settings.exports_dir, settings.greys_dir
-    return *own, settings.home / "run", settings.home / "prefect"
+    return tuple(settings.home / name for name in ("labels", "exports", "greys", "run", "prefect"))
 
 
 def _check_files(settings: Settings) -> Iterator[HealthCheck]:
     """What lies in our folders, but for the X-rays: their modes are the senders' business."""
-    private = [(folder, 0o077) for folder in _list_private_folders(settings)]
-    for folder, closed in (*private, (settings.models_dir, 0o027)):
+    for folder, closed in (*((one, 0o077) for one in _list_private_folders(settings)), (settings.models_dir, 0o027)):
         files = (path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
         open_to_others = sum(bool(path.stat().st_mode & closed) for path in files)
         if open_to_others:
