@@ -64,8 +64,7 @@ def show(version: _Version, as_json: Json = False) -> None:
     if as_json:
         print_json(described)
         return
-    for name, value in _flatten(described):
-        typer.echo(f"{name:32} {value}")
+    print_table(("fact", "value"), _flatten(described))
 
 
 @models_app.command("import")
@@ -204,16 +203,24 @@ def history(as_json: Json = False) -> None:
         return
     if not terms:
         typer.echo(_NO_MODEL)
-    for term in terms:
-        until = f"{term.until:%Y-%m-%d %H:%M}" if term.until else "now"
-        evidence = f"evaluation {term.evaluation_id}" if term.evaluation_id else "no evaluation"
-        tell(
-            [
-                f"{term.version:24} {term.since:%Y-%m-%d %H:%M} to {until} UTC ({_say_length(term)}), "
-                f"{term.xrays_scored} X-rays, by {term.actor} on {evidence}",
-                f"{'':24} {term.reason}",
-            ]
-        )
+        return
+    print_table(
+        ("version", "from (UTC)", "to", "for", "X-rays", "by", "on"),
+        (
+            (
+                term.version,
+                f"{term.since:%Y-%m-%d %H:%M}",
+                f"{term.until:%Y-%m-%d %H:%M}" if term.until else "now",
+                _say_length(term),
+                term.xrays_scored,
+                term.actor,
+                f"evaluation {term.evaluation_id}" if term.evaluation_id else "no evaluation",
+            )
+            for term in terms
+        ),
+    )
+    typer.echo("")
+    tell(f"{term.version}, {term.since:%Y-%m-%d %H:%M}: {term.reason}" for term in terms)
 
 
 def _flatten(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:

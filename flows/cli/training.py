@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +13,7 @@ import typer
 from flows.cli.terminal import Json, make_home, open_home, print_json, show_progress, tell
 from flows.settings import Settings
 from xray_core.errors import RefusedInput
+from xray_core.imaging.records import Remedy
 from xray_core.networks.records import Architecture, Augmentation, EpochRecord, Optimizer
 from xray_core.records import RESEARCH_USE
 
@@ -19,6 +21,16 @@ if TYPE_CHECKING:
     from flows.review.dataset import Registration
     from xray_core.exchange.dataset_patients import PatientsFit
     from xray_core.training.trial import GivenDataset
+
+
+class RemedyWord(StrEnum):
+    """What --remedy takes: a step of preprocessing, or borders that are erased at random while training."""
+
+    LUNG_CROP = Remedy.LUNG_CROP.value
+    EQUALIZE = Remedy.EQUALIZE.value
+    CLAHE = Remedy.CLAHE.value
+    MASK_MARKERS = Remedy.MASK_MARKERS.value
+    ERASE_BORDER = "erase-border"
 
 
 def train(
@@ -56,8 +68,8 @@ def train(
     ] = None,
     flip: Annotated[bool, typer.Option(help="mirror training X-rays at random")] = True,
     remedy: Annotated[
-        list[str] | None,
-        typer.Option(help="against shortcuts, repeatable: lung-crop, equalize, clahe, mask-markers, erase-border"),
+        list[RemedyWord] | None,
+        typer.Option(help="against shortcuts; repeatable"),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="of weights, order and augmentation")] = 0,
     as_json: Json = False,
@@ -169,7 +181,7 @@ def train_from_folder(
     architecture: Architecture,
     weights: str | None,
     optimizer: Optimizer,
-    remedy_words: list[str],
+    remedy_words: Sequence[str],
     as_json: bool,
     **rest: Any,
 ) -> None:

@@ -18,12 +18,13 @@ TEMPLATES: Final = Path(__file__).parent / "templates"
 _SPECIAL = re.compile(r"([\\`*_\[\]<>&#~|$])")
 _FIRST = re.compile(r"^([-+=:]|\d+(?=[.)](\s|$)))")
 _NUMBER = re.compile(r"[-+]?[\d.]")
+_CODE = re.compile(r"\\`((?:\\_|[A-Za-z0-9 ./=-])+)\\`")  # after escaping
 
 
 def open_markdown() -> Environment:
     """Templates whose every `{{ value }}` is escaped unless a macro or a filter made Markdown of it (`Markup`).
 
-    The filter `fenced` keeps the line breaks of commands.
+    The filter `fenced` keeps the line breaks of commands; `coded` sets as code what a sentence has between backticks.
     """
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
@@ -34,7 +35,7 @@ def open_markdown() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["fenced"] = _fence
+    environment.filters |= {"fenced": _fence, "coded": _set_code}
     return environment
 
 
@@ -59,6 +60,12 @@ def escape_markdown(text: str) -> str:
 
 def _escape(value: object) -> Markup:
     return value if isinstance(value, Markup) else Markup(escape_markdown(str(value)))  # noqa: S704 escaped here
+
+
+def _set_code(value: object) -> Markup:
+    """A sentence with its commands and keys as code: letters, digits and the signs of a command, nothing else."""
+    escaped = escape_markdown(str(value))
+    return Markup(_CODE.sub(lambda code: f"`{code[1]}`".replace("\\_", "_"), escaped))  # noqa: S704 escaped here
 
 
 def _fence(lines: Sequence[str]) -> Markup:

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from db.schema import HEAD
+from flows.cli.training import RemedyWord
 from flows.settings import Settings
+from flows.training.remedies import REMEDY_WORDS
 
 pytestmark = pytest.mark.processes
 
@@ -71,6 +73,14 @@ def test_a_word_that_is_no_architecture_gets_the_list_of_those_that_are(settings
 
     assert done.returncode == 2
     assert "'alexnet' is not one of 'seed_cnn', 'vgg16', 'resnet50', 'xception'" in done.stderr
+
+
+def test_a_word_that_is_no_remedy_gets_the_list_of_those_that_are(settings: Settings, tmp_path: Path) -> None:
+    done = xray("train", str(tmp_path), "--remedy", "prayer")
+
+    assert done.returncode == 2
+    assert "'prayer' is not one of 'lung-crop', 'equalize', 'clahe', 'mask-markers', 'erase-border'" in done.stderr
+    assert tuple(RemedyWord) == REMEDY_WORDS
 
 
 @pytest.mark.parametrize(("command", "key"), [("verify", "holds"), ("doctor", "findings")])

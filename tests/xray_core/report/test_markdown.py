@@ -45,6 +45,19 @@ def test_a_number_stays_a_number(text: str) -> None:
     assert render(escape_markdown(text)) == f"<p>{text}</p>\n"
 
 
+def test_what_a_sentence_has_between_backticks_is_code_and_nothing_else_becomes_mark_up() -> None:
+    template = open_markdown().from_string("{{ text|coded }}\n")
+
+    def show(text: str) -> str:
+        return render(render_markdown(template, text=text)).strip()
+
+    assert show("ask `xray labels status`, key `trigger.new_labels`") == (
+        "<p>ask <code>xray labels status</code>, key <code>trigger.new_labels</code></p>"
+    )
+    assert show("`<b>` *x* `y") == "<p>`&lt;b&gt;` *x* `y</p>"
+    assert show("`a | b`") == "<p>`a | b`</p>"
+
+
 def test_signs_that_hide_or_turn_text_are_seen() -> None:
     assert escape_markdown("a\u202eb\x07c\u200bd\ud800") == "a\ufffdb\ufffdc\ufffdd\ufffd"
 
