@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,7 +12,7 @@ import typer
 from flows.cli.terminal import Json, make_home, open_home, print_json, show_progress, tell
 from flows.settings import Settings
 from xray_core.errors import RefusedInput
-from xray_core.imaging.records import Remedy
+from xray_core.imaging.records import RemedyWord
 from xray_core.networks.records import Architecture, Augmentation, EpochRecord, Optimizer
 from xray_core.records import RESEARCH_USE
 
@@ -21,16 +20,6 @@ if TYPE_CHECKING:
     from flows.review.dataset import Registration
     from xray_core.exchange.dataset_patients import PatientsFit
     from xray_core.training.trial import GivenDataset
-
-
-class RemedyWord(StrEnum):
-    """What --remedy takes: a step of preprocessing, or borders that are erased at random while training."""
-
-    LUNG_CROP = Remedy.LUNG_CROP.value
-    EQUALIZE = Remedy.EQUALIZE.value
-    CLAHE = Remedy.CLAHE.value
-    MASK_MARKERS = Remedy.MASK_MARKERS.value
-    ERASE_BORDER = "erase-border"
 
 
 def train(

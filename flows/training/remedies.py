@@ -12,7 +12,7 @@ from db.registry import models
 from flows.home.ledger import open_ledger
 from flows.settings import Settings
 from xray_core.errors import RefusedInput
-from xray_core.imaging.records import Remedy
+from xray_core.imaging.records import Remedy, RemedyWord
 from xray_core.models.folder import read_manifest
 from xray_core.models.records import ModelManifest
 from xray_core.networks.options import TrainingOptions
@@ -20,15 +20,14 @@ from xray_core.networks.records import Architecture, Augmentation
 from xray_core.promotion.policy import RetrainingAugmentation, RetrainingPolicy
 from xray_core.training.left_out import read_choice
 
-ERASE_BORDER = "erase-border"
-REMEDY_WORDS = (*(remedy.value for remedy in Remedy), ERASE_BORDER)
+ERASE_BORDER = RemedyWord.ERASE_BORDER.value
 
 
 def parse_remedies(words: Sequence[str]) -> tuple[tuple[Remedy, ...], bool]:
     """The steps of preprocessing that words name, and whether training erases borders. Raises RefusedInput."""
     for word in words:
-        if word not in REMEDY_WORDS:
-            raise RefusedInput(f"--remedy: received {word!r}; expected one of {', '.join(REMEDY_WORDS)}")
+        if word not in tuple(RemedyWord):
+            raise RefusedInput(f"--remedy: received {word!r}; expected one of {', '.join(RemedyWord)}")
     return tuple(remedy for remedy in Remedy if remedy.value in words), ERASE_BORDER in words
 
 

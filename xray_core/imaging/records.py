@@ -58,6 +58,16 @@ class Remedy(StrEnum):
     MASK_MARKERS = "mask-markers"  # burnt-in letters and markers painted over
 
 
+class RemedyWord(StrEnum):
+    """What --remedy takes: a step of preprocessing, or borders that are erased at random while training."""
+
+    LUNG_CROP = Remedy.LUNG_CROP.value
+    EQUALIZE = Remedy.EQUALIZE.value
+    CLAHE = Remedy.CLAHE.value
+    MASK_MARKERS = Remedy.MASK_MARKERS.value
+    ERASE_BORDER = "erase-border"
+
+
 @dataclass(frozen=True, slots=True)
 class Preprocessing:
     """Everything that decides how an X-ray's grey levels become a network's input."""
