@@ -18,10 +18,11 @@ from flows.home.site_key import read_site_key
 from flows.registry.policy import read_policy
 from flows.review.dataset import register_dataset
 from flows.settings import Settings
-from flows.training.remedies import REMEDY_WORDS, parse_remedies
+from flows.training.remedies import parse_remedies
 from xray_core.evaluation.evaluation import evaluate
 from xray_core.evaluation.shortcut_audit import ShortcutAudit
 from xray_core.exchange.dataset_folder import DatasetFolder, read_dataset_folder
+from xray_core.imaging.records import RemedyWord
 from xray_core.models.operating_point import choose_operating_point
 from xray_core.networks.options import TrainingOptions
 from xray_core.networks.records import Augmentation
@@ -64,7 +65,7 @@ def try_remedies(
         (Path(folder) / "site.key").write_bytes((settings.home / "site.key").read_bytes())
         found = read_dataset_folder(dataset, read_label_words(settings), patients, patient_from=settings.patient_from)
         labelled = _register(trial, found, say)
-        for word in (NONE, *REMEDY_WORDS):
+        for word in (NONE, *RemedyWord):
             remedies, erase_border = parse_remedies([] if word == NONE else [word])
             yield _try(trial, labelled, word, replace(options, remedies=remedies, erase_border=erase_border))
         yield _try(trial, labelled, STRONG, replace(options, augmentation=Augmentation.STRONG))
