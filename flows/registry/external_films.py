@@ -17,6 +17,7 @@ from db.scoring import xrays
 from flows.home.films import make_locator
 from flows.home.label_words import read_label_words
 from flows.home.site_key import name_patient, read_site_key
+from flows.registry.grey_levels import find_grey_store
 from flows.registry.policy import read_policy
 from flows.settings import Settings
 from xray_core.errors import InvalidDataset
@@ -33,8 +34,8 @@ from xray_core.records import (
     escape_name,
     name_content_group,
 )
+from xray_core.training.duplicates.kept_pairs import find_pairs
 from xray_core.training.implausible_patients import doubt_patients
-from xray_core.training.near_duplicates import find_near_duplicates
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,12 +158,11 @@ def _find_doubles(
     """The foreign X-rays that show the same picture as a known one, what was read, how many known ones cannot be."""
     contents = {xray.sha256 for xray in foreign}
     both = [*foreign, *(xray for xray in known if xray.sha256 not in contents)]
-    decoded, _ = read_xrays(settings.decoder_limits, both, preprocessing, locate=make_locator(settings))
+    limits, store = settings.decoder_limits, find_grey_store(settings)
+    decoded, _ = read_xrays(limits, both, preprocessing, locate=make_locator(settings), store=store)
     readable = [xray for xray in both if xray.sha256 in decoded]
-    pairs = find_near_duplicates([x.dhash for x in readable], lambda place: decoded[readable[place].sha256].grey).pairs
     doubles = set()
-    for first, second in pairs:
-        a, b = readable[first].sha256, readable[second].sha256
+    for a, b in find_pairs(store, preprocessing, limits.chest_words, readable, decoded):
         if (a in contents) != (b in contents):
             doubles.add(a if a in contents else b)
     return doubles, decoded, len(both) - len(readable)

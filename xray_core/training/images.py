@@ -21,8 +21,8 @@ from xray_core.processes.records import DecoderLimits
 from xray_core.promotion.checks import check_films
 from xray_core.promotion.judged_on import JudgedOn, count_judges, say_held
 from xray_core.records import Label, LabelledXray, Split
+from xray_core.training.duplicates.kept_pairs import find_pairs
 from xray_core.training.implausible_patients import doubt_patients
-from xray_core.training.near_duplicates import find_near_duplicates
 from xray_core.training.split import TrainingSet, plan_training_set
 
 
@@ -137,14 +137,12 @@ def gather_images(
         decoded = {sha256: film for sha256, film in decoded.items() if sha256 in unremedied}
     labelled, doubted = doubt_patients(labelled)
     readable = [xray for xray in labelled if xray.counts and xray.sha256 in decoded]
-    pairs = find_near_duplicates(
-        [xray.dhash for xray in readable], lambda place: decoded[readable[place].sha256].grey
-    ).pairs
+    pairs = find_pairs(store, preprocessing, limits.chest_words, readable, decoded)
     plan_sides = partial(
         plan_training_set,
         frozen=frozen,
         key=key,
-        duplicates=[(readable[first].sha256, readable[second].sha256) for first, second in pairs],
+        duplicates=pairs,
         used_before=used_before,
         labelled=labelled,
         unknown_may_judge=unknown_may_judge,
