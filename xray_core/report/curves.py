@@ -200,7 +200,8 @@ def plot_decision(
     for values, style in ((model, _MODEL_LINE), (everybody, _EVERYBODY_LINE)):
         axes.plot(thresholds, values, **style)
         falls = find_falls(bottom, thresholds, values)
-        axes.plot(falls, [bottom] * len(falls), "v", color=style["color"], markersize=8, clip_on=False, zorder=5)
+        (mark,) = axes.plot(falls, [bottom] * len(falls), "v", color=style["color"], markersize=8, clip_on=False)
+        mark.set(zorder=5, in_layout=False)  # else room is kept for marks far below the frame
     axes.axhline(0, color=MUTED, linewidth=1.4, linestyle=":", label="nobody positive")
     axes.set_xlim(0, max(thresholds, default=1))
     name_axes(axes, "Threshold probability (0.1: one case found is worth nine false alarms)", "Net benefit per X-ray")

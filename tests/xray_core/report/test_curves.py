@@ -109,6 +109,14 @@ def test_the_same_values_give_the_same_bytes_and_n_is_in_the_picture(name: str) 
     assert first != other
 
 
+@pytest.mark.parametrize("name", PLOTS)
+def test_no_paper_is_wasted_between_a_figure_and_the_lines_below_it(name: str) -> None:
+    with Image.open(io.BytesIO(PLOTS[name](n="n"))) as image:
+        inked = np.flatnonzero((np.asarray(image.convert("L")) < 200).any(axis=1))
+
+    assert np.diff(inked).max() < 80, "0.4 inches"
+
+
 @pytest.mark.parametrize("name", EMPTY)
 def test_a_figure_of_nothing_is_drawn_all_the_same(name: str) -> None:
     assert EMPTY[name](n="0 X-rays").startswith(b"\x89PNG")
