@@ -65,8 +65,8 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-in
 
 lock: ## resolve the locks anew (hashes, no download addresses): everything, and what the two images hold
 	$(LOCK) --upgrade --extra dev --extra train --extra postgres pyproject.toml -o requirements.lock
-	$(LOCK) --constraint requirements.lock --extra postgres --extra dask --extra build pyproject.toml -o deploy/scoring.lock
-	$(LOCK) --constraint requirements.lock --extra postgres --extra dask --extra build --extra train --extra lite \
+	$(LOCK) --constraint requirements.lock --extra postgres --extra dask --extra s3 --extra build pyproject.toml -o deploy/scoring.lock
+	$(LOCK) --constraint requirements.lock --extra postgres --extra dask --extra s3 --extra build --extra train --extra lite \
 		pyproject.toml -o deploy/training.lock
 
 clean: ## remove .venv and caches

@@ -6,13 +6,14 @@ import os
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from flows.settings_file import find_bad_json, find_settings_file, find_unknown, read_given, show_value
 from xray_core.errors import RefusedInput
 from xray_core.processes.records import DecoderLimits
 from xray_core.records import Label, PatientSource
+from xray_core.stores.address import is_bucket, refuse_archive
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 
@@ -30,8 +31,15 @@ class Settings(BaseSettings):
     home: Path = Field(Path("xray-home"), description="data home: database, incoming, labels, exports, models, prefect")
     database_url: str | None = Field(None, description="results database; default is xray.db in the home")
     env_file: Path | None = Field(None, description="file with more of these lines; default is .env in the home")
-    incoming: Path | None = Field(None, description="folder where X-rays arrive; default is incoming/ in the home")
-    archive_dir: Path | None = Field(None, description="where scored files move after the commit; default: they stay")
+    incoming: Path | str | None = Field(
+        None,
+        description="folder where X-rays arrive, or s3://BUCKET/PREFIX (also gs://, az://; docs/scale.md); default is "
+        "incoming/ in the home",
+    )
+    archive_dir: Path | str | None = Field(
+        None,
+        description="where scored files move after the commit, for a bucket another prefix of it; default: they stay",
+    )
     settle_seconds: Annotated[float, Field(ge=0, le=3600)] = Field(
         5, description="a file that was not renamed into place must be unchanged for this long"
     )
@@ -113,15 +121,46 @@ class Settings(BaseSettings):
             )
         return task_runner
 
-    @field_validator("home", "env_file", "incoming", "archive_dir", "retraining_policy")
+    @field_validator("home", "env_file", "retraining_policy")
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
         return path.expanduser().absolute() if path is not None else None
 
+    @field_validator("incoming", "archive_dir", mode="before")
+    @classmethod
+    def _folder_or_bucket(cls, place: Path | str | None) -> Path | str | None:
+        if place is None or (isinstance(place, str) and is_bucket(place)):
+            return place and str(place).rstrip("/")
+        if "://" in str(place):
+            raise ValueError("expected a folder, or s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX")
+        return Path(place).expanduser().absolute()
+
+    @field_validator("archive_dir")
+    @classmethod
+    def _beside_incoming(cls, archive: Path | str | None, given: ValidationInfo) -> Path | str | None:
+        refuse_archive(given.data.get("incoming"), archive)
+        return archive
+
+    @property
+    def incoming_bucket(self) -> str | None:
+        """The address of the bucket where X-rays arrive, None where that is a folder."""
+        return self.incoming if isinstance(self.incoming, str) else None
+
+    @property
+    def archive_bucket(self) -> str | None:
+        """The address of the bucket that scored films are moved to, None where that is a folder or they stay."""
+        return self.archive_dir if isinstance(self.archive_dir, str) else None
+
     @property
     def incoming_dir(self) -> Path:
-        """Where X-rays arrive."""
+        """The folder where X-rays arrive; only for a home that has one: ask `incoming_bucket` first."""
+        assert not isinstance(self.incoming, str), "a bucket is no folder"
         return self.incoming or self.home / "incoming"
+
+    @property
+    def archive_folder(self) -> Path | None:
+        """The folder that scored films are moved to, None where they stay, or where it is a bucket."""
+        return self.archive_dir if isinstance(self.archive_dir, Path) else None
 
     @property
     def labels_dir(self) -> Path:

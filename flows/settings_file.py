@@ -16,8 +16,8 @@ from xray_core.errors import RefusedInput
 _NEVER_EMPTY = {
     "XRAY_HOME": "a path",
     "XRAY_ENV_FILE": "a path",
-    "XRAY_INCOMING": "a path",
-    "XRAY_ARCHIVE_DIR": "a path",
+    "XRAY_INCOMING": "a path, or s3://BUCKET/PREFIX",
+    "XRAY_ARCHIVE_DIR": "a path, or s3://BUCKET/PREFIX",
     "XRAY_RETRAINING_POLICY": "a path",
     "XRAY_DATABASE_URL": "a URL",
 }

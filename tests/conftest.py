@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -20,6 +21,9 @@ from tests import films
 from tests.databases import create_database, drop_database, server_url, with_database
 from xray_core.imaging.records import Scaling
 from xray_core.records import Label
+
+if TYPE_CHECKING:
+    from tests.buckets import OwnBucket
 
 # A test that imports ONNX Runtime by itself tells its vendor as little as the service does.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
@@ -158,3 +162,22 @@ def _point_at(home: Path, url: str | None, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("XRAY_HOME", str(home))
     if url is not None:
         monkeypatch.setenv("XRAY_DATABASE_URL", url)
+
+
+@pytest.fixture(scope="session")
+def bucket_server() -> Iterator[str]:
+    """The address of a real S3 server on loopback."""
+    from tests.buckets import running_server
+
+    with running_server() as address:
+        yield address
+
+
+@pytest.fixture
+def bucket(bucket_server: str, monkeypatch: pytest.MonkeyPatch) -> OwnBucket:
+    """A bucket of the test's own, and the environment of who uses it."""
+    from tests.buckets import environment_of, make_bucket
+
+    for name, value in environment_of(bucket_server).items():
+        monkeypatch.setenv(name, value)
+    return make_bucket(bucket_server)

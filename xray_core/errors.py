@@ -5,6 +5,7 @@ XrayError
 ├── ClaimLost               give up quietly: another process has taken this work over
 ├── RefusedInput            refuse the whole input and change nothing; the user mends it (exit code 2)
 │   ├── NoHome              there is none where the settings say
+│   ├── NoBucket            the bucket of films is not there, does not answer, or may not be listed
 │   ├── InvalidLabelsCsv    every bad row is listed
 │   └── InvalidDataset
 └── PersonNeeded            stop: nothing sensible can be done without a person (exit code 1)
@@ -70,6 +71,12 @@ class RefusedInput(XrayError):
 
 class NoHome(RefusedInput):
     """No home where the settings say: a mistyped folder is never made one."""
+
+
+class NoBucket(RefusedInput):
+    """The bucket of films is not there, does not answer, or may not be listed; nothing was changed."""
+
+    kind_sentence = "the bucket of films does not answer, or refuses; `xray doctor` says which"
 
 
 class InvalidLabelsCsv(RefusedInput):

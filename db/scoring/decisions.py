@@ -14,7 +14,7 @@ from db.records import RefusedFile, Scored
 from db.scoring import patients, results, xrays
 from db.scoring.tables import IncomingFileRow, ResultRow, XrayRow
 from db.sealing import changing
-from xray_core.records import FileState, ReasonCode
+from xray_core.records import FileState, ReasonCode, unescape_name
 
 DECIDED = (FileState.SCORED, FileState.REJECTED)
 
@@ -113,6 +113,24 @@ def find_overdue(session: Session, *, folder_id: int, before: datetime, limit: i
         .limit(limit)
     )
     return [(file_id, name) for file_id, name in rows]
+
+
+def find_due(session: Session, folder_id: int, now: datetime, *, limit: int = 1000) -> list[bytes]:
+    """The names of files to be looked at now that were seen before: deferred ones, and those that nobody holds."""
+    row = IncomingFileRow
+    names = session.scalars(
+        select(row.name)
+        .where(
+            row.folder_id == folder_id,
+            row.superseded_at.is_(None),
+            row.state.in_((FileState.NEW, FileState.DEFERRED)),
+            or_(row.retry_at.is_(None), row.retry_at <= now),
+            or_(row.claimed_until.is_(None), row.claimed_until < now),
+        )
+        .order_by(row.id)
+        .limit(limit)
+    )
+    return [unescape_name(name) for name in names]
 
 
 def mark_gone(session: Session, file_ids: Sequence[int], *, now: datetime) -> None:

@@ -24,13 +24,14 @@ _RANGES = 5000
 
 @dataclass(frozen=True, slots=True)
 class ScoredFile:
-    """A current scored file: its X-ray, where it was read, and its size and time then."""
+    """A current scored file: its X-ray, where it was read, and its size and times then."""
 
     xray_id: int
     sha256: str
     path: FilmPath
     size: int
     mtime_ns: int
+    ctime_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +48,15 @@ def iter_scored_files(session: Session) -> Iterator[ScoredFile]:
     """Every current scored file and where it was read, as a stream."""
     row = IncomingFileRow
     statement = (
-        select(row.xray_id, XrayRow.sha256, FolderRow, row.name, row.size, row.mtime_ns)
+        select(row.xray_id, XrayRow.sha256, FolderRow, row.name, row.size, row.mtime_ns, row.ctime_ns)
         .join(XrayRow, XrayRow.id == row.xray_id)
         .join(FolderRow, FolderRow.id == row.folder_id)
         .where(row.superseded_at.is_(None), row.state == FileState.SCORED)
     )
-    for xray_id, sha256, folder, name, size, mtime_ns in session.execute(statement, execution_options=_STREAM).tuples():
+    rows = session.execute(statement, execution_options=_STREAM).tuples()
+    for xray_id, sha256, folder, name, size, mtime_ns, ctime_ns in rows:
         assert xray_id is not None, "a scored file has its X-ray: the schema says so"
-        yield ScoredFile(xray_id, sha256, to_film_path(folder, name), size, mtime_ns)
+        yield ScoredFile(xray_id, sha256, to_film_path(folder, name), size, mtime_ns, ctime_ns)
 
 
 def iter_films(session: Session) -> Iterator[RecordedFilm]:

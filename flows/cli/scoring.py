@@ -101,7 +101,7 @@ def worklist(
 
 def why(
     path: Annotated[
-        Path,
+        str,
         typer.Argument(
             metavar="FILE|SHA256|PSEUDONYM",
             help="a file's path or name, 16 digits or more of its SHA-256, or a study or image of the results CSV",

@@ -30,7 +30,7 @@ from flows.home.carried_films import (
     settle_moved,
 )
 from flows.home.damage import HEAD_FILE, refuse_damaged_copy
-from flows.home.films import name_folder
+from flows.home.films import name_own_folders
 from flows.home.folders import open_home
 from flows.home.ledger import find_anchor, open_ledger
 from flows.home.site_key import read_site_key, seal_key
@@ -38,12 +38,10 @@ from flows.settings import Settings
 from xray_core.errors import RefusedInput
 from xray_core.exchange.atomic_file import sync_tree
 from xray_core.imaging.content import hash_file
-from xray_core.records import FolderKind
 
 _DATABASE = "xray.db"
 _KEY = "site.key"
 _MANIFEST = "backup.json"
-_OWN_FOLDERS = (FolderKind.INCOMING, FolderKind.ARCHIVE)
 _UNFINISHED = ".xray-backup.part"
 _NOT_HASHED = {_MANIFEST, *(f"{_DATABASE}-{end}" for end in ("journal", "wal", "shm"))}
 
@@ -122,7 +120,7 @@ def _copy_ledger(settings: Settings, target: Path, on_progress: Callable[[int], 
         if engine.dialect.name == "sqlite":
             backup_database(engine, target)
             return
-        own = {(kind, name_folder(settings, kind)): "" for kind in _OWN_FOLDERS}
+        own = dict.fromkeys(name_own_folders(settings).items(), "")
         with _opened(f"sqlite:///{target}", Anchor(seal_key(read_site_key(settings)))) as copy:
             transfer(engine, copy, own, on_progress=on_progress)
 
@@ -181,7 +179,7 @@ def _put_ledger(settings: Settings, aside: Path, on_progress: Callable[[int], No
         aside.rename(settings.home / _DATABASE)
         return
     open_home(settings)  # a home that shares a ledger has a name of its own
-    own = {(kind, ""): name_folder(settings, kind) for kind in _OWN_FOLDERS}
+    own = {(kind, ""): place for kind, place in name_own_folders(settings).items()}
     anchor = find_anchor(settings)
     with _opened(f"sqlite:///{aside}", anchor) as copy, _opened(settings.url, anchor) as engine:
         transfer(copy, engine, own, on_progress=on_progress)

@@ -60,7 +60,10 @@ def carry_films(settings: Settings, session: Session, target: Path, *, on_progre
             continue
         root = target / DATASETS / str(film.path.folder_id)
         root.mkdir(mode=0o700, parents=True, exist_ok=True)  # an empty one too: no other home's films are read instead
-        if _copy_film(Path(os.fsdecode(locate(film.path))), root / os.fsdecode(unescape_name(film.path.path))):
+        place = locate(film.path)
+        if isinstance(place, bytes) and _copy_film(
+            Path(os.fsdecode(place)), root / os.fsdecode(unescape_name(film.path.path))
+        ):
             on_progress(1)
 
 
@@ -86,7 +89,12 @@ def count_left_out(session: Session, hashes: Mapping[str, str]) -> int:
 
 
 def refuse_target(settings: Settings, target: Path) -> None:
-    """Raise RefusedInput where a backup would lie in a folder that it copies, and so copy itself."""
+    """Raise RefusedInput where a backup would copy itself, lying in a folder that it copies; and for a bucket."""
+    if settings.incoming_bucket is not None:
+        raise RefusedInput(
+            f"--with-xrays: the films lie in {settings.incoming_bucket}, which a backup does not copy: keep that "
+            "by the store's own means (versions, replication), and back up without --with-xrays"
+        )
     for folder in find_parts(settings).values():
         if target.resolve().is_relative_to(folder.resolve()):
             raise RefusedInput(f"{target}: lies in {folder}, which it would hold; expected a folder elsewhere")
@@ -112,7 +120,7 @@ def plan_return(settings: Settings, hashes: Mapping[str, str]) -> dict[str, Path
                 f"{plan[name]}: is in the way of another file of the backup; expected nothing there, or the same bytes"
             )
     for folder in (settings.incoming, settings.archive_dir):
-        if plan and folder and not folder.is_relative_to(settings.home) and not folder.is_dir():
+        if plan and isinstance(folder, Path) and not folder.is_relative_to(settings.home) and not folder.is_dir():
             raise RefusedInput(f"{folder}: is not there; mount or make the folder before a restore puts films into it")
     written = {name: settings.home / name for name in WRITTEN_BY_PEOPLE if name in hashes}
     return plan | {name: path for name, path in written.items() if not os.path.lexists(path)}

@@ -13,6 +13,9 @@ from pathlib import Path
 
 from flows.settings import Settings
 from xray_core.records import FilmPath, FolderKind, escape_name, unescape_name
+from xray_core.stores.address import is_bucket
+from xray_core.stores.bucket import Bucket, open_bucket
+from xray_core.stores.film import BucketFilm, FilmPlace
 
 _HOME_ID = "home.id"
 _LONGEST_ENDING = 16
@@ -24,6 +27,8 @@ def name_folder(settings: Settings, kind: FolderKind) -> str:
     Empty for the folders of the home that the ledger lies in. A folder inside a home carries that home's name, for two
     machines may each have a home at the same path; what lies outside every home may be shared by all.
     """
+    if (bucket := _own_bucket(settings, kind)) is not None:
+        return escape_name(bucket.encode())
     if settings.database_url is None:
         return ""
     path = own_folder(settings, kind).resolve()
@@ -32,6 +37,12 @@ def name_folder(settings: Settings, kind: FolderKind) -> str:
         return ""
     home_id = home / _HOME_ID
     return f"{home_id.read_text().strip()}:{_escape(path)}" if home_id.is_file() else _escape(path)
+
+
+def name_own_folders(settings: Settings) -> dict[FolderKind, str]:
+    """The places that a home's own ledger leaves unsaid, and another must hear; a bucket has one address in both."""
+    kinds = (kind for kind in (FolderKind.INCOMING, FolderKind.ARCHIVE) if _own_bucket(settings, kind) is None)
+    return {kind: name_folder(settings, kind) for kind in kinds}
 
 
 def _find_ledger_folder(settings: Settings) -> Path | None:
@@ -46,14 +57,18 @@ def name_dataset(settings: Settings, root: Path) -> str:
     return _escape(root.relative_to(settings.home) if inside else root)
 
 
-def make_locator(settings: Settings) -> Callable[[FilmPath], bytes]:
-    """A function from a film's recorded folder and path to the absolute path of its file."""
-    roots: dict[int, bytes] = {}
+def make_locator(settings: Settings) -> Callable[[FilmPath], FilmPlace]:
+    """A function from a film's recorded folder and path to its file's absolute path, or to its object in a bucket.
 
-    def locate(film: FilmPath) -> bytes:
+    Raises NoBucket where that is in a bucket, and the extra for buckets is not installed.
+    """
+    roots: dict[int, bytes | Bucket] = {}
+
+    def locate(film: FilmPath) -> FilmPlace:
         if film.folder_id not in roots:
-            roots[film.folder_id] = os.fsencode(_find_root(settings, film))
-        return os.path.join(roots[film.folder_id], unescape_name(film.path))
+            roots[film.folder_id] = _find_root(settings, film)
+        root, name = roots[film.folder_id], unescape_name(film.path)
+        return os.path.join(root, name) if isinstance(root, bytes) else BucketFilm(root, name)
 
     return locate
 
@@ -63,12 +78,17 @@ def restored_dataset(settings: Settings, folder_id: int) -> Path:
     return settings.home / "datasets" / str(folder_id)
 
 
-def list_places_on_the_way(settings: Settings, film: FilmPath, sha256: str) -> Iterator[bytes]:
+def list_places_on_the_way(settings: Settings, film: FilmPath, sha256: str) -> Iterator[FilmPlace]:
     """Where a film of the incoming folder may lie while a scan moves it, and until the ledger knows where it went."""
-    archive = settings.archive_dir
-    if film.kind is not FolderKind.INCOMING or archive is None or not archive.is_dir():
+    if film.kind is not FolderKind.INCOMING:
         return
     name = unescape_name(film.path)
+    if settings.archive_bucket is not None:
+        archive_bucket = open_bucket(settings.archive_bucket)
+        yield from (BucketFilm(archive_bucket, key) for key in list_archive_keys(name, sha256))
+    archive = settings.archive_folder
+    if archive is None or not archive.is_dir():
+        return
     held = name_held(name, sha256)
     yield from map(os.fsencode, (archive / held, settings.incoming_dir / held))
     yield from map(os.fsencode, list_archive_names(archive, name, sha256))
@@ -83,6 +103,12 @@ def list_archive_names(archive: Path, name: bytes, sha256: str) -> tuple[Path, P
     """A film's place in the archive, and the one that it gets where another content has that name. Raises OSError."""
     own = os.fsdecode(name)
     return archive / fit_name(own, archive), archive / fit_name(f"{sha256[:16]}-{own}", archive)
+
+
+def list_archive_keys(name: bytes, sha256: str) -> tuple[bytes, bytes]:
+    """The same in a bucket: the film's key below the archive's prefix, and that where another content has it."""
+    folder, slash, own = name.rpartition(b"/")
+    return name, folder + slash + f"{sha256[:16]}-".encode() + own
 
 
 def fit_name(name: str, folder: Path) -> str:
@@ -102,18 +128,33 @@ def fit_name(name: str, folder: Path) -> str:
     return os.fsdecode((cut[:-1] if cut and cut[-1] >= 0xC0 else cut) + mark)
 
 
-def _find_root(settings: Settings, film: FilmPath) -> Path:
+def _find_root(settings: Settings, film: FilmPath) -> bytes | Bucket:
+    place = unescape_name(film.place).decode(errors="surrogateescape")
+    if film.kind is not FolderKind.DATASET and is_bucket(place):
+        return open_bucket(place)
+    return os.fsencode(_find_folder(settings, film))
+
+
+def _find_folder(settings: Settings, film: FilmPath) -> Path:
     if film.kind is FolderKind.DATASET:
         restored = restored_dataset(settings, film.folder_id)
         return restored if restored.is_dir() else settings.home / _unescape(film.place)
-    if film.place == name_folder(settings, film.kind):
+    is_from_before_the_bucket = not film.place and _own_bucket(settings, film.kind) is not None
+    if is_from_before_the_bucket or film.place == name_folder(settings, film.kind):
         return own_folder(settings, film.kind)
     return _unescape(film.place.partition(":")[2] or film.place)
 
 
 def own_folder(settings: Settings, kind: FolderKind) -> Path:
-    """This home's incoming or archive folder, as its settings say today."""
-    return settings.incoming_dir if kind is FolderKind.INCOMING else settings.archive_dir or settings.home / "archive"
+    """This home's incoming or archive folder, as its settings say today; the home's own where that is a bucket."""
+    is_incoming = kind is FolderKind.INCOMING
+    if is_incoming and settings.incoming_bucket is None:
+        return settings.incoming_dir
+    return (None if is_incoming else settings.archive_folder) or settings.home / kind.value
+
+
+def _own_bucket(settings: Settings, kind: FolderKind) -> str | None:
+    return settings.incoming_bucket if kind is FolderKind.INCOMING else settings.archive_bucket
 
 
 def _escape(path: Path) -> str:

@@ -65,7 +65,7 @@ def tidy_home(settings: Settings) -> None:
 
 def folders_of_asides(settings: Settings) -> list[Path]:
     """The folders in which files are written under a name of their own until they are whole."""
-    archived = [settings.archive_dir / UNFINISHED] if settings.archive_dir else []
+    archived = [settings.archive_folder / UNFINISHED] if settings.archive_folder else []
     own = (settings.home, settings.home / "run")
     folders = (
         *own,
@@ -91,7 +91,8 @@ def refuse_output(settings: Settings, path: Path, *, option: str = "--out") -> N
         )
     if not os.access(folder, os.W_OK | os.X_OK):
         raise RefusedInput(f"{option}: received {path}, and this user may not write into {folder}")
-    ours = [settings.home, settings.incoming_dir, *filter(None, [settings.archive_dir])]
+    incoming = [] if settings.incoming_bucket else [settings.incoming_dir]
+    ours = [settings.home, *incoming, *filter(None, [settings.archive_folder])]
     inside = [place for place in ours if folder.resolve().is_relative_to(place.resolve())]
     if inside and not folder.resolve().is_relative_to(settings.exports_dir.resolve()):
         raise RefusedInput(

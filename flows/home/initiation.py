@@ -24,7 +24,7 @@ class Initiated:
     """What a home has, and where: paths, and the fingerprint of its site key."""
 
     home: Path
-    incoming: Path
+    incoming: Path | str
     key_fingerprint: str
     policy: Path
     label_words: Path
@@ -63,7 +63,7 @@ def initiate(settings: Settings) -> Initiated:
     if not file.exists():
         _write_settings(file, os.environ)
     key = fingerprint(read_site_key(settings))
-    return Initiated(settings.home, settings.incoming_dir, key, policy, words, study, file)
+    return Initiated(settings.home, settings.incoming_bucket or settings.incoming_dir, key, policy, words, study, file)
 
 
 def _write_settings(file: Path, environment: Mapping[str, str]) -> None:

@@ -141,10 +141,10 @@ _LOST = (
 
 
 def _describe_home(settings: Settings) -> dict[str, str | None]:
-    archive = settings.archive_dir
+    incoming, archive = settings.incoming_bucket or settings.incoming_dir, settings.archive_dir
     return {
         "home": escape_name(os.fsencode(settings.home)),
-        "incoming": escape_name(os.fsencode(settings.incoming_dir)),
+        "incoming": escape_name(os.fsencode(incoming)),
         "archive": escape_name(os.fsencode(archive)) if archive else None,
         "incoming_place": name_folder(settings, FolderKind.INCOMING),
         "archive_place": name_folder(settings, FolderKind.ARCHIVE),

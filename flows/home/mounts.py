@@ -7,6 +7,7 @@ list (`folders.json`), and each acceptance of another device stands in the audit
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -35,8 +36,8 @@ class Mount:
 def check_folders(settings: Settings) -> None:
     """Raise FolderMissing where a folder is not there or lies on another device; note down those that are new."""
     known = _read_list(settings)
-    if settings.archive_dir and settings.archive_dir.is_relative_to(settings.home):
-        settings.archive_dir.mkdir(mode=0o700, exist_ok=True)  # a folder of the home itself
+    if settings.archive_folder and settings.archive_folder.is_relative_to(settings.home):
+        settings.archive_folder.mkdir(mode=0o700, exist_ok=True)  # a folder of the home itself
     for fault in find_folder_faults(settings):
         raise FolderMissing(fault)
     now = _look(settings)
@@ -88,8 +89,9 @@ def accept_folders(settings: Settings) -> int:
 
 
 def _expected(settings: Settings) -> dict[FolderKind, Path]:
-    folders = {FolderKind.INCOMING: settings.incoming_dir}
-    return folders | ({FolderKind.ARCHIVE: settings.archive_dir} if settings.archive_dir else {})
+    """A bucket is none of them: it says itself when it is not there."""
+    folders = {} if settings.incoming_bucket else {FolderKind.INCOMING: settings.incoming_dir}
+    return folders | ({FolderKind.ARCHIVE: settings.archive_folder} if settings.archive_folder else {})
 
 
 def _look(settings: Settings) -> dict[str, Mount]:
@@ -108,3 +110,16 @@ def _read_list(settings: Settings) -> dict[str, Mount]:
 def _write_list(settings: Settings, mounts: Mapping[str, Mount]) -> None:
     words = json.dumps({kind: asdict(mount) for kind, mount in mounts.items()}, indent=1)
     write_whole(settings.home / _LIST, f"{words}\n".encode())
+
+
+def find_file_system(place: Path, mounts: Path) -> str:
+    """The kind of file system that holds a path, by the longest mount point above it; empty where nobody tells."""
+    if not mounts.exists():
+        return ""
+    rows = [line.split() for line in mounts.read_text().splitlines()]
+    above = [(row[1], row[2]) for row in rows if place.resolve().is_relative_to(_unescape_octal(row[1]))]
+    return max(above, key=lambda row: len(row[0]), default=("", ""))[1]
+
+
+def _unescape_octal(text: str) -> str:
+    return re.sub(r"\\(\d{3})", lambda match: chr(int(match[1], 8)), text)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import sqlite3
 import stat
@@ -20,13 +19,15 @@ from sqlalchemy.exc import DBAPIError
 from db.engine import check_schema, open_engine, show_url
 from flows.home.api_login import LOGIN_FILE
 from flows.home.damage import find_damage, refuse_absent_database, refuse_lost_ledger
+from flows.home.mounts import find_file_system
 from flows.operations.history import find_history, measure_history
 from flows.operations.schedule import ask_page, read_schedule
 from flows.settings import Settings, describe_sources
 from xray_core.errors import NoHome, PersonNeeded, RefusedInput
+from xray_core.stores.bucket import find_bucket_fault
 
 _DISTRIBUTION = "xray-scoring"
-_EXTRAS = {"train": "training", "postgres": "PostgreSQL's driver", "dask": "Dask"}
+_EXTRAS = {"train": "training", "postgres": "PostgreSQL's driver", "dask": "Dask", "s3": "obstore (films in a bucket)"}
 
 # Ninety days of a run a minute at 30 kB each would be 3.7 GiB; nobody's do all find something.
 _MUCH_HISTORY_MIB = 2048
@@ -54,6 +55,7 @@ def examine(settings: Settings, *, mounts: Path = Path("/proc/mounts")) -> list[
         *_check_disk(settings, mounts),
         *_check_database(settings),
         *_check_history(settings),
+        *_check_bucket(settings),
         *_check_page(settings),
     ]
 
@@ -130,7 +132,8 @@ def _list_private(settings: Settings) -> Iterator[tuple[Path, int, int]]:
     for name in ("site.key", LOGIN_FILE):
         yield settings.home / name, 0o600, 0o077
     # Whom the owner lets look may read these by their group (docs/second-person.md).
-    for folder in (settings.home, settings.incoming_dir, settings.models_dir):
+    incoming = () if settings.incoming_bucket else (settings.incoming_dir,)
+    for folder in (settings.home, *incoming, settings.models_dir):
         yield folder, 0o700, 0o027
     for name in (".env", "xray.db", "xray.db-wal", "xray.db-shm", "xray.db-journal"):
         yield settings.home / name, 0o600, 0o027
@@ -158,26 +161,13 @@ def _check_disk(settings: Settings, mounts: Path) -> Iterator[HealthCheck]:
     yield HealthCheck(f"{free} MiB free on the disk of the home", fix)
     kept = sum(path.lstat().st_size for path in settings.greys_dir.glob("*")) // 2**20
     yield HealthCheck(f"{kept} MiB of grey levels kept for trainings, {settings.kept_mib} MiB at most; derived")
-    kind = _file_system(place, mounts)
+    kind = find_file_system(place, mounts)
     remote = kind in ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs")
     if remote and settings.url.startswith("sqlite"):
         yield HealthCheck(
             f"the home is on {kind}: SQLite's locks cannot be trusted there",
             "move XRAY_HOME to a local disk, or use PostgreSQL by XRAY_DATABASE_URL",
         )
-
-
-def _file_system(place: Path, mounts: Path) -> str:
-    """The kind of file system that holds a path, by the longest mount point above it; empty where nobody tells."""
-    if not mounts.exists():
-        return ""
-    rows = [line.split() for line in mounts.read_text().splitlines()]
-    above = [(row[1], row[2]) for row in rows if place.resolve().is_relative_to(_unescape_octal(row[1]))]
-    return max(above, key=lambda row: len(row[0]), default=("", ""))[1]
-
-
-def _unescape_octal(text: str) -> str:
-    return re.sub(r"\\(\d{3})", lambda match: chr(int(match[1], 8)), text)
 
 
 def _check_database(settings: Settings) -> Iterator[HealthCheck]:
@@ -228,6 +218,13 @@ def _check_history(settings: Settings) -> Iterator[HealthCheck]:
         f"Prefect's history: {size:.0f} MiB of {found.runs} runs in {file}, {free:.0f} MiB of them free",
         f"stop the service and delete {file.parent}: no result is in it" if size > _MUCH_HISTORY_MIB else None,
     )
+
+
+def _check_bucket(settings: Settings) -> Iterator[HealthCheck]:
+    """Whether the films' buckets answer, and may be listed; one page of each is asked for."""
+    for address in filter(None, (settings.incoming_bucket, settings.archive_bucket)):
+        what, _, fix = (find_bucket_fault(address) or "").rpartition(": ")
+        yield HealthCheck(what, fix) if fix else HealthCheck(f"bucket {address} answers")
 
 
 def _check_page(settings: Settings) -> Iterator[HealthCheck]:

@@ -17,13 +17,15 @@ from flows.home.ledger import open_ledger
 from flows.registry.at_prevalence import AtPrevalence, read_at_prevalence
 from flows.registry.withheld import Withheld, read_withheld
 from flows.settings import Settings
-from xray_core.errors import RefusedInput
-from xray_core.imaging.folder import is_ignored, look_again, refuse_by_kind
+from xray_core.errors import RefusedInput, UnreadableXray
+from xray_core.imaging.folder import is_ignored, look_up, refuse_by_kind
 from xray_core.imaging.records import FileSeen
 from xray_core.records import FileState, escape_name, is_unlike, say_why_referred
+from xray_core.stores.bucket import open_bucket
 
-# In bytes; no file system of ours takes a longer one.
+# In bytes; no file system of ours takes a longer name, no store a longer key.
 _LONGEST_NAME = 255
+_LONGEST_KEY = 1024
 # As results CSVs and `xray why` show the start of a SHA-256, up to a whole one; a pseudonym has 32.
 _DIGITS = re.compile(r"[0-9a-f]{16,64}")
 
@@ -36,17 +38,19 @@ class FileStory:
     files: list[FileHistory]
 
 
-def explain(settings: Settings, path: Path) -> FileStory:
+def explain(settings: Settings, path: Path | str) -> FileStory:
     """The story of a file by its path or name: every decision with its reason, or why there is none yet.
 
     Where no file is called so, of the files whose content, study or image is: by the first 16 digits or more of a
-    SHA-256, or by a whole pseudonym. Raises RefusedInput for what is no file's name.
+    SHA-256, or by a whole pseudonym. In a bucket a film's name is its key below the prefix; the whole address does too.
+    Raises RefusedInput for what is no film's name.
     """
-    name = os.fsencode(path.name)
-    if name in (b"", b"..") or len(name) > _LONGEST_NAME:
+    name = _find_name(settings, path)
+    longest = _LONGEST_NAME if settings.incoming_bucket is None else _LONGEST_KEY
+    if name in (b"", b"..") or len(name) > longest:
         raise RefusedInput(f"received {escape_name(os.fsencode(path))!r}; expected the name of one file")
     with open_ledger(settings) as engine, snapshot(engine) as session:
-        digits = path.name.lower() if _DIGITS.fullmatch(str(path).lower()) else None
+        digits = str(path).lower() if _DIGITS.fullmatch(str(path).lower()) else None
         versions = file_history.explain_file(session, escape_name(name))
         if digits and not versions:
             versions = file_history.explain_content(session, digits)
@@ -68,6 +72,18 @@ def _show(version: FileHistory, withheld: Withheld) -> FileHistory:
     """With the outcome as every surface shows it today."""
     outcome, reason = withheld.show(version.model_version, version.outcome, version.refer_reason)
     return replace(version, outcome=outcome, refer_reason=reason)
+
+
+def _find_name(settings: Settings, path: Path | str) -> bytes:
+    if settings.incoming_bucket is None:
+        return os.fsencode(Path(path).name)
+    return os.fsencode(str(path).removeprefix(f"{settings.incoming_bucket}/"))
+
+
+def _look_up(settings: Settings, name: bytes) -> FileSeen | None:
+    if settings.incoming_bucket is None:
+        return look_up(settings.incoming_dir, name)
+    return open_bucket(settings.incoming_bucket).look_up(name)
 
 
 def _tell(version: FileHistory, at_prevalence: AtPrevalence, standings: Mapping[str, FilmStanding]) -> list[str]:
@@ -128,13 +144,17 @@ def _tell_likeness(version: FileHistory) -> str | None:
 
 def _tell_unknown(settings: Settings, name: bytes, *, may_be_content: bool) -> str:
     """Why the ledger has never heard of it."""
-    if is_ignored(name):
+    if is_ignored(name.rpartition(b"/")[2]):
         return "  a temporary or foreign name (dot-file, .part, .tmp ...): not a delivery until it is renamed"
-    seen = look_again(settings.incoming_dir, FileSeen(name, 0, 0, 0, is_regular=True, is_symlink=False))
+    place = settings.incoming_bucket or settings.incoming_dir
+    try:
+        seen = _look_up(settings, name)
+    except UnreadableXray as error:
+        return f"  no scan has ever seen it, and {place} does not tell whether it is there: {error.detail}"
     if seen is None and may_be_content:
-        return f"  neither a file in {settings.incoming_dir} nor a content, study or image of which there is a result"
+        return f"  neither a file in {place} nor a content, study or image of which there is a result"
     if seen is None:
-        return f"  not in {settings.incoming_dir}, and no scan has ever seen it"
+        return f"  not in {place}, and no scan has ever seen it"
     if refusal := refuse_by_kind(seen):
         return f"  not scanned yet; the next scan will reject it: {refusal.reason}, {refusal.detail}"
     return "  not scanned yet; the next scan looks at it"

@@ -17,7 +17,9 @@ from db.scoring import whereabouts
 from flows.home.films import list_places_on_the_way, make_locator
 from flows.home.ledger import open_ledger
 from flows.settings import Settings
-from xray_core.records import escape_name
+from xray_core.errors import NoBucket, UnreadableXray
+from xray_core.records import ReasonCode, escape_name
+from xray_core.stores.film import BucketFilm, FilmPlace
 
 _OnProgress = Callable[[int], None]
 _HEX = 64
@@ -65,32 +67,33 @@ def check_films(settings: Settings, session: Session, *, on_progress: _OnProgres
     replaced: set[int] = set()
     altered: list[str] = []
     for file in whereabouts.iter_scored_files(session):
-        path = locate(file.path)
-        if not _is_untouched(path, file):
-            replaced |= {file.xray_id} if os.path.lexists(path) else set()
-        elif _hash(path) == file.sha256:
+        place = locate(file.path)
+        now = _look(place)
+        if now is None or now != (file.size, file.mtime_ns, file.ctime_ns)[: len(now)]:
+            replaced |= {file.xray_id} if now else set()
+        elif _hash(place) == file.sha256:
             there.add(file.xray_id)
             on_progress(1)
         else:
-            altered.append(escape_name(path))
+            altered.append(_say(place))
     known_gone = whereabouts.read_let_go(session)
     counts: Counter[str] = Counter()
     missing: list[tuple[int, str]] = []
     for film in whereabouts.iter_films(session):
         counts["films"] += 1
-        path = locate(film.path)
+        place = locate(film.path)
         if film.xray_id in there:
             continue
-        if (found := _hash(path)) == film.sha256:
+        if (found := _hash(place)) == film.sha256:
             on_progress(1)
-        elif any(_hash(place) == film.sha256 for place in list_places_on_the_way(settings, film.path, film.sha256)):
+        elif any(_hash(other) == film.sha256 for other in list_places_on_the_way(settings, film.path, film.sha256)):
             on_progress(1)  # a scan moves it, or was killed: the next one finishes
         elif film.xray_id in known_gone:
             counts["let go"] += 1
         elif film.xray_id in replaced and not film.is_labelled:
             counts["replaced"] += 1
         else:
-            missing.append((film.xray_id, f"{escape_name(path)} ({'other bytes' if len(found) == _HEX else found})"))
+            missing.append((film.xray_id, f"{_say(place)} ({'other bytes' if len(found) == _HEX else found})"))
     return FilmCheck(counts["films"], tuple(missing), tuple(altered), counts["replaced"], counts["let go"])
 
 
@@ -105,18 +108,44 @@ def let_missing_go(settings: Settings, *, on_progress: _OnProgress = lambda _: N
             )
 
 
-def _is_untouched(path: bytes, file: whereabouts.ScoredFile) -> bool:
+def _look(place: FilmPlace) -> tuple[int, ...] | None:
+    """By what a file, or an object, is known to be the one that was read; None where there is none.
+
+    Not by a file's change time, which a chmod moves; an object's is its ETag.
+    """
+    if isinstance(place, BucketFilm):
+        try:
+            seen = place.bucket.look_up(place.name)
+        except UnreadableXray as error:
+            raise _cannot_tell(place, error) from None
+        return (seen.size, seen.mtime_ns, seen.ctime_ns) if seen else None
     try:
-        found = os.lstat(path)
+        found = os.lstat(place)
     except OSError:
-        return False
-    return (found.st_size, found.st_mtime_ns) == (file.size, file.mtime_ns)
+        return None
+    return (found.st_size, found.st_mtime_ns)
 
 
-def _hash(path: bytes) -> str:
-    """The SHA-256 of a file, or why it cannot be read: `ENOENT`."""
+def _hash(place: FilmPlace) -> str:
+    """The SHA-256 of a film's bytes, or why they cannot be read: `ENOENT`, `GONE`."""
+    if isinstance(place, BucketFilm):
+        try:
+            return hashlib.sha256(place.read()).hexdigest()
+        except UnreadableXray as error:
+            if error.reason is ReasonCode.UNREADABLE:
+                raise _cannot_tell(place, error) from None
+            return error.reason.value
     try:
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        with os.fdopen(os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         return errno.errorcode.get(error.errno or 0, "unreadable")
+
+
+def _cannot_tell(film: BucketFilm, error: UnreadableXray) -> NoBucket:
+    """A store that does not answer says nothing of a film: it is neither there nor missing."""
+    return NoBucket(f"{film.bucket.address}: {error.detail}, so nobody can tell which films are there: try again")
+
+
+def _say(place: FilmPlace) -> str:
+    return f"{place.bucket.address}/{escape_name(place.name)}" if isinstance(place, BucketFilm) else escape_name(place)

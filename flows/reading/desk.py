@@ -23,6 +23,7 @@ from xray_core.reading.film_reader import FilmOrder, FilmReader
 from xray_core.reading.film_script import write_call, write_missing_script
 from xray_core.reading.records import ListItem, ListPurpose, Opinion
 from xray_core.records import Refusal
+from xray_core.stores.film import FilmPlace
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +43,9 @@ class Desk:
     purpose: ListPurpose
     opinions: dict[int, list[Opinion]]
 
-    def find_revealed(self) -> dict[int, bytes]:
+    def find_revealed(self) -> dict[int, FilmPlace]:
         """The X-rays whose score is shown after the verdict, and where they lie."""
-        return {item.xray_id: self.orders[str(item.position)].path for item in self.items if item.reveal}
+        return {item.xray_id: self.orders[str(item.position)].place for item in self.items if item.reveal}
 
 
 def open_desk(settings: Settings, engine: Engine, list_id: int, *, masked: bool = False) -> Desk:

@@ -22,6 +22,7 @@ from xray_core.models.records import ModelManifest
 from xray_core.processes.decoding import Decoded
 from xray_core.processes.helper_process import BackgroundCall, HelperProcess
 from xray_core.processes.reading import decode_paths
+from xray_core.stores.film import FilmPlace
 
 Maps = NDArray[np.float32]
 
@@ -50,9 +51,9 @@ class HeatMaps:
 
 
 def begin_heat_maps(
-    settings: Settings, helper: HelperProcess, model: ModelRecord | None, films: Mapping[int, bytes]
+    settings: Settings, helper: HelperProcess, model: ModelRecord | None, films: Mapping[int, FilmPlace]
 ) -> HeatMaps:
-    """Have the maps of these films (X-ray id to path) drawn for this model, where it is a Keras network of our own."""
+    """Have the maps of these films (X-ray id to place) drawn for this model, where it is a Keras network of our own."""
     if model is None or not films:
         return HeatMaps()
     manifest = verify_registered(settings, model)

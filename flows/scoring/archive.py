@@ -15,7 +15,8 @@ from db.records import Scored, StayingFilm
 from db.scoring import whereabouts, xrays
 from flows.home.ledger import record_folder
 from flows.home.termination import unbroken
-from flows.scoring.film_move import NotMoved, move_film
+from flows.scoring.film_move import NotMoved
+from flows.scoring.film_store import FilmStore
 from flows.settings import Settings
 from xray_core.records import FolderKind, escape_name
 
@@ -24,12 +25,14 @@ _PAGE = 1000
 _PATIENCE = 10
 
 
-def archive_scored(settings: Settings, engine: Engine, files: Sequence[Scored]) -> None:
+def archive_scored(settings: Settings, engine: Engine, store: FilmStore, files: Sequence[Scored]) -> None:
     """Move films that have just been scored; what fails is asked again by `archive_staying`."""
-    _archive(settings, engine, [StayingFilm(file.claimed.file_id, file.claimed.seen, file.sha256) for file in files])
+    _archive(
+        settings, engine, store, [StayingFilm(file.claimed.file_id, file.claimed.seen, file.sha256) for file in files]
+    )
 
 
-def archive_staying(settings: Settings, engine: Engine, incoming_id: int) -> Counter[str]:
+def archive_staying(settings: Settings, engine: Engine, store: FilmStore, incoming_id: int) -> Counter[str]:
     """Move every scored film that still lies in the incoming folder; how many could not be moved, by errno's name.
 
     The ledger is asked, so that what an earlier scan could not move, or was killed over, is moved by this one.
@@ -38,7 +41,7 @@ def archive_staying(settings: Settings, engine: Engine, incoming_id: int) -> Cou
     after = 0
     while films := _read_page(engine, incoming_id, after):
         after = films[-1].file_id
-        stopped_by = _archive(settings, engine, films, failures)
+        stopped_by = _archive(settings, engine, store, films, failures)
         if stopped_by is not None:
             with unbroken(), snapshot(engine) as session:
                 failures[stopped_by] += whereabouts.count_staying(session, incoming_id, after=after)
@@ -52,10 +55,13 @@ def _read_page(engine: Engine, incoming_id: int, after: int) -> list[StayingFilm
 
 
 def _archive(
-    settings: Settings, engine: Engine, films: Sequence[StayingFilm], failures: Counter[str] | None = None
+    settings: Settings,
+    engine: Engine,
+    store: FilmStore,
+    films: Sequence[StayingFilm],
+    failures: Counter[str] | None = None,
 ) -> str | None:
     """Move films and tell the ledger; the error for which it gave up and left the rest, if any."""
-    assert settings.archive_dir is not None
     failures = Counter() if failures is None else failures
     moved: list[tuple[StayingFilm, str]] = []
     gone: list[StayingFilm] = []
@@ -64,7 +70,7 @@ def _archive(
         for place, film in enumerate(films):
             try:
                 with unbroken():
-                    name = move_film(settings.incoming_dir, settings.archive_dir, film)
+                    name = store.move(film)
             except OSError as error:
                 code, in_a_row = errno.errorcode.get(error.errno or 0, "OSError"), in_a_row + 1
                 failures[code] += 1

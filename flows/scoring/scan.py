@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -13,13 +12,12 @@ from db.scoring import decisions, scans
 from flows.home.site_key import fingerprint, read_site_key
 from flows.home.termination import unbroken
 from flows.scoring.archive import archive_staying
-from flows.scoring.arrivals import find_undecided, read_known
 from flows.scoring.counts import ScanCounts, find_problem, name_problem
 from flows.scoring.scanner import Scanner, open_scanner
 from flows.scoring.score_files import Batch, in_groups, score_files
 from flows.scoring.scorer import read_champion
 from flows.settings import Settings
-from xray_core.imaging.folder import is_settled, look_again
+from xray_core.errors import UnreadableXray
 from xray_core.imaging.records import FileSeen
 from xray_core.records import ReasonCode, Refusal, unescape_name
 
@@ -33,7 +31,7 @@ def open_scan(settings: Settings, *, flow_run_id: str | None = None) -> Iterator
 
     Raises SchemaOutOfDate before anything else, LowDisk before anything is written.
     """
-    with open_scanner(settings) as scanner:
+    with open_scanner(settings, whole_listing=flow_run_id is None) as scanner:
         scan = Scan(scanner, flow_run_id)
         started_at = datetime.now(UTC)
         try:
@@ -50,6 +48,7 @@ class Scan:
     def __init__(self, scanner: Scanner, flow_run_id: str | None) -> None:
         self.counts = ScanCounts()
         self._scanner = scanner
+        self._store = scanner.store
         self.settings = scanner.settings
         self.engine = scanner.engine
         self._flow_run_id = flow_run_id
@@ -61,14 +60,14 @@ class Scan:
         return self._scanner.folder_id
 
     def find_batches(self) -> Iterator[Batch]:
-        """Walk the folder and yield the files to score now; those too fresh come last, after the settle time.
+        """List what is there and yield the files to score now; those too fresh come last, after the settle time.
 
         In the end what was scored, now or earlier, and is not in the archive yet goes there.
         Raises NoChampion when there is a file but nothing to score it with.
         """
         yield from self._find_new_batches()
         if self.settings.archive_dir is not None:
-            self.counts.unarchived = archive_staying(self.settings, self.engine, self._scanner.folder_id)
+            self.counts.unarchived = archive_staying(self.settings, self.engine, self._store, self._scanner.folder_id)
 
     def _find_new_batches(self) -> Iterator[Batch]:
         self._close_vanished()
@@ -78,7 +77,7 @@ class Scan:
         if not fresh:
             return
         time.sleep(max(0.0, walked_at + self.settings.settle_seconds - time.monotonic()))
-        watched = [(seen, look_again(self.settings.incoming_dir, seen)) for seen in fresh]
+        watched = [(seen, self._store.look_up(seen.name)) for seen in fresh]
         yield from self._in_batches(seen for seen, now in watched if seen == now)
         self._defer_unsettled([now for seen, now in watched if now is not None and now != seen])
 
@@ -107,10 +106,8 @@ class Scan:
             yield Batch(tuple(group), self._model_id, self._flow_run_id, key, self.settings.batch_size)
 
     def _find_settled(self, fresh: list[FileSeen]) -> Iterator[FileSeen]:
-        with unbroken(), snapshot(self.engine) as session:
-            known = read_known(session, self.settings.incoming_dir, self._scanner.folder_id)
-        for seen in find_undecided(self.settings, self._scanner.folder_id, known):
-            if is_settled(seen, now_ns=time.time_ns(), settle_seconds=self.settings.settle_seconds):
+        for seen in self._store.list(self.engine, self._scanner.folder_id):
+            if self._store.is_settled(seen):
                 yield seen
             else:
                 fresh.append(seen)
@@ -120,14 +117,17 @@ class Scan:
         before = datetime.now(UTC) - timedelta(hours=self.settings.defer_hours)
         with unbroken(), snapshot(self.engine) as session:
             overdue = decisions.find_overdue(session, folder_id=self._scanner.folder_id, before=before)
-        gone = [file_id for file_id, name in overdue if not os.path.lexists(self._path_of(name))]
+        gone = [file_id for file_id, name in overdue if self._is_gone(unescape_name(name))]
         if gone:
             with unbroken(), transaction(self.engine) as session:
                 decisions.mark_gone(session, gone, now=datetime.now(UTC))
             self.counts.rejected[ReasonCode.GONE.value] += len(gone)
 
-    def _path_of(self, name: str) -> bytes:
-        return os.path.join(os.fsencode(self.settings.incoming_dir), unescape_name(name))
+    def _is_gone(self, name: bytes) -> bool:
+        try:
+            return self._store.look_up(name) is None
+        except UnreadableXray:
+            return False  # nobody can tell
 
     def _defer_unsettled(self, files: list[FileSeen]) -> None:
         """Files that changed while they were watched are looked at by the very next scan."""

@@ -18,6 +18,7 @@ from flows.home.mounts import check_folders
 from flows.home.process_lock import hold_scanner_lock, is_scanner_alive
 from flows.home.termination import unbroken
 from flows.scoring.counts import ScanCounts
+from flows.scoring.film_store import FilmStore, open_store
 from flows.scoring.lease import Lease
 from flows.scoring.scorer import Scorer, open_scorer, read_reason_to_refer
 from flows.settings import Settings
@@ -27,22 +28,24 @@ from xray_core.records import FolderKind, Refusal
 
 
 @contextmanager
-def open_scanner(settings: Settings) -> Iterator[Scanner]:
+def open_scanner(settings: Settings, *, whole_listing: bool = False) -> Iterator[Scanner]:
     """Open the ledger and hold this process's name on claims; everything is closed after it, whatever happens.
 
-    Raises SchemaOutOfDate before anything else, FolderMissing and LowDisk before anything is written. The champion
-    and the decoders start with the first batch: a scan that finds nothing pays for neither.
+    Raises SchemaOutOfDate before anything else, FolderMissing, NoBucket and LowDisk before anything is written. The
+    champion and the decoders start with the first batch: a scan that finds nothing pays for neither. `whole_listing`
+    is what `open_store` calls whole.
     """
     with ExitStack() as stack:
         with unbroken():
             engine = stack.enter_context(open_ledger(settings))
         check_folders(settings)
+        store = open_store(settings, whole=whole_listing)
         check_free_space(settings)
         tidy_home(settings)
         name = stack.enter_context(hold_scanner_lock(settings.home / "run"))
         with unbroken():
             folder_id = record_folder(settings, engine, FolderKind.INCOMING)
-        scanner = Scanner(settings, engine, folder_id, name, models=stack.enter_context(ExitStack()))
+        scanner = Scanner(settings, engine, store, folder_id, name, models=stack.enter_context(ExitStack()))
         stack.callback(scanner.end_lease)
         yield scanner
 
@@ -53,9 +56,12 @@ class Scanner:
     `is_joined` once a claim brought less than was asked for: others are at work on the same files.
     """
 
-    def __init__(self, settings: Settings, engine: Engine, folder_id: int, name: str, *, models: ExitStack) -> None:
+    def __init__(
+        self, settings: Settings, engine: Engine, store: FilmStore, folder_id: int, name: str, *, models: ExitStack
+    ) -> None:
         self.settings = settings
         self.engine = engine
+        self.store = store
         self.folder_id = folder_id
         self._name = name
         self._models = models
@@ -68,7 +74,7 @@ class Scanner:
         if self._scorer is None or self._scorer.model_id != model_id:
             self._scorer = None
             self._models.close()
-            self._scorer = self._models.enter_context(open_scorer(self.settings, self.engine, model_id))
+            self._scorer = self._models.enter_context(open_scorer(self.settings, self.engine, self.store, model_id))
             return self._scorer
         # Another process may have audited it since: what is referred for its sake is asked with every batch.
         self._scorer = replace(self._scorer, referred_for=read_reason_to_refer(self.settings, self.engine, model_id))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cache
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, TypeVar
 
 from db.records import ClaimedFile, Scored
@@ -21,7 +21,7 @@ from xray_core.imaging.records import FileSeen
 
 if TYPE_CHECKING:
     from flows.scoring.scorer import Scorer
-    from xray_core.processes.decoding import Decoded, Undecoded
+    from xray_core.processes.decoding import Decoded, DecodeRequest, Undecoded
 
 
 # Claimed together: few enough that two scanners share a folder fairly.
@@ -86,16 +86,21 @@ def _read_files(
     batch: Batch, scanner: Scanner, scorer: Scorer, counts: ScanCounts
 ) -> Iterator[tuple[ClaimedFile, Decoded | Undecoded]]:
     """Claim files whenever the decoders have room for more, and yield each with what became of its bytes."""
-    from xray_core.processes.decoding import DecodeRequest, Decoding
+    from xray_core.processes.decoding import Decoding
 
     groups = list(in_groups(batch.files, _CLAIM_SIZE))
+    pending: Iterator[tuple[ClaimedFile, DecodeRequest]] = iter(())
     decoding: Decoding[ClaimedFile] = scorer.decoder.start()
     while True:
-        while decoding.room and groups:
-            # In their order, until others have come: two that go the same way ask for the same files at every step.
-            place = random.randrange(len(groups)) if scanner.is_joined else 0
-            claimed = scanner.claim(groups.pop(place), counts)
-            decoding.add((file, DecodeRequest(file.seen.name, file.seen.size, file.seen.mtime_ns)) for file in claimed)
+        while decoding.room:
+            if (request := next(pending, None)) is not None:
+                decoding.add(chain([request], pending))
+            elif groups:
+                # In their order, until others have come: two that go the same way ask for the same files at every step.
+                place = random.randrange(len(groups)) if scanner.is_joined else 0
+                pending = scanner.store.read(scanner.claim(groups.pop(place), counts))
+            else:
+                break
         answers = decoding.take()
         if not answers:
             return
@@ -113,7 +118,7 @@ def _follow_up(
     if scorer.shadow is not None:
         scorer.shadow.score(answers, scored, batch.flow_run_id)
     if scanner.settings.archive_dir is not None:
-        archive_scored(scanner.settings, scanner.engine, scored)
+        archive_scored(scanner.settings, scanner.engine, scanner.store, scored)
 
 
 def _check_key(scorer: Scorer, batch: Batch) -> None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
@@ -18,11 +16,11 @@ from db.registry import models
 from db.scoring import decisions
 from flows.home.site_key import name_patient, name_uid, read_site_key
 from flows.home.termination import unbroken
+from flows.scoring.film_store import FilmStore
 from flows.settings import Settings
 from xray_core.errors import NoChampion, UnreadableXray
-from xray_core.exchange.patient_sidecar import read_sidecar
 from xray_core.imaging.records import UidKind
-from xray_core.records import WHILE_CONFOUNDED, AuditVerdict, PatientSource, Refusal
+from xray_core.records import WHILE_CONFOUNDED, AuditVerdict, Refusal
 
 if TYPE_CHECKING:
     from flows.scoring.shadow import Shadow
@@ -35,8 +33,8 @@ if TYPE_CHECKING:
 class Scorer:
     """A model ready to score incoming files, the decoders that fit them to it, and the key that names patients.
 
-    `sidecars` is the folder beside whose films their patients stand, where the settings say so; `referred_for` why
-    every film is left to a reader, None where the model's thresholds decide.
+    `store` is where the films lie; `referred_for` why every film is left to a reader, None where the model's thresholds
+    decide.
     """
 
     engine: Engine
@@ -45,7 +43,7 @@ class Scorer:
     decoder: Decoder
     site_key: bytes
     shadow: Shadow | None
-    sidecars: Path | None = None
+    store: FilmStore
     referred_for: str | None = None
 
     def score(
@@ -82,9 +80,7 @@ class Scorer:
 
     def _read_sidecar(self, file: ClaimedFile) -> tuple[str, datetime] | None:
         """The patient's pseudonym by what lies beside a film, and when that was written."""
-        if self.sidecars is None:
-            return None
-        sidecar = read_sidecar(os.path.join(os.fsencode(self.sidecars), file.seen.name))
+        sidecar = self.store.read_sidecar(file.seen.name)
         patient = name_patient(self.site_key, sidecar.patient_id) if sidecar else None
         return (patient, sidecar.written_at) if sidecar and patient else None
 
@@ -119,7 +115,7 @@ def read_champion(engine: Engine) -> int:
 
 
 @contextmanager
-def open_scorer(settings: Settings, engine: Engine, model_id: int) -> Iterator[Scorer]:
+def open_scorer(settings: Settings, engine: Engine, store: FilmStore, model_id: int) -> Iterator[Scorer]:
     """Load a registered model and its decoders. Raises IncompatibleModel or ModelAltered; NoChampion if unknown."""
     from flows.registry.registered import open_registered
     from flows.scoring.shadow import open_shadow
@@ -134,7 +130,7 @@ def open_scorer(settings: Settings, engine: Engine, model_id: int) -> Iterator[S
         decoder = stack.enter_context(
             open_decoder(
                 model.manifest.preprocessing,
-                directory=settings.incoming_dir,
+                directory=store.directory,
                 workers=settings.workers,
                 timeout_seconds=settings.decode_seconds,
                 memory_bytes=settings.decode_mib * 2**20,
@@ -142,13 +138,12 @@ def open_scorer(settings: Settings, engine: Engine, model_id: int) -> Iterator[S
             )
         )
         shadow = (
-            stack.enter_context(open_shadow(settings, engine, model.manifest.preprocessing))
+            stack.enter_context(open_shadow(settings, engine, store, model.manifest.preprocessing))
             if settings.shadow
             else None
         )
-        sidecars = settings.incoming_dir if settings.patient_from is PatientSource.SIDECAR else None
         referred_for = _find_reason_to_refer(settings, record)
-        yield Scorer(engine, model_id, model, decoder, read_site_key(settings), shadow, sidecars, referred_for)
+        yield Scorer(engine, model_id, model, decoder, read_site_key(settings), shadow, store, referred_for)
 
 
 def read_reason_to_refer(settings: Settings, engine: Engine, model_id: int) -> str | None:

@@ -17,11 +17,12 @@ from db.registry import models
 from db.scoring import results, xrays
 from flows.home.termination import unbroken
 from flows.registry.registered import open_registered
+from flows.scoring.film_store import FilmStore
 from flows.settings import Settings
 from xray_core.errors import IncompatibleModel
 from xray_core.imaging.records import Preprocessing
 from xray_core.models.open_model import OpenModel
-from xray_core.processes.decoding import Decoded, Decoder, DecodeRequest, Undecoded, open_decoder
+from xray_core.processes.decoding import Decoded, Decoder, Undecoded, open_decoder
 
 _LOG = logging.getLogger(__name__)
 
@@ -34,6 +35,7 @@ class Shadow:
     record: ModelRecord
     model: OpenModel
     decoder: Decoder | None
+    store: FilmStore
 
     def score(
         self,
@@ -68,19 +70,18 @@ class Shadow:
         """The films as this model takes them: read again where its preprocessing is another one."""
         if self.decoder is None:
             return films
-        requests = (
-            ((file, film.sha256), DecodeRequest(file.seen.name, file.seen.size, file.seen.mtime_ns))
-            for file, film in films
-        )
+        contents = {file.file_id: film.sha256 for file, film in films}
         return [
             (file, again)
-            for (file, sha256), again in self.decoder.decode(requests)
-            if isinstance(again, Decoded) and again.sha256 == sha256
+            for file, again in self.decoder.decode(self.store.read(file for file, _ in films))
+            if isinstance(again, Decoded) and again.sha256 == contents[file.file_id]
         ]
 
 
 @contextmanager
-def open_shadow(settings: Settings, engine: Engine, champion_takes: Preprocessing) -> Iterator[Shadow | None]:
+def open_shadow(
+    settings: Settings, engine: Engine, store: FilmStore, champion_takes: Preprocessing
+) -> Iterator[Shadow | None]:
     """The newest candidate, ready to score after the champion; None without one, or when it cannot be opened.
 
     A shadow never stops the scan: what is wrong with it goes into the log.
@@ -97,14 +98,14 @@ def open_shadow(settings: Settings, engine: Engine, champion_takes: Preprocessin
         yield None
         return
     if model.manifest.preprocessing == champion_takes:
-        yield Shadow(engine, candidates[-1], model, None)
+        yield Shadow(engine, candidates[-1], model, None, store)
         return
     with open_decoder(
         model.manifest.preprocessing,
-        directory=settings.incoming_dir,
+        directory=store.directory,
         workers=1,
         timeout_seconds=settings.decode_seconds,
         memory_bytes=settings.decode_mib * 2**20,
         chest_words=settings.chest_words,
     ) as decoder:
-        yield Shadow(engine, candidates[-1], model, decoder)
+        yield Shadow(engine, candidates[-1], model, decoder, store)

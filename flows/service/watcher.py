@@ -1,7 +1,8 @@
 """The process that watches incoming/ and labels/, and starts the run that takes in what has arrived.
 
 `python -m flows.service.watcher API_ADDRESS`, as `xray up` runs it. Once a second it reads the change times of the two
-folders, and asks nobody anything until they have moved. The schedules stay as the net under it.
+folders, and asks nobody anything until they have moved; a bucket is listed every fifteen seconds. The schedules stay as
+the net under it.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ _FORGET_EVERY = 600.0
 _SHRINK_EVERY = 600.0
 _BURY_EVERY = 30.0
 _TELL_EVERY = 300.0
+_BUCKET_SECONDS = 15.0
 _PASSING = (OSError, ValueError, sqlite3.Error, SQLAlchemyError, XrayError)
 
 
@@ -48,12 +50,14 @@ _PASSING = (OSError, ValueError, sqlite3.Error, SQLAlchemyError, XrayError)
 class Watched:
     """A folder, the deployment that takes in what arrives in it, and the question what there is.
 
+    A bucket is no folder: it is asked every so many seconds.
+
     `look` returns whether something waits, and in how many seconds to look again although nothing has changed;
     `at_once` runs may be under way together.
     """
 
     deployment: str
-    folder: Path
+    folder: Path | None
     look: Callable[[], tuple[bool, float]]
     at_once: int = 1
 
@@ -61,8 +65,9 @@ class Watched:
 def watch_folders(settings: Settings, address: str) -> None:
     """Watch until somebody stops the process. A fault that passes is a line of the log, and the schedule's to catch."""
     api = ServerApi(address, read_api_login(settings))
+    incoming = None if settings.incoming_bucket else settings.incoming_dir
     everything = (
-        Watched("score-incoming", settings.incoming_dir, lambda: _look_for_films(settings), settings.scanners),
+        Watched("score-incoming", incoming, lambda: _look_for_films(settings), settings.scanners),
         Watched("import-labels", settings.labels_dir, lambda: (bool(list_dropped(settings)), inf)),
     )
     watches = {watched.deployment: Watch() for watched in everything}
@@ -155,7 +160,10 @@ def _tell(settings: Settings, api: ServerApi) -> None:
         _say("a notice could not be sent to every address of XRAY_NOTIFY; it will be tried again")
 
 
-def _read_times(folder: Path) -> Times | None:
+def _read_times(folder: Path | None) -> Times | None:
+    """What changes when the folder does; of a bucket, which tells nobody, the count of pauses between two looks."""
+    if folder is None:
+        return (int(time.monotonic() // _BUCKET_SECONDS),)
     try:
         found = folder.stat()
     except OSError:

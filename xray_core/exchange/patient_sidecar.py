@@ -41,10 +41,15 @@ def read_sidecar(film: bytes) -> PatientSidecar | None:
         content = os.read(descriptor, _MOST_BYTES + 1) if stat.S_ISREG(status.st_mode) else b""
     finally:
         os.close(descriptor)
+    return parse_sidecar(content, datetime.fromtimestamp(status.st_ctime, UTC))
+
+
+def parse_sidecar(content: bytes, written_at: datetime) -> PatientSidecar:
+    """What a sidecar's bytes say. Raises UnreadableXray as above."""
     try:
         line = content.decode("utf-8-sig").strip()
     except UnicodeDecodeError:
         line = ""
     if not line or not line.isprintable() or len(content) > _MOST_BYTES:
         raise UnreadableXray(ReasonCode.UNREADABLE, _EXPECTED)
-    return PatientSidecar(line, datetime.fromtimestamp(status.st_ctime, UTC))
+    return PatientSidecar(line, written_at)

@@ -27,7 +27,7 @@ _OPEN_REFUSALS = {
     errno.ENXIO: (ReasonCode.NOT_REGULAR_FILE, "a socket or device; deliver plain files"),
 }
 
-_SIDECAR_ENDING = b".sha256"
+SIDECAR_ENDING = b".sha256"
 _SIDECAR_BYTES = 4096
 
 
@@ -63,6 +63,12 @@ def read_content(
     return FileContent(content, sha256(content).hexdigest())
 
 
+def take_content(content: bytes, limits: ImageLimits) -> FileContent:
+    """Bytes that were fetched by somebody else, hashed. Raises UnreadableXray: EMPTY, FILE_TOO_LARGE."""
+    limits.check_bytes(len(content))
+    return FileContent(content, sha256(content).hexdigest())
+
+
 def check_sidecar(name: bytes, digest: str, *, directory_fd: int | None) -> None:
     """Compare with the producer's own `name.sha256`, where there is one; raise TRUNCATED when they differ.
 
@@ -70,13 +76,18 @@ def check_sidecar(name: bytes, digest: str, *, directory_fd: int | None) -> None
     `sha256sum` writes it.
     """
     try:
-        with _open(name + _SIDECAR_ENDING, directory_fd) as descriptor:
+        with _open(name + SIDECAR_ENDING, directory_fd) as descriptor:
             text = os.read(descriptor, _SIDECAR_BYTES) if stat.S_ISREG(os.fstat(descriptor).st_mode) else b""
     except UnreadableXray as error:
         if error.reason in (ReasonCode.GONE, ReasonCode.SYMLINK):
             return
         raise
-    found = re.match(rb"\s*\\?([0-9a-fA-F]{64})\b", text)
+    check_announced(text, digest)
+
+
+def check_announced(text: bytes, digest: str) -> None:
+    """Raise TRUNCATED where a sidecar's text announces another content, or none that can be read."""
+    found = re.match(rb"\s*\\?([0-9a-fA-F]{64})\b", text[:_SIDECAR_BYTES])
     if found is None or found[1].decode("ascii").lower() != digest:
         raise UnreadableXray(ReasonCode.TRUNCATED, "its bytes are not those that its .sha256 file announces")
 

@@ -50,8 +50,13 @@ def sign_all(incoming: Path, folder_id: int) -> array[int]:
 
 def look_again(incoming: Path, seen: FileSeen) -> FileSeen | None:
     """The same name as it is now, or None when it is gone."""
+    return look_up(incoming, seen.name)
+
+
+def look_up(incoming: Path, name: bytes) -> FileSeen | None:
+    """What has this name in the folder, None where nothing has."""
     try:
-        return _seen(seen.name, os.lstat(os.path.join(os.fsencode(incoming), seen.name)))
+        return _seen(name, os.lstat(os.path.join(os.fsencode(incoming), name)))
     except FileNotFoundError:
         return None
 

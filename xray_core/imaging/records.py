@@ -134,7 +134,11 @@ LONGEST_RETRY = timedelta(hours=2)
 
 @dataclass(frozen=True, slots=True)
 class FileSeen:
-    """One regular or irregular file as the folder walk saw it. Times in nanoseconds since 1970, size in bytes."""
+    """A file as the folder walk saw it, or an object as its bucket listed it. Times in nanoseconds, size in bytes.
+
+    An object has no change time: `ctime_ns` is a number made of its ETag, which changes when the object does, and `tag`
+    the ETag itself, by which it is asked for. Neither says anything of what the object holds.
+    """
 
     name: bytes
     size: int
@@ -142,3 +146,4 @@ class FileSeen:
     ctime_ns: int
     is_regular: bool
     is_symlink: bool
+    tag: str | None = None

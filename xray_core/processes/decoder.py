@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xray_core.errors import UnreadableXray
-from xray_core.imaging.content import check_sidecar, read_content
+from xray_core.imaging.content import FileContent, check_sidecar, read_content, take_content
 from xray_core.imaging.limits import ImageLimits
 from xray_core.imaging.network_input import fit_pixels
 from xray_core.imaging.radiograph import Radiograph, read_radiograph
@@ -36,11 +36,20 @@ Reader = Callable[..., Radiograph]
 
 @dataclass(frozen=True, slots=True)
 class DecodeRequest:
-    """One file to decode: its raw name, and the size and mtime with which it was seen."""
+    """One file to decode: its raw name, and the size and mtime with which it was seen.
+
+    A decoder has no network: of a film in a bucket `content` holds its bytes, or why they could not be fetched.
+    """
 
     name: bytes
     size: int
     mtime_ns: int
+    content: bytes | Refusal | None = field(default=None, repr=False)
+
+    @property
+    def carried(self) -> int:
+        """How many bytes travel with it."""
+        return len(self.content) if isinstance(self.content, bytes) else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,15 +106,10 @@ def _decode(job: DecodeJob, request: DecodeRequest, directory_fd: int | None) ->
     started = perf_counter()
     digest: str | None = None
     try:
-        read = read_content(
-            request.name,
-            directory_fd=directory_fd,
-            size=request.size,
-            mtime_ns=request.mtime_ns,
-            limits=job.limits,
-        )
+        read = _read(job, request, directory_fd)
         digest = read.sha256
-        check_sidecar(request.name, digest, directory_fd=directory_fd)
+        if request.content is None:
+            check_sidecar(request.name, digest, directory_fd=directory_fd)
         radiograph = job.read(
             read.content,
             name_ending=Path(os.fsdecode(request.name)).suffix,
@@ -121,6 +125,17 @@ def _decode(job: DecodeJob, request: DecodeRequest, directory_fd: int | None) ->
         return Undecoded(digest, Refusal(ReasonCode.RESOURCE_LIMIT, "needs more memory than allowed"))
     seconds = perf_counter() - started
     return Decoded(digest, grey, radiograph.facts, radiograph.dhash, seconds, radiograph.identifiers)
+
+
+def _read(job: DecodeJob, request: DecodeRequest, directory_fd: int | None) -> FileContent:
+    match request.content:
+        case bytes():
+            return take_content(request.content, job.limits)
+        case Refusal():
+            raise UnreadableXray(request.content.reason, request.content.detail)
+    return read_content(
+        request.name, directory_fd=directory_fd, size=request.size, mtime_ns=request.mtime_ns, limits=job.limits
+    )
 
 
 def confine_process(memory_bytes: int, niceness: int) -> None:

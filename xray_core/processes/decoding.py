@@ -25,6 +25,9 @@ __all__ = ["DecodeRequest", "Decoded", "Decoder", "Decoding", "Undecoded", "open
 _LOG = logging.getLogger(__name__)
 
 _LARGEST_CHUNK = 8
+# What travels with a chunk, and what may wait, where the bytes themselves are handed over.
+_LARGEST_CHUNK_BYTES = 8 * 2**20
+_MOST_WAITING_BYTES = 64 * 2**20
 # Enough for every worker to go on while the consumer scores a batch; results wait as small arrays.
 _CHUNKS_PER_WORKER = 4
 # A pool that breaks this often without a result in between will not mend.
@@ -111,6 +114,7 @@ class Decoding(Generic[Ticket]):
     def __init__(self, pool: DecoderPool) -> None:
         self._pool = pool
         self._waiting: deque[tuple[Ticket, DecodeRequest]] = deque()
+        self._waiting_bytes = 0
         self._once_more: deque[_Chunk[Ticket]] = deque()
         self._in_hand: dict[Future[list[Answer]], _Chunk[Ticket]] = {}
         self._chunks = 0
@@ -119,11 +123,17 @@ class Decoding(Generic[Ticket]):
     @property
     def room(self) -> int:
         """How many more files may wait: so many are enough to see the end coming."""
+        if self._waiting_bytes >= _MOST_WAITING_BYTES:
+            return 0
         return max(0, 2 * self._pool.workers * _LARGEST_CHUNK - len(self._waiting))
 
     def add(self, files: Iterable[tuple[Ticket, DecodeRequest]]) -> None:
-        """Let these files wait for their turn."""
-        self._waiting.extend(files)
+        """Let these files wait for their turn; of files that carry their bytes, no more than memory should hold."""
+        for ticket, request in files:
+            self._waiting.append((ticket, request))
+            self._waiting_bytes += request.carried
+            if self._waiting_bytes >= _MOST_WAITING_BYTES:
+                return
 
     def take(self) -> list[tuple[Ticket, Answer]]:
         """The next answers, as soon as there are any; none once every file has its own.
@@ -166,7 +176,13 @@ class Decoding(Generic[Ticket]):
         workers = self._pool.workers
         size = min(_LARGEST_CHUNK, 1 + self._chunks // workers, max(1, len(self._waiting) // (2 * workers)))
         self._chunks += 1
-        return _Chunk(tuple(self._waiting.popleft() for _ in range(size)))
+        files: list[tuple[Ticket, DecodeRequest]] = []
+        carried = 0
+        while self._waiting and len(files) < size and carried < _LARGEST_CHUNK_BYTES:
+            files.append(self._waiting.popleft())
+            carried += files[-1][1].carried
+        self._waiting_bytes -= carried
+        return _Chunk(tuple(files))
 
     def _wait_for_any(self) -> set[Future[list[Answer]]]:
         """The chunks that are done. One that was given to a pool while it broke down would never be.

@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING
 from xray_core.exchange.dataset_folder import DatasetFolder
 from xray_core.exchange.records import DatasetItem
 from xray_core.imaging.records import Preprocessing
-from xray_core.processes.decoding import Decoded, DecodeRequest, Ticket, Undecoded, open_decoder
+from xray_core.processes.decoding import Decoded, Ticket, Undecoded, open_decoder
+from xray_core.processes.fetching import fetch_ahead
 from xray_core.processes.records import DecoderLimits
 from xray_core.records import FilmPath, LabelledXray
+from xray_core.stores.film import FilmPlace
 
 if TYPE_CHECKING:  # a scan keeps nothing, and need not import what does
     from xray_core.processes.grey_store import GreyStore
 
 Advance = Callable[[int], None]
-Locate = Callable[[FilmPath], bytes]
+Locate = Callable[[FilmPath], FilmPlace]
 
 _NICE = 5  # Keras is imported, or films are scored, beside what is decoded here
 
@@ -96,26 +98,27 @@ def read_xrays(
 
 def decode_known(
     limits: DecoderLimits,
-    films: Iterable[tuple[Ticket, str, bytes]],
+    films: Iterable[tuple[Ticket, str, FilmPlace]],
     preprocessing: Preprocessing,
     store: GreyStore | None = None,
 ) -> Iterator[tuple[Ticket, Decoded | Undecoded]]:
     """Decode files, each with a ticket and the content (SHA-256) that is expected in it; first come those of a `store`.
 
-    It answers for a film whose file has not changed since it was decoded; what is decoded now is kept there.
+    It answers for a film whose file has not changed since it was decoded; what is decoded now is kept there. A film in
+    a bucket is fetched and decoded each time: to ask for its ETag takes as long.
     """
     if store is None:
-        yield from decode_paths(limits, ((ticket, path) for ticket, _, path in films), preprocessing)
+        yield from decode_paths(limits, ((ticket, place) for ticket, _, place in films), preprocessing)
         return
     from xray_core.processes.grey_store import open_shelf, stamp_file
 
     with open_shelf(store, preprocessing, limits.chest_words) as shelf:
         unknown = []
-        for ticket, sha256, path in films:
-            stamp = stamp_file(path, store.settled_seconds)
+        for ticket, sha256, place in films:
+            stamp = stamp_file(place, store.settled_seconds) if isinstance(place, bytes) else ""
             kept = shelf.take(sha256, stamp)
             if kept is None:
-                unknown.append(((ticket, sha256, stamp), path))
+                unknown.append(((ticket, sha256, stamp), place))
             else:
                 yield ticket, kept
         for (ticket, sha256, stamp), answer in decode_paths(limits, unknown, preprocessing) if unknown else ():
@@ -125,10 +128,9 @@ def decode_known(
 
 
 def decode_paths(
-    limits: DecoderLimits, paths: Iterable[tuple[Ticket, bytes]], preprocessing: Preprocessing
+    limits: DecoderLimits, films: Iterable[tuple[Ticket, FilmPlace]], preprocessing: Preprocessing
 ) -> Iterator[tuple[Ticket, Decoded | Undecoded]]:
-    """Decode files in isolated processes; each path comes with a ticket, and so does its answer."""
-    files = ((ticket, DecodeRequest(path, *_size_and_time(path))) for ticket, path in paths)
+    """Decode films in isolated processes; each place comes with a ticket, and so does its answer."""
     with open_decoder(
         preprocessing,
         workers=limits.workers,
@@ -137,13 +139,4 @@ def decode_paths(
         niceness=_NICE,
         chest_words=limits.chest_words,
     ) as decoder:
-        yield from decoder.decode(files)
-
-
-def _size_and_time(path: bytes) -> tuple[int, int]:
-    """What the decoder compares with what it opens; zeros for a file that is not there: it will say GONE."""
-    try:
-        status = os.lstat(path)
-    except OSError:
-        return 0, 0
-    return status.st_size, status.st_mtime_ns
+        yield from decoder.decode(fetch_ahead(films))

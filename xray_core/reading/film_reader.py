@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import CancelledError
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 
 import numpy as np
@@ -16,7 +16,7 @@ from pebble import ProcessPool
 from PIL import Image
 
 from xray_core.errors import UnreadableXray
-from xray_core.imaging.content import read_content
+from xray_core.imaging.content import FileContent, read_content, take_content
 from xray_core.imaging.grey_range import DeepPicture
 from xray_core.imaging.limits import ImageLimits
 from xray_core.imaging.radiograph import read_radiograph
@@ -27,6 +27,7 @@ from xray_core.processes.records import DecoderLimits
 from xray_core.reading.deep_film import read_deep_film
 from xray_core.reading.film_script import write_film_script
 from xray_core.records import ReasonCode, Refusal
+from xray_core.stores.film import BucketFilm, FilmPlace
 
 _NICE = 5
 _THUMBNAIL_SIDE = 320
@@ -35,12 +36,15 @@ _MASK_SIDE = 512  # burnt-in letters are looked for at about this size
 
 @dataclass(frozen=True, slots=True)
 class FilmOrder:
-    """A film that is wanted: by which name on the page, from which path, of which content; its letters masked?"""
+    """A film that is wanted: by which name on the page, from which place, of which content; its letters masked?"""
 
     name: str
-    path: bytes
+    place: FilmPlace
     sha256: str
     masked: bool = False
+
+
+_Work = Callable[[FilmOrder, DecoderLimits, bytes | None], bytes | Refusal]
 
 
 class FilmReader:
@@ -59,12 +63,18 @@ class FilmReader:
         """A film as a small PNG, or why there is none."""
         return self._ask(shrink_film, order)
 
-    def _ask(self, work: Callable[[FilmOrder, DecoderLimits], bytes | Refusal], order: FilmOrder) -> bytes | Refusal:
-        """A second process tries where the first one was lost."""
+    def _ask(self, work: _Work, order: FilmOrder) -> bytes | Refusal:
+        """A second process tries where the first one was lost. What lies in a bucket is fetched here."""
+        content: bytes | None = None
+        if isinstance(order.place, BucketFilm):
+            try:
+                content, order = order.place.read(), replace(order, place=order.place.name)
+            except UnreadableXray as error:
+                return Refusal(error.reason, error.detail)
         answer: bytes | Refusal = Refusal(ReasonCode.DECODER_CRASHED, "the decoder processes did not start")
         for _ in range(2):
             try:
-                future = self._open().schedule(work, args=(order, self._limits), timeout=self._limits.seconds)
+                future = self._open().schedule(work, args=(order, self._limits, content), timeout=self._limits.seconds)
                 answer = future.result()
                 break
             except (BrokenProcessPool, CancelledError, RuntimeError):
@@ -88,17 +98,17 @@ class FilmReader:
             return self._pool
 
 
-def read_film(order: FilmOrder, limits: DecoderLimits) -> bytes | Refusal:
+def read_film(order: FilmOrder, limits: DecoderLimits, content: bytes | None = None) -> bytes | Refusal:
     """What runs in the process: the file's bytes, hashed, decoded at full depth, written as a script."""
 
     def write(content: bytes) -> bytes:
         film = read_deep_film(content, ImageLimits(), chest_words=limits.chest_words)
         return write_film_script(order.name, mask_letters(film) if order.masked else film)
 
-    return _use_content(order, limits, write)
+    return _use_content(order, limits, content, write)
 
 
-def shrink_film(order: FilmOrder, limits: DecoderLimits) -> bytes | Refusal:
+def shrink_film(order: FilmOrder, limits: DecoderLimits, content: bytes | None = None) -> bytes | Refusal:
     """The same for a small picture of 8 bits, its longer side 320 pixels at most."""
 
     def write(content: bytes) -> bytes:
@@ -110,17 +120,17 @@ def shrink_film(order: FilmOrder, limits: DecoderLimits) -> bytes | Refusal:
         image.save(png, "PNG")
         return png.getvalue()
 
-    return _use_content(order, limits, write)
+    return _use_content(order, limits, content, write)
 
 
-def _use_content(order: FilmOrder, limits: DecoderLimits, write: Callable[[bytes], bytes]) -> bytes | Refusal:
-    """What is made of a file's bytes while they are those that are wanted, or why nothing is."""
+def _use_content(
+    order: FilmOrder, limits: DecoderLimits, content: bytes | None, write: Callable[[bytes], bytes]
+) -> bytes | Refusal:
+    """What is made of a film's bytes, given or read, while they are those that are wanted; or why nothing is."""
     limit_processor_time(limits.seconds)
+    assert isinstance(order.place, bytes), "what lies in a bucket was fetched: a decoder has no network"
     try:
-        status = os.lstat(order.path)
-        read = read_content(
-            order.path, directory_fd=None, size=status.st_size, mtime_ns=status.st_mtime_ns, limits=ImageLimits()
-        )
+        read = _read_file(order.place) if content is None else take_content(content, ImageLimits())
         is_wanted = read.sha256 == order.sha256
         return write(read.content) if is_wanted else Refusal(ReasonCode.GONE, "its file holds another picture now")
     except OSError:
@@ -129,6 +139,11 @@ def _use_content(order: FilmOrder, limits: DecoderLimits, write: Callable[[bytes
         return Refusal(error.reason, error.detail)
     except MemoryError:
         return Refusal(ReasonCode.RESOURCE_LIMIT, "needs more memory than allowed")
+
+
+def _read_file(path: bytes) -> FileContent:
+    status = os.lstat(path)
+    return read_content(path, directory_fd=None, size=status.st_size, mtime_ns=status.st_mtime_ns, limits=ImageLimits())
 
 
 def mask_letters(film: DeepPicture) -> DeepPicture:

@@ -1,0 +1,1 @@
+"""Object stores: films in a bucket, by their keys."""
