@@ -88,7 +88,7 @@ def watch_folders(settings: Settings, address: str) -> None:
     while True:
         for watched in everything:
             before = watches[watched.deployment]
-            noted = note(before, _read_times(watched.folder), time.monotonic())
+            noted = note(before, read_times(watched.folder, time.monotonic()), time.monotonic())
             if noted.times is None and before.times is not None:
                 _say(f"{watched.deployment}: its folder cannot be looked at")
             watches[watched.deployment] = _look(watched, noted, api) if is_due(noted, time.monotonic()) else noted
@@ -160,10 +160,10 @@ def _tell(settings: Settings, api: ServerApi) -> None:
         _say("a notice could not be sent to every address of XRAY_NOTIFY; it will be tried again")
 
 
-def _read_times(folder: Path | None) -> Times | None:
+def read_times(folder: Path | None, now: float) -> Times | None:
     """What changes when the folder does; of a bucket, which tells nobody, the count of pauses between two looks."""
     if folder is None:
-        return (int(time.monotonic() // _BUCKET_SECONDS),)
+        return (int(now // _BUCKET_SECONDS),)
     try:
         found = folder.stat()
     except OSError:
