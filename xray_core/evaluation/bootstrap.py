@@ -22,6 +22,9 @@ Weights = NDArray[np.float32]
 Statistic = Callable[[Weights], Floats]
 
 
+_RESAMPLES, _FEWEST_RESAMPLES = 2000, 500
+_MOST_IN_ALL = 2_000_000  # X-rays times resamples
+
 _CELLS_AT_A_TIME = 1_000_000  # weights held at once: memory stays flat whatever the number of resamples
 
 
@@ -111,6 +114,14 @@ def move_cohort(cohort: Cohort, mix: float | None, share: float) -> Cohort:
     if mix is None or not 0 < share < 1:
         return cohort
     return replace(cohort, probabilities=move_to_prevalence(cohort.probabilities, mix, share))
+
+
+def count_resamples(xrays: int) -> int:
+    """How many resamples an interval takes: 2,000 up to 1,000 X-rays, of more so many fewer, and at least 500.
+
+    The interval narrows as fast as the error of its ends grows: what chance adds to it stays as small as it was.
+    """
+    return max(_FEWEST_RESAMPLES, min(_RESAMPLES, _MOST_IN_ALL // max(1, xrays)))
 
 
 def resample_patients(cohort: Cohort, *, resamples: int, seed: int) -> Iterator[Weights]:

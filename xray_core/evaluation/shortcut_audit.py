@@ -45,7 +45,8 @@ _CORNER_LOSS = (0.03, 0.10)  # AUROC lost beyond chance with the corners masked:
 BLIND = "model without lungs"
 CORNERS = "corners masked"
 _RESAMPLES = 1000
-_MOST_XRAYS = 3000
+MOST_XRAYS = 3000  # that the probes of the data look at
+MOST_PROBED = 1000  # that the model is shown with something painted over
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,7 @@ def audit_shortcuts(
 
     To what `probe_data` finds (`of_data`, where it is known already) comes what the model itself says (`predict`:
     fitted X-rays (n, height, width) uint8 to P(covid) (n,)) of X-rays with the lungs or the corners painted over; for
-    that `held_out` (n,) says which X-rays it was not trained on.
+    that `held_out` (n,) says which X-rays it was not trained on, and chance chooses patients of at most 1,000 of them.
     DeGrave et al., Nature Machine Intelligence 2021;3:610-619; Maguolo & Nanni, Information Fusion 2021;76:1-7.
     """
     unseen = np.ones(len(images.greys), dtype=np.bool_) if held_out is None else held_out
@@ -117,26 +118,37 @@ def audit_shortcuts(
         )
         return ShortcutAudit((), None, sentence, len(images.greys), images.patients)
     findings = (
-        *(probe_data(images, seed=seed) if of_data is None else of_data),
-        *_probe_model(images.take(unseen), predict, seed),
+        *(probe_data(choose_for_probes(images, seed=seed), seed=seed) if of_data is None else of_data),
+        *_probe_model(images.take(_choose_unseen(images, unseen, seed)), predict, seed),
     )
     verdict = max((finding.verdict for finding in findings), key=_SEVERITY.index)
     return ShortcutAudit(findings, verdict, _sum_up(findings, verdict), len(images.greys), images.patients)
+
+
+def choose_for_probes(images: AuditImages, *, seed: int = 0) -> AuditImages:
+    """What `probe_data` looks at: patients by chance with at most 3,000 X-rays, read from where they lie."""
+    return images.take(choose(images.groups, MOST_XRAYS, seed))
+
+
+def _choose_unseen(images: AuditImages, unseen: NDArray[np.bool_], seed: int) -> NDArray[np.bool_]:
+    chosen = unseen.copy()
+    if unseen.any():
+        chosen[unseen] = choose(images.groups[unseen], MOST_PROBED, seed)
+    return chosen
 
 
 def probe_data(images: AuditImages, *, seed: int = 0) -> tuple[Finding, ...]:
     """What small models can tell of the class from what is no lung; nothing (empty) of too few patients.
 
     They are cross-validated by patient and given file properties, brightness, the outer 15 % of the picture, the
-    source, and for comparison the centre; at most 3,000 X-rays. Where remedies changed the pixels, brightness and
-    border are asked of the pixels before them too: a remedy that hides a shortcut from the audit need not cure the
-    model. No network is needed for it.
+    source, and for comparison the centre, of X-rays that `choose_for_probes` chose. Where remedies changed the pixels,
+    brightness and border are asked of the pixels before them too: a remedy that hides a shortcut from the audit need
+    not cure the model. No network is needed for it.
     """
     if _count_patients(images) < FEWEST_PATIENTS:
         return ()
-    chosen = images.take(choose(images, _MOST_XRAYS, seed))
-    before = () if chosen.unremedied is None else _probe_outside(chosen.unremedied, chosen, seed, BEFORE)
-    return (*_probe_properties(chosen, seed), *before, *_probe_sources(chosen, seed))
+    before = () if images.unremedied is None else _probe_outside(images.unremedied, images, seed, BEFORE)
+    return (*_probe_properties(images, seed), *before, *_probe_sources(images, seed))
 
 
 _SEVERITY = [AuditVerdict.CLEAN, AuditVerdict.SUSPECT, AuditVerdict.CONFOUNDED]

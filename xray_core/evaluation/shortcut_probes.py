@@ -162,9 +162,9 @@ def _margins(greys: NDArray[np.uint8]) -> tuple[int, int]:
     return max(1, round(0.15 * greys.shape[1])), max(1, round(0.15 * greys.shape[2]))
 
 
-def choose(images: AuditImages, most: int, seed: int) -> NDArray[np.bool_]:
-    """Patients by chance until there are `most` X-rays."""
-    patients = np.random.default_rng(seed).permutation(np.unique(images.groups))
-    places = np.argsort(patients)[np.searchsorted(np.sort(patients), images.groups)]
+def choose(groups: NDArray[np.str_], most: int, seed: int) -> NDArray[np.bool_]:
+    """Patients by chance until there are `most` X-rays; `groups` (n,) says whose each is."""
+    patients = np.random.default_rng(seed).permutation(np.unique(groups))
+    places = np.argsort(patients)[np.searchsorted(np.sort(patients), groups)]
     chosen: NDArray[np.bool_] = places <= np.sort(places)[min(most, len(places)) - 1]
     return chosen

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Final
 from zipfile import BadZipFile
 
@@ -19,6 +19,7 @@ from xray_core.errors import IncompatibleModel
 from xray_core.models.records import REFERENCE_FILE, Oddity
 
 FEWEST_XRAYS: Final = 40  # of the training side; fewer describe no chest film
+MOST_XRAYS: Final = 3000  # of a side; more describe it no better
 
 _SIDE = 24  # a film is compared at 24 x 24: lungs, heart, shoulders, and nothing of one patient
 _COMPONENTS = 20
@@ -27,6 +28,7 @@ _QUANTILE = 0.98
 _TURNED_BY = 1.1  # so many times nearer to a chest film another way up: chance alone turns 1 in 100 films round
 _WAYS_UP = {1: "clockwise by 90", 2: "by 180", 3: "anticlockwise by 90"}  # np.rot90 turns anticlockwise
 _TEXTURES = 8
+_AT_A_TIME = 256
 
 _Numbers = NDArray[np.float64]
 
@@ -59,12 +61,11 @@ class ChestReference:
         """
         if not len(greys):
             return []
-        thumbnails = _draw_thumbnails(greys)
-        textures = _measure_texture(greys, thumbnails)
-        distances = self._measure(thumbnails, textures)
+        thumbnails, textures = _look_at(greys)
+        distances = self.measure(thumbnails, textures)
         likeness = thumbnails @ self.mean
-        inverted = self._measure(-thumbnails, _invert_texture(textures))
-        turned = np.stack([self._measure(*_turn(thumbnails, textures, -quarters)) for quarters in _WAYS_UP], axis=1)
+        inverted = self.measure(-thumbnails, _invert_texture(textures))
+        turned = np.stack([self.measure(*_turn(thumbnails, textures, -quarters)) for quarters in _WAYS_UP], axis=1)
         return [
             Oddity(
                 float(distances[place]),
@@ -78,7 +79,7 @@ class ChestReference:
             for place in range(len(greys))
         ]
 
-    def _measure(self, thumbnails: _Numbers, textures: _Numbers) -> _Numbers:
+    def measure(self, thumbnails: _Numbers, textures: _Numbers) -> _Numbers:
         """The root of the mean of three squares: along the axes, off the axes, and in brightness and texture."""
         centred = thumbnails - self.mean
         along = centred @ self.axes.T
@@ -99,18 +100,21 @@ def learn_reference(
 
     The limit is the 98th percentile of the distances of X-rays that the statistics have not seen: those of the
     validation side, and those of the training side cross-validated by patient (`groups`, one entry per X-ray).
-    The test side is not looked at: it judges.
+    The test side is not looked at: it judges. Of a side with more than MOST_XRAYS so many are enough: `choose_films`.
     """
     if len(training) < FEWEST_XRAYS or len(set(groups)) < _FOLDS:
         return None
-    whole = _describe(training, limit=np.inf)
+    seen = _look_at(training)
+    whole = _describe(*seen, limit=np.inf)
     patients = np.unique(np.asarray(groups, dtype=np.str_), return_inverse=True)[1]
     folds = np.random.default_rng(0).permutation(int(patients.max()) + 1)[patients] % _FOLDS
-    unseen = [
-        _distances(_describe(training[folds != fold], limit=np.inf), training[folds == fold]) for fold in range(_FOLDS)
-    ]
-    unseen.append(_distances(whole, validation))
-    return _describe(training, limit=float(np.quantile(np.concatenate(unseen), _QUANTILE)))
+    unseen = []
+    for fold in range(_FOLDS):
+        others, those = ([part[chosen] for part in seen] for chosen in (folds != fold, folds == fold))
+        unseen.append(_describe(*others, limit=np.inf).measure(*those))
+    if len(validation):
+        unseen.append(whole.measure(*_look_at(validation)))
+    return replace(whole, limit=np.asarray(float(np.quantile(np.concatenate(unseen), _QUANTILE))))
 
 
 def dump_reference(reference: ChestReference) -> bytes:
@@ -136,14 +140,18 @@ def read_reference(content: bytes) -> ChestReference:
     return ChestReference(**found)
 
 
-def _distances(reference: ChestReference, greys: NDArray[np.uint8]) -> _Numbers:
-    return np.array([oddity.distance for oddity in reference.find_oddities(greys)])
+def _look_at(greys: NDArray[np.uint8]) -> tuple[_Numbers, _Numbers]:
+    """Thumbnails and textures of films, some at a time: as floats they take ten times the memory."""
+    parts = []
+    for start in range(0, len(greys), _AT_A_TIME):
+        some = greys[start : start + _AT_A_TIME]
+        thumbnails = _draw_thumbnails(some)
+        parts.append((thumbnails, _measure_texture(some, thumbnails)))
+    return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
 
 
-def _describe(greys: NDArray[np.uint8], *, limit: float) -> ChestReference:
+def _describe(thumbnails: _Numbers, textures: _Numbers, *, limit: float) -> ChestReference:
     """The statistics of films, by medians and robust scales: one odd film among them changes little."""
-    thumbnails = _draw_thumbnails(greys)
-    textures = _measure_texture(greys, thumbnails)
     mean = np.median(thumbnails, axis=0)
     centred = thumbnails - mean
     axes = np.linalg.svd(centred, full_matrices=False)[2][:_COMPONENTS]

@@ -29,6 +29,13 @@ class GreyRows:
 Greys = NDArray[np.uint8] | GreyRows
 
 
+def choose_some(count: int, most: int) -> NDArray[np.intp]:
+    """The places, in order, of at most so many of `count` films, by a chance that is always the same one."""
+    if count <= most:
+        return np.arange(count)
+    return np.sort(np.random.default_rng(0).permutation(count)[:most])
+
+
 def join_rows(parts: Sequence[GreyRows]) -> GreyRows:
     """The X-rays of several parts of one size, one part after the other; none of them is read."""
     return GreyRows(tuple(row for part in parts for row in part.rows), parts[0].size)

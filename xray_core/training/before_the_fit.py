@@ -8,9 +8,10 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from xray_core.evaluation.shortcut_audit import Finding, probe_data
+from xray_core.evaluation.shortcut_audit import Finding, choose_for_probes, probe_data
 from xray_core.imaging.records import Flag
-from xray_core.models.chest_reference import ChestReference, learn_reference
+from xray_core.models.chest_reference import MOST_XRAYS, ChestReference, learn_reference
+from xray_core.processes.grey_rows import choose_some
 from xray_core.processes.helper_process import BackgroundCall, HelperProcess
 from xray_core.records import Label, Split
 from xray_core.training.images import Side, TrainingImages
@@ -30,11 +31,14 @@ class Groundwork:
 def begin_groundwork(images: TrainingImages, helper: HelperProcess) -> Groundwork:
     """Give the helper process what needs no network."""
     learning = images.learning
+    some = choose_some(len(learning.xrays), MOST_XRAYS)
+    groups = [learning.xrays[place].group for place in some]
     is_unseen = Split.VALIDATION not in images.learned
-    validation = images.sides[Split.VALIDATION].images[:] if is_unseen else learning.images[:0]
+    validation = images.sides[Split.VALIDATION].images
+    unseen = validation[choose_some(len(validation), MOST_XRAYS if is_unseen else 0)]
     return Groundwork(
-        reference=helper.begin(partial(learn_reference, learning.images[:], learning.groups, validation)),
-        findings=helper.begin(partial(probe_data, images.for_audit)),
+        reference=helper.begin(partial(learn_reference, learning.images[some], groups, unseen)),
+        findings=helper.begin(partial(probe_data, choose_for_probes(images.for_audit))),
         first_xrays=helper.begin(partial(draw_first, *_choose_first(learning))),
     )
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from xray_core.evaluation.bootstrap import count_resamples
 from xray_core.evaluation.evaluation import Evaluation, evaluate
 from xray_core.evaluation.others import OtherFilms
 from xray_core.evaluation.shortcut_audit import Finding, ShortcutAudit, audit_shortcuts
@@ -39,6 +40,7 @@ def evaluate_evidence(evidence: GateEvidence, use: Use) -> Evaluation:
         decision_thresholds=use.decision_thresholds,
         is_odd=evidence.is_odd,
         slices=evidence.slices,
+        resamples=count_resamples(len(evidence.xrays)),
         others=evidence.others,
     )
     return replace(evaluation, cross_validated=evidence.cross_validated)

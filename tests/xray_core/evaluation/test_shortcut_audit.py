@@ -15,7 +15,8 @@ from sklearn.linear_model import LogisticRegression
 from tests.evaluations import read_shortcut_audit
 from tests.films import FILMS
 from tests.markers import paint_marker
-from xray_core.evaluation.shortcut_audit import ShortcutAudit, audit_shortcuts, probe_data
+from xray_core.evaluation import shortcut_audit
+from xray_core.evaluation.shortcut_audit import ShortcutAudit, audit_shortcuts, choose_for_probes, probe_data
 from xray_core.evaluation.shortcut_probes import AuditImages
 from xray_core.imaging.network_input import fit_pixels
 from xray_core.imaging.records import ImageFacts, Preprocessing, ScaleRule, Scaling
@@ -199,3 +200,27 @@ def test_the_public_covid_against_normal_mix_is_confounded() -> None:
     border = next(finding for finding in found.findings if finding.name == "border")
     assert found.verdict is AuditVerdict.CONFOUNDED
     assert border.auc.low > 0.8
+
+
+def test_of_many_films_chance_chooses_whole_patients_for_the_probes_and_few_are_all_looked_at(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    films = draw_films(seed=3, count=60)
+    whole = choose_for_probes(films)
+    monkeypatch.setattr(shortcut_audit, "MOST_XRAYS", 20)
+    monkeypatch.setattr(shortcut_audit, "MOST_PROBED", 10)
+    shown: list[int] = []
+
+    def predict(greys: Greys) -> NDArray[np.float64]:
+        shown.append(len(greys))
+        return np.linspace(0, 1, len(greys))
+
+    chosen = choose_for_probes(films)
+    monkeypatch.setattr(shortcut_audit, "FEWEST_PATIENTS", 1)
+    audit = audit_shortcuts(films, predict, of_data=())
+
+    assert np.array_equal(whole.greys[:], films.greys[:])
+    assert len(chosen.groups) == 20
+    assert all(sum(films.groups == group) == sum(chosen.groups == group) for group in chosen.groups)
+    assert shown == [10, 10, 10]  # lungs painted over, as they are, corners masked
+    assert audit.xrays == 60

@@ -12,7 +12,7 @@ from sklearn.metrics import average_precision_score, brier_score_loss, f1_score,
 
 from tests.xray_core.cohorts import simulate_cohort
 from xray_core.evaluation import calibration, statistics
-from xray_core.evaluation.bootstrap import Cohort, Statistic, make_cohort, resample_patients
+from xray_core.evaluation.bootstrap import Cohort, Statistic, count_resamples, make_cohort, resample_patients
 from xray_core.evaluation.figures import measure_net_benefits
 
 pytestmark = pytest.mark.lengthy
@@ -124,3 +124,7 @@ def test_the_expected_calibration_error_is_the_mean_gap_over_the_bins() -> None:
     error = calibration.expected_calibration_error(cohort)(np.ones((1, 4), dtype=np.float32))
 
     assert error[0] == pytest.approx(0.5 * 0.45 + 0.5 * 0.05)
+
+
+def test_up_to_a_thousand_films_take_two_thousand_resamples_and_more_take_fewer() -> None:
+    assert [count_resamples(xrays) for xrays in (0, 30, 1000, 2000, 4000, 10**6)] == [2000, 2000, 2000, 1000, 500, 500]

@@ -17,6 +17,7 @@ from xray_core.errors import IncompatibleModel
 from xray_core.imaging.network_input import fit_pixels
 from xray_core.imaging.radiograph import read_radiograph
 from xray_core.imaging.records import Preprocessing, Scaling
+from xray_core.models import chest_reference
 from xray_core.models.chest_reference import ChestReference, dump_reference, learn_reference, read_reference
 from xray_core.records import Label
 from xray_core.synthetic.xrays import draw_xray
@@ -209,3 +210,15 @@ def test_it_costs_a_fraction_of_what_decoding_costs(real: tuple[ChestReference, 
     reference.find_oddities(incoming)
 
     assert process_time() - started < decoding / 2  # measured: 0.7 ms a film; decoding takes 9 ms and more
+
+
+def test_films_are_looked_at_some_at_a_time_and_say_the_same_as_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    films, groups = draw_films(50, 14), [str(place // 2) for place in range(50)]
+    at_once = learn_reference(films[:45], groups[:45], films[45:])
+    monkeypatch.setattr(chest_reference, "_AT_A_TIME", 7)
+
+    some_at_a_time = learn_reference(films[:45], groups[:45], films[45:])
+
+    assert at_once is not None
+    assert some_at_a_time is not None
+    assert dump_reference(some_at_a_time) == dump_reference(at_once)
