@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import pty
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -59,6 +62,28 @@ def test_a_line_is_folded_by_sentences_and_never_inside_a_word() -> None:
         "      Done.",
     ]
     assert fold("a/path/that/is/longer/than/the/window.png:", 20) == "a/path/that/is/longer/than/the/window.png:"
+
+
+def draw_table(**environment: str) -> bytes:
+    """A table as a terminal gets it."""
+    program = "from flows.cli.terminal import print_table; print_table(('name', 'value'), [('a', 1)])"
+    ours, theirs = pty.openpty()
+    kept = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "FORCE_COLOR", "TERM")}
+    subprocess.run([sys.executable, "-c", program], stdout=theirs, env=kept | environment, check=True)
+    os.close(theirs)
+    drawn = os.read(ours, 10_000)
+    os.close(ours)
+    return drawn
+
+
+@pytest.mark.processes
+def test_a_terminal_that_wants_no_colour_or_can_show_none_gets_none() -> None:
+    plain, without_colour = draw_table(TERM="dumb"), draw_table(TERM="xterm-256color", NO_COLOR="1")
+
+    assert b"name" in plain
+    assert b"name" in without_colour
+    assert b"\x1b" not in plain
+    assert not re.search(rb"\x1b\[[\d;]*(3|4|9|10)\d", without_colour), "bold is no colour"
 
 
 def test_deploying_that_takes_too_long_is_a_sentence(
