@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+import struct
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
@@ -15,6 +16,8 @@ from markupsafe import Markup
 
 from xray_core.report.markdown import TEMPLATES
 
+# In pixels: among plots of one height a higher one would be too small to read.
+_TALL = 1400
 # A figure with its interval stays on one line.
 _FIGURE = re.compile(r"-?[\d.]+ \(-?[\d.]+ to -?[\d.]+\)")
 _NO_WAY_OUT = ["link", "autolink", "reference", "html_block", "html_inline"]
@@ -93,3 +96,6 @@ def _embed_pictures(tokens: Sequence[Token], pictures: Mapping[str, bytes]) -> N
             token.type = "text"
         else:
             token.attrs["src"] = f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"
+            (height,) = struct.unpack(">I", png[20:24])  # of its first chunk, IHDR
+            if height > _TALL:
+                token.attrs["class"] = "tall"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from xray_core.promotion.gate import PromotionDecision
 from xray_core.records import RESEARCH_USE, AuditVerdict, Interval, Label, SideCount, Split, Verdict
 from xray_core.report.card import CardFacts, Trait, write_card
 from xray_core.report.curves import plot_roc
+from xray_core.report.forest import plot_comparison
 from xray_core.report.markdown import TEMPLATES
 from xray_core.report.study import read_questions
 
@@ -244,6 +246,15 @@ def test_the_page_is_whole_in_itself() -> None:
     assert "script" not in parsed.tags
     assert 'src="data:image/png;base64,iVBOR' in page
     assert "default-src 'none'" in page
+
+
+def test_a_picture_that_is_higher_than_others_is_not_shrunk_to_their_height() -> None:
+    both = (Interval(0.9, 0.8, 0.95), Interval(0.9, 0.8, 0.95))
+    tall = plot_comparison({f"figure {n}": both for n in range(9)}, champion="a", candidate="b", n="1")
+
+    _, page = write_card(replace(FULL, plots={**FULL.plots, "comparison.png": tall}))
+
+    assert re.findall(r'<img [^>]*class="([a-z]+)"', page) == ["tall"]
 
 
 def test_markdown_names_the_pictures_beside_it() -> None:
