@@ -23,4 +23,5 @@ CASES: dict[str, Callable[[Workshop], Iterator[Measurement]]] = {
     "training": training.train,
     "cross-validation": training.cross_validate,
     "retraining": training.retrain,
+    "retraining-grown": training.retrain_grown,
 }

@@ -52,7 +52,7 @@ def add_known_files(settings: Settings, count: int) -> None:
         os.close(os.open(folder / f"known-{number:07d}.png", os.O_CREAT | os.O_WRONLY, 0o600))
     now, known_as = datetime.now(UTC), _record_incoming(settings)
     rows = (_known_row(entry, known_as, now) for entry in os.scandir(os.fsencode(folder)))
-    _insert(settings, IncomingFileRow, rows)
+    insert_rows(settings, IncomingFileRow, rows)
 
 
 def add_results(settings: Settings, count: int) -> None:
@@ -62,9 +62,9 @@ def add_results(settings: Settings, count: int) -> None:
         model = session.scalars(select(ModelRow)).one()
     engine.dispose()
     now, folder_id = datetime.now(UTC), _record_incoming(settings)
-    _insert(settings, XrayRow, (_xray_row(number, folder_id, now) for number in range(1, count + 1)))
-    _insert(settings, ResultRow, (_result_row(number, model, now) for number in range(1, count + 1)))
-    _insert(settings, IncomingFileRow, (_scored_row(number, folder_id, now) for number in range(1, count + 1)))
+    insert_rows(settings, XrayRow, (_xray_row(number, folder_id, now) for number in range(1, count + 1)))
+    insert_rows(settings, ResultRow, (_result_row(number, model, now) for number in range(1, count + 1)))
+    insert_rows(settings, IncomingFileRow, (_scored_row(number, folder_id, now) for number in range(1, count + 1)))
 
 
 def _record_incoming(settings: Settings) -> int:
@@ -74,7 +74,7 @@ def _record_incoming(settings: Settings) -> int:
     return folder_id
 
 
-def _insert(settings: Settings, table: type[Any], rows: Iterator[dict[str, Any]]) -> None:
+def insert_rows(settings: Settings, table: type[Any], rows: Iterator[dict[str, Any]]) -> None:
     engine = open_engine(settings.url, anchor=find_anchor(settings))
     with transaction(engine) as session:
         while part := list(islice(rows, _ROWS_PER_STATEMENT)):

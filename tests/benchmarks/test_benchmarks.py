@@ -34,6 +34,9 @@ ROWS = {
     "AUC of that on 24 held-out X-rays": 1,
     "AUC of that, 5 parts of 80 X-rays held out in turn": 1,
     "one retraining, cold to verdict": 1,
+    "retraining of 140 films, 40 of them new, beside the fit": 1,
+    "retraining of 140 films, 40 of them new, beside the fit, processor time": 1,
+    "memory of its process": 1,
 }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -9,10 +11,14 @@ from pathlib import Path
 from db.engine import open_engine
 from flows.home.ledger import find_anchor
 from flows.review.dataset import register_dataset
+from flows.settings import Settings
 from tests.benchmarks import peers, service
+from tests.benchmarks.fit_parts import explain_fit
+from tests.benchmarks.labelled import add_labelled
 from tests.benchmarks.measurement import Measurement, alternate, at_least, at_most
 from tests.benchmarks.pictures import LabelledFile, lay_out, split_by_patient, write_dataset
 from tests.benchmarks.processes import environment_of, open_warm_process, run_program
+from tests.benchmarks.retraining import RetrainingCost
 from tests.benchmarks.workshop import Workshop
 from xray_core.exchange.dataset_folder import read_dataset_folder
 from xray_core.records import Label
@@ -32,6 +38,9 @@ def train(shop: Workshop) -> Iterator[Measurement]:
         return _fit_as_tutorial(folder, epochs, seed)
 
     ours, theirs = alternate(min(3, shop.sizes.rounds), fit, fit_as_tutorial)
+    with open_warm_process() as process:
+        for line in process.submit(explain_fit).result():
+            print(f"  {line}", file=sys.stderr, flush=True)
     what, against = f"training, {epochs} epochs on {len(learned)} X-rays", "ImageDataGenerator from files"
     seconds, aucs = zip(*ours, strict=True)
     their_seconds, their_aucs = zip(*theirs, strict=True)
@@ -70,12 +79,33 @@ def retrain(shop: Workshop) -> Iterator[Measurement]:
         dataset = read_dataset_folder(folder / "train", settings.class_names, folder / "patients.csv")
         register_dataset(settings, engine, dataset, on_progress=lambda _: None)
         engine.dispose()
-        program = ["tests.benchmarks.retraining", str(time.time()), str(shop.sizes.epochs)]
-        seconds, fitting = map(float, run_program(program, environment_of(settings)).split())
-        return 100 * (seconds - fitting) / seconds
+        cost = _measure_retraining(settings, shop.sizes.epochs)
+        return 100 * (cost.seconds - cost.fitting) / cost.seconds
 
     (shares,) = alternate(min(3, shop.sizes.rounds), share_outside)
     yield Measurement("one retraining, cold to verdict", "share outside the fit", "%", shares, (), at_most(35))
+
+
+def retrain_grown(shop: Workshop) -> Iterator[Measurement]:
+    """A retraining of many labelled films, and one of few, each with as many new ones: what all but the fit takes."""
+    few, many, new = shop.sizes.few_labelled, shop.sizes.many_labelled, shop.sizes.new_labelled
+    costs = []
+    for count in (few, many):
+        settings = shop.fresh_home()
+        add_labelled(settings, count - new, new)
+        costs.append(_measure_retraining(settings, 1))
+    small, large = costs
+    what, against = f"retraining of {many} films, {new} of them new, beside the fit", f"the same of {few}"
+    processor = (large.processor_outside,), (small.processor_outside,)
+    yield Measurement(f"{what}, processor time", against, "s", *processor, at_most(1.5))
+    wall = (large.seconds - large.fitting,), (small.seconds - small.fitting,)
+    yield Measurement(what, against, "s", *wall, at_most(1.5))
+    yield Measurement("memory of its process", "", "MB", (large.peak_megabytes,), (), at_most(2500))
+
+
+def _measure_retraining(settings: Settings, epochs: int) -> RetrainingCost:
+    program = ["tests.benchmarks.retraining", str(time.time()), str(epochs)]
+    return RetrainingCost(**json.loads(run_program(program, environment_of(settings)).splitlines()[-1]))
 
 
 def _fit(learned: list[LabelledFile], held_out: list[LabelledFile], epochs: int, seed: int) -> tuple[float, float]:

@@ -33,6 +33,9 @@ class Sizes:
     sealed: int = 1_000_000
     small: int = 4_000
     epochs: int = 15
+    few_labelled: int = 2_000
+    many_labelled: int = 20_000
+    new_labelled: int = 200
     idle_minutes: float = 4
     tiny: bool = False
 
@@ -49,6 +52,9 @@ TINY = Sizes(
     sealed=100,
     small=8,
     epochs=1,
+    few_labelled=100,
+    many_labelled=140,
+    new_labelled=40,
     idle_minutes=0.5,
     tiny=True,
 )
