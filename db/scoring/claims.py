@@ -17,7 +17,7 @@ from db.bulk import pieces
 from db.columns import UtcTime
 from db.records import ClaimedFile
 from db.scoring.decisions import DECIDED, UNDECIDED, past
-from db.scoring.tables import IncomingFileRow
+from db.scoring.tables import IS_UNDECIDED, IncomingFileRow
 from db.sealing import changing
 from xray_core.imaging.records import LONGEST_RETRY, FileSeen
 from xray_core.records import FileState, escape_name
@@ -71,6 +71,7 @@ def next_look(session: Session, folder_id: int, now: datetime) -> datetime | Non
         select(func.min(row.retry_at)).where(
             row.folder_id == folder_id,
             row.superseded_at.is_(None),
+            IS_UNDECIDED,
             row.state == FileState.DEFERRED,
             row.retry_at > now,
         )

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from db.bulk import pieces
 from db.records import RefusedFile, Scored
 from db.scoring import patients, results, xrays
-from db.scoring.tables import IncomingFileRow, ResultRow, XrayRow
+from db.scoring.tables import IS_UNDECIDED, IncomingFileRow, ResultRow, XrayRow
 from db.sealing import changing
 from xray_core.records import FileState, ReasonCode, unescape_name
 
@@ -105,11 +105,11 @@ def find_overdue(session: Session, *, folder_id: int, before: datetime, limit: i
         .where(
             IncomingFileRow.folder_id == folder_id,
             IncomingFileRow.superseded_at.is_(None),
-            IncomingFileRow.state.in_((FileState.NEW, FileState.DEFERRED)),
+            IS_UNDECIDED,
             func.coalesce(IncomingFileRow.retry_at, IncomingFileRow.first_seen_at) < before,
             or_(IncomingFileRow.claimed_until.is_(None), IncomingFileRow.claimed_until < before),
         )
-        .order_by(IncomingFileRow.id)
+        .order_by(IncomingFileRow.retry_at, IncomingFileRow.id)  # in the order of the index that holds them alone
         .limit(limit)
     )
     return [(file_id, name) for file_id, name in rows]

@@ -13,6 +13,7 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -99,6 +100,12 @@ class PatientFactRow(Base):
     source: Mapped[str] = mapped_column(String(32))
     import_sha256: Mapped[str] = mapped_column(String(64))
     recorded_at: Mapped[datetime]
+
+
+# As the partial indexes below have it, word for word: behind a parameter SQLite does not see that it is the same, and
+# reads the whole table.
+IS_UNDECIDED = text("incoming_files.state IN ('new', 'deferred')")
+IS_SCORED = text("incoming_files.state = 'scored'")
 
 
 class IncomingFileRow(Base):

@@ -13,7 +13,7 @@ from db import audit
 from db.bulk import pieces
 from db.records import StayingFilm
 from db.scoring.folders import to_film_path
-from db.scoring.tables import FolderRow, IncomingFileRow, LabelRow, XrayRow
+from db.scoring.tables import IS_SCORED, FolderRow, IncomingFileRow, LabelRow, XrayRow
 from xray_core.imaging.records import FileSeen
 from xray_core.records import FileState, FilmPath, unescape_name
 
@@ -151,7 +151,7 @@ def _stays(folder_id: int, after: int) -> ColumnElement[bool]:
     return and_(
         row.folder_id == folder_id,
         row.superseded_at.is_(None),
-        row.state == FileState.SCORED,
+        IS_SCORED,
         row.left_at.is_(None),
         row.id > after,
     )

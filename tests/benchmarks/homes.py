@@ -55,6 +55,20 @@ def add_known_files(settings: Settings, count: int) -> None:
     insert_rows(settings, IncomingFileRow, rows)
 
 
+def add_gone_files(settings: Settings, count: int) -> None:
+    """Let the ledger know `count` more files that are not in incoming/ any more: decided, and archived since."""
+    now, known_as = datetime.now(UTC), _record_incoming(settings)
+    rejected = {"state": FileState.REJECTED, "reason_code": ReasonCode.EMPTY, "reason_detail": "no bytes"}
+    _insert(
+        settings,
+        IncomingFileRow,
+        (
+            _file_row(known_as, f"gone-{number:07d}.png", 400_000, (number, number), now) | rejected
+            for number in range(1, count + 1)
+        ),
+    )
+
+
 def add_results(settings: Settings, count: int) -> None:
     """Let the ledger hold `count` scored X-rays, each with a result of the champion; there are no files."""
     engine = open_engine(settings.url, anchor=find_anchor(settings))

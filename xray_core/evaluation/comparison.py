@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betaincinv, stdtrit
 
 from xray_core.evaluation import statistics
 from xray_core.evaluation.bootstrap import Cohort, Floats, Statistic, resample_statistics
@@ -69,6 +68,8 @@ def compare_statistics(
     candidate: Statistic, champion: Statistic, cohort: Cohort, *, patients: int, alpha: float, resamples: int, seed: int
 ) -> Difference:
     """The difference of two statistics in 0..1 of one cohort, as well known as `patients` allow (`compare_auroc`)."""
+    from scipy.special import stdtrit  # an installation that only scores does without
+
     both = {"candidate": candidate, "champion": champion}
     resampled = resample_statistics(both, cohort, resamples=resamples, seed=seed)
     ours, theirs = (_describe(*resampled[name], patients=patients, xrays=len(cohort.is_covid)) for name in both)
@@ -151,6 +152,8 @@ def _bound_rare_losses(value: float, before: float, *, patients: int, alpha: flo
     1934;26:404-413; with none seen the rule of three, Hanley & Lippman-Hand, JAMA 1983;249:1743-1745). A loss that was
     seen counts as that many lost patients.
     """
+    from scipy.special import betaincinv  # an installation that only scores does without
+
     stake = before - 0.5
     if stake <= 0:
         return value

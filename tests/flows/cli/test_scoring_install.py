@@ -68,6 +68,25 @@ def test_everything_around_the_scores_works_without_what_trains(settings: Settin
     assert "3 new" in done.stdout or "3 rows" in done.stdout
 
 
+def test_a_drift_check_works_without_what_trains_beside_a_model_that_was_trained(
+    trained: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XRAY_HOME", str(trained.home))
+    monkeypatch.setenv("XRAY_SETTLE_SECONDS", "0")
+    drop_xrays(trained.incoming_dir, 3)
+    assert xray("scan").returncode == 0
+    code = (
+        "from flows.settings import read_settings\n"
+        "from flows.operations.drift import check_drift_of_champion\n"
+        "print(check_drift_of_champion(read_settings()).sentence)"
+    )
+
+    done = run(code)
+
+    assert done.returncode == 0, done.stderr[-500:]
+    assert "Too few X-rays to tell" in done.stdout
+
+
 @pytest.mark.parametrize("flow", ["score_incoming", "import_labels", "export_results", "check_drift"])
 def test_every_flow_but_the_training_loads_without_what_trains(flow: str) -> None:
     done = run(f"import flows.deployments.{flow}")
@@ -107,16 +126,24 @@ def test_the_doctor_asks_only_for_what_is_installed(settings: Settings) -> None:
 
 @pytest.mark.slow
 def test_the_wheel_holds_all_that_the_service_reads(tmp_path: Path) -> None:
-    uv, source = Path(sys.executable).with_name("uv"), tmp_path / "source"
-    asked = ["git", "-C", str(CHECKOUT), "ls-files", "flows", "db", "xray_core"]
-    tracked = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.split()
-    for name in [*tracked, "pyproject.toml", "README.md", "LICENSE", "prefect.yaml", "retraining-policy.toml"]:
+    names = set(zipfile.ZipFile(build_wheel(tmp_path)).namelist())
+
+    assert set(list_tracked()) - names == set()
+    assert {"flows/prefect.yaml", "flows/prefect.toml", "flows/retraining-policy.toml"} <= names
+
+
+def build_wheel(folder: Path) -> Path:
+    """The service as people install it, from what git tracks."""
+    uv, source = Path(sys.executable).with_name("uv"), folder / "source"
+    beside = ("pyproject.toml", "README.md", "LICENSE", "prefect.yaml", "prefect.toml", "retraining-policy.toml")
+    for name in [*list_tracked(), *beside]:
         (source / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(CHECKOUT / name, source / name)
-    command = [str(uv), "build", "--wheel", "--no-build-isolation", "--out-dir", str(tmp_path), str(source)]
+    command = [str(uv), "build", "--wheel", "--no-build-isolation", "--out-dir", str(folder), str(source)]
     subprocess.run(command, check=True, capture_output=True)
+    return next(folder.glob("*.whl"))
 
-    names = set(zipfile.ZipFile(next(tmp_path.glob("*.whl"))).namelist())
 
-    assert set(tracked) - names == set()
-    assert {"flows/prefect.yaml", "flows/retraining-policy.toml"} <= names
+def list_tracked() -> list[str]:
+    asked = ["git", "-C", str(CHECKOUT), "ls-files", "flows", "db", "xray_core"]
+    return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.split()
