@@ -59,7 +59,7 @@ def add_gone_files(settings: Settings, count: int) -> None:
     """Let the ledger know `count` more files that are not in incoming/ any more: decided, and archived since."""
     now, known_as = datetime.now(UTC), _record_incoming(settings)
     rejected = {"state": FileState.REJECTED, "reason_code": ReasonCode.EMPTY, "reason_detail": "no bytes"}
-    _insert(
+    insert_rows(
         settings,
         IncomingFileRow,
         (
