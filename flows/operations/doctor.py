@@ -24,7 +24,7 @@ from flows.operations.history import find_history, measure_history
 from flows.operations.schedule import ask_page, read_schedule
 from flows.settings import Settings, describe_sources
 from xray_core.errors import NoHome, PersonNeeded, RefusedInput
-from xray_core.stores.bucket import find_bucket_fault
+from xray_core.stores.bucket import examine_bucket
 
 _DISTRIBUTION = "xray-scoring"
 _EXTRAS = {"train": "training", "postgres": "PostgreSQL's driver", "dask": "Dask", "s3": "obstore (films in a bucket)"}
@@ -223,8 +223,7 @@ def _check_history(settings: Settings) -> Iterator[HealthCheck]:
 def _check_bucket(settings: Settings) -> Iterator[HealthCheck]:
     """Whether the films' buckets answer, and may be listed; one page of each is asked for."""
     for address in filter(None, (settings.incoming_bucket, settings.archive_bucket)):
-        what, _, fix = (find_bucket_fault(address) or "").rpartition(": ")
-        yield HealthCheck(what, fix) if fix else HealthCheck(f"bucket {address} answers")
+        yield HealthCheck(*examine_bucket(address))
 
 
 def _check_page(settings: Settings) -> Iterator[HealthCheck]:

@@ -34,5 +34,7 @@ def find_arrivals(settings: Settings) -> Arrivals:
             if models.champion(session) is None:
                 return Arrivals(has_champion=False)
             next_look = claims.next_look(session, folder_id, now)
-        is_waiting = any(True for _ in open_store(settings).list(engine, folder_id))
+        store = open_store(settings)
+        is_waiting = any(True for _ in store.list(engine, folder_id))
+        store.remember()
     return Arrivals(True, is_waiting, next_look)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,6 +44,7 @@ class BucketStore:
         self._has_sidecars = settings.patient_from is PatientSource.SIDECAR
         self._note = settings.home / "run" / "listing.json"
         self._whole = whole
+        self._listed: Listing | None = None
 
     def list(self, engine: Engine, folder_id: int) -> Iterator[FileSeen]:
         """What the ledger has not decided on, page by page: memory holds one page, whatever the bucket holds.
@@ -59,7 +61,12 @@ class BucketStore:
         for page in self._bucket.list_pages(after):
             keys, last = keys + len(page), page[-1].name if page else last
             yield from self._subtract(engine, folder_id, [seen for seen in page if not self._is_passed_over(seen.name)])
-        write_listing(self._note, Listing.after(before, self._bucket.address, keys, last, now, whole=after is None))
+        self._listed = Listing.after(before, self._bucket.address, keys, last, now, whole=after is None)
+
+    def remember(self) -> None:
+        """Note down how far was listed: not before it is decided, for a listing from there on shows it no more."""
+        if self._listed is not None:
+            write_listing(self._note, self._listed)
 
     def look_up(self, name: bytes) -> FileSeen | None:
         """The object as it is now, None where there is none. Raises UnreadableXray where the store does not tell."""
@@ -104,9 +111,10 @@ class BucketStore:
         with unbroken(), snapshot(engine) as session:
             names = decisions.find_due(session, folder_id, now)
         for name in names:
-            seen = self._bucket.look_up(name) if name <= until else None
-            if seen is not None:
-                yield seen
+            with suppress(UnreadableXray):  # it stays deferred, and is asked for again
+                seen = self._bucket.look_up(name) if name <= until else None
+                if seen is not None:
+                    yield seen
 
     def _is_passed_over(self, name: bytes) -> bool:
         own = name.rpartition(b"/")[2]

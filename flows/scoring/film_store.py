@@ -26,6 +26,9 @@ class FilmStore(Protocol):
     def list(self, engine: Engine, folder_id: int) -> Iterator[FileSeen]:
         """What the ledger has not decided on: new, changed or due again. Opens no film. Raises NoBucket."""
 
+    def remember(self) -> None:
+        """All that was listed has been decided on: the next listing may begin after it."""
+
     def look_up(self, name: bytes) -> FileSeen | None:
         """The film as it is now, None where there is none. Raises UnreadableXray where nobody can tell."""
 

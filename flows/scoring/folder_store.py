@@ -50,6 +50,9 @@ class FolderStore:
             if not (self._has_sidecars and seen.name.endswith(SIDECAR_ENDING)):
                 yield seen
 
+    def remember(self) -> None:
+        """Nothing: a folder is walked whole each time."""
+
     def look_up(self, name: bytes) -> FileSeen | None:
         """The file as it is now, None where there is none."""
         return look_up(self._incoming, name)

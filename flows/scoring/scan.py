@@ -40,6 +40,7 @@ def open_scan(settings: Settings, *, flow_run_id: str | None = None) -> Iterator
             scan.record(started_at, problem=name_problem(error))
             raise
         scan.record(started_at, problem=find_problem(scan.counts))
+        scanner.store.remember()
 
 
 class Scan:

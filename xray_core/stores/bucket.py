@@ -54,13 +54,14 @@ def open_bucket(address: str) -> Bucket:
     return Bucket(address, store)
 
 
-def find_bucket_fault(address: str) -> str | None:
-    """Why a bucket cannot be used, and the way out; None where it answers. One page of it is asked for."""
+def examine_bucket(address: str) -> tuple[str, str | None]:
+    """How it stands with a bucket, and the way out where it cannot be used. One page of it is asked for."""
     try:
-        next(open_bucket(address).list_pages(), None)
+        found = next(open_bucket(address).list_pages(), None)
     except NoBucket as error:
-        return str(error)
-    return None
+        what, _, way_out = str(error).rpartition(": ")
+        return what, way_out
+    return f"bucket {address} answers" + ("" if found else ", and nothing lies below that prefix yet"), None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ class Bucket:
 
         try:
             return _seen(obstore.head(self._store, name.decode()), name)
-        except FileNotFoundError:
+        except (FileNotFoundError, UnicodeDecodeError):  # a key is text
             return None
         except store_faults() as error:
             raise refuse_reading(error) from None
@@ -145,8 +146,13 @@ class Bucket:
             raise refuse_reading(error) from None
 
     def _is_folder(self, seen: FileSeen) -> bool:
-        """Whether an empty object is listed under a name that cannot be asked for: its key ends in a slash."""
-        return seen.size == 0 and self.look_up(seen.name) is None
+        """Whether an empty object is listed under a name that is not its own: its key ends in a slash."""
+        if seen.size:
+            return False
+        try:
+            return self.look_up(seen.name) != seen
+        except UnreadableXray:
+            return False  # nobody can tell: it is read, and deferred
 
 
 def _seen(meta: ObjectMeta, name: bytes | None = None) -> FileSeen:

@@ -61,6 +61,7 @@ def test_every_film_below_the_prefix_gets_one_result_and_a_second_scan_writes_no
         bucket.put(key, film(tmp_path, seed))
     bucket.put("in/notes.txt.part", b"not a delivery")
     bucket.put_raw("in/made-by-a-console/", b"")
+    bucket.put_raw("in/ü.png/", b"")  # beside a film of that name
 
     assert find_arrivals(incoming).is_waiting
     first, second = scan(incoming), scan(incoming)
@@ -299,6 +300,26 @@ def test_a_large_bucket_is_listed_from_the_last_key_on_and_what_was_deferred_is_
         "2026-05-02/c.png",
         "2025-01-01/old.png",
     }
+
+
+def test_a_run_that_ended_before_it_had_scored_what_it_listed_leaves_it_to_the_next_one(
+    incoming: Settings, bucket: OwnBucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listing, "CHEAP_KEYS", 0)
+    bucket.put("in/a.png", film(tmp_path, 1))
+    assert scan_scheduled(incoming)["scored"] == 1
+    bucket.put("in/b.png", film(tmp_path, 2))
+
+    with pytest.raises(KeyboardInterrupt):
+        list_and_be_interrupted(incoming)
+
+    assert scan_scheduled(incoming)["scored"] == 1
+
+
+def list_and_be_interrupted(settings: Settings) -> None:
+    with open_scan(settings, flow_run_id="00000000-0000-0000-0000-000000000002") as one:
+        assert [seen.name for batch in one.find_batches() for seen in batch.files] == [b"b.png"]
+        raise KeyboardInterrupt
 
 
 def scan_scheduled(settings: Settings) -> dict[str, int]:
