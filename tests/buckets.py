@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import obstore
 from obstore.store import from_url
@@ -40,7 +41,7 @@ class OwnBucket:
 
     def put_raw(self, key: str, content: bytes) -> None:
         """Under a key that obstore would not write."""
-        self._ask("PUT", f"/{self.name}/{key}", content)
+        self._ask("PUT", f"/{self.name}/{quote(key)}", content)
 
     def remove(self, key: str) -> None:
         obstore.delete(self.store, key)

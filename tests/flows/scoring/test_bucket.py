@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -24,6 +25,7 @@ from flows.scoring.scan import open_scan
 from flows.settings import Settings
 from tests.buckets import OwnBucket
 from tests.factories import write_xray
+from tests.films import FILMS
 from tests.flows.scoring.test_scan import count_results, read_lines, scan
 from xray_core.errors import NoBucket
 from xray_core.processes.records import DecoderLimits
@@ -73,6 +75,28 @@ def test_every_film_below_the_prefix_gets_one_result_and_a_second_scan_writes_no
     assert find_breach(incoming)[0] is None
     assert "scored: P(covid)" in " ".join(explain(incoming, f"{bucket.incoming}/2026/05/b c#1%.png").lines)
     assert "no scan has ever seen it" in " ".join(explain(incoming, "nowhere/b.png").lines)
+
+
+@pytest.mark.films
+def test_a_real_film_gets_the_same_score_from_a_bucket_as_from_a_folder(
+    settings: Settings, bucket: OwnBucket, tmp_path: Path
+) -> None:
+    other = settings.model_copy(update={"home": tmp_path / "other", "incoming": bucket.incoming})
+    if settings.database_url is not None:
+        pytest.skip("two homes with a ledger each")
+    shutil.copytree(settings.home, other.home)
+    for path in sorted((FILMS / "incoming").iterdir())[:6]:
+        shutil.copy(path, settings.incoming_dir)
+        bucket.put(f"in/{path.name}", path.read_bytes())
+
+    scan(settings)
+    scan(other)
+
+    from_folder, from_bucket = read_lines(settings), read_lines(other)
+    assert len(from_folder) == 6
+    assert {name: (line.xray_sha256, line.probability_covid) for name, line in from_folder.items()} == {
+        name: (line.xray_sha256, line.probability_covid) for name, line in from_bucket.items()
+    }
 
 
 def test_what_is_overwritten_between_listing_and_reading_is_deferred_and_its_new_content_scored(
