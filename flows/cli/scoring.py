@@ -160,7 +160,10 @@ def pseudonyms(
     """
     from flows.operations.pseudonyms import name_uids
 
-    named = name_uids(open_home(), kind, sys.stdin.buffer)
+    settings = open_home()
+    if sys.stdin.isatty():
+        typer.echo("UIDs, one a line; Ctrl-D ends", err=True)
+    named = name_uids(settings, kind, sys.stdin.buffer)
     if as_json:
         print_json({"kind": kind, "pseudonyms": list(named)})
         return
