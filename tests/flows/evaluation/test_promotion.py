@@ -96,9 +96,13 @@ def test_a_place_that_the_policy_names_is_judged_on_stored_and_stands_in_the_way
 ) -> None:
     write_sample_set(tmp_path / "siteB", per_class=12, patients=12, seed=80)
     (tmp_path / "siteB" / "patients.csv").unlink()
+    films = sorted(path.name for path in (tmp_path / "siteB").rglob("*.*"))
+    whose = tmp_path / "siteB.csv"
+    whose.write_text("filename,patient_id\n" + "".join(f"{name},siteB-{n}\n" for n, name in enumerate(films)))
     lenient = write_lenient_policy(trained, tmp_path / "policy.toml")
     path = tmp_path / "policy.toml"
-    named = f'[external_sets]\nsiteB = "{tmp_path / "siteB"}"\nsiteC = "{tmp_path / "gone"}"\n'
+    site_b = f'{{folder = "{tmp_path / "siteB"}", patients = "{whose}"}}'
+    named = f'[external_sets]\nsiteB = {site_b}\nsiteC = "{tmp_path / "gone"}"\nsiteD = "{tmp_path / "siteB"}"\n'
     path.write_text(re.sub(r"(?m)^\[external_sets\].*\n(#.*\n)*", named, path.read_text()))
     twin = add_twin(trained, tmp_path, "twin")
 
@@ -107,6 +111,7 @@ def test_a_place_that_the_policy_names_is_judged_on_stored_and_stands_in_the_way
     checks = {check.name: check.passed for check in decision.checks}
     assert decision.verdict is Verdict.INSUFFICIENT_EVIDENCE
     assert (checks["external siteB"], checks["external siteC"]) == (True, None)
+    assert checks["external siteD"] is None  # the same films, of unknown patients: each would count as a patient
     assert checks["external siteB, not worse"] is True
     assert str(tmp_path) not in decision.reason
     (kept,) = (record for record in stored(trained) if record.set_name == "external: siteB")
