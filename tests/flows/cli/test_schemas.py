@@ -158,7 +158,8 @@ def test_a_training_its_gate_and_an_import_are_told_of(
 
     trained = xray("train", str(dataset), "--patients", str(whose), "--epochs", "1", "--json", wait=400)
     model = rival.settings.models_dir / json.loads(trained.stdout)["version"] / "model.keras"
-    imported = xray("models", "import", str(model), "--positive-output", "covid", "--json", wait=400)
+    scaled = ("--positive-output", "covid", "--scaling", "unit")
+    imported = xray("models", "import", str(model), *scaled, "--json", wait=400)
     judged = xray("models", "promote", rival.candidate, "--json", wait=400)
 
     assert trained.returncode == 0, trained.stderr
