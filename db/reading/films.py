@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import case, func, select
+from sqlalchemy import Select, func, select, text
 from sqlalchemy.orm import Session, aliased
 
+from db.bulk import read_rows
 from db.reading.labelled import read_labelled
 from db.reading.tables import ReadingListItemRow, ReadingListRow
 from db.scoring import xrays
@@ -15,59 +18,86 @@ from db.scoring.views import current_results
 from xray_core.promotion.policy import LabelRules
 from xray_core.reading.reading_list import OwnReading, ScoredFilm
 from xray_core.reading.records import ChosenFilm, ListPurpose, ListReason
-from xray_core.records import Outcome, Split, is_unlike, name_content_group
+from xray_core.records import Label, Outcome, Split, is_unlike, name_content_group
 
 
-def list_scored_films(session: Session, model_id: int) -> list[ScoredFilm]:
+def iter_scored_films(session: Session, model_id: int) -> Iterator[ScoredFilm]:
     """Every X-ray that was scored, by the champion or, where it has not yet come to it, by the newest other model.
 
-    Its shadow's outcome is the newest there is.
+    Its shadow's outcome is the newest there is. A stream: in memory are the films with labels, those on lists, and
+    the numbers of those with more than one result. The order is that of the results.
     """
-    learned = _find_learned(session)
-    today, shadow = current_results.c, aliased(ResultRow)
-    newest = (
-        select(func.max(shadow.id))
-        .where(shadow.xray_id == today.xray_id, shadow.shadow.is_(True))
-        .correlate(current_results)
-        .scalar_subquery()
-    )
-    other = aliased(ResultRow)
-    listed = (
-        select(ReadingListItemRow.id)
-        .join(ReadingListRow, ReadingListRow.id == ReadingListItemRow.list_id)
-        .where(ReadingListItemRow.xray_id == today.xray_id, ReadingListRow.purpose == ListPurpose.READING)
-        .correlate(current_results)
-    )
-    rows = session.execute(
-        select(
-            today.xray_id,
-            today.sha256,
-            today.probability,
-            today.refer_reason,
-            case((today.model_id == model_id, None), else_=today.outcome),
-            other.outcome,
-            today.label,
-            listed.exists(),
-        )
-        .select_from(current_results)
-        .outerjoin(other, other.id == newest)
-        .where(today.model_id.is_not(None))
-        .order_by(today.xray_id)
-    )
-    return [
-        ScoredFilm(
+    learned, labels, listed = _find_learned(session), _read_labels(session), _find_listed(session)
+    again = dict(_iter_said_again(session, model_id))
+    for xray_id, sha256, *said in _iter_said(session, again):
+        by, probability, outcome, reason, shadow = said
+        yield ScoredFilm(
             xray_id,
             sha256,
             probability,
-            is_unlike=is_unlike(refer_reason),
-            shadow=shadow_outcome,
-            label=label,
-            is_held_out=xray_id not in learned,
-            is_listed=bool(is_listed),
-            said_before=said_before,
+            is_unlike(reason),
+            shadow,
+            labels.get(xray_id),
+            xray_id not in learned,
+            xray_id in listed,
+            said_before=None if by == model_id else _OUTCOMES[outcome],
         )
-        for xray_id, sha256, probability, refer_reason, said_before, shadow_outcome, label, is_listed in rows.tuples()
-    ]
+
+
+def _iter_said(session: Session, again: Mapping[int, _Said]) -> Iterator[tuple[Any, ...]]:
+    """Every scored X-ray once: its id, its SHA-256, and what counts of what was said of it."""
+    seen: set[int] = set()
+    for part in read_rows(session, _SCORED):
+        for row in part:
+            xray_id, sha256 = row[:2]
+            if xray_id not in again:
+                yield (*row, None)
+            elif xray_id not in seen:
+                seen.add(xray_id)
+                yield (xray_id, sha256, *again[xray_id])
+
+
+_OUTCOMES = {outcome.value: outcome for outcome in Outcome}
+
+# In words: SQLite reads results in the order in which they were written, and finds each X-ray by its number.
+_SCORED = text(
+    "SELECT r.xray_id, x.sha256, r.model_id, r.probability, r.outcome, r.refer_reason "
+    "FROM results r JOIN xrays x ON x.id = r.xray_id WHERE NOT r.shadow"
+)
+_SAID_AGAIN = text(
+    "SELECT xray_id, model_id, probability, outcome, refer_reason, shadow FROM results WHERE xray_id IN "
+    "(SELECT xray_id FROM results GROUP BY xray_id HAVING count(*) > 1) ORDER BY id"
+)
+
+# By which model, P(covid), the outcome, why it was referred, and what the newest shadow said.
+_Said = tuple[int, float, str, str | None, Outcome | None]
+
+
+def _iter_said_again(session: Session, model_id: int) -> Iterator[tuple[int, _Said]]:
+    """Of X-rays with more than one result: what counts now, the champion's newest or else the newest of all."""
+    said: dict[int, tuple[int, float, str, str | None]] = {}
+    shadows: dict[int, Outcome] = {}
+    for part in read_rows(session, _SAID_AGAIN):
+        for xray_id, by, probability, outcome, reason, shadow in part:
+            if shadow:
+                shadows[xray_id] = Outcome(outcome)
+            elif by == model_id or said.get(xray_id, (0,))[0] != model_id:
+                said[xray_id] = (by, probability, outcome, reason)
+    for xray_id, newest in said.items():
+        yield xray_id, (*newest, shadows.get(xray_id))
+
+
+def _read_labels(session: Session) -> dict[int, Label]:
+    """The latest label of every X-ray that has one."""
+    newest = select(func.max(LabelRow.id)).group_by(LabelRow.xray_id)
+    return dict(session.execute(select(LabelRow.xray_id, LabelRow.label).where(LabelRow.id.in_(newest))).tuples().all())
+
+
+def _find_listed(session: Session) -> set[int]:
+    """The X-rays that stand on somebody's list for reading."""
+    item, of = ReadingListItemRow, ReadingListRow
+    joined = select(item.xray_id).join(of, of.id == item.list_id).where(of.purpose == ListPurpose.READING)
+    return set(session.scalars(joined))
 
 
 def read_outcomes(session: Session, model_id: int) -> dict[int, Outcome]:
@@ -95,31 +125,38 @@ class FieldFilm:
     is_odd: bool
 
 
-def list_field_films(session: Session, model_id: int, *, learned_upto: int, only_read: bool = False) -> list[FieldFilm]:
+def list_field_films(
+    session: Session, model_id: int, *, learned_upto: int, among: Select[tuple[int]] | None = None
+) -> list[FieldFilm]:
     """The films that a model scored as they came in, live or as shadow, and that it did not learn from.
 
     It may have learned what had a label by then: `learned_upto` is the id of that label, 0 for a model from elsewhere.
-    With `only_read` those alone of which a reader with a name has said something. `selection_probability` is that of
-    the audit list on which a film stands, None where it stands on none.
+    With `among` of the X-rays that it finds alone. `selection_probability` is that of the audit list on which a film
+    stands, None where it stands on none.
     """
-    row, item, newest = ResultRow, ReadingListItemRow, func.max(ResultRow.id)
-    learned = _find_learned(session, upto=learned_upto)
-    own = select(newest.label("id")).where(row.model_id == model_id).group_by(row.xray_id).subquery()
+    row, item = ResultRow, ReadingListItemRow
+    learned = _find_learned(session, upto=learned_upto, among=among)
     chosen = (
         select(item.xray_id, func.min(item.selection_probability).label("probability"))
         .where(item.reason == ListReason.AUDIT)
         .group_by(item.xray_id)
         .subquery()
     )
+    later = aliased(ResultRow)
+    is_newest = (
+        ~select(later.id)
+        .where(later.xray_id == row.xray_id, later.model_id == row.model_id, later.id > row.id)
+        .exists()
+    )
     films = (
         select(XrayRow.id, XrayRow.sha256, XrayRow.patient, row.probability, chosen.c.probability, row.refer_reason)
-        .join(own, own.c.id == row.id)
         .join(XrayRow, XrayRow.id == row.xray_id)
         .outerjoin(chosen, chosen.c.xray_id == XrayRow.id)
+        .where(row.model_id == model_id, is_newest)
         .order_by(XrayRow.id)
     )
-    if only_read:
-        films = films.where(XrayRow.id.in_(select(LabelRow.xray_id).where(LabelRow.reader.is_not(None))))
+    if among is not None:
+        films = films.where(row.xray_id.in_(among))
     rows = session.execute(films)
     return [
         FieldFilm(
@@ -130,15 +167,31 @@ def list_field_films(session: Session, model_id: int, *, learned_upto: int, only
     ]
 
 
-def _find_learned(session: Session, *, upto: int | None = None) -> set[int]:
-    """The X-rays that stood on a side that is learned from, by any group that they ever had.
+def select_read(session: Session, model_id: int) -> Select[tuple[int]]:
+    """The X-rays that a model scored and of which a reader with a name has said something.
+
+    Where they are few, by their ids: what asks for them asks several times.
+    """
+    row = ResultRow
+    is_scored = select(row.id).where(row.xray_id == LabelRow.xray_id, row.model_id == model_id).exists()
+    read = select(LabelRow.xray_id).where(LabelRow.reader.is_not(None), is_scored).distinct()
+    ids = session.scalars(read.limit(_FEW + 1)).all()
+    return select(XrayRow.id).where(XrayRow.id.in_(ids)) if len(ids) <= _FEW else read
+
+
+_FEW = 2000
+
+
+def _find_learned(session: Session, *, upto: int | None = None, among: Select[tuple[int]] | None = None) -> set[int]:
+    """The X-rays (of those that `among` finds) that stood on a side that is learned from, by any group they ever had.
 
     With `upto` those alone that had a label by then, the id of a label: what a training could take.
     """
     sides = xrays.read_splits(session)
     return {
         xray.xray_id
-        for xray in read_labelled(session, LabelRules(), upto=upto)  # whatever the rules: it stood where it stood
+        # whatever the rules: it stood where it stood
+        for xray in read_labelled(session, LabelRules(), upto=upto, among=among)
         if any(
             sides.get(group) in (Split.TRAIN, Split.VALIDATION)
             for group in (xray.group, name_content_group(xray.sha256), *xray.former_groups)

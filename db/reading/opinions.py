@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from db.bulk import pieces
@@ -18,11 +20,15 @@ from xray_core.records import Label
 
 
 def read_opinions(
-    session: Session, *, upto: int | None = None, sha256s: Sequence[str] | None = None
+    session: Session,
+    *,
+    upto: int | None = None,
+    sha256s: Sequence[str] | None = None,
+    among: Select[tuple[int]] | None = None,
 ) -> dict[int, list[Opinion]]:
     """Per X-ray, by its id: every label row up to the one with this id (all without one), oldest first.
 
-    With `sha256s` (one piece of an IN list) of these X-rays alone.
+    With `sha256s` (one piece of an IN list), or with `among`, a question for ids, of these X-rays alone.
     """
     films: defaultdict[int, list[Opinion]] = defaultdict(list)
     row, item, of = LabelRow, ReadingListItemRow, ReadingListRow
@@ -47,11 +53,18 @@ def read_opinions(
         said = said.where(row.id <= upto)
     if sha256s is not None:
         said = said.where(row.xray_id.in_(select(XrayRow.id).where(XrayRow.sha256.in_(sha256s))))
-    rows = session.execute(said)
-    for xray_id, reader, role, label, source, visible, sure, why, purpose, reason in rows.tuples():
-        again = purpose is ListPurpose.AGAIN
-        films[xray_id].append(Opinion(reader, role, label, LabelSource(source), visible, sure, why, again, reason))
+    if among is not None:
+        said = said.where(row.xray_id.in_(among))
+    for found in session.execute(said).tuples():
+        films[found[0]].append(_to_opinion(found[1:]))
     return dict(films)
+
+
+@lru_cache(maxsize=4096)
+def _to_opinion(said: tuple[Any, ...]) -> Opinion:
+    """The same of many films is one value."""
+    reader, role, label, source, visible, sure, why, purpose, reason = said
+    return Opinion(reader, role, label, LabelSource(source), visible, sure, why, purpose is ListPurpose.AGAIN, reason)
 
 
 def find_first_unread(session: Session, *, upto: int | None = None) -> int | None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from sqlalchemy import func, select
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any
+
+from sqlalchemy import Select, func, null, select
 from sqlalchemy.orm import Session, aliased
 
 from db.reading.readers import list_readers
@@ -20,10 +24,16 @@ def read_names(session: Session) -> dict[str, str]:
     return {fold_name(name): name for name in [*reversed(written), *list_readers(session)]}
 
 
-def read_readings(session: Session) -> list[Reading]:
-    """Every label row with a reader's name, oldest first; labels of a dataset are nobody's reading."""
+def read_readings(
+    session: Session, *, among: Select[tuple[int]] | None = None, with_shown: bool = True
+) -> list[Reading]:
+    """Every label row with a reader's name (of the X-rays that `among` finds), oldest first.
+
+    Labels of a dataset are nobody's reading. Without `with_shown` nobody looks up what the champion had said by then.
+    """
     row, item, of, xray, result = LabelRow, ReadingListItemRow, ReadingListRow, XrayRow, aliased(ResultRow)
-    sizes = select(item.list_id, func.count().label("size")).group_by(item.list_id).subquery()
+    sizes = dict(session.execute(select(item.list_id, func.count()).group_by(item.list_id)).tuples().all())
+    fold = cache(fold_name)
     shown = (
         select(result.outcome)
         .where(result.xray_id == row.xray_id, result.shadow.is_(False), result.scored_at <= row.imported_at)
@@ -31,31 +41,39 @@ def read_readings(session: Session) -> list[Reading]:
         .limit(1)
         .scalar_subquery()
     )
-    rows = session.execute(
-        select(row, xray.sha256, xray.patient, item, of.purpose, sizes.c.size, shown)
+    said = (
+        select(
+            *(row.xray_id, xray.patient, xray.sha256, row.reader, row.role, row.label, row.score_visible, row.seconds),
+            *(row.list_item_id, of.purpose, item.reason, item.reveal, row.source, item.position, item.list_id),
+            shown if with_shown else null(),
+        )
         .join(xray, xray.id == row.xray_id)
         .outerjoin(item, item.id == row.list_item_id)
         .outerjoin(of, of.id == item.list_id)
-        .outerjoin(sizes, sizes.c.list_id == item.list_id)
         .where(row.reader.is_not(None), row.source != "dataset")
         .order_by(row.id)
     )
-    return [
-        Reading(
-            xray_id=label.xray_id,
-            group=patient or name_content_group(sha256),
-            reader=fold_name(label.reader or ""),
-            role=label.role,
-            label=label.label,
-            score_visible=label.score_visible,
-            seconds=label.seconds,
-            item_id=label.list_item_id,
-            purpose=purpose,
-            reason=listed.reason if listed else None,
-            reveal=bool(listed and listed.reveal) and label.source == "page",  # a folder reveals nothing
-            position=listed.position if listed else None,
-            list_size=size,
-            shown=outcome,
-        )
-        for label, sha256, patient, listed, purpose, size, outcome in rows.tuples()
-    ]
+    rows = session.execute(said if among is None else said.where(row.xray_id.in_(among)))
+    return [_to_reading(found, fold, sizes) for found in rows.tuples()]
+
+
+def _to_reading(found: tuple[Any, ...], fold: Callable[[str], str], sizes: Mapping[int, int]) -> Reading:
+    """By place: there may be fifty thousand, and asking a row for a name takes as long as all the rest."""
+    xray_id, patient, sha256, reader, role, label, visible, seconds, *listed = found
+    item_id, purpose, reason, reveal, source, position, list_id, shown = listed
+    return Reading(
+        xray_id,
+        patient or name_content_group(sha256),
+        fold(reader),
+        role,
+        label,
+        visible,
+        seconds,
+        item_id,
+        purpose,
+        reason,
+        bool(reveal) and source == "page",  # a folder reveals nothing
+        position,
+        sizes.get(list_id),
+        shown,
+    )

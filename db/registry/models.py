@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from db import audit
@@ -166,23 +166,21 @@ def rollback_target(session: Session) -> ModelRecord | None:
 
 def history(session: Session) -> list[ChampionTerm]:
     """Every time as champion, the first one first, with the X-rays that the model scored in it."""
-    term = ChampionTermRow
-    scored = (
-        select(func.count())
-        .where(
-            ResultRow.model_id == term.model_id,
-            ~ResultRow.shadow,
-            ResultRow.scored_at >= term.since,
-            or_(term.until.is_(None), ResultRow.scored_at < term.until),
-        )
-        .scalar_subquery()
+    term, result = ChampionTermRow, ResultRow
+    of_term = and_(
+        result.model_id == term.model_id,
+        result.scored_at >= term.since,
+        or_(term.until.is_(None), result.scored_at < term.until),
     )
+    # One pass over the results, whatever the number of terms.
+    counted = select(term.id, func.count()).select_from(result).join(term, of_term).where(~result.shadow)
+    scored = dict(session.execute(counted.group_by(term.id)).tuples().all())
     rows = session.execute(
-        select(ModelRow.version, term.since, term.until, term.actor, term.reason, term.evaluation_id, scored)
+        select(term.id, ModelRow.version, term.since, term.until, term.actor, term.reason, term.evaluation_id)
         .join(ModelRow, ModelRow.id == term.model_id)
         .order_by(term.id)
     )
-    return [ChampionTerm(*row) for row in rows.tuples()]
+    return [ChampionTerm(*row[1:], scored.get(row[0], 0)) for row in rows.tuples()]
 
 
 def _get(session: Session, version: str) -> ModelRecord:

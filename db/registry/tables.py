@@ -51,7 +51,7 @@ class EvaluationRow(Base):
     """How a model did on a named set of labelled X-rays; `figures` is JSON."""
 
     __tablename__ = "evaluations"
-    __table_args__ = sealed()
+    __table_args__ = (Index("ix_evaluations_model_id", "model_id", "set_name"), sealed())
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     model_id: Mapped[int] = mapped_column(ForeignKey("models.id"))

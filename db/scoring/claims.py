@@ -6,14 +6,14 @@ from array import array
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import cache, partial
+from functools import cache
 from itertools import chain
 from typing import Any, NamedTuple
 
-from sqlalchemy import CursorResult, bindparam, func, insert, select, text, update
+from sqlalchemy import bindparam, func, insert, select, text, update
 from sqlalchemy.orm import Session
 
-from db.bulk import pieces
+from db.bulk import pieces, read_rows
 from db.columns import UtcTime
 from db.records import ClaimedFile
 from db.scoring.decisions import DECIDED, UNDECIDED, past
@@ -56,11 +56,8 @@ def decided_signatures(session: Session, now: datetime) -> array[int]:
     Read from an index alone, row by row: 8 bytes of memory per known file.
     """
     known = array("q")
-    with session.connection().execute(
-        _KNOWN, {"now": now, "latest": now + LONGEST_RETRY}, execution_options={"stream_results": True}
-    ) as rows:
-        for part in _read_parts(rows):
-            known.extend(chain.from_iterable(part))
+    for part in read_rows(session, _KNOWN.bindparams(now=now, latest=now + LONGEST_RETRY)):
+        known.extend(chain.from_iterable(part))
     return known
 
 
@@ -172,13 +169,6 @@ def _apply(session: Session, plan: _Plan, claim: dict[str, Any], now: datetime) 
         insert(row).returning(row.name, row.id), [UNDECIDED | given | claim for given in plan.added]
     )
     return dict(added.tuples().all())
-
-
-def _read_parts(rows: CursorResult[Any]) -> Iterator[Sequence[Sequence[int]]]:
-    """Rows as lists of tuples; on SQLite from the driver's own cursor: a million in 0.3 s instead of 1.5 s."""
-    if rows.context.dialect.name == "sqlite" and rows.cursor is not None:
-        return iter(partial(rows.cursor.fetchmany, 10_000), [])
-    return rows.partitions(5_000)
 
 
 def _describe(seen: FileSeen, signature: int) -> dict[str, Any]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy import ColumnElement, CompoundSelect, or_, select, text, union_all
 from sqlalchemy.orm import Session
 
+from db.bulk import pieces
 from db.records import FileHistory
 from db.scoring.tables import IncomingFileRow, ResultRow, XrayRow
 from db.scoring.views import current_results
@@ -15,7 +18,7 @@ from xray_core.records import FileState, ReasonCode
 
 def explain_file(session: Session, name: str) -> list[FileHistory]:
     """All versions of a file by its escaped name, the newest first, each with its X-ray's result of today."""
-    return _explain(session, _named([name]))
+    return _explain(session, IncomingFileRow.id.in_(_find_named(name)))
 
 
 def explain_content(session: Session, digits: str) -> list[FileHistory]:
@@ -35,23 +38,16 @@ def explain_content(session: Session, digits: str) -> list[FileHistory]:
 
 def _explain(session: Session, which: ColumnElement[bool]) -> list[FileHistory]:
     row, today = IncomingFileRow, current_results.c
-    rows = session.execute(
-        select(
-            row,
-            today.sha256,
-            today.probability,
-            today.outcome,
-            today.model_version,
-            today.refer_reason,
-            ResultRow.distance,
-            today.study,
-            today.image,
-        )
-        .outerjoin(current_results, today.xray_id == row.xray_id)
-        .outerjoin(ResultRow, ResultRow.id == today.result_id)
-        .where(which)
-        .order_by(row.name, row.id.desc())
-    )
+    files = session.scalars(select(row).where(which).order_by(row.name, row.id.desc())).all()
+    # Apart: joined to files, SQLite puts the view together for all X-rays that there are.
+    results = select(
+        *(today.xray_id, today.sha256, today.probability, today.outcome, today.model_version, today.refer_reason),
+        *(ResultRow.distance, today.study, today.image),
+    ).outerjoin(ResultRow, ResultRow.id == today.result_id)
+    known: dict[int | None, Sequence[Any]] = {}
+    for part in pieces([file.xray_id for file in files if file.xray_id is not None]):
+        known |= {found.xray_id: found[1:] for found in session.execute(results.where(today.xray_id.in_(part)))}
+    rows = [(file, *known.get(file.xray_id, [None] * 8)) for file in files]
     return [
         FileHistory(
             file_id=file.id,
@@ -80,34 +76,27 @@ def _explain(session: Session, which: ColumnElement[bool]) -> list[FileHistory]:
     ]
 
 
-def count_states(session: Session) -> dict[FileState, int]:
-    """How many current files stand in each state; every state is there."""
-    counts = dict(
-        session.execute(
-            select(IncomingFileRow.state, func.count())
-            .where(IncomingFileRow.superseded_at.is_(None))
-            .group_by(IncomingFileRow.state)
-        )
-        .tuples()
-        .all()
-    )
-    return {state: counts.get(state, 0) for state in FileState}
+# In words: only so does SQLite see that a partial index holds all that is asked, and never touch the table.
+_DECIDED = text("SELECT count(*) FROM incoming_files WHERE superseded_at IS NULL AND state <> 'new'")
+_UNSCORED = text(
+    "SELECT state, reason_code, count(*) FROM incoming_files WHERE superseded_at IS NULL AND state <> 'scored' "
+    "GROUP BY state, reason_code"
+)
 
 
-def count_reasons(session: Session) -> dict[ReasonCode, int]:
-    """How many current files were deferred or rejected, by reason."""
-    rows = session.execute(
-        select(IncomingFileRow.reason_code, func.count())
-        .where(IncomingFileRow.superseded_at.is_(None), IncomingFileRow.reason_code.is_not(None))
-        .group_by(IncomingFileRow.reason_code)
-    )
-    return {code: count for code, count in rows.tuples() if code is not None}
+def count_states(session: Session) -> tuple[dict[FileState, int], dict[ReasonCode, int]]:
+    """How many current files stand in each state (every state is there), and were deferred or rejected, by reason."""
+    states, reasons = Counter[FileState](), Counter[ReasonCode]()
+    for state, reason, number in session.execute(_UNSCORED).tuples():
+        states[FileState(state)] += number
+        reasons.update({ReasonCode(reason): number} if reason is not None else {})
+    decided = session.execute(_DECIDED).scalar_one()
+    states[FileState.SCORED] = decided - states[FileState.REJECTED] - states[FileState.DEFERRED]
+    return {state: states[state] for state in FileState}, dict(reasons)
 
 
-def _named(names: Sequence[str]) -> ColumnElement[bool]:
+def _find_named(name: str) -> CompoundSelect[tuple[int]]:
     """Current and old versions by name, each through its own partial index."""
     row = IncomingFileRow
-    return or_(
-        and_(row.name.in_(names), row.superseded_at.is_(None)),
-        and_(row.name.in_(names), row.superseded_at.is_not(None)),
-    )
+    of_name = select(row.id).where(row.name == name)
+    return union_all(of_name.where(row.superseded_at.is_(None)), of_name.where(row.superseded_at.is_not(None)))

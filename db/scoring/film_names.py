@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from db.bulk import pieces
-from db.scoring.tables import IncomingFileRow, XrayRow
-from xray_core.records import escape_name
+from db.scoring.tables import FolderRow, IncomingFileRow, XrayRow
+from xray_core.records import FolderKind, escape_name
 
 
 def iter_film_names(session: Session) -> Iterator[str]:
@@ -57,17 +58,48 @@ def find_named(session: Session, filenames: Sequence[str]) -> dict[str, set[int]
 
 
 def _iter_names(session: Session, wanted: Sequence[str]) -> list[tuple[str, int]]:
-    row = IncomingFileRow
-    names: list[tuple[str, int]] = []
+    """Each of these names with the X-rays that had it; every X-ray is looked at only for a name that is found nowhere.
+
+    A film that came in lies under the name with which it came, or in the archive under its content and that name.
+    """
     if not wanted:
-        return names
+        return []
+    names = [*_find_incoming(session, wanted), *_find_of_datasets(session, set(wanted))]
+    names += _find_prefixed(session, [name for name in wanted if _PREFIXED.match(name)])
+    found = {name for name, _ in names}
+    # What is too long for a file system is cut in the archive, and begins with nothing that could be looked up.
+    doubtful = {name for name in wanted if name not in found or len(name) > _SURELY_NOT_CUT}
+    return names + (_find_by_path(session, doubtful, select(XrayRow.path, XrayRow.id)) if doubtful else [])
+
+
+_PREFIXED = re.compile(r"[0-9a-f]{16}-.")
+_SURELY_NOT_CUT = 100
+
+
+def _find_incoming(session: Session, wanted: Sequence[str]) -> Iterator[tuple[str, int]]:
+    row = IncomingFileRow
     for part in pieces(wanted):
         for version in (row.superseded_at.is_(None), row.superseded_at.is_not(None)):
             found = session.execute(
                 select(row.name, row.xray_id).where(row.name.in_(part), version, row.xray_id.is_not(None))
             )
-            names += [(name, xray_id) for name, xray_id in found.tuples() if xray_id is not None]
-    known = set(wanted)
-    paths = session.execute(select(XrayRow.path, XrayRow.id), execution_options={"yield_per": 5000})
-    names += [(name, xray_id) for path, xray_id in paths.tuples() if (name := path.rpartition("/")[2]) in known]
-    return names
+            yield from ((name, xray_id) for name, xray_id in found.tuples() if xray_id is not None)
+
+
+def _find_of_datasets(session: Session, wanted: Collection[str]) -> list[tuple[str, int]]:
+    datasets = select(FolderRow.id).where(FolderRow.kind == FolderKind.DATASET)
+    return _find_by_path(session, wanted, select(XrayRow.path, XrayRow.id).where(XrayRow.folder_id.in_(datasets)))
+
+
+def _find_prefixed(session: Session, wanted: Sequence[str]) -> Iterator[tuple[str, int]]:
+    """Names that begin with a film's content: another content had its name in the archive."""
+    for name in wanted:
+        content = XrayRow.sha256.between(name[:16], name[:16] + "g")
+        yield from _find_by_path(session, {name}, select(XrayRow.path, XrayRow.id).where(content))
+
+
+def _find_by_path(
+    session: Session, wanted: Collection[str], statement: Select[tuple[str, int]]
+) -> list[tuple[str, int]]:
+    paths = session.execute(statement, execution_options={"yield_per": 5000})
+    return [(name, xray_id) for path, xray_id in paths.tuples() if (name := path.rpartition("/")[2]) in wanted]

@@ -45,30 +45,57 @@ def count_patients(session: Session) -> PatientTally:
         fact.sha256.is_not(None) & fact.sha256.not_in(select(row.sha256))
     )
     otherwise = _said_otherwise(func.count(func.distinct(row.id)))
+    unknown = count_unknown(session)
     return PatientTally(
-        known=_count(session, row.patient.is_not(None)),
-        unknown=_count(session, row.patient.is_(None)),
-        labelled_unknown=_count(session, row.patient.is_(None), row.id.in_(select(LabelRow.xray_id))),
+        known=_count(session) - unknown.xrays,
+        unknown=unknown.xrays,
+        labelled_unknown=unknown.labelled,
         patients=session.scalar(select(func.count(func.distinct(row.patient)))) or 0,
         waiting=session.scalar(select(func.count()).select_from(fact).where(waits)) or 0,
         corrected=session.scalar(otherwise.where(fact.source != HEADER)) or 0,
-        against_header=session.scalar(otherwise.where(fact.source == HEADER)) or 0,
+        against_header=unknown.against_header,
     )
 
 
-def read_former_patients(session: Session) -> dict[int, tuple[str, ...]]:
-    """Of X-rays (by id) of which something else was said than what counts now: the other patients."""
+@dataclass(frozen=True, slots=True)
+class PatientGaps:
+    """X-rays of which nobody knows the patient, those of them that are labelled, and those of which two are named.
+
+    Of the last a CSV names one patient, and what came with the film another.
+    """
+
+    xrays: int
+    labelled: int
+    against_header: int
+
+
+def count_unknown(session: Session) -> PatientGaps:
+    """How much is not known, from indexes that hold only that."""
+    row = XrayRow
+    otherwise = _said_otherwise(func.count(func.distinct(row.id)))
+    return PatientGaps(
+        xrays=_count(session, row.patient.is_(None)),
+        labelled=_count(session, row.patient.is_(None), row.id.in_(select(LabelRow.xray_id))),
+        against_header=session.scalar(otherwise.where(PatientFactRow.source == HEADER)) or 0,
+    )
+
+
+def read_former_patients(session: Session, *, among: Select[tuple[int]]) -> dict[int, tuple[str, ...]]:
+    """Of X-rays (by id, of those that `among` finds) of which something else was said than what counts now.
+
+    That is the other patients.
+    """
     former: defaultdict[int, set[str]] = defaultdict(set)
-    for xray_id, patient in session.execute(_said_otherwise(XrayRow.id, PatientFactRow.patient)).tuples():
+    otherwise = _said_otherwise(XrayRow.id, PatientFactRow.patient).where(XrayRow.id.in_(among))
+    for xray_id, patient in session.execute(otherwise).tuples():
         former[xray_id].add(patient)
     return {xray_id: tuple(sorted(patients)) for xray_id, patients in former.items()}
 
 
 def count_unknown_scored(session: Session) -> int:
     """How many X-rays with a result have no known patient."""
-    scored = select(ResultRow.xray_id).where(~ResultRow.shadow)
-    unknown = select(func.count()).select_from(XrayRow).where(XrayRow.patient.is_(None), XrayRow.id.in_(scored))
-    return session.scalar(unknown) or 0
+    scored = select(ResultRow.id).where(ResultRow.xray_id == XrayRow.id, ~ResultRow.shadow).exists()
+    return _count(session, XrayRow.patient.is_(None), scored)
 
 
 def _count(session: Session, *conditions: ColumnElement[bool]) -> int:

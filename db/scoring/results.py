@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Row, func, select
 from sqlalchemy.orm import Session
 
-from db.bulk import insert_into
+from db.bulk import insert_into, pieces
 from db.records import Scored, ScoredXray
 from db.scoring.folders import to_film_path
 from db.scoring.tables import FolderRow, IncomingFileRow, ResultRow, XrayRow
@@ -64,61 +65,105 @@ def iter_result_lines(session: Session, *, since: datetime | None = None) -> Ite
 
     An X-ray's probability is the champion's, else the newest one; shadow results never show.
     """
-    file, today = IncomingFileRow, current_results.c
-    statement = (
-        select(
-            file.name,
-            func.coalesce(today.sha256, file.refused_sha256),
-            today.patient,
-            today.outcome,
-            today.probability,
-            today.model_version,
-            today.scored_at,
-            file.state,
-            file.reason_code,
-            today.label,
-            today.labelled_by,
-            today.labelled_at,
-            today.refer_reason,
-            today.study,
-            today.image,
-        )
-        .outerjoin(current_results, today.xray_id == file.xray_id)
-        .where(file.superseded_at.is_(None), file.state != FileState.NEW)
-        .order_by(file.name, file.id)
-    )
+    statement = _FILES.order_by(IncomingFileRow.name, IncomingFileRow.id)
     if since is not None:
-        statement = statement.where(file.decided_at >= since)
-    for row in session.execute(statement, execution_options={"yield_per": 2000}):
-        yield ResultLine(*row)
+        statement = statement.where(IncomingFileRow.decided_at >= since)
+    with session.execute(statement, execution_options={"yield_per": _LINES_AT_ONCE}) as files:
+        for part in files.partitions():
+            yield from (line for _, line in _add_results(session, part))
+
+
+def read_result_lines(session: Session, xray_ids: Sequence[int]) -> dict[int, ResultLine]:
+    """The line of each of these X-rays that has a current file; of several files the first by name."""
+    lines: dict[int, ResultLine] = {}
+    file = IncomingFileRow
+    for part in pieces(xray_ids):
+        files = session.execute(_FILES.where(file.xray_id.in_(part)).order_by(file.name, file.id)).all()
+        for xray_id, line in _add_results(session, files):
+            if xray_id is not None:
+                lines.setdefault(xray_id, line)
+    return lines
+
+
+_LINES_AT_ONCE = 2000
+_FILES = select(
+    IncomingFileRow.name,
+    IncomingFileRow.xray_id,
+    IncomingFileRow.refused_sha256,
+    IncomingFileRow.state,
+    IncomingFileRow.reason_code,
+).where(IncomingFileRow.superseded_at.is_(None), IncomingFileRow.state != FileState.NEW)
+
+
+def _add_results(session: Session, files: Sequence[Row[Any]]) -> Iterator[tuple[int | None, ResultLine]]:
+    """The line of each file, with its X-ray's id.
+
+    Results are asked for by X-ray: joined to files, SQLite puts the view together for all X-rays that there are.
+    """
+    today = current_results.c
+    ids = sorted({file.xray_id for file in files if file.xray_id is not None})
+    known: dict[int | None, Row[Any]] = {}
+    for part in pieces(ids):
+        found = session.execute(select(current_results).where(today.xray_id.in_(part)))
+        known |= {result.xray_id: result for result in found}
+    for file in files:
+        result = known.get(file.xray_id)
+        yield (
+            file.xray_id,
+            ResultLine(
+                file.name,
+                result.sha256 if result else file.refused_sha256,
+                result.patient if result else None,
+                result.outcome if result else None,
+                result.probability if result else None,
+                result.model_version if result else None,
+                result.scored_at if result else None,
+                file.state,
+                file.reason_code,
+                result.label if result else None,
+                result.labelled_by if result else None,
+                result.labelled_at if result else None,
+                result.refer_reason if result else None,
+                result.study if result else None,
+                result.image if result else None,
+            ),
+        )
 
 
 def list_scored_xrays(session: Session, *, newest: int | None = None) -> list[ScoredXray]:
     """Every X-ray with a result that is no shadow's, by id; or the newest so many, the last one that came in first."""
-    name = select(func.min(IncomingFileRow.name)).where(IncomingFileRow.xray_id == XrayRow.id).scalar_subquery()
-    scored = select(ResultRow.xray_id).where(~ResultRow.shadow).distinct()
+    scored = select(ResultRow.id).where(ResultRow.xray_id == XrayRow.id, ~ResultRow.shadow).exists()
     statement = (
-        select(XrayRow, FolderRow, name, current_results.c.label)
+        select(XrayRow, FolderRow, current_results.c.label)
         .join(FolderRow, FolderRow.id == XrayRow.folder_id)
         .join(current_results, current_results.c.xray_id == XrayRow.id)
-        .where(XrayRow.id.in_(scored))
+        .where(scored)
         .order_by(XrayRow.id if newest is None else XrayRow.id.desc())
         .limit(newest)
     )
+    found = session.execute(statement).tuples().all()
+    names = _read_names(session, min((row.id for row, *_ in found), default=0))
     return [
         ScoredXray(
             xray_id=row.id,
             sha256=row.sha256,
             path=to_film_path(folder, row.path),
-            name=file,
+            name=names.get(row.id),
             patient=row.patient,
             label=label,
             file_format=row.file_format,
             width=row.width,
             height=row.height,
         )
-        for row, folder, file, label in session.execute(statement).tuples()
+        for row, folder, label in found
     ]
+
+
+def _read_names(session: Session, from_id: int) -> dict[int, str]:
+    """Of X-rays from this number on, the first by name of the files that they came in: one pass over the files."""
+    file = IncomingFileRow
+    first = select(file.xray_id, func.min(file.name)).where(file.xray_id >= from_id).group_by(file.xray_id)
+    return {xray_id: name for xray_id, name in session.execute(first).tuples() if xray_id is not None}
 
 
 def read_scores(

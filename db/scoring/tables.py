@@ -23,12 +23,19 @@ from xray_core.imaging.records import ScaleRule
 from xray_core.reading.records import ReaderRole
 from xray_core.records import FileFormat, FileState, FolderKind, Label, Outcome, ReasonCode, Split
 
+_IS_CURRENT = "superseded_at IS NULL"
+
 
 class XrayRow(Base):
     """One image content; `path` (escaped, relative to its folder) is where its bytes were last read."""
 
     __tablename__ = "xrays"
-    __table_args__ = (CheckConstraint("length(sha256) = 64", name="sha256"), sealed(besides=("path", "folder_id")))
+    __table_args__ = (
+        CheckConstraint("length(sha256) = 64", name="sha256"),
+        Index("ix_xrays_folder_id", "folder_id"),
+        Index("ix_xrays_unknown_patient", "patient", **where("patient IS NULL")),
+        sealed(besides=("path", "folder_id")),
+    )
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     sha256: Mapped[str] = mapped_column(String(64), unique=True)
@@ -121,18 +128,11 @@ class IncomingFileRow(Base):
         Index("uq_incoming_files_current_name", "name", "folder_id", unique=True, **where("superseded_at IS NULL")),
         Index("ix_incoming_files_old_name", "name", **where("superseded_at IS NOT NULL")),
         # All that a scan must know, in order: it never touches the table itself.
+        Index("ix_incoming_files_decided", "signature", "retry_at", **where(f"{_IS_CURRENT} AND state <> 'new'")),
+        Index("ix_incoming_files_unscored", "state", "reason_code", **where(f"{_IS_CURRENT} AND state <> 'scored'")),
+        Index("ix_incoming_files_undecided", "retry_at", **where(f"{_IS_CURRENT} AND state IN ('new', 'deferred')")),
         Index(
-            "ix_incoming_files_decided", "signature", "retry_at", **where("superseded_at IS NULL AND state <> 'new'")
-        ),
-        Index(
-            "ix_incoming_files_undecided",
-            "retry_at",
-            **where("superseded_at IS NULL AND state IN ('new', 'deferred')"),
-        ),
-        Index(
-            "ix_incoming_files_staying",
-            "folder_id",
-            **where("superseded_at IS NULL AND state = 'scored' AND left_at IS NULL"),
+            "ix_incoming_files_staying", "folder_id", **where(f"{_IS_CURRENT} AND state = 'scored' AND left_at IS NULL")
         ),
         sealed(besides=("claimed_by", "claimed_until", "left_at"), only="state IN ('scored', 'rejected')"),
     )

@@ -88,20 +88,20 @@ def status(as_json: Json = False) -> None:
 
     Example: xray labels status
     """
-    from flows.registry.reference_standard import read_readers_report
+    from flows.registry.reference_standard import read_settled
     from flows.training.due import read_due
     from xray_core.reading.readers_words import say_agreement
 
     settings = view_home()
-    due, report = read_due(settings), read_readers_report(settings)
-    settled = report.settled
+    due = read_due(settings)
+    settled, most_read = read_settled(settings)
     if as_json:
         told = {"due": due.due, "new_labels": due.new_labels, "reason": due.reason, "films": settled}
         judged = {"judged_on": asdict(due.judged_on), "not_trained_on": due.held}
-        print_json(told | judged | {"agreement": say_agreement(report)})
+        print_json(told | judged | {"agreement": say_agreement(most_read)})
         return
     films = f"labelled films: {', '.join(f'{number} {word}' for word, number in settled.items())}"
-    tell([due.reason, films, say_agreement(report), *due.tell_labels()])
+    tell([due.reason, films, say_agreement(most_read), *due.tell_labels()])
 
 
 @labels_app.command("agreement")

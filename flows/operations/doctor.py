@@ -20,6 +20,7 @@ from db.engine import check_schema, open_engine, show_url
 from flows.home.api_login import LOGIN_FILE
 from flows.home.damage import find_damage, refuse_absent_database, refuse_lost_ledger
 from flows.home.mounts import find_file_system
+from flows.operations.growth import say_growth
 from flows.operations.history import find_history, measure_history
 from flows.operations.schedule import ask_page, read_schedule
 from flows.settings import Settings, describe_sources
@@ -181,7 +182,9 @@ def _check_database(settings: Settings) -> Iterator[HealthCheck]:
         yield HealthCheck(str(refusal), "mend XRAY_DATABASE_URL")
         return
     try:
-        yield _examine_database(settings, engine)
+        yield (examined := _examine_database(settings, engine))
+        if examined.fix is None:
+            yield HealthCheck(say_growth(engine))
     finally:
         engine.dispose()
 

@@ -13,7 +13,7 @@ from db.engine import snapshot
 from db.records import ModelRecord, ScanRecord, TrainingRun, TrainingState
 from db.registry import training_runs
 from db.scoring import file_history, labels, scans
-from db.scoring.patient_tally import PatientTally, count_patients
+from db.scoring.patient_tally import PatientGaps, count_unknown
 from flows.home.ledger import open_ledger
 from flows.home.mounts import find_folder_faults
 from flows.home.patients import count_doubted
@@ -46,7 +46,7 @@ class Status:
     last_training: TrainingRun | None
     blind_spot: str | None
     paused: tuple[str, ...]
-    patients: PatientTally
+    patients: PatientGaps
     doubted: int
     field: str | None
     alarms: tuple[str, ...]
@@ -65,8 +65,8 @@ class Status:
             told.append(f"last scan: {self.last_scan.finished_at:%Y-%m-%d %H:%M:%S} UTC, {ended}")
         told.append(f"labels: {self.labels_imported} imported from reviewers")
         told.append(
-            f"patients: {self.patients.patients} known; {self.patients.unknown} X-rays of unknown patients, "
-            f"{self.patients.labelled_unknown} of them labelled: they never judge"
+            f"patients: {self.patients.xrays} X-rays of unknown patients, "
+            f"{self.patients.labelled} of them labelled: they never judge"
         )
         if self.patients.against_header:
             told.append(
@@ -93,14 +93,15 @@ def read_status(settings: Settings, *, now: datetime | None = None) -> Status:
 def _read(settings: Settings, session: Session, now: datetime) -> Status:
     trainings = training_runs.list_trainings(session)
     schedule = read_schedule(settings)
+    states, reasons = file_history.count_states(session)
     standing, last, good = (
         read_standing(session),
         scans.last_scan(session),
         scans.last_good_scan(session),
     )
     return Status(
-        files={state.value: n for state, n in file_history.count_states(session).items()},
-        reasons={reason.value: n for reason, n in file_history.count_reasons(session).items()},
+        files={state.value: n for state, n in states.items()},
+        reasons={reason.value: n for reason, n in reasons.items()},
         champion=standing.champion,
         standing=standing.sentence,
         last_scan=last,
@@ -109,7 +110,7 @@ def _read(settings: Settings, session: Session, now: datetime) -> Status:
         trainings_finished=sum(run.state is TrainingState.FINISHED for run in trainings),
         last_training=trainings[0] if trainings else None,
         blind_spot=say_blind_spot(settings, standing.champion),
-        patients=count_patients(session),
+        patients=count_unknown(session),
         doubted=count_doubted(session),
         field=say_field(settings, session, standing.champion),
         paused=schedule.paused if schedule else (),

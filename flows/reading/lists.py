@@ -39,7 +39,7 @@ def make_list(
         if champion is None:
             raise NoChampion(NoChampion.kind_sentence)
         chosen = compose_list(
-            mark_doubted(films.list_scored_films(session, champion.model_id), read_doubted(session)),
+            mark_doubted(films.iter_scored_films(session, champion.model_id), read_doubted(session)),
             films.list_own_readings(session, reader_id),
             films.list_shared_films(session, reader_id),
             read_manifest(settings.models_dir / champion.version).operating_point,

@@ -10,7 +10,7 @@ from typing import Any, Final
 from sqlalchemy.orm import Session
 
 from db.engine import snapshot
-from db.reading.films import FieldFilm, list_field_films
+from db.reading.films import FieldFilm, list_field_films, select_read
 from db.reading.readings import read_readings
 from db.records import ModelRecord
 from db.registry import models, training_runs
@@ -92,14 +92,15 @@ def _measure(
 ) -> tuple[int, tuple[int, Mapping[str, int]], FieldFigures | None]:
     """How many films, how many of them in the sample and what is left out of it, and the figures."""
     upto = training_runs.find_watermark(session, model.version)
-    films = list_field_films(session, model.model_id, learned_upto=upto, only_read=only_read)
+    read = select_read(session, model.model_id) if only_read else None
+    films = list_field_films(session, model.model_id, learned_upto=upto, among=read)
     if only_read and not films:
         return 0, (0, {}), None
     key = read_site_key(settings)
     sample = [film for film in films if draw_audit(key, film.sha256) < (film.selection_probability or AUDIT_SHARE)]
     if not sample:
         return len(films), (0, {}), None
-    known, left_out = sort_sample(sample, settle_blind(read_readings(session)))
+    known, left_out = sort_sample(sample, settle_blind(read_readings(session, among=read)))
     point = read_manifest(settings.models_dir / model.version).operating_point
     return len(films), (len(sample), left_out), measure_field(known, point) if known else None
 

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from db import audit
 from db.engine import snapshot
-from db.reading.films import list_scored_films
+from db.reading.films import iter_scored_films
 from db.reading.opinions import read_standings
 from db.registry import models
 from db.scoring import patient_tally, results
@@ -134,14 +134,10 @@ def _most_wanted(session: Session, settings: Settings, limit: int) -> Iterator[R
     if champion is None:
         return
     point = read_manifest(settings.models_dir / champion.version).operating_point
-    waiting = {film.xray_id: film for film in list_scored_films(session, champion.model_id) if film.label is None}
-    ranked = rank_films(list(waiting.values()), point, read_site_key(settings), size=limit)
-    places = {waiting[xray_id].sha256: place for place, (xray_id, *_) in enumerate(ranked)}
-    chosen: dict[str, ResultLine] = {}
-    for line in _withhold(session, settings, results.iter_result_lines(session)):
-        if line.xray_sha256 in places:
-            chosen.setdefault(line.xray_sha256, line)
-    yield from (chosen[sha256] for sha256 in sorted(chosen, key=places.__getitem__))
+    waiting = (film for film in iter_scored_films(session, champion.model_id) if film.label is None)
+    ranked = [xray_id for xray_id, *_ in rank_films(waiting, point, read_site_key(settings), size=limit)]
+    chosen = results.read_result_lines(session, ranked)
+    yield from _withhold(session, settings, (chosen[xray_id] for xray_id in ranked if xray_id in chosen))
 
 
 def _withhold(session: Session, settings: Settings, lines: Iterator[ResultLine]) -> Iterator[ResultLine]:

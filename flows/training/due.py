@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from sqlalchemy.orm import Session
 
 from db.engine import snapshot
-from db.reading.labelled import read_labelled
+from db.reading.labelled import read_labelled, read_labelled_before
 from db.records import TrainingRun, TrainingState
 from db.registry import evaluations, models, training_runs
 from db.scoring import patients, xrays
@@ -66,8 +66,10 @@ def _read_due(session: Session, settings: Settings) -> RetrainingDue:
     choice = find_choice(options)
     trainings = _find_alike(settings, training_runs.list_trainings(session), choice)
     last = max(trainings, key=lambda run: (run.finished_at or now, run.run_id), default=None)
-    labelled = choice.choose(read_labelled(session, policy.labels))
-    before = choice.choose(read_labelled(session, policy.labels, upto=last.label_watermark if last else 0))
+    everything = read_labelled(session, policy.labels)
+    labelled = choice.choose(everything)
+    upto = last.label_watermark if last else 0
+    before = choice.choose(read_labelled_before(session, policy.labels, everything, upto=upto))
     ours, plan, unplaced = _plan(session, settings, labelled, policy)
     left_out = plan.count_held(Split.TEST)
     counts = count_labels(ours, before, plan.sides, left_out, unknown_may_judge=policy.test.unknown_may_judge)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from tests.benchmarks import archive, empty_run, idle, reading, scoring, seals, training
+from tests.benchmarks import archive, empty_run, growth, idle, reading, scoring, seals, training
 from tests.benchmarks.measurement import Measurement
 from tests.benchmarks.workshop import Workshop
 
@@ -19,6 +19,7 @@ CASES: dict[str, Callable[[Workshop], Iterator[Measurement]]] = {
     "export": archive.export,
     "verify": seals.verify,
     "sealing": seals.write,
+    "years": growth.grow,
     "reading": reading.read_films,
     "training": training.train,
     "cross-validation": training.cross_validate,

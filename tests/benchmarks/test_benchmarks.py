@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from flows.settings import CHECKOUT
+from tests.benchmarks.years.commands import COMMANDS
 
 pytestmark = [pytest.mark.prefect, pytest.mark.timeout(1800)]
 
@@ -30,6 +31,10 @@ ROWS = {
     "memory of that export": 1,
     "seals of 100 results": 1,
     "scan of 8 small films, sealed": 1,
+    **{f"{command.name}, 200 films": 1 for command in COMMANDS if command.is_constant or command.is_bounded},
+    "the same four, memory": 1,
+    "seals of every row of it": 1,
+    "ledger of 200 films, each": 1,
     "training, 1 epochs on 80 X-rays": 1,
     "AUC of that on 24 held-out X-rays": 1,
     "AUC of that, 5 parts of 80 X-rays held out in turn": 1,
@@ -52,7 +57,8 @@ def test_the_cases_that_need_no_training_are_measured() -> None:
 def test_every_row_of_the_table_is_measured() -> None:
     measured = measure()
 
-    names = [one["what"] for one in measured]
+    names = [one["what"] for one in measured if "the worst of" not in one["what"]]  # which one is worst, chance says
+    assert len(measured) == len(names) + 2
     assert {name: names.count(name) for name in names} == ROWS
 
 

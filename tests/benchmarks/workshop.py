@@ -37,6 +37,8 @@ class Sizes:
     many_labelled: int = 20_000
     new_labelled: int = 200
     idle_minutes: float = 4
+    years: int = 1_000_000
+    years_small: int = 1_000
     tiny: bool = False
 
 
@@ -56,6 +58,8 @@ TINY = Sizes(
     many_labelled=140,
     new_labelled=40,
     idle_minutes=0.5,
+    years=200,
+    years_small=100,
     tiny=True,
 )
 

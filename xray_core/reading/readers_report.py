@@ -188,14 +188,20 @@ def _compare(
     )
     return PairFigures(
         *names,
-        words=measure_agreement(
-            [first[xray_id].label for xray_id in both],
-            [second[xray_id].label for xray_id in both],
-            [groups[xray_id] for xray_id in both],
-            WORDS,
-        ),
+        words=measure_words(first, second),
         covid=measure_agreement(of_first, of_second, [groups[xray_id] for xray_id in decided], COVID_OR_NOT),
         model=_place_model([(first[xray_id], second[xray_id]) for xray_id in decided], adjudicated, model),
+    )
+
+
+def measure_words(first: Mapping[int, Reading], second: Mapping[int, Reading]) -> Agreement:
+    """How far two readers agree in all words, on the films that both have read."""
+    both = sorted(first.keys() & second.keys())
+    return measure_agreement(
+        [first[xray_id].label for xray_id in both],
+        [second[xray_id].label for xray_id in both],
+        [first[xray_id].group for xray_id in both],
+        WORDS,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from xray_core.reading.agreement import FEWEST_FILMS, FEWEST_PATIENTS, Agreement
+from xray_core.reading.most_read import MostRead
 from xray_core.reading.readers_report import ModelBeside, PairFigures, ReaderFigures, ReadersReport, Third
 from xray_core.records import Interval
 
@@ -15,12 +16,11 @@ NOTHING_READ = (
 )
 
 
-def say_agreement(report: ReadersReport) -> str:
+def say_agreement(pair: MostRead | None) -> str:
     """One line for a status: the pair that has read most together."""
-    pair = max(report.pairs, key=lambda found: found.words.films, default=None)
     if pair is None:
         return f"agreement: {NOTHING_READ}"
-    more = f" ({len(report.pairs)} pairs of readers: `xray labels agreement`)" if len(report.pairs) > 1 else ""
+    more = f" ({pair.pairs} pairs of readers: `xray labels agreement`)" if pair.pairs > 1 else ""
     return f"agreement: {pair.first} and {pair.second}, {_say_figures(pair.words)}{more}"
 
 

@@ -6,10 +6,11 @@ import hashlib
 import hmac
 import math
 import random
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
 
 from xray_core.models.records import OperatingPoint
 from xray_core.reading.label_errors import doubt_labels
@@ -25,9 +26,10 @@ _REPEAT_AFTER_FILMS: Final = 50
 LONGEST_LIST: Final = 50
 
 
-@dataclass(frozen=True, slots=True)
-class ScoredFilm:
+class ScoredFilm(NamedTuple):
     """A film with what the champion said of it; `probability` is P(covid).
+
+    A tuple, for there may be a million of them, read one after the other.
 
     `said_before` is the outcome by another model where the champion has not scored the film; so is `probability` then.
     `shadow` is the shadow model's outcome where there is one; `label` what settled it so far; `is_held_out` says that
@@ -60,12 +62,19 @@ def draw_audit(key: bytes, sha256: str) -> float:
 
     A film below AUDIT_SHARE belongs to the audit sample, whatever any model says of it.
     """
-    digest = hmac.new(key, b"audit sample " + sha256.encode(), hashlib.sha256).digest()
-    return int.from_bytes(digest[:7], "big") / 2**56
+    begun = _begin_draw(key).copy()
+    begun.update(sha256.encode())
+    return int.from_bytes(begun.digest()[:7], "big") / 2**56
+
+
+@lru_cache(maxsize=1)
+def _begin_draw(key: bytes) -> hmac.HMAC:
+    """The keyed hash as far as it is the same for all films: a third of its time."""
+    return hmac.new(key, b"audit sample ", hashlib.sha256)
 
 
 def rank_films(
-    films: Sequence[ScoredFilm], point: OperatingPoint, key: bytes, *, size: int
+    films: Iterable[ScoredFilm], point: OperatingPoint, key: bytes, *, size: int
 ) -> list[tuple[int, ListReason, float]]:
     """The X-rays to read, in the order in which a list is filled: id, reason, probability of being chosen by chance.
 
@@ -77,28 +86,65 @@ def rank_films(
     A film of the audit sample comes in its turn alone, whatever the model says of it and whether it has a label: what
     doubt took out of the sample, or a person by labelling, would be missing from it.
     """
-    drawn = [(draw_audit(key, film.sha256), film) for film in films if not film.is_listed]
-    sample = sorted((place, film.xray_id) for place, film in drawn if place < AUDIT_SHARE)
-    audit = [(xray_id, ListReason.AUDIT, AUDIT_SHARE) for _, xray_id in sample]
-    others = [film for place, film in drawn if place >= AUDIT_SHARE]
-    ranked = sorted(
-        (_reason_of(film, point), measure_doubt(film.probability, point), film.xray_id)
-        for film in others
-        if film.label is None
-    )
-    doubted = {film.xray_id for film in others}
+    audit, ranked = _Smallest(size), _Smallest(size)
+    labelled: list[ScoredFilm] = []
+    others: set[int] = set()
+    for film in films:
+        if film.label is not None:
+            labelled.append(film)
+        if film.is_listed:
+            continue
+        place = draw_audit(key, film.sha256)
+        if place < AUDIT_SHARE:
+            audit.add((place, film.xray_id, ListReason.AUDIT, AUDIT_SHARE))
+        elif film.label is None:
+            reason = _reason_of(film, point)
+            if ranked.may_take((reason,)):
+                doubt = measure_doubt(film.probability, point)
+                ranked.add(((reason, doubt), film.xray_id, _RANKED[reason], 1.0))
+        else:
+            others.add(film.xray_id)
+    labelled.sort(key=lambda film: film.xray_id)
+    sample = [entry[1:] for entry in audit.sort()]
     first = math.ceil(size * _AUDIT_PART)
     chosen = [
-        *audit[:first],
-        *((xray_id, _RANKED[reason], 1.0) for reason, _, xray_id in ranked),
-        *((film.xray_id, ListReason.LABEL, 1.0) for film in find_label_errors(films) if film.xray_id in doubted),
-        *audit[first:],
+        *sample[:first],
+        *(entry[1:] for entry in ranked.sort()),
+        *((film.xray_id, ListReason.LABEL, 1.0) for film in find_label_errors(labelled) if film.xray_id in others),
+        *sample[first:],
     ]
     return chosen[:size]
 
 
+class _Smallest:
+    """The so many smallest of ever so many entries, which differ in their first two places."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._kept: list[tuple[Any, int, ListReason, float]] = []
+        self._worst: tuple[Any, int] | None = None
+
+    def may_take(self, begun: tuple[int, ...]) -> bool:
+        """Whether an entry whose first place begins so may be among them: what it takes to know the rest is dear."""
+        return self._worst is None or begun <= self._worst[0]
+
+    def add(self, entry: tuple[Any, int, ListReason, float]) -> None:
+        """Keep it, unless as many are smaller."""
+        if self._worst is not None and entry[:2] > self._worst:
+            return
+        self._kept.append(entry)
+        if len(self._kept) > 2 * self._size:
+            self._worst = self.sort()[-1][:2]
+
+    def sort(self) -> list[tuple[Any, int, ListReason, float]]:
+        """The smallest, in order."""
+        self._kept.sort()
+        del self._kept[self._size :]
+        return self._kept
+
+
 def compose_list(
-    films: Sequence[ScoredFilm],
+    films: Iterable[ScoredFilm],
     own: Iterable[OwnReading],
     shared: Sequence[ChosenFilm],
     point: OperatingPoint,
@@ -121,7 +167,7 @@ def compose_list(
     repeats = _draw_repeats(own, size, now, chance)
     first = [(film.xray_id, film.reason, film.selection_probability) for film in shared if film.xray_id not in read]
     given = {xray_id for xray_id, *_ in first} | read
-    ranked = rank_films([film for film in films if film.xray_id not in given], point, key, size=size)
+    ranked = rank_films((film for film in films if film.xray_id not in given), point, key, size=size)
     fresh = [*first, *ranked][: size - len(repeats)]
     entries = [*fresh, *((xray_id, ListReason.REPEAT, 1.0) for xray_id in repeats)]
     chance.shuffle(entries)
@@ -130,12 +176,14 @@ def compose_list(
 
 def measure_doubt(probability: float, point: OperatingPoint) -> float:
     """The distance of a score from the nearest threshold, in log-odds; 0 is the threshold itself, 0.5 without one."""
-    return min(abs(_log_odds(probability) - _log_odds(threshold)) for threshold in point.thresholds or (0.5,))
+    log_odds = _log_odds(probability)
+    return min([abs(log_odds - _log_odds(threshold)) for threshold in point.thresholds or (0.5,)])
 
 
-def mark_doubted(films: Sequence[ScoredFilm], doubted: frozenset[str]) -> list[ScoredFilm]:
+def mark_doubted(films: Iterable[ScoredFilm], doubted: frozenset[str]) -> Iterator[ScoredFilm]:
     """The films, those with a doubted label (by SHA-256) marked."""
-    return [replace(film, is_doubted=film.sha256 in doubted) for film in films]
+    for film in films:
+        yield film._replace(is_doubted=True) if film.sha256 in doubted else film
 
 
 def find_label_errors(films: Sequence[ScoredFilm]) -> list[ScoredFilm]:
@@ -159,9 +207,12 @@ def _reason_of(film: ScoredFilm, point: OperatingPoint) -> int:
 
     What another model said by its own thresholds counts as it said it.
     """
+    if film.is_unlike:
+        return 0
     outcome = film.said_before or point.outcome(film.probability)
-    disagrees = film.shadow is not None and film.shadow is not outcome
-    return [film.is_unlike, outcome is Outcome.REFER, disagrees, True].index(True)
+    if outcome is Outcome.REFER:
+        return 1
+    return 2 if film.shadow is not None and film.shadow is not outcome else 3
 
 
 def _draw_repeats(own: Sequence[OwnReading], size: int, now: datetime, chance: random.Random) -> list[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -91,9 +91,10 @@ def find_read_again(opinions: Iterable[Opinion]) -> set[str]:
 
 def count_settlements(films: Mapping[int, Iterable[Opinion]]) -> dict[str, int]:
     """How many films are settled in which way; every way has its number."""
+    said = Counter(tuple(opinions) for opinions in films.values())  # of many films the same was said
     counts = {settlement.value: 0 for settlement in Settlement}
-    for opinions in films.values():
-        counts[settle(opinions).value] += 1
+    for opinions, number in said.items():
+        counts[settle(opinions).value] += number
     return counts
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Engine
 
 from db.engine import snapshot
-from db.reading.films import list_scored_films
+from db.reading.films import iter_scored_films
 from tests.db.rows import add_champion, score_files, sha256_of
 from xray_core.records import Outcome
 
@@ -16,7 +16,7 @@ def test_a_promotion_takes_no_film_off_the_reading_lists(engine: Engine) -> None
     score_files(engine, second, {"b.png": "B"})
 
     with snapshot(engine) as session:
-        films = {film.sha256: film.said_before for film in list_scored_films(session, second.model_id)}
+        films = {film.sha256: film.said_before for film in iter_scored_films(session, second.model_id)}
 
     assert films.keys() == {sha256_of("A"), sha256_of("B")}
     assert isinstance(films[sha256_of("A")], Outcome)

@@ -14,9 +14,11 @@ import pytest
 
 from flows.operations.doctor import examine
 from flows.operations.schedule import Schedule, write_schedule
+from flows.scoring.scan import open_scan
 from flows.settings import Settings
 from tests.flows.service.test_attacks import other_site
 from tests.flows.service.test_service import free_port
+from xray_core.synthetic.xrays import write_sample_set
 
 pytestmark = pytest.mark.processes
 
@@ -36,6 +38,18 @@ def test_a_sound_home_has_nothing_to_fix(settings: Settings) -> None:
 
     assert fixes(settings) == {}
     assert len(examine(settings)) >= 6
+
+
+def test_what_grows_and_how_fast_is_told(settings: Settings) -> None:
+    write_sample_set(settings.incoming_dir, per_class=2, patients=2, seed=1, layout="flat")
+    with open_scan(settings) as scan:
+        for files in scan.find_batches():
+            scan.score(files)
+
+    (told,) = [finding for finding in examine(settings) if finding.what.startswith("the ledger takes")]
+
+    assert told.fix is None
+    assert "kB a result" in told.what
 
 
 def test_where_there_is_no_home_yet_nothing_is_made_and_nothing_is_wrong(tmp_path: Path) -> None:

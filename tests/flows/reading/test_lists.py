@@ -82,6 +82,6 @@ def test_a_film_that_was_trained_on_judges_no_label_whatever_its_patient_was_cal
         with snapshot(engine) as session:
             champion = models.champion(session)
             assert champion is not None
-            found = films.list_scored_films(session, champion.model_id)
+            found = list(films.iter_scored_films(session, champion.model_id))
 
     assert {film.sha256: film.is_held_out for film in found} == {first: False, second: False, third: True}

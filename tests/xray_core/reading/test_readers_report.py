@@ -8,6 +8,7 @@ from itertools import count
 
 import pytest
 
+from xray_core.reading.most_read import find_most_read
 from xray_core.reading.readers_report import ReadersReport, find_blind, make_readers_report
 from xray_core.reading.readers_words import answer_questions, say_agreement, say_model_beside, tell_readers
 from xray_core.reading.records import ListPurpose, ListReason, ReaderRole, Reading
@@ -129,11 +130,23 @@ def test_the_reveal_is_told_as_it_went() -> None:
 
 
 def test_small_numbers_say_so_and_nothing_says_what_to_do() -> None:
-    assert "`xray review --reader NAME`" in say_agreement(report([]))
-    few = report([read(1), read(1, "ben")])
-    assert "too few: below 20 films of 10 patients" in say_agreement(few)
+    assert "`xray review --reader NAME`" in say_agreement(find_most_read([], {}))
+    readings = [read(1), read(1, "ben")]
+    few = report(readings)
+    assert "too few: below 20 films of 10 patients" in say_agreement(find_most_read(readings, {}))
     assert few.pairs[0].words.table[0][0] == 1
     assert "no score was revealed yet" in "\n".join(tell_readers(few))
+
+
+def test_a_status_tells_of_the_two_readers_with_most_films_in_common_what_the_report_does() -> None:
+    names = {"anna": "Anna", "ben": "Ben"}
+    readings = [read(number, reader) for reader in ("anna", "ben", "cleo") for number in range(30 - len(reader))]
+
+    found = find_most_read(readings, names)
+
+    assert found is not None
+    assert (found.first, found.second, found.pairs) == ("Anna", "Ben", 3)
+    assert found.words == report(readings).pairs[0].words
 
 
 def test_the_questions_of_a_card_are_answered_without_a_name() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -114,7 +113,7 @@ def test_no_audit_film_is_taken_by_doubt_or_lost_to_a_label_and_none_that_stands
 
     assert not {number for number, reason, _ in ranked if reason is not ListReason.AUDIT} & set(sample)
     assert {number for number, reason, _ in everything if reason is ListReason.AUDIT} == set(sample)
-    listed = [replace(given, is_listed=given.xray_id in sample) for given in films]
+    listed = [given._replace(is_listed=given.xray_id in sample) for given in films]
     assert not {number for number, *_ in rank_films(listed, POINT, KEY, size=400)} & set(sample)
 
 
