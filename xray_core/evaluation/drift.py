@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 FEWEST_XRAYS = 30  # on either side; fewer compare nothing
 ALPHA = 0.01  # for all comparisons together
 _EXACT_UP_TO = 250_000  # pairs of X-rays: 0.1 s
+_AT_A_TIME = 256  # X-rays
 LEAST_SHIFT = 0.20  # a smaller shift is no reason to do anything, however surely it is there
 
 Values = Sequence[float] | NDArray[np.floating] | Sequence[str]
@@ -64,7 +65,16 @@ def find_drift(reference: Mapping[str, Values], incoming: Mapping[str, Values]) 
 
 
 def summarise_greys(greys: NDArray[np.uint8]) -> dict[str, NDArray[np.floating]]:
-    """Figures of fitted X-rays (n, height, width) uint8 for `find_drift`: brightness, contrast, darkest, brightest."""
+    """Figures of fitted X-rays (n, height, width) uint8 for `find_drift`: brightness, contrast, darkest, brightest.
+
+    Some at a time: as float64 they take eight times the memory.
+    """
+    starts = range(0, max(1, len(greys)), _AT_A_TIME)
+    parts = [_summarise(greys[start : start + _AT_A_TIME]) for start in starts]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _summarise(greys: NDArray[np.uint8]) -> dict[str, NDArray[np.floating]]:
     flat = greys.reshape(len(greys), -1)
     dark, bright = np.percentile(flat, (5, 95), axis=1)
     return {

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import chi2_contingency, ks_2samp
 
+from xray_core.evaluation import drift
 from xray_core.evaluation.drift import find_drift, summarise_greys
 
 
@@ -115,3 +116,17 @@ def test_the_p_value_of_large_samples_is_near_that_of_scipy() -> None:
         (found,) = find_drift({"score": before}, {"score": after}).figures
 
         assert found.p_value == pytest.approx(ks_2samp(before, after).pvalue, abs=0.02)
+
+
+@pytest.mark.parametrize("count", [1, 7, 20])
+def test_the_figures_of_films_are_the_same_however_many_are_looked_at_at_a_time(
+    count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    greys = np.random.default_rng(4).integers(0, 256, (count, 15, 10)).astype(np.uint8)
+    at_once = summarise_greys(greys)
+    monkeypatch.setattr(drift, "_AT_A_TIME", 7)
+
+    some_at_a_time = summarise_greys(greys)
+
+    assert [values.tolist() for values in some_at_a_time.values()] == [values.tolist() for values in at_once.values()]
+    assert len(at_once["contrast"]) == count
