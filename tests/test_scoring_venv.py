@@ -19,6 +19,7 @@ from tests.flows.scoring.test_scan import drop_xrays
 pytestmark = [pytest.mark.processes, pytest.mark.slow]
 
 MOST_MEGABYTES = 420
+_NOT_OF_A_HOST = ("PYTHONPATH", "PYTHONDONTWRITEBYTECODE")
 HEAVY = {"tensorflow", "tensorflow-cpu", "keras", "scipy", "pandas", "scikit-learn", "matplotlib", "onnx", "tf2onnx"}
 DRIFT = "from flows.operations.drift import *; print(check_drift_of_champion(Settings(home=sys.argv[1])).sentence)"
 IMPORT = "from flows.review.label_import import *; print(take_in(Settings(home=sys.argv[1]), Path(sys.argv[2]), 1))"
@@ -45,10 +46,10 @@ def venv(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(venv: Path, *arguments: str) -> str:
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    environment = {name: value for name, value in os.environ.items() if name not in _NOT_OF_A_HOST}
     command = [str(venv / "bin" / "python"), "-B", *arguments]
-    done = subprocess.run(command, cwd=venv, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, (arguments, done.stdout[-500:], done.stderr[-1500:])
+    done = subprocess.run(command, cwd=venv, env=environment, umask=0o077, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, (arguments, done.stdout, done.stderr[-1500:])
     return done.stdout
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from distributed import Client, Future
 
 _CONNECT_SECONDS = 10
+_ANSWER_SECONDS = 60
 # A run that makes no progress for this long and a lease ends: its workers are gone, or none can do the work.
 _PATIENCE_SECONDS = 600
 _ROUNDS = 3
@@ -78,10 +79,17 @@ class _Sending:
         under_way: dict[Future, Batch] = {}
         for batch in batches:
             under_way[self._client.submit(score_there, batch, pure=False)] = batch
-            if len(under_way) >= 2 * max(1, len(self._client.nthreads())):
+            if len(under_way) >= 2 * max(1, self._count_workers()):
                 yield self._wait_for_one(under_way)
         while under_way:
             yield self._wait_for_one(under_way)
+
+    def _count_workers(self) -> int:
+        """Asked with a limit: Dask's own question waits for ever for a scheduler that is gone."""
+        try:
+            return len(self._client.sync(self._client.scheduler.ncores, callback_timeout=_ANSWER_SECONDS))
+        except (OSError, TimeoutError) as error:
+            raise _scheduler_is_gone() from error
 
     def _wait_for_one(self, under_way: dict[Future, Batch]) -> Batch:
         from distributed import CancelledError, KilledWorker, wait
@@ -92,24 +100,29 @@ class _Sending:
             future.result()
         except TimeoutError as error:
             raise PersonNeeded(
-                f"no Dask worker finished a batch for {self._patience:.0f} s: are there workers, and do they reach the "
-                "films and the database? What was scored is in the ledger, the next scan does the rest",
+                f"no Dask worker finished a batch for {self._patience:.0f} s: are there workers, is xray-scoring "
+                "installed where they run, and do they reach the films and the database? What was scored is in the "
+                "ledger, the next scan does the rest",
                 public=True,
             ) from error
         except KilledWorker:  # it took several workers with it; its files are sent again, alone, by the next scan
             pass
         except (CancelledError, OSError) as error:
-            raise PersonNeeded(
-                "the Dask scheduler went away: start it and its workers again; what was scored is in the ledger, the "
-                "next scan does the rest",
-                public=True,
-            ) from error
+            raise _scheduler_is_gone() from error
         except ImportError as error:
             raise PersonNeeded(
                 f"a Dask worker cannot import this service ({error}): install xray-scoring where it runs",
                 public=True,
             ) from error
         return under_way.pop(future)
+
+
+def _scheduler_is_gone() -> PersonNeeded:
+    return PersonNeeded(
+        "the Dask scheduler went away: start it and its workers again; what was scored is in the ledger, the next scan "
+        "does the rest",
+        public=True,
+    )
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -16,12 +17,13 @@ from pydantic import ValidationError
 
 from flows.operations.verification import find_breach
 from flows.scoring.counts import ScanCounts
-from flows.scoring.fan_out import score_on_dask
+from flows.scoring.fan_out import _PATIENCE_SECONDS, score_on_dask
 from flows.scoring.scan import open_scan
 from flows.settings import Settings
 from tests.databases import server_url
 from tests.flows.scoring.test_scan import count_results, drop_xrays
-from xray_core.errors import PersonNeeded
+from tests.patience import here
+from xray_core.errors import PersonNeeded, WrongSiteKey
 
 pytest.importorskip("distributed", reason="Dask is not installed: pip install 'xray-scoring[dask]'")
 
@@ -44,10 +46,12 @@ def start(settings: Settings, tmp_path: Path) -> Iterator[Start]:
     """Start one of Dask's own programs in the home's environment; it ends with the test."""
     started: list[subprocess.Popen[bytes]] = []
 
-    def begin(*arguments: str) -> subprocess.Popen[bytes]:
+    def begin(*arguments: str, **variables: str) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "distributed.cli." + arguments[0], *arguments[1:]]
         with (tmp_path / f"dask-{len(started)}.log").open("wb") as log:
-            process = subprocess.Popen(command, stdout=log, stderr=log, cwd=tmp_path, env=environment(settings))
+            process = subprocess.Popen(
+                command, stdout=log, stderr=log, cwd=tmp_path, env=environment(settings) | variables
+            )
         started.append(process)
         return process
 
@@ -73,16 +77,23 @@ def environment(settings: Settings) -> dict[str, str]:
 def scheduler(start: Start) -> str:
     """The address of a scheduler without workers."""
     port = free_port()
-    start("dask_scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard", "--no-show")
+    start_scheduler(start, port)
+    return f"127.0.0.1:{port}"
+
+
+def start_scheduler(start: Start, port: int) -> subprocess.Popen[bytes]:
+    """One that listens."""
+    process = start("dask_scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard", "--no-show")
     while True:
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return f"127.0.0.1:{port}"
+                return process
         time.sleep(0.1)
 
 
-def start_worker(start: Start, scheduler: str, nanny: str = "--no-nanny") -> subprocess.Popen[bytes]:
-    return start("dask_worker", f"tcp://{scheduler}", nanny, "--nthreads", "1", "--host", "127.0.0.1", "--no-dashboard")
+def start_worker(start: Start, scheduler: str, nanny: str = "--no-nanny", **variables: str) -> subprocess.Popen[bytes]:
+    command = (f"tcp://{scheduler}", nanny, "--nthreads", "1", "--host", "127.0.0.1", "--no-dashboard")
+    return start("dask_worker", *command, **variables)
 
 
 def scan_on(
@@ -148,6 +159,72 @@ def test_a_worker_under_a_nanny_is_named_in_one_sentence(
 
     with pytest.raises(PersonNeeded, match="--no-nanny"):
         scan_on(settings, scheduler, monkeypatch)
+
+
+def test_a_scheduler_without_workers_is_waited_for_no_longer_than_a_lease_and_ten_minutes(
+    settings: Settings, scheduler: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drop_xrays(settings.incoming_dir, 2)
+    assert _PATIENCE_SECONDS == 600
+    monkeypatch.setattr("flows.scoring.fan_out._PATIENCE_SECONDS", 1)
+
+    with pytest.raises(PersonNeeded, match="no Dask worker finished a batch for 3 s: are there workers"):
+        scan_on(settings, scheduler, monkeypatch)
+
+    assert count_results(settings) == 0
+
+
+def test_a_scheduler_that_dies_is_one_sentence_and_the_next_scan_does_the_rest(
+    settings: Settings, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drop_xrays(settings.incoming_dir, 60)
+    port = free_port()
+    process, address = start_scheduler(start, port), f"127.0.0.1:{port}"
+    worker = start_worker(start, address)
+
+    with pytest.raises(PersonNeeded, match="the Dask scheduler went away: start it and its workers again"):
+        scan_on(settings, address, monkeypatch, lambda _: process.kill())
+
+    worker.kill()
+    worker.wait()
+    with open_scan(settings) as scan:
+        for batch in scan.find_batches():
+            scan.score(batch)
+    assert count_results(settings) == 60
+    assert find_breach(settings)[0] is None
+
+
+def test_a_worker_without_the_service_is_one_sentence(
+    settings: Settings, scheduler: str, start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drop_xrays(settings.incoming_dir, 2)
+    (tmp_path / "other" / "flows").mkdir(parents=True)  # something else of that name, as a bare host has nothing
+    (tmp_path / "other" / "flows" / "__init__.py").touch()
+    worker = start_worker(start, scheduler, PYTHONPATH=str(tmp_path / "other"))
+    monkeypatch.setattr("flows.scoring.fan_out._PATIENCE_SECONDS", here(30))
+
+    with pytest.raises(PersonNeeded, match="is xray-scoring installed where they run"):
+        scan_on(settings, scheduler, monkeypatch)
+
+    assert worker.wait(here(30)) is not None  # it ends by itself at the first batch
+
+    assert count_results(settings) == 0
+
+
+def test_a_worker_with_another_key_claims_nothing_and_says_so(
+    settings: Settings, scheduler: str, start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drop_xrays(settings.incoming_dir, 2)
+    home = tmp_path / "other"
+    shutil.copytree(settings.home, home, ignore=shutil.ignore_patterns("run", "incoming", "xray.db*"))
+    (home / "site.key").write_text("77" * 32 + "\n")
+    elsewhere = {"XRAY_DATABASE_URL": settings.url, "XRAY_INCOMING": str(settings.incoming_dir)}
+    start_worker(start, scheduler, XRAY_HOME=str(home), **elsewhere)
+
+    with pytest.raises(WrongSiteKey, match="fingerprint"):
+        scan_on(settings, scheduler, monkeypatch)
+
+    assert count_results(settings) == 0
 
 
 def test_an_address_where_nobody_answers_is_one_sentence_and_claims_nothing(
