@@ -201,7 +201,7 @@ def test_a_worker_without_the_service_is_one_sentence(
     (tmp_path / "other" / "flows").mkdir(parents=True)  # something else of that name, as a bare host has nothing
     (tmp_path / "other" / "flows" / "__init__.py").touch()
     worker = start_worker(start, scheduler, PYTHONPATH=str(tmp_path / "other"))
-    monkeypatch.setattr("flows.scoring.fan_out._PATIENCE_SECONDS", here(30))
+    monkeypatch.setattr("flows.scoring.fan_out._PATIENCE_SECONDS", 20)
 
     with pytest.raises(PersonNeeded, match="is xray-scoring installed where they run"):
         scan_on(settings, scheduler, monkeypatch)
