@@ -17,6 +17,7 @@ from xray_core.records import Split, Verdict
 
 _DRIFT_CHECKS_EACH = 3
 _TEST_SIDE = 300
+_NOBODY = {"negative": 0, "refer": 0, "positive": 0}
 
 
 def copy_model(models_dir: Path, version: str, number: int) -> tuple[ModelManifest, str]:
@@ -29,6 +30,7 @@ def copy_model(models_dir: Path, version: str, number: int) -> tuple[ModelManife
             os.link(path, folder / path.name)
     described = json.loads((source / "model.json").read_bytes()) | {"version": folder.name}
     (folder / "model.json").write_text(json.dumps(described))
+    (folder / "model.json").chmod(0o600)
     return replace(read_manifest(folder), version=folder.name), hash_manifest(folder)
 
 
@@ -38,10 +40,13 @@ def evaluation_rows(known: Sequence[ModelRecord]) -> Iterator[Row]:
         films = range(1, _TEST_SIDE + 1)
         side = [[content_of(number)[:16]] for number in films]
         look = {"number": place, "renewed_at": "2026-01-01T00:00:00+00:00", "side": side, "follows": None}
-        test = {"prevalence": 0.1, "figures": {"ppv": None, "npv": None}, "look": look}
+        figures = {"auroc": None, "ppv": None, "npv": None}
+        test = {"prevalence": 0.1, "figures": figures, "look": look, "confusion_covid": _NOBODY}
+        test |= {"confusion_normal": _NOBODY}
         yield _evaluation_row(model, Split.TEST.value, test, place, len(known))
         if place < len(known):
             external = {"xrays": [sha256_of(f"external {number}") for number in films], "kept_out": {}}
+            external |= {"evaluation": test}
             yield _evaluation_row(model, "external: siteB", external, place, len(known))
         for _ in range(_DRIFT_CHECKS_EACH):
             found = {"moved": False, "sentence": "Nothing has moved.", "figures": [], "xrays": 500}
