@@ -19,7 +19,7 @@ from xray_core.errors import IncompatibleModel
 from xray_core.models.records import REFERENCE_FILE, Oddity
 
 FEWEST_XRAYS: Final = 40  # of the training side; fewer describe no chest film
-MOST_XRAYS: Final = 3000  # of a side; more describe it no better
+MOST_XRAYS: Final = 1500  # of a side; more describe it no better
 
 _SIDE = 24  # a film is compared at 24 x 24: lungs, heart, shoulders, and nothing of one patient
 _COMPONENTS = 20
