@@ -21,7 +21,7 @@ from tests.factories import write_xray
 from xray_core.exchange.atomic_file import find_asides, remove_asides
 from xray_core.imaging.network_input import fit_pixels
 from xray_core.imaging.radiograph import read_radiograph
-from xray_core.imaging.records import GreyRules, Preprocessing, Remedy, Scaling
+from xray_core.imaging.records import UNIDENTIFIED, GreyRules, Identifiers, Preprocessing, Remedy, Scaling
 from xray_core.processes import grey_store
 from xray_core.processes.decoder import Decoded
 from xray_core.processes.grey_store import GreyStore, open_shelf, stamp_file
@@ -38,7 +38,8 @@ def decode(path: Path, preprocessing: Preprocessing = SMALL) -> Decoded:
     content = path.read_bytes()
     film = read_radiograph(content)
     grey = fit_pixels(film.pixels, preprocessing)
-    return Decoded(sha256(content).hexdigest(), grey, film.facts, film.dhash, seconds=0.1, patient_id="ZZCANARY")
+    called = Identifiers(patient="ZZPATIENT", study="ZZSTUDY", image="ZZIMAGE")
+    return Decoded(sha256(content).hexdigest(), grey, film.facts, film.dhash, seconds=0.1, identifiers=called)
 
 
 def keep(store: GreyStore, *paths: Path, preprocessing: Preprocessing = SMALL) -> list[Decoded]:
@@ -69,7 +70,7 @@ def store(tmp_path: Path) -> GreyStore:
     return open_store(tmp_path)
 
 
-def test_a_kept_film_is_the_one_that_was_decoded_but_for_its_patients_id(store: GreyStore, film: Path) -> None:
+def test_a_kept_film_is_the_one_that_was_decoded_but_for_what_its_header_calls_it(store: GreyStore, film: Path) -> None:
     (decoded,) = keep(store, film)
 
     kept = take(store, film)
@@ -77,8 +78,9 @@ def test_a_kept_film_is_the_one_that_was_decoded_but_for_its_patients_id(store: 
     assert kept is not None
     assert np.array_equal(kept.grey, decoded.grey)
     assert (kept.sha256, kept.facts, kept.dhash) == (decoded.sha256, decoded.facts, decoded.dhash)
-    assert kept.patient_id is None
-    assert b"ZZCANARY" not in the_file(store).read_bytes()
+    assert kept.identifiers == UNIDENTIFIED
+    written = the_file(store).read_bytes()
+    assert not [word for word in (b"ZZPATIENT", b"ZZSTUDY", b"ZZIMAGE") if word in written]
 
 
 def test_the_folder_and_its_files_are_for_their_owner_alone(store: GreyStore, film: Path) -> None:
