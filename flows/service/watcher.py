@@ -71,12 +71,12 @@ def watch_folders(settings: Settings, address: str) -> None:
         Watched("import-labels", settings.labels_dir, lambda: (bool(list_dropped(settings)), inf)),
     )
     watches = {watched.deployment: Watch() for watched in everything}
-    heard: dict[str, Beat] = {}
+    beats: dict[str, Beat] = {}
 
     def bury() -> None:
-        nonlocal heard
-        before, heard = heard, {}  # after a look that failed all begins anew
-        heard = bury_silent_runs(api, before, datetime.now(UTC))
+        nonlocal beats
+        before, beats = beats, {}  # after a look that failed all begins anew
+        beats = bury_silent_runs(api, before, datetime.now(UTC))
 
     chores = [
         _Chore(_FORGET_EVERY, lambda: _forget(api)),
