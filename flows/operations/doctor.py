@@ -217,9 +217,10 @@ def _check_history(settings: Settings) -> Iterator[HealthCheck]:
         yield HealthCheck(f"Prefect's history {file} does not answer ({type(error).__name__})", "ask again")
         return
     size, free = found.size / 2**20, found.free / 2**20
+    is_much = found.is_stuck or size > _MUCH_HISTORY_MIB
     yield HealthCheck(
         f"Prefect's history: {size:.0f} MiB of {found.runs} runs in {file}, {free:.0f} MiB of them free",
-        f"stop the service and delete {file.parent}: no result is in it" if size > _MUCH_HISTORY_MIB else None,
+        f"stop the service and delete {file.parent}: no result is in it" if is_much else None,
     )
 
 

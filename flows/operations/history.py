@@ -15,15 +15,26 @@ _INCREMENTAL = 2
 # The server waits for nobody longer than it takes to move so many pages of 4 kB.
 _PAGES_AT_ONCE = 500
 _WAIT_SECONDS = 30.0
+# The server starts after its file is written anew, at some 35 MiB/s, and whoever starts it waits for three minutes.
+MOST_AT_A_START_MIB = 500
 
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What Prefect has written down: bytes of its database, how many of them are free, and flow runs in it."""
+    """What Prefect has written down: bytes of its database, how many of them are free, and flow runs in it.
+
+    One that `shrinks` gives free bytes back to the disk.
+    """
 
     size: int
     free: int
     runs: int
+    shrinks: bool
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether it keeps what it has taken of the disk until somebody deletes it."""
+        return not self.shrinks and self.size > MOST_AT_A_START_MIB * 2**20
 
 
 def find_history(settings: Settings) -> Path | None:
@@ -37,18 +48,23 @@ def measure_history(file: Path) -> History:
     with _open(file, mode="ro") as database:
         page = _ask(database, "PRAGMA page_size")
         free = _ask(database, "PRAGMA freelist_count")
-        return History(file.stat().st_size, page * free, _ask(database, "SELECT count(*) FROM flow_run"))
+        runs = _ask(database, "SELECT count(*) FROM flow_run")
+        return History(file.stat().st_size, page * free, runs, _ask(database, "PRAGMA auto_vacuum") == _INCREMENTAL)
 
 
-def make_shrinkable(file: Path) -> None:
+def make_shrinkable(file: Path) -> bool:
     """Have the file give free pages back when it is asked: a new one at once, one of before is written anew for it.
 
-    To be called while no server runs. Raises sqlite3.Error where the disk has no room for that.
+    False, and nothing is done, where that would take minutes. To be called while no server runs. Raises sqlite3.Error
+    where the disk has no room for it.
     """
     with _open(file, mode="rwc") as database:
         if _ask(database, "PRAGMA auto_vacuum") != _INCREMENTAL:
+            if file.stat().st_size > MOST_AT_A_START_MIB * 2**20:
+                return False
             database.execute(f"PRAGMA auto_vacuum={_INCREMENTAL}")
             database.execute("VACUUM")
+    return True
 
 
 def give_back(file: Path) -> int:

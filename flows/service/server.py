@@ -60,10 +60,16 @@ def prepare_history() -> None:
         return
     file.parent.mkdir(parents=True, exist_ok=True)
     try:
-        make_shrinkable(file)
+        why = "" if make_shrinkable(file) else "too large to be written anew at a start"
     except sqlite3.Error as error:
+        why = type(error).__name__
+    if why:
         logging.getLogger("flows.service").warning(
-            "Prefect's history keeps the disk that its retention frees (%s): %s", type(error).__name__, file
+            "Prefect's history %s keeps the disk that its retention frees (%s): stop the service and delete %s: "
+            "no result is in it",
+            file,
+            why,
+            file.parent,
         )
 
 

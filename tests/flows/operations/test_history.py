@@ -10,6 +10,7 @@ import pytest
 
 from flows.operations.doctor import HealthCheck, examine
 from flows.operations.history import find_history, give_back, make_shrinkable, measure_history
+from flows.service.server import prepare_history
 from flows.settings import Settings
 
 RUNS = 2000
@@ -60,13 +61,33 @@ def test_a_file_of_before_is_written_anew_once_and_loses_nothing(settings: Setti
     delete_most(file)
     assert give_back(file) == 0
 
-    make_shrinkable(file)
+    assert not measure_history(file).shrinks
+    assert make_shrinkable(file)
     anew = file.stat().st_ino, measure_history(file)
-    make_shrinkable(file)
+    assert make_shrinkable(file)
 
     assert anew[1].runs == RUNS // 10
-    assert anew[1].free == 0
+    assert (anew[1].free, anew[1].shrinks) == (0, True)
     assert (file.stat().st_ino, measure_history(file)) == anew
+
+
+def test_a_large_file_of_before_is_left_as_it_is_for_the_service_would_be_waited_for_too_long(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = write_runs(settings, shrinkable=False)
+    (small,) = history_checks(settings)
+    monkeypatch.setattr("flows.operations.history.MOST_AT_A_START_MIB", 1)
+    monkeypatch.setenv("XRAY_HOME", str(settings.home))
+    before = file.read_bytes()
+
+    prepare_history()
+
+    assert file.read_bytes() == before
+    (said,) = [record.getMessage() for record in caplog.records]
+    (large,) = history_checks(settings)
+    assert small.fix is None, "the next start does it"
+    for words in (said, large.fix):
+        assert f"stop the service and delete {file.parent}: no result is in it" in str(words)
 
 
 def test_the_doctor_shows_how_much_of_the_disk_prefects_history_takes(
