@@ -167,7 +167,9 @@ class SchemaOutOfDate(PersonNeeded):
 class NoChampion(PersonNeeded):
     """There is no champion to score with."""
 
-    kind_sentence = "there is no champion to score with: `xray train DATASET_DIR` or `xray models import` makes one"
+    kind_sentence = (
+        "there is no champion to score with: `xray train DATASET_DIR` or `xray models import FILE` makes one"
+    )
 
 
 class IncompatibleModel(PersonNeeded):

@@ -51,13 +51,13 @@ def scan(as_json: Json = False) -> None:
             }
         )
         return
-    typer.echo(f"{counts.sentence()}. {RESEARCH_USE}")
+    tell([f"{counts.sentence()}. {RESEARCH_USE}"])
     listed = (("outcome", counts.outcomes), ("rejected", counts.rejected), ("deferred", counts.deferred))
     for title, counted in (*listed, ("not moved", counts.unarchived)):
         for name, number in sorted(counted.items()):
             typer.echo(f"  {title:9} {name:28} {number}")
     if counts.files and (caution := read_caution(settings)):
-        typer.echo(caution)
+        tell([caution])
 
 
 def export(
@@ -79,7 +79,8 @@ def export(
     from flows.review.exports import as_utc, write_export
 
     settings = open_home()
-    _print_export(settings, write_export(settings, out=out, since=as_utc(since), for_review=for_review), as_json)
+    summary = write_export(settings, out=out, since=as_utc(since), for_review=for_review)
+    _print_export(settings, summary, as_json, if_empty=_NO_RESULT)
 
 
 def worklist(
@@ -96,7 +97,7 @@ def worklist(
     from flows.review.exports import write_worklist
 
     settings = open_home()
-    _print_export(settings, write_worklist(settings, out=out, limit=limit), as_json)
+    _print_export(settings, write_worklist(settings, out=out, limit=limit), as_json, if_empty=_NOTHING_TO_READ)
 
 
 def why(
@@ -171,14 +172,22 @@ def pseudonyms(
         typer.echo(pseudonym)
 
 
-def _print_export(settings: Settings, summary: Any, as_json: bool) -> None:
+_NO_RESULT = (
+    "No file was decided on yet, or since then: put films into the incoming folder, then `xray scan`; "
+    "`xray status` says how many there are."
+)
+_NOTHING_TO_READ = (
+    "No film of the champion is without a label: put films into the incoming folder, then `xray scan`; "
+    "`xray status` says whether there is a champion."
+)
+
+
+def _print_export(settings: Settings, summary: Any, as_json: bool, *, if_empty: str) -> None:
     from flows.registry.standing import read_caution, read_predictive_values
 
     if as_json:
         print_json({"path": str(summary.path), "rows": summary.rows, "sha256": summary.sha256})
     else:
-        typer.echo(f"{summary.rows} rows in {summary.path}. {RESEARCH_USE}")
-        if worth := read_predictive_values(settings):
-            typer.echo(worth)
-        if caution := read_caution(settings):
-            typer.echo(caution)
+        told = [f"{summary.rows} rows in {summary.path}. {RESEARCH_USE}"]
+        told += [] if summary.rows else [if_empty]
+        tell([*told, *filter(None, (read_predictive_values(settings), read_caution(settings)))])

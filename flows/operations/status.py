@@ -20,6 +20,7 @@ from flows.home.patients import count_doubted
 from flows.operations.schedule import Schedule, read_schedule
 from flows.registry.field import say_field
 from flows.registry.standing import read_standing, say_blind_spot
+from flows.scoring.counts import say_problem
 from flows.settings import Settings
 from xray_core.records import RESEARCH_USE
 
@@ -61,7 +62,7 @@ class Status:
         told.append("files: " + (", ".join(f"{n} {state}" for state, n in self.files.items() if n) or "none yet"))
         told += [f"  {reason:28} {n}" for reason, n in sorted(self.reasons.items())]
         if self.last_scan is not None:
-            ended = f"problem: {self.last_scan.problem}" if self.last_scan.problem else "good"
+            ended = f"problem: {say_problem(self.last_scan.problem)}" if self.last_scan.problem else "good"
             told.append(f"last scan: {self.last_scan.finished_at:%Y-%m-%d %H:%M:%S} UTC, {ended}")
         told.append(f"labels: {self.labels_imported} imported from reviewers")
         told.append(
@@ -129,7 +130,7 @@ def find_alarms(
     """What needs a person; pure. A service that has never scanned is not late, it is new."""
     alarms: list[str] = []
     if champion is None:
-        alarms.append("there is no champion: `xray train DATASET_DIR` or `xray models import` makes one")
+        alarms.append("there is no champion: `xray train DATASET_DIR` or `xray models import FILE` makes one")
     ahead = [scan.finished_at for scan in (last, good) if scan and scan.finished_at > now + _CLOCK_SLACK]
     if ahead:
         alarms.append(
@@ -149,7 +150,7 @@ def _find_lateness(
         return
     since = f"at {good.finished_at:%Y-%m-%d %H:%M:%S} UTC" if good else "never"
     if last.problem:
-        why = f"the last one ended with {last.problem}"
+        why = f"the last one: {say_problem(last.problem)}"
     elif schedule and _SCORING in schedule.paused:
         why = f"{_SCORING} is paused by a person"
     else:

@@ -38,7 +38,7 @@ class AtPrevalence:
     def say(self, version: str | None, probability: float | None) -> str | None:
         """The same for people."""
         moved = self.move(version, probability)
-        return None if moved is None else f"{moved:.2f} at an assumed {self.prevalence:.2g} of covid"
+        return None if moved is None else f"{moved:.4f} where {100 * self.prevalence:.3g}% are covid"
 
 
 def read_at_prevalence(session: Session, settings: Settings) -> AtPrevalence:

@@ -80,7 +80,7 @@ def read_field(settings: Settings, version: str | None = None) -> FieldReport:
     with open_ledger(settings) as engine, snapshot(engine) as session:
         model = models.find_model(session, version) if version else models.champion(session)
         if model is None and version is None:
-            raise NoChampion("there is no champion: `xray train DATASET_DIR` or `xray models import` makes one")
+            raise NoChampion("there is no champion: `xray train DATASET_DIR` or `xray models import FILE` makes one")
         if model is None:
             raise RefusedInput(f"{version}: no such model version; `xray models list` shows those there are")
         films, (sample, left_out), measured = _measure(settings, session, model)

@@ -109,7 +109,7 @@ def read_champion(engine: Engine) -> int:
         champion = models.champion(session)
     if champion is None:
         raise NoChampion(
-            "there is no champion to score with: `xray train DATASET_DIR` or `xray models import` makes one"
+            "there is no champion to score with: `xray train DATASET_DIR` or `xray models import FILE` makes one"
         )
     return champion.model_id
 

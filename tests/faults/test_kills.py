@@ -161,11 +161,11 @@ def test_a_scan_that_is_told_to_end_says_so_within_ten_seconds_and_the_next_one_
     assert FileState.NEW in written.values()  # claimed, and not finished
     assert set(written.values()) == {FileState.NEW, FileState.SCORED}
     assert find_breach(settings)[0] is None
-    assert "problem: Stopped" in " ".join(read_status(settings).lines())
+    assert "problem: it was stopped" in " ".join(read_status(settings).lines())
     scan(settings)
     assert_all_scored_once(settings)
     assert "last scan: " in " ".join(read_status(settings).lines())
-    assert "Stopped" not in " ".join(read_status(settings).lines())
+    assert "stopped" not in " ".join(read_status(settings).lines())
 
 
 def test_a_scan_may_be_told_to_end_at_any_moment(

@@ -15,7 +15,7 @@ from db.scoring.tables import ScanRow
 from flows.home.ledger import find_anchor
 from flows.operations.schedule import Schedule, write_schedule
 from flows.operations.status import SCAN_INTERVAL, read_status
-from flows.scoring.counts import ScanCounts, find_problem
+from flows.scoring.counts import ScanCounts, find_problem, say_problem
 from flows.settings import Settings
 from tests.flows.scoring.test_scan import drop_xrays, scan
 from xray_core.errors import NoChampion
@@ -103,7 +103,8 @@ def test_scans_that_all_fail_are_an_alarm_with_the_reason(empty_settings: Settin
 
     alarms = read_status(empty_settings).alarms
 
-    assert any("NoChampion" in alarm for alarm in alarms)
+    assert any("the last one: there is no champion to score with" in alarm for alarm in alarms)
+    assert not any("NoChampion" in line for line in read_status(empty_settings).lines())
 
 
 def test_a_home_that_never_scanned_is_new_and_not_late(settings: Settings) -> None:
@@ -121,3 +122,10 @@ def test_a_scan_whose_model_had_no_number_for_many_x_rays_is_no_good_scan(
     )
 
     assert find_problem(counts) == problem
+
+
+def test_every_problem_of_a_scan_is_told_in_words_and_not_by_the_name_of_a_class() -> None:
+    for problem in ("Stopped", "NonFiniteScores", "FilmsNotArchived", "NoChampion", "LowDisk", "WrongSiteKey"):
+        assert problem not in say_problem(problem)
+        assert " " in say_problem(problem)
+    assert "ZeroDivisionError" in say_problem("ZeroDivisionError")

@@ -136,3 +136,16 @@ def test_no_command_on_labels_takes_the_place_of_the_ledger(
     assert (done.returncode, done.stdout) == (2, "")
     assert f"{option}: received {ledger}, which lies among what the service keeps" in done.stderr
     assert find_breach(settings)[0] is None
+
+
+@pytest.mark.parametrize("command", ["export", "worklist"])
+def test_a_file_without_a_row_says_what_to_do_first(settings: Settings, tmp_path: Path, command: str) -> None:
+    empty = xray(command, "--out", str(tmp_path / "empty.csv"))
+    drop_xrays(settings.incoming_dir, 1)
+    scan(settings)
+
+    full = xray(command, "--out", str(tmp_path / "full.csv"))
+
+    assert "0 rows in" in empty.stdout
+    assert "then `xray scan`" in empty.stdout
+    assert "then `xray scan`" not in full.stdout, full.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from flows.home.ledger import find_anchor
 from flows.operations.file_story import explain
 from flows.reading.results import make_card
 from flows.registry.at_prevalence import read_at_prevalence
+from flows.registry.withheld import read_withheld
 from flows.review.exports import write_export
 from flows.settings import Settings
 from tests.flows.evidence_home import champion, deliver, scan
@@ -56,14 +58,14 @@ def test_it_stands_in_the_csv_in_the_story_and_on_the_page_and_the_manifest_name
     assert "at least 90% of new covid X-rays are not called negative" in notes["threshold_promise"]
     told = explain(trained, Path(rows[0]["file"])).lines
     assert "where 50% are covid" in told[1]
-    assert "at an assumed 0.1 of covid" in told[1]
+    assert re.search(r"; 0\.\d{4} where 10% are covid\)", told[1])
     engine = open_engine(trained.url, anchor=find_anchor(trained))
     with snapshot(engine) as session:
         (row_of_page, *_), _ = decided.list_decided(session)
-        card = make_card(row_of_page, read_at_prevalence(session, trained))
+        card = make_card(row_of_page, read_at_prevalence(session, trained), read_withheld(session, trained))
     engine.dispose()
     assert card.at_prevalence is not None
-    assert card.at_prevalence.endswith("at an assumed 0.1 of covid")
+    assert card.at_prevalence.endswith(" where 10% are covid")
 
 
 @pytest.mark.keras
