@@ -61,6 +61,9 @@ soak: $(STAMP) ## arrivals, kills, exports and backups for SOAK_MINUTES (10)
 bench: $(STAMP) ## the service and its peers on the same files, side by side
 	$(BIN)/python -m tests.benchmarks
 
+commands: $(STAMP) ## docs/commands.md, anew from the command line itself
+	$(BIN)/python -m tests.command_page
+
 LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11
 
 lock: ## resolve the locks anew (hashes, no download addresses): everything, and what the two images hold

@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 import shlex
 import subprocess
-import sys
 from collections.abc import Iterator
 
 import click
 import pytest
-import typer
 
 from flows.settings import CHECKOUT, Settings
+from tests.command_page import PAGE, draw_page, read_program
 from xray_core.records import ReasonCode
 
 PAGES = sorted(
@@ -35,13 +34,7 @@ def read_code(page: str) -> list[str]:
 @pytest.fixture(scope="module")
 def program() -> click.Command:
     """The whole command line."""
-    from flows.cli import app
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["xray", "--version"])
-        with pytest.raises(SystemExit):
-            app.main()
-    return typer.main.get_command(app.app)
+    return read_program()
 
 
 def find_commands(code: str) -> Iterator[list[str]]:
@@ -82,6 +75,11 @@ def test_every_command_and_option_that_a_page_names_is_there(page: str, program:
     }
 
     assert faults == set()
+
+
+def test_the_page_of_commands_is_what_the_command_line_says_of_itself(program: click.Command) -> None:
+    """`make commands` writes it anew."""
+    assert PAGE.read_text(encoding="utf-8") == draw_page(program)
 
 
 def test_a_command_or_an_option_that_is_not_there_would_be_found(program: click.Command) -> None:
