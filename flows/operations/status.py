@@ -17,10 +17,10 @@ from db.scoring.patient_tally import PatientGaps, count_unknown
 from flows.home.ledger import open_ledger
 from flows.home.mounts import find_folder_faults
 from flows.home.patients import count_doubted
+from flows.operations.scan_problem import say_problem
 from flows.operations.schedule import Schedule, read_schedule
 from flows.registry.field import say_field
 from flows.registry.standing import read_standing, say_blind_spot
-from flows.scoring.counts import say_problem
 from flows.settings import Settings
 from xray_core.records import RESEARCH_USE
 

@@ -9,17 +9,10 @@ from datetime import datetime
 
 from db.records import FileFate, RefusedFile, Scored
 from flows.home.termination import find_stop
-from xray_core.errors import XrayError
 from xray_core.records import FileState, ReasonCode
 
 # How a run ends, in people's lists of runs, that found nothing to do.
 NOTHING_NEW = "Nothing new"
-# What a scan found amiss that is no error of ours, in words for people.
-_PROBLEMS = {
-    "Stopped": "it was stopped by a person or the service manager; the next scan does the rest",
-    "NonFiniteScores": "the model had no number for more than one X-ray in twenty; `xray models rollback` ends it",
-    "FilmsNotArchived": "scored films could not be moved to the archive; `xray doctor` looks at its folder",
-}
 
 
 @dataclass(slots=True)
@@ -92,18 +85,6 @@ def find_problem(counts: ScanCounts) -> str | None:
     if without_score > 0.05 * (counts.scored + without_score):
         return "NonFiniteScores"
     return "FilmsNotArchived" if counts.unarchived else None
-
-
-def say_problem(problem: str) -> str:
-    """The stored word of a scan's problem as a sentence; pure. A fault that is none of ours keeps its name."""
-    if problem in _PROBLEMS:
-        return _PROBLEMS[problem]
-    kind = next((kind for kind in _list_kinds(XrayError) if kind.__name__ == problem), None)
-    return kind.kind_sentence if kind else f"it ended with {problem}; the log of the run says where"
-
-
-def _list_kinds(root: type[XrayError]) -> list[type[XrayError]]:
-    return [root, *(kind for child in root.__subclasses__() for kind in _list_kinds(child))]
 
 
 def name_problem(error: BaseException) -> str:

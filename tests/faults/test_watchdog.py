@@ -13,9 +13,10 @@ from sqlalchemy import update
 from db.engine import open_engine, transaction
 from db.scoring.tables import ScanRow
 from flows.home.ledger import find_anchor
+from flows.operations.scan_problem import say_problem
 from flows.operations.schedule import Schedule, write_schedule
 from flows.operations.status import SCAN_INTERVAL, read_status
-from flows.scoring.counts import ScanCounts, find_problem, say_problem
+from flows.scoring.counts import ScanCounts, find_problem
 from flows.settings import Settings
 from tests.flows.scoring.test_scan import drop_xrays, scan
 from xray_core.errors import NoChampion
