@@ -46,6 +46,12 @@ class OwnBucket:
     def remove(self, key: str) -> None:
         obstore.delete(self.store, key)
 
+    def vanish(self) -> None:
+        """The bucket itself is deleted; a server that never had it answers alike."""
+        for key in self.keys():
+            self.remove(key)
+        self._ask("DELETE", f"/{self.name}", b"")
+
     def keys(self) -> list[str]:
         return sorted(meta["path"] for page in obstore.list(self.store) for meta in page)
 

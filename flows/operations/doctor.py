@@ -225,9 +225,11 @@ def _check_history(settings: Settings) -> Iterator[HealthCheck]:
 
 
 def _check_bucket(settings: Settings) -> Iterator[HealthCheck]:
-    """Whether the films' buckets answer, and may be listed; one page of each is asked for."""
-    for address in filter(None, (settings.incoming_bucket, settings.archive_bucket)):
-        yield HealthCheck(*examine_bucket(address))
+    """Whether the films' buckets answer, and may be listed: incoming to its end, as a scan does."""
+    if settings.incoming_bucket is not None:
+        yield HealthCheck(*examine_bucket(settings.incoming_bucket, whole=True))
+    if settings.archive_bucket is not None:
+        yield HealthCheck(*examine_bucket(settings.archive_bucket, whole=False))
 
 
 def _check_page(settings: Settings) -> Iterator[HealthCheck]:

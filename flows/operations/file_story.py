@@ -43,7 +43,7 @@ def explain(settings: Settings, path: Path | str) -> FileStory:
 
     Where no file is called so, of the files whose content, study or image is: by the first 16 digits or more of a
     SHA-256, or by a whole pseudonym. In a bucket a film's name is its key below the prefix; the whole address does too.
-    Raises RefusedInput for what is no film's name.
+    Raises RefusedInput for what is no film's name, NoBucket where nobody can tell whether there is one.
     """
     name = _find_name(settings, path)
     longest = _LONGEST_NAME if settings.incoming_bucket is None else _LONGEST_KEY
@@ -83,7 +83,11 @@ def _find_name(settings: Settings, path: Path | str) -> bytes:
 def _look_up(settings: Settings, name: bytes) -> FileSeen | None:
     if settings.incoming_bucket is None:
         return look_up(settings.incoming_dir, name)
-    return open_bucket(settings.incoming_bucket).look_up(name)
+    bucket = open_bucket(settings.incoming_bucket)
+    seen = bucket.look_up(name)
+    if seen is None:
+        bucket.ensure_there()
+    return seen
 
 
 def _tell(version: FileHistory, at_prevalence: AtPrevalence, standings: Mapping[str, FilmStanding]) -> list[str]:

@@ -19,6 +19,7 @@ from flows.home.ledger import open_ledger
 from flows.settings import Settings
 from xray_core.errors import NoBucket, UnreadableXray
 from xray_core.records import ReasonCode, escape_name
+from xray_core.stores.bucket import Bucket
 from xray_core.stores.film import BucketFilm, FilmPlace
 
 _OnProgress = Callable[[int], None]
@@ -61,13 +62,16 @@ class FilmCheck:
 
 
 def check_films(settings: Settings, session: Session, *, on_progress: _OnProgress = lambda _: None) -> FilmCheck:
-    """Read every film once; what is not where it arrived may be in the archive or in a dataset."""
-    locate = make_locator(settings)
+    """Read every film once; what is not where it arrived may be in the archive or in a dataset.
+
+    Raises NoBucket where a bucket is not there or does not answer: films in it are neither there nor missing.
+    """
+    locate, buckets = make_locator(settings), _Buckets()
     there: set[int] = set()
     replaced: set[int] = set()
     altered: list[str] = []
     for file in whereabouts.iter_scored_files(session):
-        place = locate(file.path)
+        place = buckets.ask(locate(file.path))
         now = _look(place)
         if now is None or now != (file.size, file.mtime_ns, file.ctime_ns)[: len(now)]:
             replaced |= {file.xray_id} if now else set()
@@ -81,7 +85,7 @@ def check_films(settings: Settings, session: Session, *, on_progress: _OnProgres
     missing: list[tuple[int, str]] = []
     for film in whereabouts.iter_films(session):
         counts["films"] += 1
-        place = locate(film.path)
+        place = buckets.ask(locate(film.path))
         if film.xray_id in there:
             continue
         if (found := _hash(place)) == film.sha256:
@@ -94,6 +98,8 @@ def check_films(settings: Settings, session: Session, *, on_progress: _OnProgres
             counts["replaced"] += 1
         else:
             missing.append((film.xray_id, f"{_say(place)} ({'other bytes' if len(found) == _HEX else found})"))
+    if missing:
+        buckets.ask_again()
     return FilmCheck(counts["films"], tuple(missing), tuple(altered), counts["replaced"], counts["let go"])
 
 
@@ -106,6 +112,25 @@ def let_missing_go(settings: Settings, *, on_progress: _OnProgress = lambda _: N
             return whereabouts.let_go(
                 session, [xray_id for xray_id, _ in missing], actor="operator (verify)", now=datetime.now(UTC)
             )
+
+
+class _Buckets:
+    """The buckets that films were looked for in. One that is not there answers for each film as if that were gone."""
+
+    def __init__(self) -> None:
+        self._asked: set[Bucket] = set()
+
+    def ask(self, place: FilmPlace) -> FilmPlace:
+        """The place, once its bucket has been found to be there. Raises NoBucket."""
+        if isinstance(place, BucketFilm) and place.bucket not in self._asked:
+            place.bucket.ensure_there()
+            self._asked.add(place.bucket)
+        return place
+
+    def ask_again(self) -> None:
+        """Before films count as missing: none went away meanwhile. Raises NoBucket."""
+        for bucket in self._asked:
+            bucket.ensure_there()
 
 
 def _look(place: FilmPlace) -> tuple[int, ...] | None:

@@ -71,10 +71,10 @@ class Scan:
             self.counts.unarchived = archive_staying(self.settings, self.engine, self._store, self._scanner.folder_id)
 
     def _find_new_batches(self) -> Iterator[Batch]:
-        self._close_vanished()
         walked_at = time.monotonic()
         fresh: list[FileSeen] = []
         yield from self._in_batches(self._find_settled(fresh))
+        self._close_vanished()
         if not fresh:
             return
         time.sleep(max(0.0, walked_at + self.settings.settle_seconds - time.monotonic()))
@@ -114,7 +114,10 @@ class Scan:
                 fresh.append(seen)
 
     def _close_vanished(self) -> None:
-        """Files that should have been looked at long ago and are not there any more are rejected as GONE."""
+        """Files that should have been looked at long ago and are not there any more are rejected as GONE.
+
+        After the listing, which ends in NoBucket where there is no bucket: each film would count as gone there.
+        """
         before = datetime.now(UTC) - timedelta(hours=self.settings.defer_hours)
         with unbroken(), snapshot(self.engine) as session:
             overdue = decisions.find_overdue(session, folder_id=self._scanner.folder_id, before=before)

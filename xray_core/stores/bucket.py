@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from hashlib import blake2b
+from itertools import islice
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -18,7 +19,7 @@ from xray_core.errors import NoBucket, UnreadableXray
 from xray_core.imaging.limits import ImageLimits
 from xray_core.imaging.records import FileSeen
 from xray_core.records import ReasonCode
-from xray_core.stores.faults import describe_fault, explain_listing, refuse_reading, store_faults
+from xray_core.stores.faults import describe_fault, explain_listing, find_bad_key, refuse_reading, store_faults
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
@@ -54,14 +55,19 @@ def open_bucket(address: str) -> Bucket:
     return Bucket(address, store)
 
 
-def examine_bucket(address: str) -> tuple[str, str | None]:
-    """How it stands with a bucket, and the way out where it cannot be used. One page of it is asked for."""
+def examine_bucket(address: str, *, whole: bool) -> tuple[str, str | None]:
+    """How it stands with a bucket, and the way out where it cannot be used.
+
+    `whole` lists it to the end, for one key may stop every listing; else one page is asked for.
+    """
     try:
-        found = next(open_bucket(address).list_pages(), None)
+        pages = open_bucket(address).list_pages()
+        keys = sum(map(len, pages if whole else islice(pages, 1)))
     except NoBucket as error:
         what, _, way_out = str(error).rpartition(": ")
         return what, way_out
-    return f"bucket {address} answers" + ("" if found else ", and nothing lies below that prefix yet"), None
+    listed = ", and is listed to its end" if whole and keys else ""
+    return f"bucket {address} answers{listed}" + ("" if keys else ", and nothing lies below that prefix yet"), None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +91,26 @@ class Bucket:
         except store_faults() as error:
             raise NoBucket(f"{self.address}: {explain_listing(error)}") from error
 
+    def ensure_there(self) -> None:
+        """Raise NoBucket where there is no such bucket, or it does not answer; one page is asked for."""
+        import obstore
+
+        try:
+            next(iter(obstore.list(self._store, chunk_size=_PAGE)), None)
+        except store_faults() as error:
+            if find_bad_key(error) is None:  # else it is there, though no listing gets past that key
+                raise NoBucket(f"{self.address}: {explain_listing(error)}") from error
+
     def look_up(self, name: bytes) -> FileSeen | None:
-        """The object of this name as it is now, None where there is none. Raises UnreadableXray."""
+        """The object of this name as it is now, None where there is none. Raises UnreadableXray.
+
+        A bucket that is not there has none either: `ensure_there` tells.
+        """
         import obstore
 
         try:
             return _seen(obstore.head(self._store, name.decode()), name)
-        except (FileNotFoundError, UnicodeDecodeError):  # a key is text
+        except (FileNotFoundError, ValueError):  # a key is text, and no path with `.`, `..` or an empty part
             return None
         except store_faults() as error:
             raise refuse_reading(error) from None
@@ -108,7 +127,7 @@ class Bucket:
             if found.meta["size"]:
                 ImageLimits().check_bytes(found.meta["size"])
             return found.bytes().to_bytes(), _seen(found.meta, name)
-        except store_faults() as error:
+        except (*store_faults(), ValueError) as error:
             raise refuse_reading(error) from None
 
     def read_beside(self, name: bytes) -> tuple[bytes, datetime] | None:

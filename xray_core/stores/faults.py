@@ -8,7 +8,8 @@ from xray_core.errors import UnreadableXray
 from xray_core.records import ReasonCode
 
 _STATUS = re.compile(r"status code: (\d{3})")
-_BAD_KEY = re.compile(r'Path "(.*?)" contained', re.DOTALL)
+# The first is a key with an empty part, the second one with `.`, `..` or a control character.
+_BAD_KEY = re.compile(r'Path "(.*?)" contained empty|Error parsing Path "(.*?)": ', re.DOTALL)
 
 
 def store_faults() -> tuple[type[Exception], ...]:
@@ -20,7 +21,7 @@ def store_faults() -> tuple[type[Exception], ...]:
 
 def refuse_reading(error: Exception) -> UnreadableXray:
     """Why one object could not be read. All of it may be mended, so it is asked for again."""
-    if isinstance(error, FileNotFoundError):
+    if isinstance(error, FileNotFoundError | ValueError):  # a key is text, and some text is none: nothing lies there
         return UnreadableXray(ReasonCode.GONE, "no longer there")
     if type(error).__name__ == "PreconditionError":
         return UnreadableXray(ReasonCode.CHANGED_DURING_READ, "changed between listing and reading")
@@ -30,8 +31,11 @@ def refuse_reading(error: Exception) -> UnreadableXray:
 def explain_listing(error: Exception) -> str:
     """Why a bucket cannot be listed, and the way out."""
     words = str(error)
-    if bad_key := _BAD_KEY.search(words):
-        return f"the key {bad_key[1]!r} has an empty part, and no listing gets past it: rename that object"
+    if (bad_key := find_bad_key(error)) is not None:
+        return (
+            f"the key {bad_key!r} has a part that is empty, `.` or `..`, or a control character, and no listing gets "
+            "past it: rename that object"
+        )
     status = _find_status(words)
     if status == "404":
         return "there is no such bucket: mend XRAY_INCOMING, or the endpoint (docs/scale.md)"
@@ -43,6 +47,12 @@ def explain_listing(error: Exception) -> str:
             "expected https://, or AWS_ALLOW_HTTP=true where that network is your own"
         )
     return f"the store does not answer ({describe_fault(error)}): is the endpoint right, and does this host reach it?"
+
+
+def find_bad_key(error: Exception) -> str | None:
+    """The key for which obstore gives up a listing, None where that is not the reason."""
+    found = _BAD_KEY.search(str(error))
+    return next(filter(None, found.groups()), None) if found else None
 
 
 def describe_fault(error: Exception) -> str:

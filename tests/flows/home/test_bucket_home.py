@@ -44,7 +44,7 @@ def test_the_doctor_asks_the_bucket_and_says_what_to_do_where_it_refuses(scored:
     with bucket.without_rights():
         ill = {check.what: check.fix for check in examine(scored)}
 
-    assert well[f"bucket {bucket.incoming} answers"] is None
+    assert well[f"bucket {bucket.incoming} answers, and is listed to its end"] is None
     assert ill[f"{bucket.incoming}: these credentials may not list it (HTTP 403)"] == (
         "give them the rights to list and to read"
     )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import re
 import shutil
 import subprocess
 import sys
@@ -27,11 +29,12 @@ from tests.buckets import OwnBucket
 from tests.factories import write_xray
 from tests.films import FILMS
 from tests.flows.scoring.test_scan import count_results, read_lines, scan
-from xray_core.errors import NoBucket
+from xray_core.errors import NoBucket, UnreadableXray
 from xray_core.processes.records import DecoderLimits
 from xray_core.reading.film_reader import FilmOrder, FilmReader
 from xray_core.records import FileState, FolderKind, PatientSource, ReasonCode, Refusal
-from xray_core.stores.bucket import open_bucket
+from xray_core.stores import bucket as buckets
+from xray_core.stores.bucket import examine_bucket, open_bucket
 
 
 def film(folder: Path, seed: int = 0) -> bytes:
@@ -178,11 +181,35 @@ def test_without_the_extra_it_says_what_to_install(incoming: Settings, monkeypat
         scan(incoming)
 
 
-def test_a_key_that_no_listing_gets_past_is_named(incoming: Settings, bucket: OwnBucket) -> None:
-    bucket.put_raw("in/a//b.png", b"x")
+@pytest.mark.parametrize("key", ["in/a//b.png", "in/a/./b.png", "in/../b.png", "in/a\x7fb.png"])
+def test_a_key_that_no_listing_gets_past_is_named_wherever_it_lies(
+    incoming: Settings, bucket: OwnBucket, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(buckets, "_PAGE", 2)
+    for name in ("0", "1", "2"):
+        bucket.put(f"in/{name}.part", b"x")
+    bucket.put_raw(key, b"x")
+    named = re.escape(f"the key {key!r} has a part that is empty, `.` or `..`, or a control character")
 
-    with pytest.raises(NoBucket, match=r"the key 'in/a//b.png' has an empty part"):
+    with pytest.raises(NoBucket, match=named):
         scan(incoming)
+    what, way_out = examine_bucket(bucket.incoming, whole=True)
+
+    assert re.search(named, what)
+    assert way_out == "rename that object"
+    assert find_breach(incoming)[0] is None  # the bucket is there, and every film that was scored
+
+
+@pytest.mark.parametrize("name", ["./a.png", "a//b.png", "s3://other/a.png", "a\nb.png", "../a.png", b"\xff.png"])
+def test_what_can_be_no_key_is_a_film_that_nobody_has_seen(
+    incoming: Settings, bucket: OwnBucket, name: str | bytes
+) -> None:
+    story = explain(incoming, os.fsdecode(name)).lines
+
+    assert f"not in {bucket.incoming}, and no scan has ever seen it" in " ".join(story)
+    with pytest.raises(UnreadableXray) as caught:
+        open_bucket(bucket.incoming).read(os.fsencode(name))
+    assert caught.value.reason is ReasonCode.GONE
 
 
 def test_what_lies_beside_a_film_counts_in_a_bucket_too(incoming: Settings, bucket: OwnBucket, tmp_path: Path) -> None:
@@ -272,6 +299,25 @@ def test_a_film_that_vanishes_from_the_bucket_is_missed_and_may_be_let_go(
     assert f"{bucket.incoming}/a.png (GONE)" in breach
     assert let_missing_go(incoming) == 1
     assert find_breach(incoming)[0] is None
+
+
+def test_a_bucket_that_is_not_there_lets_no_film_go_and_closes_none_that_waits(
+    incoming: Settings, bucket: OwnBucket, tmp_path: Path
+) -> None:
+    bucket.put("in/a.png", film(tmp_path, 1))
+    bucket.put("in/cut.png", film(tmp_path, 2)[:900])
+    assert scan(incoming).scored == 1
+    engine = open_engine(incoming.url, anchor=find_anchor(incoming))
+    with transaction(engine) as session:
+        session.execute(text("UPDATE incoming_files SET retry_at = '2020-01-01 00:00:00' WHERE state = 'deferred'"))
+    engine.dispose()
+    bucket.vanish()
+
+    for ask in (find_breach, let_missing_go, scan, lambda settings: explain(settings, "b.png")):
+        with pytest.raises(NoBucket, match="there is no such bucket: mend XRAY_INCOMING, or the endpoint"):
+            ask(incoming)
+
+    assert read_lines(incoming)["cut.png"].state is FileState.DEFERRED
 
 
 def test_a_page_shows_a_film_from_the_bucket_while_it_holds_that_picture(
