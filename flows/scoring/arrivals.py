@@ -11,6 +11,7 @@ from db.scoring import claims
 from flows.home.ledger import open_ledger, record_folder
 from flows.scoring.film_store import open_store
 from flows.settings import Settings
+from xray_core.imaging.records import FileSeen
 from xray_core.records import FolderKind
 
 
@@ -18,12 +19,18 @@ from xray_core.records import FolderKind
 class Arrivals:
     """Whether a scan would find anything to do now, and when the next deferred file is due.
 
-    `has_champion` is false where nothing can be scored; nobody has looked into the folder, or the bucket, then.
+    `has_champion` is false where nothing can be scored; nobody has looked into the folder, or the bucket, then. `first`
+    is the first film that waits, None where none does.
     """
 
     has_champion: bool
-    is_waiting: bool = False
+    first: FileSeen | None = None
     next_look: datetime | None = None
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a scan would find anything to do."""
+        return self.first is not None
 
 
 def find_arrivals(settings: Settings) -> Arrivals:
@@ -35,6 +42,6 @@ def find_arrivals(settings: Settings) -> Arrivals:
                 return Arrivals(has_champion=False)
             next_look = claims.next_look(session, folder_id, now)
         store = open_store(settings)
-        is_waiting = any(True for _ in store.list(engine, folder_id))
+        first = next(iter(store.list(engine, folder_id)), None)
         store.remember()
-    return Arrivals(True, is_waiting, next_look)
+    return Arrivals(True, first, next_look)

@@ -24,7 +24,8 @@ class Watch:
 
     `waiting_since` is when the first change came that nobody has looked at, None where there is none; `look_at` is
     when to look although nothing has changed; `times_at_start` are the change times that the last run was started
-    with; `fruitless` counts the runs in a row that left everything as it was, or failed.
+    with, and what `started` was told besides; `fruitless` counts the runs in a row that left everything as it was, or
+    failed.
     """
 
     times: Times | None = None
@@ -61,16 +62,20 @@ def found_nothing(watch: Watch, now: float, *, next_look: float) -> Watch:
     return replace(watch, waiting_since=None, look_at=min(again, next_look), fruitless=0, is_failing=False)
 
 
-def started(watch: Watch, now: float, *, has_failed: bool) -> Watch:
-    """After a run was started; `has_failed` says how the one before it ended."""
-    is_fruitless = has_failed or watch.times == watch.times_at_start
+def started(watch: Watch, now: float, *, has_failed: bool, waiting: Times = ()) -> Watch:
+    """After a run was started; `has_failed` says how the one before it ended.
+
+    Where a place has no change times, `waiting` are numbers by which what waits in it is known again.
+    """
+    at_start = None if watch.times is None else (*watch.times, *waiting)
+    is_fruitless = has_failed or at_start == watch.times_at_start
     fruitless = watch.fruitless + 1 if is_fruitless else 0
     longest = LONGEST_AFTER_FAILURES_SECONDS if has_failed else LONGEST_PAUSE_SECONDS
     return Watch(
         times=watch.times,
         changed_at=watch.changed_at,
         look_at=now + min(FIRST_PAUSE_SECONDS * 2 ** min(fruitless, 10), longest),
-        times_at_start=watch.times,
+        times_at_start=at_start,
         fruitless=fruitless,
         is_failing=has_failed,
     )

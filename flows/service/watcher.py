@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import inf
 from pathlib import Path
+from typing import NamedTuple
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -50,16 +51,24 @@ _PASSING = (OSError, ValueError, sqlite3.Error, SQLAlchemyError, XrayError)
 class Watched:
     """A folder, the deployment that takes in what arrives in it, and the question what there is.
 
-    A bucket is no folder: it is asked every so many seconds.
-
-    `look` returns whether something waits, and in how many seconds to look again although nothing has changed;
-    `at_once` runs may be under way together.
+    A bucket is no folder: it is asked every so many seconds. `at_once` runs may be under way together.
     """
 
     deployment: str
     folder: Path | None
-    look: Callable[[], tuple[bool, float]]
+    look: Callable[[], Look]
     at_once: int = 1
+
+
+class Look(NamedTuple):
+    """What a look found: whether something waits, and in how many seconds to look again although nothing has changed.
+
+    `waiting` are numbers by which what waits in a bucket is known again.
+    """
+
+    is_waiting: bool
+    seconds: float = inf
+    waiting: Times = ()
 
 
 def watch_folders(settings: Settings, address: str) -> None:
@@ -68,7 +77,7 @@ def watch_folders(settings: Settings, address: str) -> None:
     incoming = None if settings.incoming_bucket else settings.incoming_dir
     everything = (
         Watched("score-incoming", incoming, lambda: _look_for_films(settings), settings.scanners),
-        Watched("import-labels", settings.labels_dir, lambda: (bool(list_dropped(settings)), inf)),
+        Watched("import-labels", settings.labels_dir, lambda: Look(bool(list_dropped(settings)))),
     )
     watches = {watched.deployment: Watch() for watched in everything}
     beats: dict[str, Beat] = {}
@@ -88,7 +97,7 @@ def watch_folders(settings: Settings, address: str) -> None:
     while True:
         for watched in everything:
             before = watches[watched.deployment]
-            noted = note(before, read_times(watched.folder, time.monotonic()), time.monotonic())
+            noted = note(before, read_times(watched.folder), time.monotonic())
             if noted.times is None and before.times is not None:
                 _say(f"{watched.deployment}: its folder cannot be looked at")
             watches[watched.deployment] = _look(watched, noted, api) if is_due(noted, time.monotonic()) else noted
@@ -104,25 +113,28 @@ def _look(watched: Watched, watch: Watch, api: ServerApi) -> Watch:
         if standing in (RunStanding.UNDER_WAY, RunStanding.PAUSED):
             pause = _WHILE_A_RUN_IS_UNDER_WAY if standing is RunStanding.UNDER_WAY else _AFTER_A_FAULT
             return look_later(watch, time.monotonic(), pause)
-        is_waiting, seconds = (True, inf) if watch.times_at_start is None else watched.look()
-        if not is_waiting:
-            return found_nothing(watch, time.monotonic(), next_look=time.monotonic() + seconds)
+        look = Look(is_waiting=True) if watch.times_at_start is None else watched.look()
+        if not look.is_waiting:
+            return found_nothing(watch, time.monotonic(), next_look=time.monotonic() + look.seconds)
         start_run(api, watched.deployment)
     except _PASSING as error:
         _say(f"{watched.deployment}: not started, the schedule will ({say_publicly(error)})")
         return look_later(watch, time.monotonic(), _AFTER_A_FAULT)
     _say(f"{watched.deployment}: started")
     has_failed = standing is RunStanding.FAILED and watch.times_at_start is not None  # not yesterday's
-    return started(watch, time.monotonic(), has_failed=has_failed)
+    return started(watch, time.monotonic(), has_failed=has_failed, waiting=look.waiting)
 
 
-def _look_for_films(settings: Settings) -> tuple[bool, float]:
+def _look_for_films(settings: Settings) -> Look:
     arrivals = find_arrivals(settings)
     if not arrivals.has_champion:
-        return False, _WITHOUT_CHAMPION
-    if arrivals.next_look is None:
-        return arrivals.is_waiting, inf
-    return arrivals.is_waiting, max(0.0, (arrivals.next_look - datetime.now(UTC)).total_seconds())
+        return Look(is_waiting=False, seconds=_WITHOUT_CHAMPION)
+    seconds = inf
+    if arrivals.next_look is not None:
+        seconds = max(0.0, (arrivals.next_look - datetime.now(UTC)).total_seconds())
+    if settings.incoming_bucket is None:
+        return Look(arrivals.is_waiting, seconds)
+    return Look(arrivals.is_waiting, min(seconds, _BUCKET_SECONDS), (hash(arrivals.first),))
 
 
 class _Chore:
@@ -160,10 +172,10 @@ def _tell(settings: Settings, api: ServerApi) -> None:
         _say("a notice could not be sent to every address of XRAY_NOTIFY; it will be tried again")
 
 
-def read_times(folder: Path | None, now: float) -> Times | None:
-    """What changes when the folder does; of a bucket, which tells nobody, the count of pauses between two looks."""
+def read_times(folder: Path | None) -> Times | None:
+    """What changes when the folder does; nothing of a bucket: each look says when the next one is."""
     if folder is None:
-        return (int(now // _BUCKET_SECONDS),)
+        return ()
     try:
         found = folder.stat()
     except OSError:

@@ -16,7 +16,7 @@ def test_an_empty_folder_and_one_whose_files_are_all_decided_wait_for_nothing(se
     scan(settings)
 
     assert empty == Arrivals(has_champion=True)
-    assert new == Arrivals(has_champion=True, is_waiting=True)
+    assert (new.has_champion, new.is_waiting, new.next_look) == (True, True, None)
     assert find_arrivals(settings) == Arrivals(has_champion=True)
 
 
