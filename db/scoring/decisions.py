@@ -115,7 +115,7 @@ def find_overdue(session: Session, *, folder_id: int, before: datetime, limit: i
     return [(file_id, name) for file_id, name in rows]
 
 
-def find_due(session: Session, folder_id: int, now: datetime, *, limit: int = 1000) -> list[bytes]:
+def find_due(session: Session, folder_id: int, now: datetime, *, limit: int) -> list[bytes]:
     """The names of files to be looked at now that were seen before: deferred ones, and those that nobody holds."""
     row = IncomingFileRow
     names = session.scalars(
@@ -123,11 +123,11 @@ def find_due(session: Session, folder_id: int, now: datetime, *, limit: int = 10
         .where(
             row.folder_id == folder_id,
             row.superseded_at.is_(None),
-            row.state.in_((FileState.NEW, FileState.DEFERRED)),
+            IS_UNDECIDED,
             or_(row.retry_at.is_(None), row.retry_at <= now),
             or_(row.claimed_until.is_(None), row.claimed_until < now),
         )
-        .order_by(row.id)
+        .order_by(row.retry_at, row.id)
         .limit(limit)
     )
     return [unescape_name(name) for name in names]

@@ -33,6 +33,9 @@ from xray_core.stores.film import BucketFilm
 if TYPE_CHECKING:
     from xray_core.processes.decoding import DecodeRequest
 
+# A request each; a listing tells of as many keys in one, and none of those that are gone stands before the others.
+_MOST_LOOKED_UP = 1000
+
 
 class BucketStore:
     """The prefix that films arrive below, and the one that scored films are moved to, if any."""
@@ -50,14 +53,17 @@ class BucketStore:
         """What the ledger has not decided on, page by page: memory holds one page, whatever the bucket holds.
 
         A large bucket is listed from its last known key on, and whole once a day; what was deferred is looked up by its
-        key. Raises NoBucket.
+        key, or found by listing the whole bucket where that is much. Raises NoBucket.
         """
         now = datetime.now(UTC)
         before = read_listing(self._note, self._bucket.address)
         after = None if self._whole else choose_start(before, now)
+        due = [] if after is None else self._find_due(engine, folder_id, now)
+        if len(due) > _MOST_LOOKED_UP:
+            after = None
         keys, last = 0, after
         if after is not None:
-            yield from self._list_due(engine, folder_id, after, now)
+            yield from self._look_up_due(due, after)
         for page in self._bucket.list_pages(after):
             keys, last = keys + len(page), page[-1].name if page else last
             yield from self._subtract(engine, folder_id, [seen for seen in page if not self._is_passed_over(seen.name)])
@@ -106,11 +112,13 @@ class BucketStore:
             known = set(claims.decided_among(session, list(signed), datetime.now(UTC)))
         yield from (seen for signature, seen in signed.items() if signature not in known)
 
-    def _list_due(self, engine: Engine, folder_id: int, until: bytes, now: datetime) -> Iterator[FileSeen]:
-        """What is to be looked at again and stands before the key that the listing starts from."""
+    def _find_due(self, engine: Engine, folder_id: int, now: datetime) -> list[bytes]:
         with unbroken(), snapshot(engine) as session:
-            names = decisions.find_due(session, folder_id, now)
-        for name in names:
+            return decisions.find_due(session, folder_id, now, limit=_MOST_LOOKED_UP + 1)
+
+    def _look_up_due(self, due: Sequence[bytes], until: bytes) -> Iterator[FileSeen]:
+        """What is to be looked at again and stands before the key that the listing starts from."""
+        for name in due:
             with suppress(UnreadableXray):  # it stays deferred, and is asked for again
                 seen = self._bucket.look_up(name) if name <= until else None
                 if seen is not None:

@@ -30,6 +30,7 @@ QUESTIONS: dict[str, Callable[[Session], object]] = {
     "unknown patients": patient_tally.count_unknown_scored,
     "the last scan": scans.last_scan,
     "files that are overdue": lambda session: decisions.find_overdue(session, folder_id=1, before=NOW),
+    "files that are due": lambda session: decisions.find_due(session, 1, NOW, limit=1000),
     "what is decided of a listing": lambda session: claims.decided_among(session, [1, 2], NOW),
     "when to look again": lambda session: claims.next_look(session, 1, NOW),
     "how much waits for the archive": lambda session: whereabouts.count_staying(session, 2, after=0),
