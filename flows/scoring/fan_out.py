@@ -20,6 +20,7 @@ from flows.home.termination import unbroken
 from flows.scoring.scan import Scan
 from flows.scoring.score_files import Batch, score_files
 from xray_core.errors import PersonNeeded, RefusedInput
+from xray_core.records import plural
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -39,7 +40,8 @@ def score_on_dask(scan: Scan, *, on_progress: Callable[[int], None] = lambda _: 
 
     A batch whose worker died is done by another one; what the dead had claimed is sent again once its lease has
     ended. Raises RefusedInput for an address that is no address, PersonNeeded where nobody answers there, a worker
-    cannot do the work, or nothing goes on.
+    cannot do the work, nothing goes on, or films are left that nobody decided on: a listing of a large bucket must
+    not move past them.
     """
     started, left = datetime.now(UTC), []
     with _connect(scan.settings.task_runner) as client:
@@ -53,6 +55,13 @@ def score_on_dask(scan: Scan, *, on_progress: Callable[[int], None] = lambda _: 
             again, left = left, []
             for batch in sending.send(iter(again)):
                 left += _count(scan, batch, started, on_progress)
+    if left:
+        raise PersonNeeded(
+            f"{plural(sum(len(batch.files) for batch in left), 'film')} could not be decided on, though sent to the "
+            f"workers {_ROUNDS + 1} times: do their logs tell why they die, or does another scan hold the films? The "
+            "next scan sends them again",
+            public=True,
+        )
 
 
 def score_there(batch: Batch) -> None:
@@ -105,7 +114,7 @@ class _Sending:
                 "ledger, the next scan does the rest",
                 public=True,
             ) from error
-        except KilledWorker:  # it took several workers with it; its files are sent again, alone, by the next scan
+        except KilledWorker:  # it took several workers with it; its files are counted as left, and sent again
             pass
         except (CancelledError, OSError) as error:
             raise _scheduler_is_gone() from error

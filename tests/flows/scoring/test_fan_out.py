@@ -14,7 +14,10 @@ from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
+from sqlalchemy import text
 
+from db.engine import open_engine, transaction
+from flows.home.ledger import find_anchor
 from flows.operations.verification import find_breach
 from flows.scoring.counts import ScanCounts
 from flows.scoring.fan_out import _PATIENCE_SECONDS, score_on_dask
@@ -151,6 +154,33 @@ def test_killed_workers_cost_no_film_and_double_none_even_where_all_are_dead_for
     assert find_breach(settings)[0] is None
 
 
+def test_a_scan_that_leaves_films_which_nobody_decided_on_does_not_end_well(
+    settings: Settings, scheduler: str, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (film,) = drop_xrays(settings.incoming_dir, 1)
+    film.write_bytes(film.read_bytes()[:500])
+    assert scan_here(settings).deferred.total() == 1
+    engine = open_engine(settings.url, anchor=find_anchor(settings))
+    with transaction(engine) as session:
+        session.execute(text("UPDATE incoming_files SET retry_at = deferred_since"))
+        session.execute(
+            text("UPDATE incoming_files SET claimed_by = 'other.folder.token', claimed_until = '2100-01-01'")
+        )
+    engine.dispose()
+    monkeypatch.setattr("flows.scoring.fan_out._ROUNDS", 1)
+    start_worker(start, scheduler)
+
+    with pytest.raises(PersonNeeded, match="1 film could not be decided on, though sent to the workers 2 times"):
+        scan_on(settings, scheduler, monkeypatch)
+
+
+def scan_here(settings: Settings) -> ScanCounts:
+    with open_scan(settings) as scan:
+        for batch in scan.find_batches():
+            scan.score(batch)
+    return scan.counts
+
+
 def test_a_worker_under_a_nanny_is_named_in_one_sentence(
     settings: Settings, scheduler: str, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -187,9 +217,7 @@ def test_a_scheduler_that_dies_is_one_sentence_and_the_next_scan_does_the_rest(
 
     worker.kill()
     worker.wait()
-    with open_scan(settings) as scan:
-        for batch in scan.find_batches():
-            scan.score(batch)
+    scan_here(settings)
     assert count_results(settings) == 60
     assert find_breach(settings)[0] is None
 
