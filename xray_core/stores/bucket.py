@@ -127,7 +127,7 @@ class Bucket:
             if found.meta["size"]:
                 ImageLimits().check_bytes(found.meta["size"])
             return found.bytes().to_bytes(), _seen(found.meta, name)
-        except (*store_faults(), ValueError) as error:
+        except store_faults() as error:
             raise refuse_reading(error) from None
 
     def read_beside(self, name: bytes) -> tuple[bytes, datetime] | None:
@@ -175,9 +175,13 @@ class Bucket:
 
 
 def _seen(meta: ObjectMeta, name: bytes | None = None) -> FileSeen:
-    """What a store says of an object. Whole seconds: a listing may know more of the time than a header."""
+    """What a store says of an object. Whole seconds: a listing may know more of the time than a header.
+
+    A tag has its quotes, without which no store finds a version by it: listings of Azure leave them away.
+    """
     tag = meta["e_tag"] or meta["version"]
     mark = blake2b((tag or meta["last_modified"].isoformat()).strip('"').encode(), digest_size=8).digest()
+    e_tag = meta["e_tag"]
     return FileSeen(
         name=meta["path"].encode() if name is None else name,
         size=meta["size"],
@@ -185,7 +189,7 @@ def _seen(meta: ObjectMeta, name: bytes | None = None) -> FileSeen:
         ctime_ns=int.from_bytes(mark, "big") >> 1,
         is_regular=True,
         is_symlink=False,
-        tag=meta["e_tag"],
+        tag=f'"{e_tag}"' if e_tag and '"' not in e_tag else e_tag,
     )
 
 

@@ -13,10 +13,10 @@ _BAD_KEY = re.compile(r'Path "(.*?)" contained empty|Error parsing Path "(.*?)":
 
 
 def store_faults() -> tuple[type[Exception], ...]:
-    """What obstore raises; an object that is not there is Python's own FileNotFoundError."""
+    """What obstore raises: Python's own FileNotFoundError for what is not there, ValueError for what is no key."""
     from obstore.exceptions import BaseError
 
-    return (BaseError, OSError)
+    return (BaseError, OSError, ValueError)
 
 
 def refuse_reading(error: Exception) -> UnreadableXray:
