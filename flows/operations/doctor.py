@@ -230,6 +230,10 @@ def _check_bucket(settings: Settings) -> Iterator[HealthCheck]:
         yield HealthCheck(*examine_bucket(settings.incoming_bucket, whole=True))
     if settings.archive_bucket is not None:
         yield HealthCheck(*examine_bucket(settings.archive_bucket, whole=False))
+        yield HealthCheck(
+            f"scored films leave {settings.incoming_bucket} by their keys: what a sender writes under such a key "
+            "at that very moment is lost, unless the bucket keeps versions or no key is ever written twice"
+        )
 
 
 def _check_page(settings: Settings) -> Iterator[HealthCheck]:

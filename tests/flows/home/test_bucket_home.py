@@ -18,7 +18,6 @@ from flows.operations.doctor import examine
 from flows.operations.verification import find_breach
 from flows.registry.policy import read_policy
 from flows.review.label_import import import_labels_from
-from flows.service.watcher import read_times
 from flows.settings import Settings
 from tests.buckets import OwnBucket
 from tests.factories import write_xray
@@ -41,6 +40,7 @@ def scored(settings: Settings, bucket: OwnBucket, tmp_path: Path) -> Settings:
 
 def test_the_doctor_asks_the_bucket_and_says_what_to_do_where_it_refuses(scored: Settings, bucket: OwnBucket) -> None:
     well = {check.what: check.fix for check in examine(scored)}
+    archiving = scored.model_copy(update={"archive_dir": f"s3://{bucket.name}/scored"})
     with bucket.without_rights():
         ill = {check.what: check.fix for check in examine(scored)}
 
@@ -48,6 +48,7 @@ def test_the_doctor_asks_the_bucket_and_says_what_to_do_where_it_refuses(scored:
     assert ill[f"{bucket.incoming}: these credentials may not list it (HTTP 403)"] == (
         "give them the rights to list and to read"
     )
+    assert "is lost, unless the bucket keeps versions" in "".join(check.what for check in examine(archiving))
 
 
 def test_a_backup_holds_all_but_the_films_which_a_restored_home_finds_where_they_are(
@@ -105,10 +106,3 @@ def test_labelled_films_are_trained_on_from_the_bucket(scored: Settings, bucket:
 
     assert set(decoded) == {xray.sha256 for xray in labelled}
     assert (len(decoded), unreadable, gone) == (2, {}, {"CHANGED": 1, "GONE": 1})
-
-
-def test_a_bucket_tells_nobody_that_it_has_changed_so_it_is_looked_into_again_and_again() -> None:
-    first, soon, later, last = (read_times(None, now) for now in (0.0, 14.0, 15.0, 31.0))
-
-    assert first == soon
-    assert len({first, later, last}) == 3

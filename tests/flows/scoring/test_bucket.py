@@ -21,7 +21,7 @@ from flows.home.ledger import find_anchor
 from flows.operations.file_story import explain
 from flows.operations.missing_films import let_missing_go
 from flows.operations.verification import find_breach
-from flows.scoring import listing
+from flows.scoring import bucket_store, listing
 from flows.scoring.arrivals import find_arrivals
 from flows.scoring.scan import open_scan
 from flows.settings import Settings
@@ -197,7 +197,7 @@ def test_a_key_that_no_listing_gets_past_is_named_wherever_it_lies(
 
     assert re.search(named, what)
     assert way_out == "rename that object"
-    assert find_breach(incoming)[0] is None  # the bucket is there, and every film that was scored
+    assert "no scan has ever seen it" in " ".join(explain(incoming, "b.png").lines)  # the bucket is there
 
 
 @pytest.mark.parametrize("name", ["./a.png", "a//b.png", "s3://other/a.png", "a\nb.png", "../a.png", b"\xff.png"])
@@ -370,6 +370,22 @@ def test_a_large_bucket_is_listed_from_the_last_key_on_and_what_was_deferred_is_
         "2026-05-02/c.png",
         "2025-01-01/old.png",
     }
+
+
+def test_films_that_are_gone_keep_no_deferred_one_of_a_large_bucket_from_its_turn(
+    incoming: Settings, bucket: OwnBucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listing, "CHEAP_KEYS", 1)
+    monkeypatch.setattr(bucket_store, "_MOST_LOOKED_UP", 2)
+    for seed, key in enumerate(("in/a.png", "in/b.png", "in/c.png", "in/d.png", "in/z.png")):
+        bucket.put(key, film(tmp_path, seed)[:900])
+    assert scan_scheduled(incoming)["deferred"] == 5
+    for key in ("in/a.png", "in/b.png", "in/c.png"):
+        bucket.remove(key)
+    bucket.put("in/d.png", film(tmp_path, 9))
+    make_due(incoming)
+
+    assert scan_scheduled(incoming)["scored"] == 1
 
 
 def test_a_run_that_ended_before_it_had_scored_what_it_listed_leaves_it_to_the_next_one(
