@@ -112,7 +112,7 @@ class BucketStore:
             known = set(claims.decided_among(session, list(signed), datetime.now(UTC)))
         yield from (seen for signature, seen in signed.items() if signature not in known)
 
-    def _find_due(self, engine: Engine, folder_id: int, now: datetime) -> list[bytes]:
+    def _find_due(self, engine: Engine, folder_id: int, now: datetime) -> Sequence[bytes]:
         with unbroken(), snapshot(engine) as session:
             return decisions.find_due(session, folder_id, now, limit=_MOST_LOOKED_UP + 1)
 
