@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
+from itertools import starmap
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -25,7 +26,7 @@ from flows.operations.history import find_history, measure_history
 from flows.operations.schedule import ask_page, read_schedule
 from flows.settings import Settings, describe_sources
 from xray_core.errors import NoHome, PersonNeeded, RefusedInput
-from xray_core.stores.bucket import examine_bucket
+from xray_core.stores.bucket import examine_buckets
 
 _DISTRIBUTION = "xray-scoring"
 _EXTRAS = {"train": "training", "postgres": "PostgreSQL's driver", "dask": "Dask", "s3": "obstore (films in a bucket)"}
@@ -56,7 +57,7 @@ def examine(settings: Settings, *, mounts: Path = Path("/proc/mounts")) -> list[
         *_check_disk(settings, mounts),
         *_check_database(settings),
         *_check_history(settings),
-        *_check_bucket(settings),
+        *_check_buckets(settings),
         *_check_page(settings),
     ]
 
@@ -224,16 +225,9 @@ def _check_history(settings: Settings) -> Iterator[HealthCheck]:
     )
 
 
-def _check_bucket(settings: Settings) -> Iterator[HealthCheck]:
-    """Whether the films' buckets answer, and may be listed: incoming to its end, as a scan does."""
-    if settings.incoming_bucket is not None:
-        yield HealthCheck(*examine_bucket(settings.incoming_bucket, whole=True))
-    if settings.archive_bucket is not None:
-        yield HealthCheck(*examine_bucket(settings.archive_bucket, whole=False))
-        yield HealthCheck(
-            f"scored films leave {settings.incoming_bucket} by their keys: what a sender writes under such a key "
-            "at that very moment is lost, unless the bucket keeps versions or no key is ever written twice"
-        )
+def _check_buckets(settings: Settings) -> Iterator[HealthCheck]:
+    """Whether the films' buckets answer, and may be listed."""
+    yield from starmap(HealthCheck, examine_buckets(settings.incoming_bucket, settings.archive_bucket))
 
 
 def _check_page(settings: Settings) -> Iterator[HealthCheck]:

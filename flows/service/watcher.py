@@ -56,11 +56,11 @@ class Watched:
 
     deployment: str
     folder: Path | None
-    look: Callable[[], Look]
+    look: Callable[[], Looked]
     at_once: int = 1
 
 
-class Look(NamedTuple):
+class Looked(NamedTuple):
     """What a look found: whether something waits, and in how many seconds to look again although nothing has changed.
 
     `waiting` are numbers by which what waits in a bucket is known again.
@@ -77,7 +77,7 @@ def watch_folders(settings: Settings, address: str) -> None:
     incoming = None if settings.incoming_bucket else settings.incoming_dir
     everything = (
         Watched("score-incoming", incoming, lambda: _look_for_films(settings), settings.scanners),
-        Watched("import-labels", settings.labels_dir, lambda: Look(bool(list_dropped(settings)))),
+        Watched("import-labels", settings.labels_dir, lambda: Looked(bool(list_dropped(settings)))),
     )
     watches = {watched.deployment: Watch() for watched in everything}
     beats: dict[str, Beat] = {}
@@ -113,7 +113,7 @@ def _look(watched: Watched, watch: Watch, api: ServerApi) -> Watch:
         if standing in (RunStanding.UNDER_WAY, RunStanding.PAUSED):
             pause = _WHILE_A_RUN_IS_UNDER_WAY if standing is RunStanding.UNDER_WAY else _AFTER_A_FAULT
             return look_later(watch, time.monotonic(), pause)
-        look = Look(is_waiting=True) if watch.times_at_start is None else watched.look()
+        look = Looked(is_waiting=True) if watch.times_at_start is None else watched.look()
         if not look.is_waiting:
             return found_nothing(watch, time.monotonic(), next_look=time.monotonic() + look.seconds)
         start_run(api, watched.deployment)
@@ -125,16 +125,16 @@ def _look(watched: Watched, watch: Watch, api: ServerApi) -> Watch:
     return started(watch, time.monotonic(), has_failed=has_failed, waiting=look.waiting)
 
 
-def _look_for_films(settings: Settings) -> Look:
+def _look_for_films(settings: Settings) -> Looked:
     arrivals = find_arrivals(settings)
     if not arrivals.has_champion:
-        return Look(is_waiting=False, seconds=_WITHOUT_CHAMPION)
+        return Looked(is_waiting=False, seconds=_WITHOUT_CHAMPION)
     seconds = inf
     if arrivals.next_look is not None:
         seconds = max(0.0, (arrivals.next_look - datetime.now(UTC)).total_seconds())
     if settings.incoming_bucket is None:
-        return Look(arrivals.is_waiting, seconds)
-    return Look(arrivals.is_waiting, min(seconds, _BUCKET_SECONDS), (hash(arrivals.first),))
+        return Looked(arrivals.is_waiting, seconds)
+    return Looked(arrivals.is_waiting, min(seconds, _BUCKET_SECONDS), (hash(arrivals.first),))
 
 
 class _Chore:

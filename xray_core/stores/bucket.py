@@ -55,11 +55,23 @@ def open_bucket(address: str) -> Bucket:
     return Bucket(address, store)
 
 
-def examine_bucket(address: str, *, whole: bool) -> tuple[str, str | None]:
-    """How it stands with a bucket, and the way out where it cannot be used.
+def examine_buckets(incoming: str | None, archive: str | None) -> Iterator[tuple[str, str | None]]:
+    """How it stands with the buckets of films, each with the way out where it cannot be used.
 
-    `whole` lists it to the end, for one key may stop every listing; else one page is asked for.
+    Incoming is listed to its end, as a scan does, for one key may stop every listing; of the archive one page is.
     """
+    if incoming is not None:
+        yield _examine(incoming, whole=True)
+    if archive is not None:
+        yield _examine(archive, whole=False)
+        yield (
+            f"scored films leave {incoming} by their keys: what a sender writes under such a key at that very moment "
+            "is lost, unless the bucket keeps versions or no key is ever written twice",
+            None,
+        )
+
+
+def _examine(address: str, *, whole: bool) -> tuple[str, str | None]:
     try:
         pages = open_bucket(address).list_pages()
         keys = sum(map(len, pages if whole else islice(pages, 1)))

@@ -34,7 +34,7 @@ from xray_core.processes.records import DecoderLimits
 from xray_core.reading.film_reader import FilmOrder, FilmReader
 from xray_core.records import FileState, FolderKind, PatientSource, ReasonCode, Refusal
 from xray_core.stores import bucket as buckets
-from xray_core.stores.bucket import examine_bucket, open_bucket
+from xray_core.stores.bucket import examine_buckets, open_bucket
 
 
 def film(folder: Path, seed: int = 0) -> bytes:
@@ -193,7 +193,7 @@ def test_a_key_that_no_listing_gets_past_is_named_wherever_it_lies(
 
     with pytest.raises(NoBucket, match=named):
         scan(incoming)
-    what, way_out = examine_bucket(bucket.incoming, whole=True)
+    ((what, way_out),) = examine_buckets(bucket.incoming, None)
 
     assert re.search(named, what)
     assert way_out == "rename that object"

@@ -18,7 +18,7 @@ from flows.service.watch import (
     note,
     started,
 )
-from flows.service.watcher import Look, read_times
+from flows.service.watcher import Looked, read_times
 
 
 def looked(now: float = 0.0) -> Watch:
@@ -116,14 +116,14 @@ def test_a_folder_that_is_away_is_not_looked_into_and_looked_into_when_it_is_bac
     assert is_due(note(away, (1,), 201.0), 202.0)
 
 
-def watch_bucket(seconds: int, look: Callable[[int], Look]) -> tuple[list[int], list[int]]:
+def watch_bucket(seconds: int, look: Callable[[int], Looked]) -> tuple[list[int], list[int]]:
     """As the watcher does, second by second: when it looked into a bucket, and when it started a run."""
     watch, looks, starts = Watch(), [], []
     for now in range(seconds):
         watch = note(watch, read_times(None), now)
         if is_due(watch, now):
             looks.append(now)
-            found = Look(is_waiting=True) if watch.times_at_start is None else look(now)
+            found = Looked(is_waiting=True) if watch.times_at_start is None else look(now)
             if found.is_waiting:
                 watch = started(watch, now, has_failed=False, waiting=found.waiting)
                 starts.append(now)
@@ -133,15 +133,15 @@ def watch_bucket(seconds: int, look: Callable[[int], Look]) -> tuple[list[int], 
 
 
 def test_a_bucket_tells_nobody_that_it_has_changed_so_every_look_says_when_the_next_one_is() -> None:
-    looks, starts = watch_bucket(120, lambda _: Look(is_waiting=False, seconds=15.0))
+    looks, starts = watch_bucket(120, lambda _: Looked(is_waiting=False, seconds=15.0))
 
     assert (len(looks), len(starts)) == (9, 1)
     assert {later - sooner for sooner, later in pairwise(looks[1:])} == {15}
 
 
 def test_runs_that_leave_a_bucket_as_it_was_become_rare_and_runs_that_took_something_in_do_not() -> None:
-    _, fruitless = watch_bucket(600, lambda _: Look(is_waiting=True, seconds=15.0, waiting=(7,)))
-    _, busy = watch_bucket(600, lambda now: Look(is_waiting=True, seconds=15.0, waiting=(now,)))
+    _, fruitless = watch_bucket(600, lambda _: Looked(is_waiting=True, seconds=15.0, waiting=(7,)))
+    _, busy = watch_bucket(600, lambda now: Looked(is_waiting=True, seconds=15.0, waiting=(now,)))
 
     assert len(fruitless) <= 13
     assert {later - sooner for sooner, later in pairwise(busy)} == {10}
