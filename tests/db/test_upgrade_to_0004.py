@@ -39,7 +39,10 @@ ENTRY = (
     "VALUES (:position, '2026-01-01 00:00:00.000000', 'scan', :action, 'results', :detail, :previous, :sha256)"
 )
 RESULTS = 5
-RESULT_ROWS = "SELECT * FROM results ORDER BY id"
+RESULT_ROWS = (
+    "SELECT id, xray_id, model_id, preprocessing_version, probability, outcome, refer_reason, distance, scored_at, "
+    "flow_run_id, duration_ms, shadow FROM results ORDER BY id"
+)
 
 
 def digest_results() -> str:

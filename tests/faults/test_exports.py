@@ -48,8 +48,8 @@ def test_exports_made_while_scanners_and_exporters_are_killed_are_whole_snapshot
         drop_many(settings.incoming_dir, 225, seed=cycle)
         scanner, before = start_working_scan(settings), len(scored_contents(settings))
         wait_until(lambda: len(scored_contents(settings)) > before, seconds=60)  # noqa: B023
-        exporter = start("flows", "export", "--out", str(tmp_path / "shared.csv"))
         rows += [count_rows(write_export(settings, out=tmp_path / "own.csv")) for _ in range(3)]
+        exporter = start("flows", "export", "--out", str(tmp_path / "shared.csv"))
         killed += kill_after(exporter, chance.uniform(0.2, 1.2))
         scanner.kill()
         scanner.wait()

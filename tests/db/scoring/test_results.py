@@ -145,7 +145,7 @@ def seal(engine: Engine) -> str | None:
         ("DELETE FROM results WHERE id = 1", "results 1 to 3: changed"),
         (
             "INSERT INTO results SELECT 9, xray_id, model_id, 'v9', probability, outcome, refer_reason, distance, "
-            "scored_at, flow_run_id, duration_ms, shadow FROM results WHERE id = 1",
+            "scored_at, flow_run_id, duration_ms, shadow, study, image FROM results WHERE id = 1",
             "results 1 to 9: changed since they were written (4 rows are there, 3 were sealed)",
         ),
     ],

@@ -57,7 +57,7 @@ def test_every_command_shows_an_example(monkeypatch: pytest.MonkeyPatch, capsys:
         (("labels", "import", "nowhere.csv"), "nowhere.csv"),
         (("labels", "import", "/dev/zero"), "/dev/zero: there is no such file or folder"),
         (("patients", "import", "/dev/zero"), "/dev/zero: there is no such file"),
-        (("why", ""), "received '.'; expected the name of one file"),
+        (("why", ""), "received ''; expected the name of one file"),
         (("why", ".."), "received '..'; expected the name of one file"),
         (("why", "x" * 300), "expected the name of one file"),
         (("labels", "import", "{home}", "--map", "pneumonia"), "--map"),

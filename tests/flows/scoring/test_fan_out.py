@@ -226,8 +226,9 @@ def test_a_worker_without_the_service_is_one_sentence(
     settings: Settings, scheduler: str, start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drop_xrays(settings.incoming_dir, 2)
-    (tmp_path / "other" / "flows").mkdir(parents=True)  # something else of that name, as a bare host has nothing
+    (tmp_path / "other" / "flows" / "scoring").mkdir(parents=True)  # others of these names; a bare host has nothing
     (tmp_path / "other" / "flows" / "__init__.py").touch()
+    (tmp_path / "other" / "flows" / "scoring" / "__init__.py").touch()
     worker = start_worker(start, scheduler, PYTHONPATH=str(tmp_path / "other"))
     monkeypatch.setattr("flows.scoring.fan_out._PATIENCE_SECONDS", 20)
 

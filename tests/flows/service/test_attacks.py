@@ -160,6 +160,7 @@ def test_a_page_of_another_origin_reads_nothing_and_starts_nothing(service: Serv
         # Even in the browser of the service's user, logged in.
         browser.open(f"{service.address.url}/enter#{read_api_login(service.settings)}")
         browser.open(elsewhere)
+        wait_until(lambda: browser.evaluate("typeof attack") == "function", seconds=20)
         seen = browser.evaluate(f"attack({service.address.api!r})")
 
     assert seen == [[0, ""]] * 4
