@@ -106,23 +106,37 @@ def fold(line: str, width: int) -> str:
 
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """A table with a header on standard output, as wide as the terminal; elsewhere as wide as its values."""
+    """A table with a header on standard output; told row by row on a terminal that is too narrow for it.
+
+    Nothing is cut or broken in two: versions and digests are there to be copied.
+    """
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    written = [[str(value) for value in row] for row in rows]
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for name in header:
         table.add_column(name)
-    for row in rows:
-        table.add_row(*(Text(str(value)) for value in row))
-    width = None if sys.stdout.isatty() else _WIDER_THAN_ANY_ROW
-    console = Console(width=width)
+    for row in written:
+        table.add_row(*(Text(value) for value in row))
+    console = Console(width=None if sys.stdout.isatty() else _WIDER_THAN_ANY_ROW)
+    if console.measure(table, options=console.options.update(max_width=_WIDER_THAN_ANY_ROW)).maximum > console.width:
+        tell(line for row in written for line in _list_row(header, row))
+        return
     with console.capture() as capture:
         console.print(table)
     for line in capture.get().splitlines():
         typer.echo(line.rstrip())
+
+
+def _list_row(header: Sequence[str], row: Sequence[str]) -> list[str]:
+    """A row of two as one line; of more what it is called by, and below it each value with its name."""
+    first, *others = row
+    if len(others) == 1:
+        return [f"{first}: {others[0]}"]
+    return [first, *(f"  {name}: {value}" for name, value in zip(header[1:], others, strict=True))]
 
 
 def fail(sentence: str, *, code: int) -> int:

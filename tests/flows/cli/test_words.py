@@ -64,9 +64,9 @@ def test_a_line_is_folded_by_sentences_and_never_inside_a_word() -> None:
     assert fold("a/path/that/is/longer/than/the/window.png:", 20) == "a/path/that/is/longer/than/the/window.png:"
 
 
-def draw_table(**environment: str) -> bytes:
+def draw_table(table: str = "('name', 'value'), [('a', 1)]", **environment: str) -> bytes:
     """A table as a terminal gets it."""
-    program = "from flows.cli.terminal import print_table; print_table(('name', 'value'), [('a', 1)])"
+    program = f"from flows.cli.terminal import print_table; print_table({table})"
     ours, theirs = pty.openpty()
     kept = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "FORCE_COLOR", "TERM")}
     subprocess.run([sys.executable, "-c", program], stdout=theirs, env=kept | environment, check=True)
@@ -84,6 +84,20 @@ def test_a_terminal_that_wants_no_colour_or_can_show_none_gets_none() -> None:
     assert b"name" in without_colour
     assert b"\x1b" not in plain
     assert not re.search(rb"\x1b\[[\d;]*(3|4|9|10)\d", without_colour), "bold is no colour"
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("columns", ["40", "80"])
+def test_a_terminal_too_narrow_for_a_table_gets_its_rows_with_nothing_cut_or_broken(columns: str) -> None:
+    digest = "0123456789abcdef" * 4
+    table = f"('version', 'made (UTC)', 'sha256'), [('0001-efficientnet_lite0', '2026-05-01 10:00', '{digest}')]"
+
+    drawn = draw_table(table, TERM="xterm-256color", NO_COLOR="1", COLUMNS=columns).decode()
+
+    lines = drawn.splitlines()
+    assert lines[0] == "0001-efficientnet_lite0"
+    assert lines[1] == "  made (UTC): 2026-05-01 10:00"
+    assert "".join(lines[2:]).split() == ["sha256:", digest]
 
 
 def test_deploying_that_takes_too_long_is_a_sentence(
