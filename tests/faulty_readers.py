@@ -6,6 +6,7 @@ import ctypes
 import gc
 import os
 import signal
+import socket
 import sys
 import time
 from pathlib import Path
@@ -59,6 +60,18 @@ def report_process(content: bytes, **_: object) -> Radiograph:
         words += " wrote"
     except OSError:
         words += " cannot write"
+    raise UnreadableXray(ReasonCode.CORRUPT_IMAGE, words)
+
+
+def report_network(content: bytes, **_: object) -> Radiograph:
+    """Refuse every file, with what came of a datagram to the address that stands in it."""
+    host, port = content.decode().split()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        try:
+            sender.sendto(b"pixels", (host, int(port)))
+            words = "sent"
+        except OSError as error:
+            words = f"not sent: {os.strerror(error.errno or 0)}"
     raise UnreadableXray(ReasonCode.CORRUPT_IMAGE, words)
 
 

@@ -27,6 +27,7 @@ from xray_core.processes.lifeline import die_with_parent
 from xray_core.records import ReasonCode, Refusal
 
 _PR_SET_NO_NEW_PRIVS = 38
+_CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
 _KEPT_ENVIRONMENT = frozenset({"PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ"})
 
 _DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -38,7 +39,8 @@ Reader = Callable[..., Radiograph]
 class DecodeRequest:
     """One file to decode: its raw name, and the size and mtime with which it was seen.
 
-    A decoder has no network: of a film in a bucket `content` holds its bytes, or why they could not be fetched.
+    A decoder has no credentials and, where the system allows it, no network: of a film in a bucket `content` holds its
+    bytes, or why they could not be fetched.
     """
 
     name: bytes
@@ -142,8 +144,10 @@ def confine_process(memory_bytes: int, niceness: int) -> None:
     """Give up, before the first foreign byte is parsed, everything that decoding does not need.
 
     Address space (`memory_bytes` above what the process has now), core dumps and written files are limited, most
-    of the environment and both output streams are dropped, and the process dies with its parent.
+    of the environment and both output streams are dropped, and the process dies with its parent. Where the system
+    lets it, the network goes too.
     """
+    _leave_network()  # first: a namespace of users is for processes of one thread
     _die_with_program()
     for name in os.environ.keys() - _KEPT_ENVIRONMENT:
         del os.environ[name]
@@ -153,6 +157,18 @@ def confine_process(memory_bytes: int, niceness: int) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     _limit_address_space(memory_bytes)
     _drop_output()
+
+
+def _leave_network() -> None:
+    """Move to a network of no interfaces, for good; where the system forbids that, everything stays as it is.
+
+    Root may do so at once, and keeps its rights on files. Others need a namespace of users, which many containers and
+    some systems forbid.
+    """
+    if sys.platform == "linux":
+        unshare = ctypes.CDLL(None).unshare
+        if unshare(_CLONE_NEWNET) != 0:
+            unshare(_CLONE_NEWUSER | _CLONE_NEWNET)
 
 
 def _die_with_program() -> None:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -16,7 +18,7 @@ import pytest
 from PIL import Image
 
 from tests.dicom_files import dicom
-from tests.faulty_readers import read_or_fail, report_process
+from tests.faulty_readers import read_or_fail, report_network, report_process
 from tests.films import FILMS
 from tests.hostile_files import encode, film, png
 from tests.patience import here
@@ -249,6 +251,53 @@ def test_the_processes_are_light_and_have_neither_secrets_nor_a_pen(
     assert "XRAY_SECRET" not in answer.refusal.detail
     assert "heavy=[]" in answer.refusal.detail
     assert "cannot write" in answer.refusal.detail
+
+
+def lets_processes_leave_the_network() -> bool:
+    """Asked of the system itself: as root, or with a namespace of users of its own."""
+    commands = (["unshare", "--net", "true"], ["unshare", "--user", "--net", "true"])
+    if shutil.which("unshare") is None:
+        return False
+    return any(subprocess.run(command, capture_output=True, check=False).returncode == 0 for command in commands)
+
+
+@pytest.mark.skipif(not lets_processes_leave_the_network(), reason="this system lets no process leave its network")
+def test_a_decoder_reaches_no_network_where_the_system_lets_it_leave(tmp_path: Path) -> None:
+    order = tmp_path / "order"
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(("127.0.0.1", 0))
+        receiver.setblocking(False)
+        order.write_text("{} {}".format(*receiver.getsockname()))
+
+        with open_decoder(SMALL, workers=1, read=report_network) as decoder:
+            ((_, answer),) = decoder.decode([_request(0, order)])
+
+        assert isinstance(answer, Undecoded)
+        assert answer.refusal.detail == "not sent: Network is unreachable"
+        with pytest.raises(BlockingIOError):
+            receiver.recv(100)
+
+
+def test_a_process_that_may_not_leave_the_network_goes_on_in_it() -> None:
+    code = """
+        import os, socket, threading
+        from xray_core.processes.decoder import _leave_network
+        if os.getuid() == 0:
+            os.setgroups([]), os.setgid(65534), os.setuid(65534)
+        end = threading.Event()
+        threading.Thread(target=end.wait, daemon=True).start()  # no namespace of users is given to two threads
+        _leave_network()
+        receiver, sender = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
+        receiver.bind(("127.0.0.1", 0))
+        sender.sendto(b"still here", receiver.getsockname())
+        os.write(1, receiver.recv(100))
+    """
+
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], cwd=ROOT, capture_output=True, check=False, timeout=here(60)
+    )
+
+    assert done.stdout == b"still here", done.stderr
 
 
 def test_a_plain_png_that_needs_more_memory_than_allowed_costs_itself_alone(tmp_path: Path) -> None:
