@@ -156,6 +156,10 @@ class AuditVerdict(StrEnum):
     CONFOUNDED = "confounded"
 
 
+# Where a table has no verdict: nobody audited the model, or too few patients were there.
+AUDIT_NOT_KNOWN = "not known"
+
+
 class FileFormat(StrEnum):
     """The formats the service reads, found by content and never by name."""
 

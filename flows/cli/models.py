@@ -14,7 +14,7 @@ from db.records import ChampionTerm
 from flows.cli.terminal import Json, make_home, open_home, print_json, print_table, tell, view_home
 from xray_core.imaging.records import Scaling
 from xray_core.networks.records import InputRange
-from xray_core.records import Verdict
+from xray_core.records import AUDIT_NOT_KNOWN, Verdict
 
 _NO_MODEL = "no model yet: `xray train DATASET` makes the first, `xray models import FILE` takes one from elsewhere"
 models_app = typer.Typer(help="The model registry: list, import, promote, roll back.", no_args_is_help=True)
@@ -44,7 +44,7 @@ def list_(as_json: Json = False) -> None:
                 model.version,
                 model.stage.value,
                 "proven" if model.proven else "unproven",
-                model.audit_verdict.value if model.audit_verdict else "not audited",
+                model.audit_verdict.value if model.audit_verdict else AUDIT_NOT_KNOWN,
                 f"{model.created_at:%Y-%m-%d %H:%M}",
             )
             for model in found

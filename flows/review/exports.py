@@ -32,7 +32,7 @@ from xray_core.models.folder import read_manifest
 from xray_core.models.operating_point import describe_promise, describe_thresholds
 from xray_core.models.prevalence import say_mix
 from xray_core.reading.reading_list import rank_films
-from xray_core.records import AuditVerdict
+from xray_core.records import AUDIT_NOT_KNOWN, AuditVerdict
 
 _MOVED = (
     "probability_covid moved to the assumed prevalence; empty where nobody knows the mix that the scores of a row's "
@@ -98,7 +98,7 @@ def describe_champion(session: Session, settings: Settings) -> dict[str, str]:
     unknown = {"xrays_of_unknown_patients": str(patient_tally.count_unknown_scored(session))}
     if champion is None:
         return {"champion": "none"} | unknown
-    audit_verdict = champion.audit_verdict.value if champion.audit_verdict else "not audited"
+    audit_verdict = champion.audit_verdict.value if champion.audit_verdict else AUDIT_NOT_KNOWN
     point = read_manifest(settings.models_dir / champion.version).operating_point
     prevalence = read_policy(settings).use.prevalence
     return {

@@ -12,7 +12,7 @@ from typing import Final
 
 from xray_core.exchange.atomic_file import write_whole
 from xray_core.exchange.formula_guard import guard_text
-from xray_core.records import AuditVerdict, Label, Outcome
+from xray_core.records import AUDIT_NOT_KNOWN, AuditVerdict, Label, Outcome
 
 COLUMNS: Final = (
     "file",
@@ -102,7 +102,7 @@ class FlipReport:
 
 def _name_audit(audit: AuditVerdict | None) -> str:
     if audit is None:
-        return "not audited"
+        return AUDIT_NOT_KNOWN
     return audit.value.upper() if audit is AuditVerdict.CONFOUNDED else audit.value
 
 

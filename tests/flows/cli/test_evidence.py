@@ -171,11 +171,11 @@ def test_a_comparison_counts_the_flips_writes_them_and_says_what_both_audits_are
     verdict = champion(pair.settings).audit_verdict
     assert verdict is not None
     assert f"shortcut audit of {first}: {verdict.value}" in done.stdout.replace("CONFOUNDED", "confounded")
-    assert f"shortcut audit of {pair.candidate}: not audited" in done.stdout
+    assert f"shortcut audit of {pair.candidate}: not known" in done.stdout
     assert f"{len(rows)} rows in flips.csv. {RESEARCH_USE}" in done.stdout
     assert rows, "an untrained model calls no X-ray otherwise: the test says nothing"
     assert {(row["model_a"], row["model_b"], row["shortcut_audit_b"]) for row in rows} == {
-        (first, pair.candidate, "not audited")
+        (first, pair.candidate, "not known")
     }
 
 

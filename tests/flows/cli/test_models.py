@@ -89,7 +89,7 @@ def test_list_and_show_say_stage_proof_audit_and_recalibration(pair: Rival) -> N
 
     _, _, first, second = listed.stdout.splitlines()
     assert first.split()[:3] == [champion(pair.settings).version, "champion", "unproven"]
-    assert second.split()[:5] == [pair.candidate, "candidate", "unproven", "not", "audited"]
+    assert second.split()[:5] == [pair.candidate, "candidate", "unproven", "not", "known"]
     assert "recalibration_slope" in shown.stdout
 
 

@@ -66,7 +66,7 @@ def test_what_stands_beside_the_scores_says_how_far_to_believe_them(settings: Se
     assert manifest["notice"] == RESEARCH_USE
     assert manifest["notes"]["champion"] == "0001-untrained"
     assert "UNPROVEN" in manifest["notes"]["standing"]
-    assert manifest["notes"]["shortcut_audit"] == "not audited"
+    assert manifest["notes"]["shortcut_audit"] == "not known"
     assert manifest["notes"]["assumed_prevalence"] == "0.1"
 
 

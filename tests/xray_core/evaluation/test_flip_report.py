@@ -57,8 +57,8 @@ def test_models_that_agree_have_no_flips() -> None:
 
     assert report.lines() == [
         "0 of 1 X-rays change outcome from m1 to m2",
-        "  shortcut audit of m1: not audited",
-        "  shortcut audit of m2: not audited",
+        "  shortcut audit of m1: not known",
+        "  shortcut audit of m2: not known",
     ]
 
 
@@ -90,5 +90,5 @@ def test_a_confounded_audit_stands_beside_the_scores_in_words_and_in_every_row(t
     write_flips_csv(tmp_path / "flips.csv", report)
 
     (row,) = csv.DictReader((tmp_path / "flips.csv").read_text().splitlines())
-    assert (row["shortcut_audit_a"], row["shortcut_audit_b"]) == ("CONFOUNDED", "not audited")
+    assert (row["shortcut_audit_a"], row["shortcut_audit_b"]) == ("CONFOUNDED", "not known")
     assert "  shortcut audit of m1: CONFOUNDED" in report.lines()
