@@ -15,7 +15,7 @@ MORE_JUDGES: Final = "`xray review`: every film that chance chose and that is re
 WAYS_OUT = {
     Held.DISPUTED: "`xray labels adjudicate` settles them",
     Held.WAITING: "another reader, by `xray export --for-review`",
-    Held.VISIBLE: "`xray export --for-review` has them read without it",
+    Held.VISIBLE: "`xray export --for-review` has another reader read every film without it",
     Held.UNTOLD: (
         "`xray export --for-review` has them read without it, or a labels CSV says `no` in a column score_visible"
     ),

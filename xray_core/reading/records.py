@@ -66,11 +66,15 @@ class Opinion:
 
     @property
     def by_chance(self) -> bool:
-        """Whether no score had a say in that this film was read: chance chose it, or its reader was shown no score.
+        """Whether chance, or a dataset, brought this film: then no score had a say in that it was read."""
+        return self.source is LabelSource.DATASET or self.chosen_for is ListReason.AUDIT
 
-        What came beside scores, as from a worklist, may have been read for its score.
-        """
-        return self.is_blind if self.chosen_for is None else self.chosen_for is ListReason.AUDIT
+    @property
+    def by_score(self) -> bool:
+        """Whether a score had a say in that it was read, or may have had: it came beside scores, as from a worklist."""
+        if self.chosen_for is None:
+            return bool(self.score_visible)
+        return self.chosen_for not in (ListReason.AUDIT, ListReason.REPEAT)
 
     @property
     def is_blind(self) -> bool:

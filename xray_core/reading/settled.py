@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import takewhile
 
 from xray_core.promotion.policy import LabelRules
 from xray_core.reading.records import LabelSource, ListPurpose, Opinion, ReaderRole, Reading, fold_name
@@ -113,10 +114,21 @@ def settle_label(opinions: Sequence[Opinion], rules: LabelRules, *, read_whole: 
     if held is None and label is Label.OTHER and not rules.other_trains:
         held = Held.OTHER
     reference = _find_reference(opinions, rules)
-    was_chosen = rules.chance_test_side and not read_whole and not any(opinion.by_chance for opinion in opinions)
+    was_chosen = rules.chance_test_side and not read_whole and not _is_drawn(opinions)
     if was_chosen and reference.label is not None:
         reference = Reference(None, held=Held.CHOSEN)
     return SettledLabel(label, held, reference)
+
+
+def _is_drawn(opinions: Sequence[Opinion]) -> bool:
+    """Whether no score had a say in that the film was read.
+
+    A blind reader's file says nothing of how its films were chosen: it counts, unless a score chose the film before.
+    """
+    if any(opinion.by_chance for opinion in opinions):
+        return True
+    unscored = takewhile(lambda opinion: not opinion.by_score, opinions)
+    return any(opinion.is_blind and opinion.chosen_for is None for opinion in unscored)
 
 
 def _find_reference(opinions: Sequence[Opinion], rules: LabelRules) -> Reference:

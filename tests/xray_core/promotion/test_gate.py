@@ -505,8 +505,8 @@ def test_labels_count_as_new_on_the_side_where_they_count() -> None:
 
     assert counts.unjudged == ("covid",)
     assert counts.left_out == (
-        "1 X-ray of the test side left out, the score was visible (`xray export --for-review` has them read without "
-        "it)",
+        "1 X-ray of the test side left out, the score was visible (`xray export --for-review` has another reader "
+        "read every film without it)",
     )
     assert replace(counts, unjudged=(), left_out=()) == LabelCounts(
         new_labels=3, covid_xrays=2, normal_xrays=1, covid_patients=1, normal_patients=1

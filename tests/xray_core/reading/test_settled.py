@@ -23,6 +23,7 @@ A_COVID, B_COVID, B_NORMAL = say("Reader A", Label.COVID), say("B", Label.COVID)
 A_SAW = say("Reader A", Label.COVID, seen=True)
 DATASET = Opinion(None, ReaderRole.READER, Label.COVID, LabelSource.DATASET)
 A_DOUBTED, A_DRAWN = (replace(A_COVID, chosen_for=reason) for reason in (ListReason.DOUBT, ListReason.AUDIT))
+A_REPEATED, B_DRAWN = replace(A_COVID, chosen_for=ListReason.REPEAT), replace(B_COVID, chosen_for=ListReason.AUDIT)
 A_AGAIN, B_AGAIN = replace(A_COVID, again=True), replace(B_NORMAL, again=True)
 
 
@@ -108,7 +109,12 @@ def test_a_film_trains_by_what_the_policy_lets_count(
         ),
         ([say("A", Label.OTHER)], LabelRules(other=OtherLabel.NEVER), Reference(Label.OTHER, Standard.ONE_BLINDED)),
         ([A_DOUBTED], RULES, Reference(None, held=Held.CHOSEN)),
-        ([A_DOUBTED, B_COVID], RULES, Reference(Label.COVID, Standard.TWO_BLINDED)),
+        ([A_DOUBTED, B_COVID], RULES, Reference(None, held=Held.CHOSEN)),
+        ([B_COVID, A_DOUBTED], RULES, Reference(Label.COVID, Standard.TWO_BLINDED)),
+        ([A_DOUBTED, B_DRAWN], RULES, Reference(Label.COVID, Standard.TWO_BLINDED)),
+        ([A_SAW, B_COVID], RULES, Reference(None, held=Held.CHOSEN)),
+        ([say("A", Label.COVID, seen=None), B_COVID], RULES, Reference(Label.COVID, Standard.ONE_BLINDED)),
+        ([A_REPEATED, B_COVID], RULES, Reference(Label.COVID, Standard.TWO_BLINDED)),
         ([A_DOUBTED, DATASET], RULES, Reference(Label.COVID, Standard.DATASET)),
         ([A_DOUBTED], LabelRules(chance_test_side=False), Reference(Label.COVID, Standard.ONE_BLINDED)),
         ([A_DRAWN], RULES, Reference(Label.COVID, Standard.ONE_BLINDED)),

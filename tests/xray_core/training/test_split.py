@@ -270,5 +270,5 @@ def test_whom_a_model_was_judged_on_is_said_by_patient_and_what_was_left_out_wit
 
     assert f"{count_judges(xrays, {Held.VISIBLE: 12})}" == (
         "2 patients: 1 by two blinded readers, 1 dataset; 12 X-rays left out, the score was visible (`xray export "
-        "--for-review` has them read without it)"
+        "--for-review` has another reader read every film without it)"
     )
