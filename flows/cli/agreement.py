@@ -49,15 +49,18 @@ def _list_rows(found: Agreement) -> list[tuple[str | int, ...]]:
     return [(word, *row) for word, row in zip(found.words, found.table, strict=True)]
 
 
-def write_agreement_plot(report: ReadersReport, path: Path) -> None:
-    """The same as a picture: every pair, and every reader who read films twice."""
+def write_agreement_plot(report: ReadersReport, path: Path) -> bool:
+    """The same as a picture: every pair, and every reader who read films twice; whether there was any to draw."""
     from xray_core.report.readers_plot import AgreementLine, plot_agreement
 
     found = [(f"{pair.first} and {pair.second}", pair.words) for pair in report.pairs]
     found += [(f"{one.reader}, twice", one.repeats) for one in report.readers if one.repeats.films]
+    if not found:
+        return False
     lines = [AgreementLine(name, one.films, one.raw, one.kappa, one.ac1) for name, one in found]
-    films = max((one.films for _, one in found), default=0)
+    films = max(one.films for _, one in found)
     write_whole(path, plot_agreement(lines, n=f"films read blind, at most {films} by one pair"))
+    return True
 
 
 def print_field(report: FieldReport) -> None:

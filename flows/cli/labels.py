@@ -124,8 +124,8 @@ def agreement(
     if plot is not None:
         refuse_output(settings, plot, option="--plot")
     report = read_readers_report(settings)
-    if plot is not None:
-        write_agreement_plot(report, plot)
+    if plot is not None and not write_agreement_plot(report, plot):
+        typer.echo(f"{plot} was not written: no film was read by two readers, or twice by one", err=True)
     if as_json:
         print_json(asdict(report) | {"reveal_sentence": report.reveal.sentence})
     else:

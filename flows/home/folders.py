@@ -79,6 +79,16 @@ def folders_of_asides(settings: Settings) -> list[Path]:
 
 
 def refuse_output(settings: Settings, path: Path, *, option: str = "--out") -> None:
+    """Raise RefusedInput as `refuse_place` does, and for a file that is there: it may be somebody's only copy."""
+    refuse_place(settings, path, option=option)
+    if path.exists():
+        raise RefusedInput(
+            f"{option}: received {path}, which is there already and is never overwritten; expected a new file: move it "
+            "away, or give another name"
+        )
+
+
+def refuse_place(settings: Settings, path: Path, *, option: str = "--out") -> None:
     """Raise RefusedInput where a person must not, or cannot, have a file written: a device, a folder, our own files."""
     folder = path.absolute().parent
     if path.is_dir():

@@ -83,7 +83,7 @@ def adjudicate_offline(
 
 
 def adjudicate_by_csv(settings: Settings, reader: str, path: Path, *, size: int, say: Callable[[str], None]) -> None:
-    """Write the reader's disputed films as a CSV to fill in. Raises RefusedInput for a file that is there."""
+    """Write the reader's disputed films as a CSV to fill in."""
     with open_ledger(settings) as engine:
         found = open_dispute_list(settings, engine, reader, size=size)
         say(found.sentence)

@@ -18,7 +18,7 @@ from db import audit
 from db.engine import transaction
 from db.reading import lists, verdicts
 from flows.settings import Settings
-from xray_core.errors import InvalidLabelsCsv, RefusedInput
+from xray_core.errors import InvalidLabelsCsv
 from xray_core.exchange.atomic_file import write_whole
 from xray_core.exchange.csv_table import CsvTable, normal_text, read_csv_table
 from xray_core.exchange.formula_guard import guard_text
@@ -45,10 +45,8 @@ def write_disputes_csv(
 ) -> int:
     """Write a list's films with an empty label column, and what readers said where it may be shown; how many rows.
 
-    The opinions stand in one cell without names, in the order given. Raises RefusedInput for a file that is there.
+    The opinions stand in one cell without names, in the order given.
     """
-    if path.exists():
-        raise RefusedInput(f"--csv: received {path}, which is there already; expected a new file")
     text = io.StringIO()
     writer = csv.writer(text, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
     writer.writerow(_COLUMNS)

@@ -16,7 +16,7 @@ from db.reading.films import iter_scored_films
 from db.reading.opinions import read_standings
 from db.registry import models
 from db.scoring import patient_tally, results
-from flows.home.folders import refuse_output
+from flows.home.folders import refuse_place
 from flows.home.ledger import open_ledger
 from flows.home.site_key import read_site_key
 from flows.registry.at_prevalence import read_at_prevalence
@@ -82,7 +82,7 @@ def _open_output(settings: Settings, out: Path) -> None:
 
     Raises RefusedInput for a file that is there and is no export, or has been worked on since: it may hold labels.
     """
-    refuse_output(settings, out)
+    refuse_place(settings, out)
     if out.exists() and not is_unchanged(out):
         raise RefusedInput(
             f"--out: received {out}, which is there already and is not as `xray` wrote it: it may hold labels "

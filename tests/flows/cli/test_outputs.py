@@ -149,3 +149,38 @@ def test_a_file_without_a_row_says_what_to_do_first(settings: Settings, tmp_path
     assert "0 rows in" in empty.stdout
     assert "then `xray scan`" in empty.stdout
     assert "then `xray scan`" not in full.stdout, full.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "option"),
+    [
+        (("labels", "check"), "--out"),
+        (("labels", "agreement"), "--plot"),
+        (("labels", "adjudicate", "--reader", "Anna"), "--csv"),
+        (("models", "compare", "0001-untrained", "0001-untrained"), "--out"),
+        (("export",), "--out"),
+        (("worklist",), "--out"),
+    ],
+)
+@pytest.mark.lengthy
+def test_no_command_overwrites_a_persons_own_file(
+    settings: Settings, tmp_path: Path, words: tuple[str, ...], option: str
+) -> None:
+    own = tmp_path / "labels.csv"
+    own.write_text("filename,label\na.png,covid\n")
+
+    done = xray(*words, option, str(own))
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"{option}: received {own}, which is there already" in done.stderr
+    assert own.read_text() == "filename,label\na.png,covid\n"
+
+
+def test_an_agreement_of_nobody_is_not_drawn_and_says_so(settings: Settings, tmp_path: Path) -> None:
+    plot = tmp_path / "agreement.png"
+
+    done = xray("labels", "agreement", "--plot", str(plot))
+
+    assert done.returncode == 0
+    assert done.stderr == f"{plot} was not written: no film was read by two readers, or twice by one\n"
+    assert not plot.exists()
