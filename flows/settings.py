@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +16,8 @@ from xray_core.processes.records import DecoderLimits
 from xray_core.records import Label, PatientSource
 from xray_core.stores.address import is_bucket, refuse_archive
 
+# A bucket's address, a mistyped one too (`s3:/films`): never the name of a folder.
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
 CHECKOUT = Path(__file__).resolve().parent.parent
 
 
@@ -126,12 +129,20 @@ class Settings(BaseSettings):
     def _absolute(cls, path: Path | None) -> Path | None:
         return path.expanduser().absolute() if path is not None else None
 
+    @field_validator("home")
+    @classmethod
+    def _no_file(cls, home: Path) -> Path:
+        there = next((path for path in (home, *home.parents) if os.path.lexists(path)), home.parent)
+        if not there.is_dir():
+            raise ValueError(f"{there} is a file; expected a folder, or the name of a new one")
+        return home
+
     @field_validator("incoming", "archive_dir", mode="before")
     @classmethod
     def _folder_or_bucket(cls, place: Path | str | None) -> Path | str | None:
         if place is None or (isinstance(place, str) and is_bucket(place)):
             return place and str(place).rstrip("/")
-        if "://" in str(place):
+        if _ADDRESS.match(str(place)):
             raise ValueError("expected a folder, or s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX")
         return Path(place).expanduser().absolute()
 

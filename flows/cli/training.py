@@ -175,6 +175,7 @@ def train_from_folder(
     **rest: Any,
 ) -> None:
     """Register the dataset if there is one, train on the labels that the ledger has then, and say what came of it."""
+    from flows.registry.policy import find_mistakes
     from flows.training import training
     from flows.training.claim import check_weights
     from flows.training.remedies import parse_remedies
@@ -190,6 +191,8 @@ def train_from_folder(
         **rest,
     )
     check_weights(options)
+    for mistake in find_mistakes(settings):  # before the ledger learns of the dataset
+        raise mistake
     # A program gets one object on standard output; what a person watches goes beside it.
     say = partial(typer.echo, err=as_json)
     given = None if dataset is None else _register(settings, dataset, patients, say)

@@ -14,7 +14,7 @@ from flows.home.public_errors import without_words
 from flows.operations.drift import check_drift_of_champion
 from flows.registry.standing import read_caution
 from flows.settings import Settings, read_settings
-from xray_core.errors import RefusedInput
+from xray_core.errors import NoChampion, RefusedInput
 from xray_core.evaluation.drift import Drift
 from xray_core.records import RESEARCH_USE
 
@@ -27,7 +27,7 @@ def check_drift() -> State[None]:
     enter_home(settings)
     try:
         drift = compare_recent(settings)
-    except RefusedInput as refusal:  # a new home has no champion yet: nothing failed
+    except (RefusedInput, NoChampion) as refusal:  # a new home has no champion yet: nothing failed
         return complete("Nothing to do", str(refusal))
     caution = read_caution(settings)
     publish_drift(drift, caution)

@@ -1,4 +1,4 @@
-"""What `xray init` puts into a new home beside ledger and key: the retraining policy, and the settings in force."""
+"""What `xray init` puts into a new home beside ledger and key: policy, settings, and the study, which is read here."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from flows.home.mounts import check_folders
 from flows.home.site_key import fingerprint, read_site_key
 from flows.settings import Settings, find_shipped
 from xray_core.exchange.atomic_file import write_whole
-from xray_core.report.study import STUDY_FILE, read_questions, write_empty_study
+from xray_core.report.study import STUDY_FILE, Study, parse_study, read_questions, write_empty_study
 
 POLICY_FILE = "retraining-policy.toml"
 # Where the file lies is what these two say.
@@ -64,6 +64,12 @@ def initiate(settings: Settings) -> Initiated:
         _write_settings(file, os.environ)
     key = fingerprint(read_site_key(settings))
     return Initiated(settings.home, settings.incoming_bucket or settings.incoming_dir, key, policy, words, study, file)
+
+
+def read_study(settings: Settings) -> Study:
+    """The home's study, one that says nothing where there is no file. Raises RefusedInput for a file with a mistake."""
+    path = settings.home / STUDY_FILE
+    return parse_study(path.read_bytes()) if path.is_file() else Study()
 
 
 def _write_settings(file: Path, environment: Mapping[str, str]) -> None:

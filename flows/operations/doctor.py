@@ -9,11 +9,9 @@ import stat
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, requires, version
 from itertools import starmap
 from pathlib import Path
 
-from packaging.requirements import Requirement
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
@@ -21,15 +19,14 @@ from db.engine import check_schema, open_engine, show_url
 from flows.home.api_login import LOGIN_FILE
 from flows.home.damage import find_damage, refuse_absent_database, refuse_lost_ledger
 from flows.home.mounts import find_file_system
+from flows.operations.dependencies import examine_dependencies
 from flows.operations.growth import say_growth
 from flows.operations.history import find_history, measure_history
 from flows.operations.schedule import ask_page, read_schedule
+from flows.registry.policy import find_mistakes
 from flows.settings import Settings, describe_sources
 from xray_core.errors import NoHome, PersonNeeded, RefusedInput
 from xray_core.stores.bucket import examine_buckets
-
-_DISTRIBUTION = "xray-scoring"
-_EXTRAS = {"train": "training", "postgres": "PostgreSQL's driver", "dask": "Dask", "s3": "obstore (films in a bucket)"}
 
 # Ninety days of a run a minute at 30 kB each would be 3.7 GiB; nobody's do all find something.
 _MUCH_HISTORY_MIB = 2048
@@ -50,10 +47,11 @@ def examine(settings: Settings, *, mounts: Path = Path("/proc/mounts")) -> list[
     """
     return [
         *_check_python(),
-        *_check_pins(),
+        *(HealthCheck(*found) for found in examine_dependencies()),
         *_check_environment(),
         *_check_home(settings),
         *_check_files(settings),
+        *_check_written(settings),
         *_check_disk(settings, mounts),
         *_check_database(settings),
         *_check_history(settings),
@@ -68,38 +66,6 @@ def _check_python() -> Iterator[HealthCheck]:
     yield HealthCheck(
         f"Python {found}", None if fits else "use Python 3.11, 3.12 or 3.13: make clean install PYTHON=python3.12"
     )
-
-
-def _check_pins() -> Iterator[HealthCheck]:
-    """Every dependency that is declared, at a version that was tested: a drift breaks Prefect's scheduler silently.
-
-    Of an extra only where something of it is installed.
-    """
-    declared = [Requirement(line) for line in requires(_DISTRIBUTION) or []]
-    base = [wanted for wanted in declared if _belongs_to(wanted, "")]
-    for extra in ("", *_EXTRAS):
-        wanted_here = base if not extra else [one for one in declared if one not in base and _belongs_to(one, extra)]
-        found = {wanted: _find_version(wanted.name) for wanted in wanted_here}
-        if extra and not any(found.values()):
-            yield HealthCheck(f"{_EXTRAS[extra]} is not installed here: pip install '{_DISTRIBUTION}[{extra}]' adds it")
-            continue
-        for wanted, there in found.items():
-            if there is None:
-                yield HealthCheck(f"{wanted.name} is missing", "make install")
-            elif not wanted.specifier.contains(there, prereleases=True):
-                yield HealthCheck(f"{wanted.name} {there}, tested with {wanted.specifier}", "make clean install")
-    yield HealthCheck(f"dependencies of {_DISTRIBUTION} {version(_DISTRIBUTION)} were looked at")
-
-
-def _belongs_to(wanted: Requirement, extra: str) -> bool:
-    return wanted.marker is None or wanted.marker.evaluate({"extra": extra})
-
-
-def _find_version(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
 
 
 def _check_environment() -> Iterator[HealthCheck]:
@@ -117,7 +83,7 @@ def _check_environment() -> Iterator[HealthCheck]:
 
 def _check_home(settings: Settings) -> Iterator[HealthCheck]:
     if not settings.home.is_dir():
-        yield HealthCheck(f"no home yet at {settings.home}; the first command makes it")
+        yield HealthCheck(f"no home yet at {settings.home}; `xray init` makes it")
         return
     for path, mode, closed in _list_private(settings):
         if path.exists():
@@ -152,6 +118,12 @@ def _check_files(settings: Settings) -> Iterator[HealthCheck]:
         open_to_others = sum(bool(path.stat().st_mode & closed) for path in files)
         if open_to_others:
             yield HealthCheck(f"{open_to_others} files below {folder} can be read by others", f"chmod -R go= {folder}")
+
+
+def _check_written(settings: Settings) -> Iterator[HealthCheck]:
+    """Policy, label words and study, which a person writes: a mistake would stop a training weeks later."""
+    for mistake in find_mistakes(settings):
+        yield HealthCheck(" ".join(str(mistake).split()), "mend that file")
 
 
 def _check_disk(settings: Settings, mounts: Path) -> Iterator[HealthCheck]:

@@ -20,6 +20,7 @@ from flows.home.patients import count_doubted
 from flows.operations.scan_problem import say_problem
 from flows.operations.schedule import Schedule, read_schedule
 from flows.registry.field import say_field
+from flows.registry.policy import find_mistakes
 from flows.registry.standing import read_standing, say_blind_spot
 from flows.settings import Settings
 from xray_core.records import RESEARCH_USE
@@ -115,7 +116,11 @@ def _read(settings: Settings, session: Session, now: datetime) -> Status:
         doubted=count_doubted(session),
         field=say_field(settings, session, standing.champion),
         paused=schedule.paused if schedule else (),
-        alarms=(*find_alarms(standing.champion, last, good, schedule, now=now), *find_folder_faults(settings)),
+        alarms=(
+            *find_alarms(standing.champion, last, good, schedule, now=now),
+            *find_folder_faults(settings),
+            *(" ".join(str(mistake).split()) for mistake in find_mistakes(settings)),
+        ),
     )
 
 

@@ -64,8 +64,9 @@ def import_model(
     Its weights stay as they are and its thresholds are 0.5 until somebody judges it on labelled X-rays. `reference` is
     a folder per class of X-rays like those that it was trained on (`patients` says whose they are): from them it is
     learned what a chest film is. Without one no X-ray of this version is ever referred as out of distribution, for
-    its folder never changes, and every surface says so. Raises RefusedInput for a missing file,
-    IncompatibleModel for one that cannot be loaded, trusted or exported, InvalidDataset for a reference of too few.
+    its folder never changes, and every surface says so. Raises RefusedInput for a missing file or a
+    wrong kind of one, IncompatibleModel for one that cannot be loaded, trusted or exported, InvalidDataset for a
+    reference of too few.
     """
     if not source.is_file():
         raise RefusedInput(f"{source}: there is no such file; expected a .keras or .onnx file")

@@ -15,7 +15,7 @@ from db.registry import evaluations, models
 from flows.home.ledger import open_ledger
 from flows.registry.registered import open_registered, verify_registered
 from flows.settings import Settings
-from xray_core.errors import RefusedInput
+from xray_core.errors import NoChampion, RefusedInput
 from xray_core.models.folder import read_manifest
 from xray_core.models.operating_point import describe_promise, describe_thresholds
 from xray_core.models.prevalence import say_mix
@@ -74,12 +74,15 @@ def promote_by_hand(settings: Settings, version: str, reason: str) -> None:
 
 
 def roll_back(settings: Settings, reason: str) -> str:
-    """Make the previous champion champion again, once it has loaded and repeated its probe; returns its version."""
+    """Make the previous champion champion again, once it has loaded and repeated its probe; returns its version.
+
+    Raises NoChampion where there was none before it.
+    """
     with open_ledger(settings) as engine:
         with snapshot(engine) as session:
             target = models.rollback_target(session)
         if target is None:
-            raise RefusedInput(
+            raise NoChampion(
                 "there is no earlier champion to go back to, `xray models history` shows all of them; `xray models "
                 "promote VERSION` makes another version champion"
             )
@@ -115,11 +118,15 @@ def _prove_usable(settings: Settings, model: ModelRecord) -> None:
 
 
 def find_model(settings: Settings, version: str | None) -> ModelRecord:
-    """A registered model by its version; without one, the champion. Raises RefusedInput where there is none."""
+    """A registered model by its version; without one, the champion. Raises RefusedInput or NoChampion."""
     with open_ledger(settings) as engine, snapshot(engine) as session:
         model = models.find_model(session, version) if version else models.champion(session)
     if model is None and version is None:
-        raise RefusedInput("there is no champion; name a version, `xray models list` shows all of them", public=True)
+        raise NoChampion(
+            "there is no champion: `xray train DATASET_DIR` or `xray models import FILE` makes one, or name a version, "
+            "`xray models list` shows all of them",
+            public=True,
+        )
     if model is None:
         raise RefusedInput(f"{version}: there is no such model; `xray models list` shows all of them")
     return model

@@ -1,9 +1,13 @@
-"""The retraining policy in force."""
+"""The retraining policy in force, and the mistakes in what a team writes into its home."""
 
 from __future__ import annotations
 
-from flows.home.initiation import POLICY_FILE
+from collections.abc import Iterator
+
+from flows.home.initiation import POLICY_FILE, read_study
+from flows.home.label_words import read_label_words
 from flows.settings import Settings
+from xray_core.errors import RefusedInput
 from xray_core.promotion.policy import RetrainingPolicy, read_retraining_policy
 
 
@@ -19,3 +23,17 @@ def read_policy(settings: Settings) -> RetrainingPolicy:
         retrain_after=settings.retrain_after,
         prevalence=settings.prevalence,
     )
+
+
+def find_mistakes(settings: Settings) -> Iterator[RefusedInput]:
+    """What is wrong in retraining policy, label words and study: one refusal for each file that cannot be meant.
+
+    Who may only look, and cannot read one, is told nothing of it.
+    """
+    for read in (read_policy, read_label_words, read_study):
+        try:
+            read(settings)
+        except RefusedInput as refusal:
+            yield refusal
+        except PermissionError:
+            continue  # it is its owner's, and its owner is told

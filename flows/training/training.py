@@ -7,7 +7,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from flows.home.code_revision import read_code_revision
+from flows.home.initiation import read_study
 from flows.home.site_key import fingerprint, read_site_key
+from flows.registry.policy import read_policy
 from flows.settings import Settings
 from flows.training.claim import claim_labels, open_trainer, released_on_failure
 from flows.training.steps import (
@@ -23,7 +25,6 @@ from flows.training.steps import (
     save_model,
     write_card,
 )
-from flows.training.study import read_study
 from xray_core.networks.options import TrainingOptions
 from xray_core.processes.helper_process import open_helper_process
 from xray_core.training.trial import GivenDataset, Trial
@@ -51,7 +52,7 @@ def train(
 
     A step that fails gives the labels back.
     """
-    study = read_study(settings)  # a mistake in it costs no training
+    study, _ = read_study(settings), read_policy(settings)  # a mistake in them costs no training
     with open_trainer(settings) as trainer:
         claim = claim_labels(trainer, options, trigger=trigger, flow_run_id=flow_run_id)
         if claim is None:

@@ -106,6 +106,30 @@ def test_a_home_s_own_file_cannot_send_us_to_another_home(tmp_path: Path) -> Non
         read_settings()
 
 
+@pytest.mark.parametrize("name", ["XRAY_INCOMING", "XRAY_ARCHIVE_DIR"])
+@pytest.mark.parametrize("address", ["s3:/films", "S3://films/in", "gs:/films/in", "https://films/in"])
+def test_a_mistyped_address_of_a_bucket_is_never_taken_for_a_folder(
+    monkeypatch: pytest.MonkeyPatch, name: str, address: str
+) -> None:
+    monkeypatch.setenv(name, address)
+
+    with pytest.raises(
+        RefusedInput, match=rf"{name}: received '{address}'; .*expected a folder, or s3://BUCKET/PREFIX"
+    ):
+        read_settings()
+
+
+@pytest.mark.parametrize("below", ["", "/home", "/a/home"])
+def test_a_home_that_is_a_file_or_lies_below_one_is_a_mistake(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, below: str
+) -> None:
+    (tmp_path / "labels.csv").touch()
+    monkeypatch.setenv("XRAY_HOME", f"{tmp_path}/labels.csv{below}")
+
+    with pytest.raises(RefusedInput, match=r"XRAY_HOME: .*/labels\.csv is a file; expected a folder"):
+        read_settings()
+
+
 @pytest.mark.parametrize("word", ["", " "])
 @pytest.mark.parametrize(
     "name",

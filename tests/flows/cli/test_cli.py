@@ -62,9 +62,12 @@ def test_every_command_shows_an_example(monkeypatch: pytest.MonkeyPatch, capsys:
         (("why", "x" * 300), "expected the name of one file"),
         (("labels", "import", "{home}", "--map", "pneumonia"), "--map"),
         (("models", "show", "0099-nobody"), "0099-nobody"),
-        (("models", "rollback"), "no earlier champion"),
         (("models", "promote", "0099-nobody", "--override"), "--reason"),
         (("models", "import", "nowhere.keras", "--positive-output", "covid"), "nowhere.keras"),
+        (("models", "import", "{home}/home.id", "--positive-output", "covid"), "only .keras files are imported"),
+        (("--home", "{home}/home.id", "init"), "home.id is a file; expected a folder"),
+        (("--home", "{home}/home.id/new", "restore", "nowhere"), "home.id is a file; expected a folder"),
+        (("--home", "{home}/home.id", "status"), "home.id is a file; expected a folder"),
         (("train", "nowhere"), "nowhere"),
     ],
 )

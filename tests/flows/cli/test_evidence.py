@@ -144,11 +144,14 @@ def test_a_mistake_is_one_sentence_and_exit_code_2(
     assert len(done.stderr.strip().splitlines()) == 1
 
 
-def test_an_audit_without_a_champion_is_one_sentence_and_exit_code_2(empty_settings: Settings) -> None:
+def test_an_audit_without_a_champion_is_one_sentence_and_exit_code_1(empty_settings: Settings) -> None:
     done = xray("models", "audit")
 
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "there is no champion; name a version" in done.stderr
+    assert (done.returncode, done.stdout) == (1, "")
+    assert (
+        "there is no champion: `xray train DATASET_DIR` or `xray models import FILE` makes one, or name a version"
+        in done.stderr
+    )
 
 
 def test_before_the_first_scan_there_is_nothing_to_compare_on(rival: Rival, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ import pytest
 from db.schema import HEAD
 from flows.settings import Settings
 from xray_core.imaging.records import Remedy, RemedyWord
+from xray_core.synthetic.xrays import write_sample_set
 
 pytestmark = pytest.mark.processes
 
@@ -80,6 +81,32 @@ def test_a_word_that_is_no_remedy_gets_the_list_of_those_that_are(settings: Sett
     assert done.returncode == 2
     assert "'prayer' is not one of 'lung-crop', 'equalize', 'clahe', 'mask-markers', 'erase-border'" in done.stderr
     assert {remedy.value for remedy in Remedy} == set(RemedyWord) - {RemedyWord.ERASE_BORDER}
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("study.toml", "[answers]\nfundng = 'x'\n"),
+        ("retraining-policy.toml", "[trigger]\nnew_label = 3\n"),
+    ],
+)
+def test_a_mistake_in_the_homes_own_files_is_told_before_the_ledger_learns_of_the_dataset(
+    empty_settings: Settings, tmp_path: Path, name: str, content: str
+) -> None:
+    write_sample_set(tmp_path / "dataset", per_class=2, patients=2, seed=1, layout="classes")
+    (empty_settings.home / name).write_text(content)
+
+    done = xray("train", str(tmp_path / "dataset"))
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"{name}: " in done.stderr
+
+
+def test_without_an_earlier_champion_a_rollback_says_no_with_a_reason(settings: Settings) -> None:
+    done = xray("models", "rollback")
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("xray: there is no earlier champion to go back to, ")
 
 
 @pytest.mark.parametrize(("command", "key"), [("verify", "holds"), ("doctor", "findings")])

@@ -14,6 +14,7 @@ import pytest
 
 from flows.operations.doctor import examine
 from flows.operations.schedule import Schedule, write_schedule
+from flows.operations.status import read_status
 from flows.scoring.scan import open_scan
 from flows.settings import Settings
 from tests.flows.service.test_attacks import other_site
@@ -71,6 +72,29 @@ def test_the_settings_file_and_what_comes_from_it_are_named_without_a_value(
     assert f"settings file {settings.home / '.env'}: XRAY_PREVALENCE comes from it" in named
     assert "XRAY_BATCH_SIZE, XRAY_HOME" in named.partition(";")[2]
     assert not any(value in named.replace(str(settings.home), "") for value in ("0.234", "17", "19"))
+
+
+BROKEN = [
+    ("retraining-policy.toml", "[trigger]\nnew_label = 3\n"),
+    ("label-words.toml", "[words]\nCOVID = 7\n"),
+    ("study.toml", "[answers]\nfundng = 'x'\n"),
+]
+
+
+@pytest.mark.parametrize(("name", "content"), BROKEN)
+def test_a_mistake_in_a_file_that_the_team_writes_is_told_before_it_is_needed(
+    settings: Settings, name: str, content: str
+) -> None:
+    settings = settings.model_copy(update={"min_free_mib": 1, "retraining_policy": settings.home / BROKEN[0][0]})
+    (settings.home / BROKEN[0][0]).write_text("")
+    (settings.home / name).write_text(content)
+
+    (told,) = fixes(settings)
+    (alarm,) = [alarm for alarm in read_status(settings).alarms if name in alarm]
+
+    assert name in told
+    assert "received" in told
+    assert alarm == told
 
 
 def open_to_others(settings: Settings) -> str:

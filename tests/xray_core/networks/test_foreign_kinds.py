@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from tests.xray_core.networks.test_foreign_model import draw_pixels
-from xray_core.errors import IncompatibleModel
+from xray_core.errors import IncompatibleModel, RefusedInput
 from xray_core.imaging.records import Scaling
 from xray_core.models.onnx_classifier import OnnxClassifier
 from xray_core.networks.foreign.model import ForeignModel, import_network
@@ -230,5 +230,5 @@ def test_a_bad_onnx_file_is_refused_in_one_sentence(tmp_path: Path, kind: str) -
 
 
 def test_an_onnx_file_without_its_range_is_asked_for_it(tmp_path: Path) -> None:
-    with pytest.raises(IncompatibleModel, match=r"--input-range, one of 0\.\.1, -1\.\.1, 0\.\.255, imagenet"):
+    with pytest.raises(RefusedInput, match=r"--input-range, one of 0\.\.1, -1\.\.1, 0\.\.255, imagenet"):
         take_in(tmp_path / "new", onnx_file(tmp_path / "net.onnx"))

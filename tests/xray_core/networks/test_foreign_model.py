@@ -16,7 +16,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.patience import here
-from xray_core.errors import IncompatibleModel
+from xray_core.errors import IncompatibleModel, RefusedInput
 from xray_core.imaging.records import Preprocessing, Scaling
 from xray_core.models.onnx_classifier import OnnxClassifier
 from xray_core.models.records import OutputMeaning
@@ -206,7 +206,7 @@ def test_what_is_no_whole_keras_file_is_refused_before_any_process_starts(
 def test_only_the_keras_format_is_imported(tmp_path: Path, good: Path, name: str) -> None:
     shutil.copy(good, tmp_path / name)
 
-    with pytest.raises(IncompatibleModel, match=r"only \.keras files are imported"):
+    with pytest.raises(RefusedInput, match=r"only \.keras files are imported"):
         import_into(tmp_path / "new", tmp_path / name)
 
 

@@ -18,7 +18,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from xray_core.errors import IncompatibleModel
+from xray_core.errors import IncompatibleModel, RefusedInput
 from xray_core.imaging.content import hash_file
 from xray_core.imaging.records import Preprocessing, Scaling
 from xray_core.models.records import OutputMeaning
@@ -67,7 +67,8 @@ def import_network(
     `pixels` (grey levels of any size, uint8) and exports. Here the twin is compared with those scores.
     `output` says what its outputs mean; `scaling` (of a Keras file), `input_range` (of an ONNX file, which needs it)
     and `input_size` (height, width) say what the file does not.
-    Raises IncompatibleModel, in one sentence, for a file that cannot be trusted, loaded or exported.
+    Raises RefusedInput for another kind of file and for an option of the other kind, IncompatibleModel, in one
+    sentence, for a file that cannot be trusted, loaded or exported.
     """
     _check_options(source, scaling, input_range)
     kept = folder / _KEPT_AS[source.suffix]
@@ -117,18 +118,18 @@ def check_keras_archive(path: Path, name: str) -> None:
 
 def _check_options(source: Path, scaling: Scaling | None, input_range: InputRange | None) -> None:
     if source.suffix not in _KEPT_AS:
-        raise IncompatibleModel(
-            f"{source.name}: only .keras files are imported, and .onnx, never {source.suffix or 'a folder'}"
+        raise RefusedInput(
+            f"{source.name}: only .keras files are imported, and .onnx, never {source.suffix or 'another file'}"
         )
     if source.suffix == ".onnx" and input_range is None:
         ways = ", ".join(each.value for each in InputRange)
-        raise IncompatibleModel(
+        raise RefusedInput(
             f"{source.name}: an ONNX file does not say which numbers it was trained on: --input-range, one of {ways}"
         )
     if source.suffix == ".onnx" and scaling is not None:
-        raise IncompatibleModel(f"{source.name}: --scaling is for Keras files; an ONNX file takes --input-range alone")
+        raise RefusedInput(f"{source.name}: --scaling is for Keras files; an ONNX file takes --input-range alone")
     if source.suffix == ".keras" and input_range is not None:
-        raise IncompatibleModel(f"{source.name}: --input-range is for ONNX files; a Keras file takes --scaling")
+        raise RefusedInput(f"{source.name}: --input-range is for ONNX files; a Keras file takes --scaling")
 
 
 def _copy_file(source: Path, copy: Path) -> str:
