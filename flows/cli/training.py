@@ -175,7 +175,6 @@ def train_from_folder(
     **rest: Any,
 ) -> None:
     """Register the dataset if there is one, train on the labels that the ledger has then, and say what came of it."""
-    from flows.registry.policy import find_mistakes
     from flows.training import training
     from flows.training.claim import check_weights
     from flows.training.remedies import parse_remedies
@@ -191,8 +190,6 @@ def train_from_folder(
         **rest,
     )
     check_weights(options)
-    for mistake in find_mistakes(settings):  # before the ledger learns of the dataset
-        raise mistake
     # A program gets one object on standard output; what a person watches goes beside it.
     say = partial(typer.echo, err=as_json)
     given = None if dataset is None else _register(settings, dataset, patients, say)
@@ -231,10 +228,13 @@ def _register(settings: Settings, dataset: Path, patients: Path | None, say: Cal
     """Read the folder and write its X-rays and labels into the ledger."""
     from flows.home.label_words import read_label_words
     from flows.home.ledger import open_ledger
+    from flows.registry.policy import find_mistakes
     from flows.review.dataset import register_dataset
     from xray_core.exchange.dataset_folder import read_dataset_folder
     from xray_core.training.trial import GivenDataset
 
+    for mistake in find_mistakes(settings):  # before the ledger learns of the dataset
+        raise mistake
     folder = read_dataset_folder(dataset, read_label_words(settings), patients, patient_from=settings.patient_from)
     with (
         open_ledger(settings) as engine,
