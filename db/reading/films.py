@@ -2,60 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
-from sqlalchemy import Select, func, select, text
+from sqlalchemy import Select, func, literal, select, text, union_all
 from sqlalchemy.orm import Session, aliased
 
 from db.bulk import read_rows
-from db.reading.labelled import read_labelled
 from db.reading.tables import ReadingListItemRow, ReadingListRow
-from db.scoring import xrays
-from db.scoring.tables import LabelRow, ResultRow, XrayRow
+from db.scoring.tables import LabelRow, PatientFactRow, ResultRow, SplitMemberRow, XrayRow
 from db.scoring.views import current_results
-from xray_core.promotion.policy import LabelRules
 from xray_core.reading.reading_list import OwnReading, ScoredFilm
 from xray_core.reading.records import ChosenFilm, ListPurpose, ListReason
 from xray_core.records import Label, Outcome, Split, is_unlike, name_content_group
 
 
-def iter_scored_films(session: Session, model_id: int) -> Iterator[ScoredFilm]:
+def iter_scored_films(session: Session, model_id: int, *, with_labelled: bool = True) -> Iterator[ScoredFilm]:
     """Every X-ray that was scored, by the champion or, where it has not yet come to it, by the newest other model.
 
     Its shadow's outcome is the newest there is. A stream: in memory are the films with labels, those on lists, and
-    the numbers of those with more than one result. The order is that of the results.
+    the numbers of those with more than one result. The order is that of the results. Without `with_labelled` those
+    that nobody has said anything of.
     """
-    learned, labels, listed = _find_learned(session), _read_labels(session), _find_listed(session)
-    again = dict(_iter_said_again(session, model_id))
-    for xray_id, sha256, *said in _iter_said(session, again):
-        by, probability, outcome, reason, shadow = said
-        yield ScoredFilm(
-            xray_id,
-            sha256,
-            probability,
-            is_unlike(reason),
-            shadow,
-            labels.get(xray_id),
-            xray_id not in learned,
-            xray_id in listed,
-            said_before=None if by == model_id else _OUTCOMES[outcome],
-        )
-
-
-def _iter_said(session: Session, again: Mapping[int, _Said]) -> Iterator[tuple[Any, ...]]:
-    """Every scored X-ray once: its id, its SHA-256, and what counts of what was said of it."""
-    seen: set[int] = set()
+    labels, listed = _read_labels(session), _find_listed(session)
+    learned = _find_learned(session) if with_labelled else set()
+    left_out = () if with_labelled else labels.keys()
+    again = {xray_id: said for xray_id, said in _iter_said_again(session, model_id) if xray_id not in left_out}
+    apart = again.keys() | left_out
     for part in read_rows(session, _SCORED):
         for row in part:
-            xray_id, sha256 = row[:2]
-            if xray_id not in again:
-                yield (*row, None)
-            elif xray_id not in seen:
-                seen.add(xray_id)
-                yield (xray_id, sha256, *again[xray_id])
+            xray_id, sha256, by, probability, outcome, reason = row
+            shadow = None
+            if xray_id in apart:
+                said = again.pop(xray_id, None)
+                if said is None:  # left out, or given already
+                    continue
+                by, probability, outcome, reason, shadow = said
+            yield _to_film(
+                (
+                    xray_id,
+                    sha256,
+                    probability,
+                    reason is not None and is_unlike(reason),
+                    shadow,
+                    labels.get(xray_id),
+                    xray_id not in learned,
+                    xray_id in listed,
+                    False,
+                    None if by == model_id else _OUTCOMES[outcome],
+                )
+            )
 
+
+# There may be a million of them, and the class's own constructor takes twice as long.
+_to_film = partial(tuple.__new__, ScoredFilm)
 
 _OUTCOMES = {outcome.value: outcome for outcome in Outcome}
 
@@ -187,16 +188,21 @@ def _find_learned(session: Session, *, upto: int | None = None, among: Select[tu
 
     With `upto` those alone that had a label by then, the id of a label: what a training could take.
     """
-    sides = xrays.read_splits(session)
-    return {
-        xray.xray_id
-        # whatever the rules: it stood where it stood
-        for xray in read_labelled(session, LabelRules(), upto=upto, among=among)
-        if any(
-            sides.get(group) in (Split.TRAIN, Split.VALIDATION)
-            for group in (xray.group, name_content_group(xray.sha256), *xray.former_groups)
-        )
-    }
+    said = select(LabelRow.xray_id)
+    if upto is not None:
+        said = said.where(LabelRow.id <= upto)
+    if among is not None:
+        said = said.where(LabelRow.xray_id.in_(among))
+    xray, side, fact = XrayRow, SplitMemberRow, PatientFactRow
+    is_learned = xray.id.in_(said) & side.split.in_((Split.TRAIN, Split.VALIDATION))
+    ids = select(xray.id).where(is_learned)
+    own = ids.join(side, side.split_group == xray.patient)
+    alone = ids.join(side, side.split_group == _CONTENT_GROUP.concat(xray.sha256))
+    former = ids.join(fact, fact.sha256 == xray.sha256).join(side, side.split_group == fact.patient)
+    return set(session.scalars(union_all(own, alone, former.where(fact.patient != xray.patient))))
+
+
+_CONTENT_GROUP = literal(name_content_group(""))
 
 
 def list_own_readings(session: Session, reader_id: int) -> list[OwnReading]:

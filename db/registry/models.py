@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import and_, func, or_, select, update
+from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session
 
 from db import audit
 from db.records import ChampionTerm, ModelRecord, Stage
 from db.registry.tables import ChampionTermRow, ModelRow
-from db.scoring.tables import ResultRow
 from db.sealing import adding, changing
 from xray_core.errors import RefusedInput
 from xray_core.models.records import ModelManifest
@@ -164,17 +163,18 @@ def rollback_target(session: Session) -> ModelRecord | None:
     return None if row is None else _to_record(row)
 
 
+# In words: CROSS JOIN has SQLite pass over the results once. Left to itself it goes from term to term, and builds an
+# index of all results to do so.
+_SCORED_IN_TERMS = text(
+    "SELECT t.id, count(*) FROM results r CROSS JOIN champion_terms t WHERE NOT r.shadow AND r.model_id = t.model_id "
+    "AND r.scored_at >= t.since AND (t.until IS NULL OR r.scored_at < t.until) GROUP BY t.id"
+)
+
+
 def history(session: Session) -> list[ChampionTerm]:
     """Every time as champion, the first one first, with the X-rays that the model scored in it."""
-    term, result = ChampionTermRow, ResultRow
-    of_term = and_(
-        result.model_id == term.model_id,
-        result.scored_at >= term.since,
-        or_(term.until.is_(None), result.scored_at < term.until),
-    )
-    # One pass over the results, whatever the number of terms.
-    counted = select(term.id, func.count()).select_from(result).join(term, of_term).where(~result.shadow)
-    scored = dict(session.execute(counted.group_by(term.id)).tuples().all())
+    term = ChampionTermRow
+    scored = dict(session.execute(_SCORED_IN_TERMS).tuples().all())
     rows = session.execute(
         select(term.id, ModelRow.version, term.since, term.until, term.actor, term.reason, term.evaluation_id)
         .join(ModelRow, ModelRow.id == term.model_id)

@@ -95,8 +95,8 @@ def read_latest(session: Session, xray_ids: Sequence[int]) -> dict[int, Label]:
     return latest
 
 
-def count_by_patient(session: Session) -> list[tuple[int, int]]:
-    """Of every known patient with trainable labels: how many X-rays are covid, how many normal."""
+def count_by_patient(session: Session, *, more_than: int) -> list[tuple[int, int]]:
+    """Of every known patient with more trainable labels than that: how many X-rays are covid, how many normal."""
     latest, row = _latest().subquery(), tables.LabelRow
     covid, normal = (func.sum(case((row.label == label, 1), else_=0)) for label in (Label.COVID, Label.NORMAL))
     counted = session.execute(
@@ -106,6 +106,7 @@ def count_by_patient(session: Session) -> list[tuple[int, int]]:
         .join(XrayRow, XrayRow.id == latest.c.xray_id)
         .where(row.label.in_(_TRAINABLE), XrayRow.patient.is_not(None))
         .group_by(XrayRow.patient)
+        .having(func.count() > more_than)
     )
     return [(int(covid), int(normal)) for covid, normal in counted.tuples()]
 

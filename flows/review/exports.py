@@ -134,7 +134,7 @@ def _most_wanted(session: Session, settings: Settings, limit: int) -> Iterator[R
     if champion is None:
         return
     point = read_manifest(settings.models_dir / champion.version).operating_point
-    waiting = (film for film in iter_scored_films(session, champion.model_id) if film.label is None)
+    waiting = iter_scored_films(session, champion.model_id, with_labelled=False)
     ranked = [xray_id for xray_id, *_ in rank_films(waiting, point, read_site_key(settings), size=limit)]
     chosen = results.read_result_lines(session, ranked)
     yield from _withhold(session, settings, (chosen[xray_id] for xray_id in ranked if xray_id in chosen))

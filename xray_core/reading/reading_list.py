@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import hmac
 import math
 import random
 from collections.abc import Iterable, Iterator, Sequence
@@ -62,15 +61,23 @@ def draw_audit(key: bytes, sha256: str) -> float:
 
     A film below AUDIT_SHARE belongs to the audit sample, whatever any model says of it.
     """
-    begun = _begin_draw(key).copy()
-    begun.update(sha256.encode())
-    return int.from_bytes(begun.digest()[:7], "big") / 2**56
+    within, around = _begin_draw(key)
+    first, second = within.copy(), around.copy()
+    first.update(sha256.encode())
+    second.update(first.digest())
+    return int.from_bytes(second.digest()[:7], "big") / 2**56
 
 
 @lru_cache(maxsize=1)
-def _begin_draw(key: bytes) -> hmac.HMAC:
-    """The keyed hash as far as it is the same for all films: a third of its time."""
-    return hmac.new(key, b"audit sample ", hashlib.sha256)
+def _begin_draw(key: bytes) -> tuple[hashlib._Hash, hashlib._Hash]:
+    """Both hashes of the HMAC (RFC 2104) as far as they are the same for all films.
+
+    Copies of these take two thirds of the time of a copy of hmac's, and there may be a million films.
+    """
+    block = (key if len(key) <= 64 else hashlib.sha256(key).digest()).ljust(64, b"\0")
+    within, around = (hashlib.sha256(bytes(byte ^ pad for byte in block)) for pad in (0x36, 0x5C))
+    within.update(b"audit sample ")
+    return within, around
 
 
 def rank_films(

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Final
 
 from xray_core.records import Label, LabelledXray, name_content_group
 
-# More labelled films than these, and of both classes: a person is followed up, but rarely as often.
-_HANDFUL = 5
+# More labelled films than these, and of both classes: a person is followed up, but rarely as often. Fewer say nothing.
+HANDFUL: Final = 5
 # More films than these, and more than a third of all.
 _MANY, _SHARE = 20, 3
 
@@ -20,7 +21,7 @@ def is_implausible(covid: int, normal: int, xrays: int) -> bool:
     In both classes with more than five films, or with more than twenty that are more than a third of all. The bounds
     are ours: a real patient whom they hit loses no film to training, only to judging.
     """
-    return bool(covid and normal and covid + normal > _HANDFUL) or (
+    return bool(covid and normal and covid + normal > HANDFUL) or (
         covid + normal > _MANY and _SHARE * (covid + normal) > xrays
     )
 

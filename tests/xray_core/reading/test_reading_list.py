@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
@@ -192,3 +193,12 @@ def _interval(count: int, total: int) -> tuple[float, float]:
     low = float(beta.ppf(0.025, count + 0.5, total - count + 0.5)) if count else 0.0
     high = float(beta.ppf(0.975, count + 0.5, total - count + 0.5)) if count < total else 1.0
     return low, high
+
+
+@pytest.mark.parametrize("length", [0, 32, 64, 65, 200])
+def test_chance_draws_by_the_hmac_that_anybody_can_recompute(length: int) -> None:
+    key, sha256 = bytes(range(length)), f"{7:064d}"
+
+    digest = hmac.digest(key, b"audit sample " + sha256.encode(), "sha256")
+
+    assert draw_audit(key, sha256) == int.from_bytes(digest[:7], "big") / 2**56
