@@ -135,7 +135,9 @@ class Shelf:
         self._waiting: dict[str, tuple[KeptFilm, NDArray[np.uint8]]] = {}
         self._bytes_each = kind.bytes_per_film + _BYTES_OF_FACTS
         self._rewritten = files[1:] if len(files) > _MOST_FILES else []
+        self._outdated: dict[Path, set[int]] = {}
         self._is_full = False
+        self._files = files
         for file in files:
             for place, film in enumerate(file.films):
                 self._places.setdefault(film.sha256, []).append((file, place))
@@ -144,7 +146,8 @@ class Shelf:
         """The film of this content whose file still has this stamp; None where it must be decoded."""
         for file, place in self._places.get(sha256, ()) if stamp else ():
             film = file.films[place]
-            if film.stamp != stamp:
+            if film.stamp != stamp:  # the film's file has changed, or was moved: nobody will ask for this row again
+                self._outdated.setdefault(file.path, set()).add(place)
                 continue
             grey = file.read(place)
             if grey is not None:
@@ -163,18 +166,24 @@ class Shelf:
             self._write()
 
     def put_away(self) -> None:
-        """Write what waits; whole rows of files that are damaged, or too many, go with it."""
+        """Write what waits; whole rows of files that are damaged, too many, or half outdated go with it."""
+        for file in self._files:
+            if file not in self._rewritten and 2 * len(self._outdated.get(file.path, ())) >= len(file.films):
+                self._rewritten.append(file)
         for file in self._rewritten:
-            for place, film in enumerate(file.films):
+            outdated = self._outdated.get(file.path, set())
+            for place in sorted(set(range(len(file.films))) - outdated):
+                film = file.films[place]
                 if film.sha256 not in self._waiting and (grey := file.read(place)) is not None:
                     self._waiting[film.sha256] = (film, grey)
-        self._write(free=sum(file.greys.nbytes for file in self._rewritten))
+        self._write(free=sum(_measure(file.path) for file in self._rewritten))
         if not self._is_full:
             for file in self._rewritten:
                 with suppress(OSError):
                     file.path.unlink()
 
     def _write(self, free: int = 0) -> None:
+        self._remove_spent()
         films = list(self._waiting.values())
         self._waiting.clear()
         if not films or self._is_full:
@@ -189,6 +198,23 @@ class Shelf:
             why = error.strerror or type(error).__name__
         self._is_full = True
         _LOG.warning("grey levels of %d films are not kept (%s): the next training decodes them again", len(films), why)
+
+    def _remove_spent(self) -> None:
+        """Files of outdated rows alone make room before anything is written."""
+        for file in [file for file in self._files if len(self._outdated.get(file.path, ())) == len(file.films)]:
+            self._files.remove(file)
+            if file in self._rewritten:
+                self._rewritten.remove(file)
+            with suppress(OSError):
+                file.path.unlink()
+
+
+def _measure(path: Path) -> int:
+    """Bytes of a file; none where another training has removed it."""
+    try:
+        return path.lstat().st_size
+    except OSError:
+        return 0
 
 
 def make_room(store: GreyStore, kind: GreyKind, wanted: int) -> bool:

@@ -315,6 +315,30 @@ def test_no_more_is_kept_than_the_setting_allows_and_what_was_used_last_stays(tm
     assert take(store, tmp_path / "4.png") is None
 
 
+def test_films_whose_files_were_moved_are_kept_once_and_for_good(tmp_path: Path) -> None:
+    films = [decode(write_xray(tmp_path / f"{seed}.png", seed=seed)) for seed in range(8)]
+    store = open_store(tmp_path)
+
+    def train(stamps: list[str]) -> int:
+        with open_shelf(store, SMALL, ()) as shelf:
+            known = [shelf.take(film.sha256, stamp) is not None for film, stamp in zip(films, stamps, strict=True)]
+            for film, stamp, is_known in zip(films, stamps, known, strict=True):
+                if not is_known:
+                    shelf.put(film, stamp)
+        return sum(known)
+
+    train(["as delivered"] * 8)
+    size = sum(path.stat().st_size for path in store.folder.iterdir())
+    store = replace(store, most_bytes=size + size // 2)  # too little for all of them twice
+    for move in ("restored", "archived", "copied"):
+        assert train([move] * 8) == 0
+        assert train([move] * 8) == 8
+    assert train(["copied"] * 3 + ["moved"] * 5) == 3
+    assert train(["copied"] * 3 + ["moved"] * 5) == 8
+
+    assert sum(path.stat().st_size for path in store.folder.iterdir()) <= size + 100
+
+
 def test_two_trainings_at_once_keep_what_either_of_them_decoded(store: GreyStore, tmp_path: Path) -> None:
     both, ours, theirs = (write_xray(tmp_path / f"{seed}.png", seed=seed) for seed in range(3))
     stamps = {path: stamp_file(os.fsencode(path), AN_OLD_FILE) for path in (both, ours, theirs)}
