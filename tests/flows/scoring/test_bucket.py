@@ -320,6 +320,17 @@ def test_a_bucket_that_is_not_there_lets_no_film_go_and_closes_none_that_waits(
     assert read_lines(incoming)["cut.png"].state is FileState.DEFERRED
 
 
+def test_a_bucket_that_goes_away_while_films_are_looked_for_lets_none_go(
+    incoming: Settings, bucket: OwnBucket, tmp_path: Path
+) -> None:
+    for seed in range(2):
+        bucket.put(f"in/{seed}.png", film(tmp_path, seed))
+    scan(incoming)
+
+    with pytest.raises(NoBucket, match="there is no such bucket"):
+        let_missing_go(incoming, on_progress=lambda _: bucket.vanish())
+
+
 def test_a_page_shows_a_film_from_the_bucket_while_it_holds_that_picture(
     incoming: Settings, bucket: OwnBucket, tmp_path: Path
 ) -> None:
