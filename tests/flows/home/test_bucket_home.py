@@ -52,7 +52,7 @@ def test_the_doctor_asks_the_bucket_and_says_what_to_do_where_it_refuses(scored:
 
 
 def test_a_backup_holds_all_but_the_films_which_a_restored_home_finds_where_they_are(
-    scored: Settings, bucket: OwnBucket, tmp_path: Path
+    scored: Settings, bucket: OwnBucket, tmp_path: Path, sqlite_home: None
 ) -> None:
     with pytest.raises(RefusedInput, match="which a backup does not copy"):
         back_up(scored, tmp_path / "with-films", with_xrays=True)
