@@ -59,7 +59,11 @@ def status(as_json: Json = False) -> None:
 
 def verify(
     let_go: Annotated[
-        bool, typer.Option("--let-go", help="films that are missing now are known to be gone: goes into the audit log")
+        bool,
+        typer.Option(
+            "--let-go",
+            help="films that are missing now are known to be gone: goes into the audit log, and `greys/` is emptied",
+        ),
     ] = False,
     as_json: Json = False,
 ) -> None:

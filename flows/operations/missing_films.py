@@ -104,10 +104,16 @@ def check_films(settings: Settings, session: Session, *, on_progress: _OnProgres
 
 
 def let_missing_go(settings: Settings, *, on_progress: _OnProgress = lambda _: None) -> int:
-    """Take it as known that what is missing now is gone; how many. It stands in the audit log, film by film."""
+    """Take it as known that what is missing now is gone; how many. It stands in the audit log, film by film.
+
+    No picture of them stays: the grey levels that are kept for trainings go, all of them, and are decoded again.
+    """
     with open_ledger(settings) as engine:
         with snapshot(engine) as session:
             missing = check_films(settings, session, on_progress=on_progress).missing
+        if missing and settings.greys_dir.is_dir():
+            for path in settings.greys_dir.iterdir():
+                path.unlink(missing_ok=True)
         with transaction(engine) as session:
             return whereabouts.let_go(
                 session, [xray_id for xray_id, _ in missing], actor="operator (verify)", now=datetime.now(UTC)

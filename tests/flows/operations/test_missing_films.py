@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -18,9 +19,15 @@ from flows.home.films import name_held
 from flows.home.ledger import find_anchor
 from flows.operations.missing_films import let_missing_go
 from flows.operations.verification import find_breach
+from flows.registry.grey_levels import find_grey_store
 from flows.settings import Settings
 from tests.flows.evidence_home import make_labelled
 from tests.flows.scoring.test_scan import drop_xrays, scan
+from xray_core.imaging.network_input import fit_pixels
+from xray_core.imaging.radiograph import read_radiograph
+from xray_core.imaging.records import Preprocessing, Scaling
+from xray_core.processes.decoder import Decoded
+from xray_core.processes.grey_store import open_shelf
 from xray_core.synthetic.xrays import write_sample_set
 
 
@@ -69,6 +76,25 @@ def test_a_film_that_came_back_is_there(settings: Settings) -> None:
     path.write_bytes(content)
 
     assert find_breach(settings)[1][-1] == "1 of 1 films have the bytes that were scored or labelled"
+
+
+def test_no_picture_of_a_film_that_was_let_go_stays_in_the_home(settings: Settings) -> None:
+    (path,) = drop_xrays(settings.incoming_dir, 1)
+    scan(settings)
+    store = find_grey_store(settings)
+    assert store is not None
+    preprocessing = Preprocessing(height=40, width=32, channels=1, scaling=Scaling.UNIT)
+    film = read_radiograph(path.read_bytes())
+    grey = fit_pixels(film.pixels, preprocessing)
+    with open_shelf(store, preprocessing, ()) as shelf:
+        shelf.put(Decoded(sha256(path.read_bytes()).hexdigest(), grey, film.facts, film.dhash, seconds=0.1), "a stamp")
+    let_missing_go(settings)
+    assert list(settings.greys_dir.iterdir()), "no film is missing"
+
+    path.unlink()
+    let_missing_go(settings)
+
+    assert not list(settings.greys_dir.iterdir())
 
 
 def test_an_archived_film_must_be_in_the_archive(settings: Settings, tmp_path: Path) -> None:
