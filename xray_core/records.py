@@ -147,6 +147,10 @@ class Verdict(StrEnum):
     REJECT = "reject"
     INSUFFICIENT_EVIDENCE = "insufficient evidence"
 
+    def say(self, *, is_first: bool) -> str:
+        """The verdict for people: a first model is instated, for it has beaten nobody."""
+        return "instated" if is_first and self is Verdict.PROMOTE else self.value
+
 
 class AuditVerdict(StrEnum):
     """What the shortcut audit says of a model."""

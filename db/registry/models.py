@@ -163,6 +163,12 @@ def rollback_target(session: Session) -> ModelRecord | None:
     return None if row is None else _to_record(row)
 
 
+def first_champion(session: Session) -> str | None:
+    """The version that was champion before any other; it displaced nobody."""
+    term = ChampionTermRow
+    return session.scalar(select(ModelRow.version).join(term, term.model_id == ModelRow.id).order_by(term.id).limit(1))
+
+
 # In words: CROSS JOIN has SQLite pass over the results once. Left to itself it goes from term to term, and builds an
 # index of all results to do so.
 _SCORED_IN_TERMS = text(

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from db.engine import snapshot
 from db.records import ModelRecord, ScanRecord, TrainingRun, TrainingState
-from db.registry import training_runs
+from db.registry import models, training_runs
 from db.scoring import file_history, labels, scans
 from db.scoring.patient_tally import PatientGaps, count_unknown
 from flows.home.ledger import open_ledger
@@ -46,6 +46,7 @@ class Status:
     labels_imported: int
     trainings_finished: int
     last_training: TrainingRun | None
+    first_champion: str | None
     blind_spot: str | None
     paused: tuple[str, ...]
     patients: PatientGaps
@@ -79,7 +80,7 @@ class Status:
         if self.field is not None:
             told.append(f"field: {self.field}")
         if self.last_training is not None:
-            told.append(_tell_training(self.last_training))
+            told.append(_tell_training(self.last_training, self.first_champion))
         if self.paused:
             told.append(f"paused by a person: {', '.join(self.paused)} (Prefect's pages switch them on again)")
         told += [f"ALARM: {alarm}" for alarm in self.alarms]
@@ -111,6 +112,7 @@ def _read(settings: Settings, session: Session, now: datetime) -> Status:
         labels_imported=labels.count_imported(session),
         trainings_finished=sum(run.state is TrainingState.FINISHED for run in trainings),
         last_training=trainings[0] if trainings else None,
+        first_champion=models.first_champion(session),
         blind_spot=say_blind_spot(settings, standing.champion),
         patients=count_unknown(session),
         doubted=count_doubted(session),
@@ -164,7 +166,8 @@ def _find_lateness(
     yield f"the last good scan was {since}{late}; {why}"
 
 
-def _tell_training(run: TrainingRun) -> str:
+def _tell_training(run: TrainingRun, first_champion: str | None) -> str:
     if run.verdict is None:
         return f"last training: {run.state}" + (f" ({run.reason})" if run.reason else "")
-    return f"last training: {run.candidate_version}, {run.verdict}: {run.reason}"
+    verdict = run.verdict.say(is_first=run.candidate_version == first_champion)
+    return f"last training: {run.candidate_version}, {verdict}: {run.reason}"

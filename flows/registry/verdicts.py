@@ -69,9 +69,13 @@ def register_judged(
     evaluation_id = _store_evaluation(session, model, verdict, now)
     if decision.verdict is not Verdict.INSUFFICIENT_EVIDENCE:
         move = models.promote if decision.verdict is Verdict.PROMOTE else models.reject
-        reason = f"{decision.verdict.value}: {decision.reason}"
+        reason = f"{_say(verdict)}: {decision.reason}"
         move(session, model.version, actor=actor, reason=reason, evaluation_id=evaluation_id, now=now)
     return model
+
+
+def _say(verdict: GateVerdict) -> str:
+    return verdict.decision.verdict.say(is_first=verdict.champion_version is None)
 
 
 def promote_judged(
@@ -89,7 +93,7 @@ def promote_judged(
     models.record_audit(
         session, model.version, proven=decision.proven, audit_verdict=verdict.audit_verdict, actor=actor, now=now
     )
-    words = f"{decision.verdict.value}: {decision.reason} {reason}".strip()
+    words = f"{_say(verdict)}: {decision.reason} {reason}".strip()
     models.promote(session, model.version, actor=actor, reason=words, evaluation_id=evaluation_id, now=now)
 
 

@@ -38,8 +38,8 @@ class Conclusion:
 
     @property
     def word(self) -> str:
-        """The verdict for people: a first model is instated, for it has beaten nobody."""
-        return "instated" if self.is_champion and self.is_first else self.verdict.value
+        """The verdict for people."""
+        return self.verdict.say(is_first=self.is_first)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,8 @@ from db.engine import open_engine, snapshot
 from db.records import TrainingState
 from db.registry import training_runs
 from flows.home.ledger import find_anchor
-from flows.registry.models import promote_by_hand
+from flows.operations.status import read_status
+from flows.registry.models import promote_by_hand, read_history
 from flows.registry.registered import open_registered
 from flows.settings import Settings
 from flows.training.claim import claim_labels, open_trainer
@@ -123,6 +124,16 @@ def test_what_the_team_says_of_its_study_stands_on_the_card(trained: Settings) -
     assert f"\n* {LIMIT}\n" in limits
     assert f"which hospitals and wards, from which date to which? | {SETTING} |" in card
     assert "who has an interest in the outcome? | unknown |" in card
+
+
+def test_a_first_model_is_called_instated_by_status_and_history_as_by_its_training(trained: Settings) -> None:
+    version = champion(trained).version
+
+    (told,) = [line for line in read_status(trained).lines() if line.startswith("last training: ")]
+    (term,) = read_history(trained)
+
+    assert told.startswith(f"last training: {version}, instated: ")
+    assert term.reason.startswith("instated: ")
 
 
 def test_a_mistake_in_the_study_costs_no_training(trained: Settings) -> None:
