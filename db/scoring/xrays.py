@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -65,25 +66,36 @@ def read_ids(session: Session, sha256s: Iterable[str]) -> dict[str, int]:
 
 def find_priors(session: Session, xray_ids: Sequence[int]) -> dict[int, FilmFile]:
     """For those X-rays whose patient has films from before: the last one that came before it, by the X-ray's id."""
-    now, before = XrayRow.__table__.alias(), XrayRow.__table__.alias()
     priors: dict[int, FilmFile] = {}
     for part in pieces(xray_ids):
-        nearest = (
-            select(now.c.id.label("xray_id"), func.max(before.c.id).label("prior_id"))
-            .join(before, (before.c.patient == now.c.patient) & (before.c.id < now.c.id))
-            .where(now.c.id.in_(part))
-            .group_by(now.c.id)
-            .subquery()
-        )
+        nearest = _find_nearest(session, part)
         rows = session.execute(
-            select(nearest.c.xray_id, XrayRow, FolderRow)
-            .join(XrayRow, XrayRow.id == nearest.c.prior_id)
+            select(XrayRow, FolderRow)
             .join(FolderRow, FolderRow.id == XrayRow.folder_id)
+            .where(XrayRow.id.in_(set(nearest.values())))
         )
-        priors |= {
-            xray_id: FilmFile(row.sha256, to_film_path(folder, row.path)) for xray_id, row, folder in rows.tuples()
-        }
+        files = {row.id: FilmFile(row.sha256, to_film_path(folder, row.path)) for row, folder in rows.tuples()}
+        priors |= {xray_id: files[prior] for xray_id, prior in nearest.items()}
     return priors
+
+
+def _find_nearest(session: Session, xray_ids: Sequence[int]) -> dict[int, int]:
+    """The last film of the same patient before each of these: one pass over the X-rays, for no index has patients.
+
+    Joined to itself, the table gets an index of all patients for one question.
+    """
+    row = XrayRow
+    known = select(row.id, row.patient).where(row.id.in_(xray_ids), row.patient.is_not(None))
+    patients = dict(session.execute(known).tuples().all())
+    films: defaultdict[str | None, list[int]] = defaultdict(list)
+    early = select(row.patient, row.id).where(row.id < max(patients, default=0))
+    for patient, xray_id in session.execute(early.where(row.patient.in_(set(patients.values())))).tuples():
+        films[patient].append(xray_id)
+    nearest = {
+        xray_id: max((other for other in films[patient] if other < xray_id), default=None)
+        for xray_id, patient in patients.items()
+    }
+    return {xray_id: prior for xray_id, prior in nearest.items() if prior is not None}
 
 
 def freeze_splits(session: Session, assignments: Mapping[str, Split], *, now: datetime) -> None:
