@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import typer
-
-from flows.cli.terminal import print_table
+from flows.cli.terminal import print_table, tell
 from flows.registry.field import FieldReport
 from xray_core.exchange.atomic_file import write_whole
 from xray_core.reading.agreement import Agreement
@@ -17,31 +15,30 @@ from xray_core.records import RESEARCH_USE
 
 def print_agreement(report: ReadersReport) -> None:
     """Every pair with its figures and its table, then what is known of each reader."""
-    typer.echo(f"labelled films: {', '.join(f'{number} {word}' for word, number in report.settled.items())}")
+    tell([f"labelled films: {', '.join(f'{number} {word}' for word, number in report.settled.items())}"])
     if not report.pairs:
-        typer.echo(NOTHING_READ)
+        tell([NOTHING_READ])
     for pair in report.pairs:
-        typer.echo("")
+        tell([""])
         _print_pair(pair)
     if report.readers:
-        typer.echo("")
-    for line in tell_readers(report) if report.readers else ():
-        typer.echo(line)
-    typer.echo(RESEARCH_USE)
+        tell([""])
+    tell(tell_readers(report) if report.readers else ())
+    tell([RESEARCH_USE])
 
 
 def _print_pair(pair: PairFigures) -> None:
     words = pair.words
-    typer.echo(f"{pair.first} and {pair.second}: {words.films} films of {words.patients} patients read blind by both")
+    tell([f"{pair.first} and {pair.second}: {words.films} films of {words.patients} patients read blind by both"])
     if words.raw is None:
-        typer.echo(TOO_FEW)
+        tell([TOO_FEW])
     else:
         rows = (("all words", words), ("covid or not", pair.covid))
         print_table(
             ("scale", "films", "raw agreement", "Cohen's kappa", "Gwet's AC1"),
             [(name, found.films, *map(say_figure, (found.raw, found.kappa, found.ac1))) for name, found in rows],
         )
-        typer.echo(say_model_beside(pair))
+        tell([say_model_beside(pair)])
     print_table((f"{pair.first} \\ {pair.second}", *words.words), list(_list_rows(words)))
 
 
@@ -65,9 +62,9 @@ def write_agreement_plot(report: ReadersReport, path: Path) -> bool:
 
 def print_field(report: FieldReport) -> None:
     """The figures of the audit sample, or what to do for them."""
-    typer.echo(report.sentence)
+    tell([report.sentence])
     if report.figures:
-        typer.echo(f"weighted by the design, on {report.measured.patients if report.measured else 0} patients:")
+        tell([f"weighted by the design, on {report.measured.patients if report.measured else 0} patients:"])
     for words, figure in report.figures.items():
-        typer.echo(f"  {words:30} {figure}")
-    typer.echo(RESEARCH_USE)
+        tell([f"  {words:30} {figure}"])
+    tell([RESEARCH_USE])

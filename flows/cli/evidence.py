@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.cli.terminal import Json, open_home, print_json
+from flows.cli.terminal import Json, open_home, print_json, tell
 from flows.settings import Settings
 from xray_core.records import RESEARCH_USE, AuditVerdict, Interval
 
@@ -78,11 +78,11 @@ def audit(
     if as_json:
         print_json({"version": model.version, **audit.to_dict()})
         return
-    typer.echo(f"{model.version}: {audit.word}, on {audit.xrays} X-rays of {audit.patients} patients")
+    tell([f"{model.version}: {audit.word}, on {audit.xrays} X-rays of {audit.patients} patients"])
     for finding in audit.findings:
-        typer.echo(f"  {finding.verdict.value:11} {finding.sentence}")
-    typer.echo(audit.sentence)
-    typer.echo(RESEARCH_USE)
+        tell([f"  {finding.verdict.value:11} {finding.sentence}"])
+    tell([audit.sentence])
+    tell([RESEARCH_USE])
 
 
 def evaluate(
@@ -119,27 +119,23 @@ def evaluate(
             | {"remarks": list(external.remarks), "evaluation": evaluation.to_dict()}
         )
         return
-    typer.echo(f"{external.version} on {name}: covid, {evaluation.covid}; normal, {evaluation.normal}")
-    typer.echo(external.sentence)
-    for line in _tell_what_judged(external):
-        typer.echo(line)
+    tell([f"{external.version} on {name}: covid, {evaluation.covid}; normal, {evaluation.normal}"])
+    tell([external.sentence])
+    tell(_tell_what_judged(external))
     is_confounded = external.audit is AuditVerdict.CONFOUNDED
     for field in fields(evaluation.figures):
         if not (is_confounded and field.name in _OF_PREVALENCE):
-            typer.echo(f"  {field.name.replace('_', ' '):22} {_write(getattr(evaluation.figures, field.name))}")
+            tell([f"  {field.name.replace('_', ' '):22} {_write(getattr(evaluation.figures, field.name))}"])
     if evaluation.caution:
-        typer.echo(f"  {evaluation.caution}")
+        tell([f"  {evaluation.caution}"])
     if evaluation.within_view is not None and evaluation.within_view.sentence not in external.sentence:
-        typer.echo(f"  {evaluation.within_view.sentence}")
-    for line in _tell_others(evaluation):
-        typer.echo(line)
+        tell([f"  {evaluation.within_view.sentence}"])
+    tell(_tell_others(evaluation))
     at_prevalence = f"PPV, NPV and net benefit at an assumed prevalence of {evaluation.prevalence:g}"
-    typer.echo(f"  {NOT_SHOWN if is_confounded else at_prevalence}")
+    tell([f"  {NOT_SHOWN if is_confounded else at_prevalence}"])
     if external.odd:
-        typer.echo(
-            f"  {external.odd} of them it refers as unlike its training X-rays, and they count as referred above"
-        )
-    typer.echo(RESEARCH_USE)
+        tell([f"  {external.odd} of them it refers as unlike its training X-rays, and they count as referred above"])
+    tell([RESEARCH_USE])
 
 
 def _tell_what_judged(external: ExternalEvaluation) -> Iterator[str]:
@@ -186,10 +182,9 @@ def compare(
             | {"unread": report.unread, "changes": {f"{a} -> {b}": n for (a, b), n in report.count().items()}}
         )
         return
-    for line in report.lines():
-        typer.echo(line)
+    tell(report.lines())
     if out is not None:
-        typer.echo(f"{len(report.flips)} rows in {out}. {RESEARCH_USE}")
+        tell([f"{len(report.flips)} rows in {out}. {RESEARCH_USE}"])
 
 
 def _tell_others(evaluation: Evaluation) -> Iterator[str]:
@@ -216,7 +211,7 @@ def _try_remedies(settings: Settings, dataset: Path, patients: Path | None, epoc
     if as_json:
         print_json({trial.remedy: {"auroc": _write(trial.auroc), "audit": trial.audit.to_dict()} for trial in trials})
         return
-    typer.echo("Lower is better for every figure but the held-out AUC and the centre. " + RESEARCH_USE)
+    tell(["Lower is better for every figure but the held-out AUC and the centre. " + RESEARCH_USE])
 
 
 def _say_aside(sentence: str) -> None:

@@ -42,9 +42,9 @@ def import_(
     if as_json:
         print_json({"rows": done.rows, "new": done.new, "labels": done.by_label})
         return
-    typer.echo(f"{done.rows} rows taken in, {done.new} of them new")
+    tell([f"{done.rows} rows taken in, {done.new} of them new"])
     for label, number in sorted(done.by_label.items()):
-        typer.echo(f"  {label:9} {number}")
+        tell([f"  {label:9} {number}"])
 
 
 @labels_app.command("check")
@@ -75,9 +75,9 @@ def check(
         films = [{"xray_sha256": xray.sha256, "label": xray.label, "score": score} for xray, score in found.doubted]
         print_json({"films": found.films, "unread": found.unread, "doubted": films})
         return
-    typer.echo(f"{found.sentence}; no label was changed")
+    tell([f"{found.sentence}; no label was changed"])
     if found.doubted:
-        typer.echo("those that were scored here come onto the next reading lists: `xray review --reader NAME`")
+        tell(["those that were scored here come onto the next reading lists: `xray review --reader NAME`"])
 
 
 @labels_app.command("status")

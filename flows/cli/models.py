@@ -35,7 +35,7 @@ def list_(as_json: Json = False) -> None:
         print_json({"models": [asdict(model) for model in found]})
         return
     if not found:
-        typer.echo(_NO_MODEL)
+        tell([_NO_MODEL])
         return
     print_table(
         ("version", "stage", "gate", "shortcut audit", "made (UTC)"),
@@ -129,9 +129,9 @@ def import_(
         print_json({"version": imported.version, "is_champion": imported.is_champion, "notes": list(imported.notes)})
         return
     stage = "champion (unproven)" if imported.is_champion else "candidate"
-    typer.echo(f"{imported.version}: {stage}")
+    tell([f"{imported.version}: {stage}"])
     for note in imported.notes:
-        typer.echo(f"  {note}")
+        tell([f"  {note}"])
 
 
 @models_app.command()
@@ -167,7 +167,7 @@ def promote(
     if not is_champion:
         raise typer.Exit(1)
     if not as_json:
-        typer.echo(f"{version} is champion; the next scan scores with it")
+        tell([f"{version} is champion; the next scan scores with it"])
 
 
 @models_app.command()
@@ -184,7 +184,7 @@ def rollback(reason: _Reason = "rolled back by hand", as_json: Json = False) -> 
     if as_json:
         print_json({"version": version, "is_champion": True, "reason": reason})
     else:
-        typer.echo(f"{version} is champion again; the next scan scores with it")
+        tell([f"{version} is champion again; the next scan scores with it"])
 
 
 @models_app.command()
@@ -202,7 +202,7 @@ def history(as_json: Json = False) -> None:
         print_json({"terms": [asdict(term) for term in terms]})
         return
     if not terms:
-        typer.echo(_NO_MODEL)
+        tell([_NO_MODEL])
         return
     print_table(
         ("version", "from (UTC)", "to", "for", "X-rays", "by", "on"),
@@ -219,7 +219,7 @@ def history(as_json: Json = False) -> None:
             for term in terms
         ),
     )
-    typer.echo("")
+    tell([""])
     tell(f"{term.version}, {term.since:%Y-%m-%d %H:%M}: {term.reason}" for term in terms)
 
 

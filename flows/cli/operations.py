@@ -34,9 +34,8 @@ def init(
         print_json({"accepted_folders": accepted, **made.as_json()})
         return
     if accepted is not None:
-        typer.echo(f"{accepted} folders lie elsewhere than before, and are accepted")
-    for line in made.lines():
-        typer.echo(line)
+        tell([f"{accepted} folders lie elsewhere than before, and are accepted"])
+    tell(made.lines())
 
 
 def status(as_json: Json = False) -> None:
@@ -90,9 +89,9 @@ def verify(
         print_json({"holds": breach is None, "breach": breach, "checked": checked, "unfinished": unfinished})
         raise typer.Exit(0 if breach is None else 1)
     for line in checked:
-        typer.echo(f"ok  {line}")
+        tell([f"ok  {line}"])
     for path in unfinished:
-        typer.echo(f"    {path}: being written, or left by a process that was killed; a day old, it is removed")
+        tell([f"    {path}: being written, or left by a process that was killed; a day old, it is removed"])
     if breach:
         sys.exit(fail(f"breach: {breach}", code=1))
 
@@ -120,12 +119,12 @@ def backup(
     if as_json:
         print_json({"path": target, "files": written.files, "with_xrays": with_xrays, "left_out": written.left_out})
         raise typer.Exit(1 if written.left_out else 0)
-    typer.echo(f"{written.files} files in {target}; it holds the site key: keep it as safe as the home")
-    typer.echo("settings (.env) and a policy outside the home are not in it: keep a copy of them yourself")
+    tell([f"{written.files} files in {target}; it holds the site key: keep it as safe as the home"])
+    tell(["settings (.env) and a policy outside the home are not in it: keep a copy of them yourself"])
     if not with_xrays:
-        typer.echo("X-rays, exports and labels CSVs are not in it: back up their folders yourself, or use --with-xrays")
+        tell(["X-rays, exports and labels CSVs are not in it: back up their folders yourself, or use --with-xrays"])
         return
-    typer.echo("X-rays and exports are in it; labels CSVs are not: back up their folder yourself")
+    tell(["X-rays and exports are in it; labels CSVs are not: back up their folder yourself"])
     if written.left_out:
         typer.echo(
             f"{written.left_out} films that were scored or labelled are not in it, for they are not here: "
@@ -157,7 +156,7 @@ def restore(
         print_json({"home": settings.home, "models": models, "ledger_in_database": settings.database_url is not None})
         return
     where = f"{settings.home}" if settings.database_url is None else f"{settings.home} and the database that it names"
-    typer.echo(f"{models} models and the ledger restored to {where}")
+    tell([f"{models} models and the ledger restored to {where}"])
 
 
 def doctor(
@@ -183,9 +182,9 @@ def doctor(
         print_json({"findings": [{"what": finding.what, "fix": finding.fix} for finding in findings]})
         raise typer.Exit(1 if any(finding.fix for finding in findings) else 0)
     for finding in findings:
-        typer.echo(f"{'ok ' if finding.fix is None else 'FIX'} {finding.what}")
+        tell([f"{'ok ' if finding.fix is None else 'FIX'} {finding.what}"])
         if finding.fix is not None:
-            typer.echo(f"    {finding.fix}")
+            tell([f"    {finding.fix}"])
     if any(finding.fix for finding in findings):
         raise typer.Exit(1)
 
@@ -237,6 +236,6 @@ def sample(folder: Annotated[Path, typer.Argument(help="a new folder to write")]
     if as_json:
         print_json({"path": folder, "dataset": written.dataset, "films": written.films})
         return
-    typer.echo(f"{folder / 'dataset'}: {written.dataset} X-rays to train on; {folder / 'patients.csv'} says whose")
-    typer.echo(f"{folder / 'films'}: {written.films} files that arrive; {folder / 'labels.csv'} says what a reader saw")
-    typer.echo("All of it is drawn: no film of a person is among them.")
+    tell([f"{folder / 'dataset'}: {written.dataset} X-rays to train on; {folder / 'patients.csv'} says whose"])
+    tell([f"{folder / 'films'}: {written.films} files that arrive; {folder / 'labels.csv'} says what a reader saw"])
+    tell(["All of it is drawn: no film of a person is among them."])

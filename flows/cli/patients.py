@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.terminal import Json, open_home, print_json, view_home
+from flows.cli.terminal import Json, open_home, print_json, tell, view_home
 from xray_core.errors import RefusedInput
 
 patients_app = typer.Typer(help="Say whose the X-rays are, and see of how many nobody knows.", no_args_is_help=True)
@@ -35,14 +35,18 @@ def import_(
     if as_json:
         print_json(asdict(done))
         return
-    typer.echo(
-        f"{done.matched} of its films are here, {done.waiting} have yet to come, {done.placeholders} rows name nobody "
-        f"(empty, ANONYMOUS, unknown, 0 ...); {done.new} facts are new"
+    tell(
+        [
+            f"{done.matched} of its films are here, {done.waiting} have yet to come, "
+            f"{done.placeholders} rows name nobody (empty, ANONYMOUS, unknown, 0 ...); {done.new} facts are new"
+        ]
     )
     if done.corrected:
-        typer.echo(
-            f"{done.corrected} X-rays were another patient's until now, {done.against_header} of them by what came "
-            "with the film (its header, its dataset): the CSV counts. What was trained on never judges"
+        tell(
+            [
+                f"{done.corrected} X-rays were another patient's until now, {done.against_header} of them by what came "
+                "with the film (its header, its dataset): the CSV counts. What was trained on never judges"
+            ]
         )
 
 
@@ -58,16 +62,16 @@ def status(as_json: Json = False) -> None:
     if as_json:
         print_json({**asdict(tally), "doubted": doubted})
         return
-    typer.echo(f"{tally.known} X-rays of {tally.patients} known patients")
-    typer.echo(
-        f"{tally.unknown} X-rays of unknown patients, {tally.labelled_unknown} of them labelled: they never judge"
-    )
+    tell([f"{tally.known} X-rays of {tally.patients} known patients"])
+    tell([f"{tally.unknown} X-rays of unknown patients, {tally.labelled_unknown} of them labelled: they never judge"])
     if doubted:
-        typer.echo(f"{doubted} labelled X-rays carry patient ids that cannot be one person's: unknown too")
-    typer.echo(f"{tally.waiting} rows of patients CSVs wait for their film")
-    typer.echo(
-        f"{tally.corrected} X-rays were said to be another patient's before; {tally.against_header} are another's by "
-        "what came with the film (the CSV counts)"
+        tell([f"{doubted} labelled X-rays carry patient ids that cannot be one person's: unknown too"])
+    tell([f"{tally.waiting} rows of patients CSVs wait for their film"])
+    tell(
+        [
+            f"{tally.corrected} X-rays were said to be another patient's before; "
+            f"{tally.against_header} are another's by what came with the film (the CSV counts)"
+        ]
     )
     if tally.unknown:
-        typer.echo("`xray patients import CSV` (filename or sha256, patient_id) says whose they are")
+        tell(["`xray patients import CSV` (filename or sha256, patient_id) says whose they are"])

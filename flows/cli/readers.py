@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.terminal import Json, open_home, print_json, view_home
+from flows.cli.terminal import Json, open_home, print_json, tell, view_home
 
 readers_app = typer.Typer(help="Say who reads films.", no_args_is_help=True)
 
@@ -25,7 +25,7 @@ def add(name: Annotated[str, typer.Argument(help="as it shall stand beside label
     if as_json:
         print_json({"readers": names})
     else:
-        typer.echo(f"readers: {', '.join(names)}")
+        tell([f"readers: {', '.join(names)}"])
 
 
 @readers_app.command("list")
@@ -40,4 +40,4 @@ def list_(as_json: Json = False) -> None:
     if as_json:
         print_json({"readers": names})
     else:
-        typer.echo("\n".join(names) or 'nobody yet: xray readers add "Reader A"')
+        tell(names or ['nobody yet: xray readers add "Reader A"'])

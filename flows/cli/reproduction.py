@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.terminal import Json, open_home, print_json, show_progress
+from flows.cli.terminal import Json, open_home, print_json, show_progress, tell
 from xray_core.records import RESEARCH_USE
 
 
@@ -54,11 +54,11 @@ def reproduce(
         )
     else:
         by_side = ", ".join(f"{number} {side.value}" for side, number in again.films.items())
-        typer.echo(
-            f"{version}, trained again on the same {sum(again.films.values())} films ({by_side}): {likeness.sentence}"
+        tell(
+            [f"{version}, trained again on the same {sum(again.films.values())} films ({by_side}): {likeness.sentence}"]
         )
-        typer.echo(expected)
-        typer.echo(f"the new model: {kept_as or 'not kept (--keep FILE.keras keeps it)'}; nothing in the ledger moved")
-        typer.echo(RESEARCH_USE)
+        tell([expected])
+        tell([f"the new model: {kept_as or 'not kept (--keep FILE.keras keeps it)'}; nothing in the ledger moved"])
+        tell([RESEARCH_USE])
     if likeness.sameness is Sameness.DIFFERENT:
         raise typer.Exit(1)

@@ -55,7 +55,7 @@ def scan(as_json: Json = False) -> None:
     listed = (("outcome", counts.outcomes), ("rejected", counts.rejected), ("deferred", counts.deferred))
     for title, counted in (*listed, ("not moved", counts.unarchived)):
         for name, number in sorted(counted.items()):
-            typer.echo(f"  {title:9} {name:28} {number}")
+            tell([f"  {title:9} {name:28} {number}"])
     if counts.files and (caution := read_caution(settings)):
         tell([caution])
 

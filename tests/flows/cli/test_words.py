@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import os
 import pty
 import re
@@ -18,7 +20,7 @@ from flows.cli.app import app, main
 from flows.cli.terminal import fold
 from flows.service import service
 from flows.service.child import Address
-from flows.settings import Settings
+from flows.settings import CHECKOUT, Settings
 from xray_core.errors import PersonNeeded
 
 
@@ -67,13 +69,21 @@ def test_a_line_is_folded_by_sentences_and_never_inside_a_word() -> None:
 def draw_table(table: str = "('name', 'value'), [('a', 1)]", **environment: str) -> bytes:
     """A table as a terminal gets it."""
     program = f"from flows.cli.terminal import print_table; print_table({table})"
+    return tell_terminal(["-c", program], **environment)
+
+
+def tell_terminal(arguments: list[str], **environment: str) -> bytes:
+    """What a Python program writes to a terminal; its exit code does not matter."""
     ours, theirs = pty.openpty()
     kept = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "FORCE_COLOR", "TERM")}
-    subprocess.run([sys.executable, "-c", program], stdout=theirs, env=kept | environment, check=True)
-    os.close(theirs)
-    drawn = os.read(ours, 10_000)
+    with subprocess.Popen([sys.executable, *arguments], stdout=theirs, env=kept | environment):
+        os.close(theirs)
+        written = b""
+        with contextlib.suppress(OSError):  # the other end is closed
+            while piece := os.read(ours, 10_000):
+                written += piece
     os.close(ours)
-    return drawn
+    return written
 
 
 @pytest.mark.processes
@@ -110,3 +120,27 @@ def test_deploying_that_takes_too_long_is_a_sentence(
 
     with pytest.raises(PersonNeeded, match=r"deploying did not end within 180 s; see .*deploy\.log"):
         service._deploy(settings, Address("127.0.0.1", 1))
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("command", [["doctor"], ["patients", "status"]])
+def test_what_a_command_tells_is_folded_to_the_terminal(settings: Settings, command: list[str]) -> None:
+    told = tell_terminal(["-m", "flows", *command], TERM="dumb", COLUMNS="60").decode().splitlines()
+
+    assert told
+    assert [line for line in told if len(line) > 60 and len(line.split()) > 1] == []
+
+
+def test_no_command_prints_for_people_past_what_folds() -> None:
+    """A pseudonym for each line that came in, the version and the rows of a table that grows stay as they are."""
+    past = {
+        ast.unparse(call)
+        for file in (CHECKOUT / "flows" / "cli").glob("*.py")
+        if file.name != "terminal.py"
+        for call in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(call, ast.Call) and ast.unparse(call.func) == "typer.echo" and not call.keywords
+    }
+
+    allowed = ("tabulate", "pseudonym", "installed_version")
+    assert len(past) >= len(allowed)
+    assert [said for said in past if not any(word in said for word in allowed)] == []
