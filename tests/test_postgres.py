@@ -13,9 +13,7 @@ pytestmark = [pytest.mark.processes, pytest.mark.keras]
 # `make test-postgres` runs all that know a database, with the kill loops of scanners.
 _TOUCH_THE_DATABASE = (
     "tests/db",
-    "tests/flows/home",
-    "--ignore=tests/flows/home/test_wrong_folders.py",  # about folders, not about the database
-    "--ignore=tests/flows/home/test_damaged_ledger.py",  # about the pages of a SQLite file
+    *(f"tests/flows/home/test_{name}.py" for name in ("folders", "other_database", "site_key")),
 )
 _MARKED = "not slow and not soak and not prefect"
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import multiprocessing
+import json
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -43,25 +45,32 @@ def kill_upgrades(
     After each kill `look` must give what it gave before the first; the last upgrade is let through. The processes are
     forked from one that has loaded all they need, for starting them is most of the work.
     """
-    processes = multiprocessing.get_context("forkserver")
-    processes.set_forkserver_preload([__name__])
     before = look()
     with old.connect() as connection:
         older = read_revision(connection)
     old.dispose()
-    for killed, statement in enumerate(range(0, 10_000, step)):
-        arguments = (old.url.render_as_string(), revision, home, statement)
-        upgrading = processes.Process(target=die_while_upgrading, args=arguments)
-        upgrading.start()
-        upgrading.join()
-        with old.connect() as connection:
-            found = read_revision(connection)
-        if upgrading.exitcode == 0:
-            assert found == (HEAD if revision == "head" else revision)
-            return killed
-        assert upgrading.exitcode == -signal.SIGKILL  # what else it said stands on standard error
-        assert (found, look()) == (older, before)
-        old.dispose()
+    arguments = [old.url.render_as_string(), revision, json.dumps(home)]
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.db.upgrades", *arguments],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as forking:
+        assert forking.stdin is not None
+        assert forking.stdout is not None
+        for killed, statement in enumerate(range(0, 10_000, step)):
+            print(statement, file=forking.stdin, flush=True)
+            ended = int(forking.stdout.readline())
+            with old.connect() as connection:
+                found = read_revision(connection)
+            if ended == 0:
+                assert found == (HEAD if revision == "head" else revision)
+                return killed
+            assert ended == -signal.SIGKILL  # what else it said stands on standard error
+            assert (found, look()) == (older, before)
+            old.dispose()
     raise AssertionError("no upgrade came through")
 
 
@@ -81,3 +90,17 @@ def die_while_upgrading(url: str, revision: str, home: Home | None, statements: 
         migrate(engine, home)
     else:
         upgrade(engine, revision, home)
+
+
+def fork_upgrades(url: str, revision: str, home: Home | None) -> None:
+    """For each number on standard input an upgrade that dies before so many statements; how it ended."""
+    for line in sys.stdin:
+        child = os.fork()
+        if child == 0:
+            die_while_upgrading(url, revision, home, int(line))
+            os._exit(0)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+
+
+if __name__ == "__main__":
+    fork_upgrades(sys.argv[1], sys.argv[2], json.loads(sys.argv[3]))

@@ -79,6 +79,7 @@ def test_a_scanner_killed_at_work_again_and_again_loses_nothing_and_scores_nothi
     assert_all_scored_once(settings)
 
 
+@pytest.mark.slow
 def test_two_scanners_that_are_killed_in_turn_share_a_folder_without_a_duplicate(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -138,7 +139,7 @@ def test_killed_decoders_cost_no_file(settings: Settings) -> None:
     assert_all_scored_once(settings)
 
 
-@pytest.mark.parametrize("send", [os.kill, os.killpg])
+@pytest.mark.parametrize("send", [os.kill, pytest.param(os.killpg, marks=pytest.mark.slow)])
 def test_a_scan_that_is_told_to_end_says_so_within_ten_seconds_and_the_next_one_finishes(
     settings: Settings, tmp_path: Path, send: Callable[[int, int], None]
 ) -> None:
@@ -221,6 +222,7 @@ def test_a_scan_that_is_told_to_end_while_it_waits_for_the_database_does_not_wai
     assert_all_scored_once(settings)
 
 
+@pytest.mark.slow
 def test_a_promotion_that_is_killed_leaves_one_champion_whose_files_verify(settings: Settings, tmp_path: Path) -> None:
     register_twin(settings, "0002-twin")
     chance = random.Random(3)

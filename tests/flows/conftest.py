@@ -50,7 +50,9 @@ def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The API of one bare Prefect server for every test whose flows need one; none of them needs a worker."""
     home, port = tmp_path_factory.mktemp("prefect"), free_port()
     command = [Path(sys.executable).with_name("prefect"), "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+    idle = ("SCHEDULER", "LATE_RUNS", "CANCELLATION_CLEANUP", "FOREMAN", "PAUSE_EXPIRATIONS", "REPOSSESSOR", "TRIGGERS")
     environment = os.environ | {"PREFECT_HOME": str(home), "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
+    environment |= {f"PREFECT_SERVER_SERVICES_{name}_ENABLED": "false" for name in idle}  # there is no deployment here
     log, api = home / "server.log", f"http://127.0.0.1:{port}/api"
     with log.open("wb") as output:
         server = subprocess.Popen(command, env=environment, stdout=output, stderr=output)

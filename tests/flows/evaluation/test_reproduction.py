@@ -264,9 +264,8 @@ def taught(taught_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     return enter(copy_home(taught_once / "home", tmp_path), monkeypatch)
 
 
-@pytest.mark.parametrize(
-    "version", [pytest.param("0001-seed_cnn", marks=pytest.mark.slow), "0002-seed_cnn", "0003-efficientnet_lite0"]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("version", ["0001-seed_cnn", "0002-seed_cnn", "0003-efficientnet_lite0"])
 def test_what_really_trained_is_reproduced_on_this_processor(taught: Settings, version: str) -> None:
     before = read_everything(taught)
 
@@ -277,6 +276,7 @@ def test_what_really_trained_is_reproduced_on_this_processor(taught: Settings, v
     assert read_everything(taught) == before
 
 
+@pytest.mark.slow
 def test_another_seed_is_another_model(taught: Settings) -> None:
     kept = read_kept(taught, "0001-seed_cnn", weights=None, keep=None)
     sides = gather_sides(taught, kept, None, on_progress=lambda _: None)

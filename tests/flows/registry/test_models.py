@@ -15,7 +15,7 @@ from flows.registry.models import describe_model, list_models, promote_by_hand, 
 from flows.registry.registered import open_registered
 from flows.settings import Settings
 from tests.flows.scoring.test_scan import drop_xrays, read_lines, scan
-from xray_core.errors import ModelAltered, RefusedInput
+from xray_core.errors import ModelAltered, NoChampion, RefusedInput
 from xray_core.imaging.network_input import fit_pixels
 from xray_core.networks.quiet_keras import keras
 from xray_core.records import Label
@@ -124,7 +124,7 @@ def test_a_promoted_model_scores_the_next_scan_and_a_rollback_undoes_it(two_mode
 
 
 def test_without_an_earlier_champion_there_is_nothing_to_go_back_to(settings: Settings) -> None:
-    with pytest.raises(RefusedInput, match="no earlier champion"):
+    with pytest.raises(NoChampion, match="no earlier champion"):
         roll_back(settings, "why not")
 
 

@@ -135,6 +135,7 @@ def test_an_imported_model_with_a_reference_refers_what_is_unlike_it(
     assert find_breach(trained)[0] is None
 
 
+@pytest.mark.slow
 def test_with_a_reference_drift_of_the_pictures_can_be_told_and_that_of_the_scores_is_not_asked(
     trained: Settings, trained_once: Path, tmp_path: Path
 ) -> None:

@@ -137,6 +137,7 @@ def test_choices_that_exclude_each_other_are_refused_in_one_sentence(
     assert problem in str(result.exception)
 
 
+@pytest.mark.slow
 def test_the_command_trains_and_says_what_came_of_it(
     trained: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
