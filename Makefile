@@ -47,7 +47,7 @@ quick: check ## what to run after every change: the checks and the unit tests, i
 
 test: check ## the one check: ruff, mypy --strict, import-linter and pytest
 	@.ci/chromium
-	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-slow: $(STAMP) ## the tests that take minutes: every network, 26,000 mutations, coverage simulations
 	$(BIN)/pytest -m slow --timeout 1800

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -39,8 +41,12 @@ class Service:
             "flow_runs": {"state": {"type": {"any_": states}}},
             "sort": "START_TIME_DESC",
         }
-        found: list[dict[str, Any]] = self.api.post("flow_runs/filter", wanted)
-        return found
+        for _ in range(5):  # Prefect's server on SQLite lets a question wait, or says 503, while it is busy
+            with contextlib.suppress(OSError):
+                found: list[dict[str, Any]] = self.api.post("flow_runs/filter", wanted)
+                return found
+            time.sleep(1)
+        raise AssertionError("the server answered none of five questions")
 
     def ended(self, deployment: str) -> list[str]:
         """State names of runs that have ended."""
