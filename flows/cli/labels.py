@@ -101,7 +101,7 @@ def status(as_json: Json = False) -> None:
         print_json(told | judged | {"agreement": say_agreement(most_read)})
         return
     films = f"labelled films: {', '.join(f'{number} {word}' for word, number in settled.items())}"
-    tell([due.reason, films, say_agreement(most_read), *due.tell_labels()])
+    tell([*due.decision.lines, films, say_agreement(most_read), *due.tell_labels()])
 
 
 @labels_app.command("agreement")

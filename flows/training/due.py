@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from sqlalchemy.orm import Session
@@ -22,7 +22,7 @@ from flows.settings import Settings
 from flows.training.remedies import read_taken_over, sign_training
 from xray_core.errors import IncompatibleModel
 from xray_core.models.folder import read_manifest
-from xray_core.promotion.due import TrainingHistory, count_labels, is_retraining_due
+from xray_core.promotion.due import Due, TrainingHistory, count_labels, is_retraining_due
 from xray_core.promotion.judged_on import JudgedOn, count_judges, say_held
 from xray_core.promotion.policy import RetrainingPolicy
 from xray_core.records import Held, LabelledXray, Split, Verdict, plural
@@ -32,6 +32,7 @@ from xray_core.training.split import TrainingSet, digest_label_set, plan_trainin
 
 # What starts by hand says nothing about how often retraining may start by itself.
 AUTOMATIC = "event"
+_TAKEN = "`xray models list` shows it; new labels make another"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +42,21 @@ class RetrainingDue:
     `judged_on` is whom a candidate would be judged on, `held` are X-rays that no training takes, by reason.
     """
 
-    due: bool
+    decision: Due
     claimed: bool
     new_labels: int
-    reason: str
     judged_on: JudgedOn
     held: Mapping[Held, int]
+
+    @property
+    def due(self) -> bool:
+        """Whether the policy calls for one."""
+        return self.decision.due
+
+    @property
+    def reason(self) -> str:
+        """Why it is due, or why not and the way out, in one sentence."""
+        return self.decision.reason
 
     def tell_labels(self) -> list[str]:
         """Lines on the labels that count, and on those that do not."""
@@ -83,13 +93,12 @@ def _read_due(session: Session, settings: Settings) -> RetrainingDue:
     )
     history = _read_history(trainings)
     decision = is_retraining_due(counts, policy, history, now=now, has_drifted=_has_drifted(session))
-    taken = (
-        "a training of these labels is at work or done (way out: `xray models list` shows it, new labels make another)"
-    )
-    reason = (taken if decision.due and claimed else decision.reason) + _say_unplaced(unplaced)
+    if decision.due and claimed:
+        decision = replace(decision, finding="a training of these labels is at work or done", way_out=_TAKEN)
     judged_on = count_judges(plan.test, left_out)
     held = plan.count_held(Split.TRAIN, Split.VALIDATION)
-    return RetrainingDue(decision.due, claimed, counts.new_labels, reason, judged_on, held)
+    decision = replace(decision, finding=decision.finding + _say_unplaced(unplaced))
+    return RetrainingDue(decision, claimed, counts.new_labels, judged_on, held)
 
 
 def _plan(

@@ -87,7 +87,12 @@ class Due:
     @property
     def reason(self) -> str:
         """One sentence: why it is due, or why not and the way out."""
-        return self.finding if self.due else f"{self.finding} (way out: {self.way_out})"
+        return f"{self.finding} (way out: {self.way_out})" if self.way_out else self.finding
+
+    @property
+    def lines(self) -> list[str]:
+        """The same for a terminal: what was found, and below it what a person can do, each in a line."""
+        return [self.finding, *(f"  way out: {way}" for way in self.way_out.split("; ") if way)]
 
 
 def is_retraining_due(

@@ -188,6 +188,8 @@ def test_a_retraining_that_is_not_due_says_the_way_out(
     assert not said.due
     assert way_out in said.way_out
     assert f"(way out: {said.way_out})" in said.reason
+    assert said.lines == [said.finding, *(f"  way out: {way}" for way in said.way_out.split("; "))]
+    assert max(map(len, said.lines)) <= 160  # two lines of a terminal
     assert "`trigger." in said.way_out or "`labels." in said.way_out
 
 
