@@ -121,7 +121,8 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None
         table.add_column(name)
     for row in written:
         table.add_row(*(Text(value) for value in row))
-    console = Console(width=None if sys.stdout.isatty() else _WIDER_THAN_ANY_ROW)
+    # Rich itself takes a terminal that can do nothing (TERM=dumb) for 80 columns wide.
+    console = Console(width=shutil.get_terminal_size().columns if sys.stdout.isatty() else _WIDER_THAN_ANY_ROW)
     if console.measure(table, options=console.options.update(max_width=_WIDER_THAN_ANY_ROW)).maximum > console.width:
         tell(line for row in written for line in _list_row(header, row))
         return

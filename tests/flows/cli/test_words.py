@@ -110,6 +110,16 @@ def test_a_terminal_too_narrow_for_a_table_gets_its_rows_with_nothing_cut_or_bro
     assert "".join(lines[2:]).split() == ["sha256:", digest]
 
 
+@pytest.mark.processes
+@pytest.mark.parametrize(("columns", "is_table"), [("60", False), ("120", True)])
+def test_a_terminal_that_can_do_nothing_still_says_how_wide_it_is(columns: str, is_table: bool) -> None:
+    table = f"('version', 'sha256'), [('{'v' * 30}', '{'0' * 40}')]"
+
+    drawn = draw_table(table, TERM="dumb", COLUMNS=columns).decode().splitlines()
+
+    assert (drawn[0].split() == ["version", "sha256"]) is is_table
+
+
 def test_deploying_that_takes_too_long_is_a_sentence(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
