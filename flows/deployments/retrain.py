@@ -70,7 +70,7 @@ def retrain(
     if trigger == "event" and not due.due:
         return complete("Not due", f"not due: {due.reason}")
     options = replace(
-        _choose_network(read_taken_over(settings, read_policy(settings)), architecture),
+        read_taken_over(settings, read_policy(settings), Architecture(architecture) if architecture else None),
         optimizer=Optimizer(optimizer),
         learning_rate=learning_rate,
         epochs=epochs,
@@ -89,13 +89,6 @@ def retrain(
     publish_report(trial)
     done = trial.conclusion
     return complete(_ENDINGS.get(done.word, done.word.capitalize()), f"{done.version}: {done.word}. {done.reason}")
-
-
-def _choose_network(taken_over: TrainingOptions, architecture: str | None) -> TrainingOptions:
-    """The network that is named, else the champion's. Remedies and excluded sources only a person may change."""
-    if architecture is None:
-        return taken_over
-    return replace(taken_over, architecture=Architecture(architecture), input_size=None, frozen=False, own_labels=False)
 
 
 def take_as_task(step: Step, bench: Workbench, trial: Trial) -> Trial:

@@ -50,29 +50,35 @@ def sign_training(label_set_sha256: str, options: TrainingOptions, *, patients_s
     return hashlib.sha256(f"{label_set_sha256} {' '.join(words)}".encode()).hexdigest()
 
 
-def read_taken_over(settings: Settings, policy: RetrainingPolicy) -> TrainingOptions:
+def read_taken_over(
+    settings: Settings, policy: RetrainingPolicy, architecture: Architecture | None = None
+) -> TrainingOptions:
     """What a retraining takes over of the champion: its remedies, which films it left out, and its augmentation.
 
     The policy may name another augmentation. Of a champion that learned this site's labels alone also that, its
     network, whether the base was frozen, and the input size: trained on all labels it would be another kind of model.
+    None of these four where an `architecture` is named: that one learns all labels, at its own input size.
     What is taken over is the network's own where there is no champion, or where it came from elsewhere.
     """
     with open_ledger(settings) as engine, snapshot(engine) as session:
         champion = models.champion(session)
     word = policy.modifications.augmentation
-    named = None if word is RetrainingAugmentation.AS_THE_CHAMPION else Augmentation(word.value)
+    augmentation = None if word is RetrainingAugmentation.AS_THE_CHAMPION else Augmentation(word.value)
+    plain = TrainingOptions(architecture=architecture or Architecture.SEED_CNN, augmentation=augmentation)
     if champion is None:
-        return TrainingOptions(augmentation=named)
+        return plain
     manifest = read_manifest(settings.models_dir / champion.version)
     champions = manifest.training.get("augmentation")
     choice = read_choice(manifest.training)
-    taken_over = TrainingOptions(
+    taken_over = replace(
+        plain,
         remedies=tuple(Remedy(word) for word in manifest.preprocessing.remedies),
         erase_border=bool(manifest.training.get("erase_border")),
-        augmentation=named or (Augmentation(str(champions)) if champions else None),
+        augmentation=augmentation or (Augmentation(str(champions)) if champions else None),
         excluded_sources=choice.excluded_sources,
     )
-    return _take_over_network(taken_over, manifest) if choice.own_labels else taken_over
+    takes_network = choice.own_labels and architecture is None
+    return _take_over_network(taken_over, manifest) if takes_network else taken_over
 
 
 def _take_over_network(options: TrainingOptions, manifest: ModelManifest) -> TrainingOptions:

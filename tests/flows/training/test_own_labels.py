@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,6 @@ from typer.testing import CliRunner
 
 from db.records import Stage
 from flows.cli.app import app
-from flows.deployments.retrain import _choose_network
 from flows.evaluation.audit import audit_model
 from flows.evaluation.promotion import promote_through_gate
 from flows.registry.models import find_model, list_models, promote_by_hand
@@ -23,7 +24,8 @@ from tests.flows.evidence_home import champion, enter, scan, stored
 from xray_core.errors import InvalidDataset
 from xray_core.models.folder import read_manifest
 from xray_core.networks.options import TrainingOptions
-from xray_core.networks.records import Architecture
+from xray_core.networks.records import Architecture, Augmentation
+from xray_core.promotion.policy import Modifications, RetrainingAugmentation, RetrainingPolicy
 from xray_core.records import Split, Verdict
 from xray_core.synthetic.xrays import write_sample_set
 from xray_core.training.trial import Trial
@@ -108,9 +110,22 @@ def test_a_retraining_after_a_champion_of_own_labels_is_of_the_same_kind(trained
     assert (due.new_labels, due.claimed) == (0, True)
 
 
-def test_a_network_that_is_named_learns_all_labels_and_none_is_the_champions() -> None:
-    assert _choose_network(OPTIONS, None) == OPTIONS
-    assert _choose_network(OPTIONS, "seed_cnn") == TrainingOptions()
+@pytest.mark.parametrize("kept", [{"frozen": True}, {"frozen": False, "trainable_base": True}])
+def test_a_network_that_is_named_learns_all_labels_and_as_the_policy_says(
+    trained: Settings, kept: dict[str, bool]
+) -> None:
+    folder = trained.models_dir / champion(trained).version
+    told = json.loads((folder / "model.json").read_text())
+    told["architecture"], told["training"] = "efficientnet_lite0", {"own_labels": True, "input_size": 64, **kept}
+    (folder / "model.json").write_text(json.dumps(told))
+    strong = RetrainingPolicy(Modifications(augmentation=RetrainingAugmentation.STRONG))
+    champions = TrainingOptions(architecture=Architecture.EFFICIENTNET_LITE0, own_labels=True, input_size=64)
+
+    assert read_taken_over(trained, RetrainingPolicy()) == replace(champions, **kept)
+    assert read_taken_over(trained, RetrainingPolicy(), Architecture.SEED_CNN) == TrainingOptions()
+    assert read_taken_over(trained, strong, Architecture.RESNET50) == TrainingOptions(
+        architecture=Architecture.RESNET50, augmentation=Augmentation.STRONG
+    )
 
 
 @pytest.mark.parametrize(
