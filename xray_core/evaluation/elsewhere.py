@@ -9,7 +9,9 @@ from typing import Any, Final
 from xray_core.records import Interval
 
 CHANCE = 0.5
-MOST_UNKNOWN = 0.10  # of the X-rays: beyond it figures by patient are figures by film
+# Of the X-rays: where the patients of more are unknown, figures by patient are figures by film; where the views of more
+# are, those that are known say nothing of the rest.
+MOST_UNKNOWN = 0.10
 _NO_VIEWS = "Whether the view of a film tells its class there is not known."
 
 
@@ -37,6 +39,14 @@ class WithinView:
         return self.view_alone is not None and self.view_alone >= _TELLS
 
     @property
+    def judges(self) -> bool:
+        """Whether it tells, and is known of so many films that a model must be judged within it.
+
+        That few films of known view seem to tell is mostly chance: of 20 in three views every second time.
+        """
+        return self.tells and self.known >= (1 - MOST_UNKNOWN) * self.xrays
+
+    @property
     def sentence(self) -> str:
         """What must be said beside the AUROC."""
         unknown = self.xrays - self.known
@@ -47,6 +57,8 @@ class WithinView:
         if not self.tells:
             return f"The view{among} hardly tells the class by itself (AUROC {self.view_alone:.2f})."
         mostly = f"The view{among} tells the class by itself (AUROC {self.view_alone:.2f})"
+        if not self.judges:
+            return f"{mostly}: too few to judge by."
         if self.auroc is None:
             return f"{mostly}, and too few patients of both classes share one: disease and view cannot be told apart."
         return f"{mostly}: judge by pairs of one view, AUROC {self.auroc}."
@@ -61,11 +73,27 @@ class Elsewhere:
     is_wanting: bool
 
 
+def find_judge(auroc: Interval, view: WithinView | None) -> Interval | None:
+    """The AUROC that judges a model at a place: over all pairs, or over those of one view where that is the worse.
+
+    The view can only make the judgement worse. None where a model does well over all pairs and no view is shared.
+    """
+    if view is None or not view.judges:
+        return auroc
+    if view.auroc is None:
+        return auroc if auroc.low <= CHANCE else None
+
+    def count_above_chance(found: Interval) -> tuple[int, float]:
+        return sum(point > CHANCE for point in (found.low, found.value, found.high)), found.low
+
+    return min(auroc, view.auroc, key=count_above_chance)
+
+
 def judge_elsewhere(place: str, evaluation: Mapping[str, Any]) -> Elsewhere:
     """Judge a stored evaluation (`Evaluation.to_dict`) by where the 95 % interval of its AUROC lies from chance.
 
-    Where the view of a film tells its class there, the AUROC over pairs of one view judges; whatever limits what can be
-    told (views that nobody knows, films of unknown patients) is said.
+    Where the view of a film tells its class there, the AUROC over pairs of one view must be above chance too; whatever
+    limits what can be told (views that nobody knows, films of unknown patients) is said.
     """
     whom = " and ".join(_say_patients(kind, evaluation[kind]) for kind in ("covid", "normal"))
     view = _read_view(evaluation.get("within_view"))
@@ -73,21 +101,23 @@ def judge_elsewhere(place: str, evaluation: Mapping[str, Any]) -> Elsewhere:
     remarks = " ".join(filter(None, (_say_view(view), _say_unknown(evaluation))))
     if found is None:
         return Elsewhere(place, f"On {place} it cannot be told how it ranks films ({whom}).", is_wanting=False)
-    auroc, words = Interval(**found), "AUROC"
-    if view is not None and view.tells and view.auroc is not None:
-        auroc, words = view.auroc, f"over all pairs AUROC is {auroc}, over those of one view"
-    told = f"{words} {auroc} on {whom}"
-    if auroc.high < CHANCE:
+    auroc = Interval(**found)
+    judge = find_judge(auroc, view)
+    told = f"AUROC {auroc} on {whom}"
+    if view is not None and view.judges and view.auroc is not None:
+        told = f"over all pairs AUROC is {auroc}, over those of one view {view.auroc} on {whom}"
+    if judge is None:
+        sentence = f"On {place} it cannot be told how it ranks films: {told}."
+    elif judge.high < CHANCE:
         sentence = f"On {place} it ranks films backwards: {told}. Do not use it there."
-    elif auroc.low <= CHANCE:
+    elif judge.low <= CHANCE:
         sentence = (
             f"On {place} it ranks films no better than chance, as far as can be told: {told}. Do not use it there."
         )
-    elif view is not None and view.tells and view.auroc is None:
-        sentence = f"On {place} it cannot be told how it ranks films: {told}."
     else:
         sentence = f"On {place} it ranks films better than chance: {told}."
-    return Elsewhere(place, " ".join(filter(None, (sentence, remarks))), is_wanting=auroc.low <= CHANCE)
+    is_wanting = judge is not None and judge.low <= CHANCE
+    return Elsewhere(place, " ".join(filter(None, (sentence, remarks))), is_wanting)
 
 
 def _read_view(kept: Mapping[str, Any] | None) -> WithinView | None:

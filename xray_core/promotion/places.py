@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from xray_core.evaluation import statistics
 from xray_core.evaluation.bootstrap import Cohort, resample_statistics
-from xray_core.evaluation.elsewhere import MOST_UNKNOWN
+from xray_core.evaluation.elsewhere import CHANCE, MOST_UNKNOWN, WithinView, find_judge
 from xray_core.evaluation.intervals import area_interval
 from xray_core.evaluation.views import judge_within_view
 from xray_core.promotion.checks import Check
@@ -16,15 +16,13 @@ from xray_core.promotion.policy import GateTest
 from xray_core.promotion.rivals import Rival, check_not_worse
 from xray_core.records import Interval, is_content_group
 
-_CHANCE = 0.5
-
 
 def check_elsewhere(place: PlaceEvidence, test: GateTest, look: Look, seed: int) -> list[Check]:
     """Does it rank the films of a place better than chance, and no worse than the champion does?
 
-    Better means the lower end of the 95 % interval of its AUROC, over pairs of one view where the view tells the class
-    there; where no view is shared, or more than a tenth of the films are of unknown patients, it cannot be told. Worse
-    is judged as on the test side, at the same look.
+    Better means the lower end of the 95 % interval of its AUROC, over all pairs and, where the view tells the class
+    there, over those of one view; where no view is shared, or more than a tenth of the films are of unknown patients,
+    it cannot be told. Worse is judged as on the test side, at the same look.
     """
     name = f"external {place.place}"
     if place.candidate is None:
@@ -46,24 +44,29 @@ def _check_better_than_chance(place: str, candidate: GateEvidence, test: GateTes
     auroc = _measure(ours, test, seed)
     unknown = sum(is_content_group(group) for group in candidate.patients)
     whom = f"{ours.count_known(ours.is_covid)} covid and {ours.count_known(~ours.is_covid)} normal patients"
-    words = f"on {place} its AUROC is {auroc} on {whom}; it must be above {_CHANCE} at its lower end"
+    words = f"on {place} its AUROC is {auroc} on {whom}; it must be above {CHANCE} at its lower end"
     ways_out = [
         f"labelled films of {place} to train on; a place that is no aim of yours comes out of `external_sets` of "
         "the policy"
     ]
-    can_be_told = True
+    view: WithinView | None = None
     if "view" in candidate.slices:
         view = judge_within_view(ours, candidate.slices["view"], resamples=test.resamples, seed=seed)
         words += f". {view.sentence.rstrip('.')}" if view.tells or view.known < view.xrays else ""
-        can_be_told = not view.tells or view.auroc is not None
-        auroc = view.auroc if view.tells and view.auroc is not None else auroc
     if unknown:
         of_all = f"{unknown} of {len(candidate.patients)} X-rays"
         words += f"; {of_all} are of unknown patients, at most {MOST_UNKNOWN:.0%} may be"
         ways_out.append(f'`{place} = {{folder = "...", patients = "..."}}` in the policy says whose they are')
-        can_be_told = can_be_told and unknown <= MOST_UNKNOWN * len(candidate.patients)
-    passed = can_be_told or None if auroc.low > _CHANCE else (None if auroc.value > _CHANCE else False)
+    can_be_told = unknown <= MOST_UNKNOWN * len(candidate.patients)
+    passed = _is_better_than_chance(find_judge(auroc, view), can_be_told=can_be_told)
     return Check(f"external {place}", passed, words, "; ".join(ways_out))
+
+
+def _is_better_than_chance(judge: Interval | None, *, can_be_told: bool) -> bool | None:
+    """None where nothing judges, where more films may tell, or where those there cannot."""
+    if judge is None or judge.value > CHANCE >= judge.low:
+        return None
+    return (can_be_told or None) if judge.low > CHANCE else False
 
 
 def _measure(cohort: Cohort, test: GateTest, seed: int) -> Interval:

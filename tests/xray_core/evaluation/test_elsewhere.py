@@ -70,6 +70,29 @@ def test_where_no_view_is_shared_a_good_figure_says_nothing() -> None:
     assert not judged.is_wanting
 
 
+def test_a_model_that_is_bad_over_all_pairs_is_not_saved_by_pairs_of_one_view() -> None:
+    bad, good = {"value": 0.18, "low": 0.14, "high": 0.22}, {"value": 0.86, "low": 0.62, "high": 0.96}
+
+    for known in (26, 50):
+        judged = judge_elsewhere("siteB", evaluation(bad) | {"within_view": view(good) | {"known": known}})
+
+        assert judged.is_wanting
+        assert judged.sentence.startswith("On siteB it ranks films backwards: ")
+        assert "0.18 (0.14-0.22)" in judged.sentence
+
+
+@pytest.mark.parametrize("within", [None, {"value": 0.3, "low": 0.1, "high": 0.6}])
+def test_a_few_films_of_known_view_judge_nobody_and_it_is_said_that_they_are_few(within: dict[str, float]) -> None:
+    good = {"value": 0.92, "low": 0.90, "high": 0.94}
+
+    judged = judge_elsewhere("siteB", evaluation(good) | {"within_view": view(within) | {"known": 44}})
+
+    assert not judged.is_wanting
+    assert judged.sentence.startswith("On siteB it ranks films better than chance: AUROC 0.92 (0.90-0.94)")
+    assert "The view, known of 44 of 50 X-rays, tells the class by itself (AUROC 0.79)" in judged.sentence
+    assert "(AUROC 0.79): too few to judge by." in judged.sentence
+
+
 def test_where_views_are_not_known_it_is_said() -> None:
     unknown = {"xrays": 50, "known": 0, "view_alone": None, "auroc": None}
     some = evaluation({"value": 0.85, "low": 0.75, "high": 0.92})

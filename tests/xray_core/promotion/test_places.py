@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.xray_core.promotion.test_gate import FIRST_LOOK, POLICY, make_pair
-from xray_core.promotion.evidence import PlaceEvidence
+from xray_core.promotion.evidence import GateEvidence, PlaceEvidence
 from xray_core.promotion.gate import PromotionDecision, decide_promotion
 from xray_core.records import Verdict
 
@@ -37,6 +37,43 @@ def test_who_ranks_backwards_there_is_rejected_and_the_reason_says_where() -> No
     assert decision.verdict is Verdict.REJECT
     assert failing(decision) == ["external siteB", "external siteB, not worse"]
     assert "n siteB its AUROC is 0." in decision.reason
+
+
+def make_backwards_but_within_views(*, known: int) -> GateEvidence:
+    """Over all pairs it ranks backwards, for it takes the view PA of most normal films for covid; within a view it is
+    good. The views of the first `known` patients of each 100 of a class are known.
+    """
+    candidate, _ = make_pair(0.95, 0.95, patients=100, seed=3)
+    films = list(zip(map(int, candidate.patients), candidate.is_covid, candidate.probabilities, strict=True))
+    views = ["AP" if covid is (patient % 5 > 0) else "PA" for patient, covid, _ in films]
+    return replace(
+        candidate,
+        probabilities=[0.4 * p + 0.5 * (view == "PA") for view, (_, _, p) in zip(views, films, strict=True)],
+        slices={
+            "view": [
+                view if patient % 100 < known else "unknown" for view, (patient, _, _) in zip(views, films, strict=True)
+            ]
+        },
+    )
+
+
+@pytest.mark.parametrize("known", [30, 100])
+def test_who_ranks_backwards_there_is_not_saved_by_pairs_of_one_view(known: int) -> None:
+    decision = decide(PlaceEvidence("siteB", make_backwards_but_within_views(known=known)))
+
+    assert decision.verdict is Verdict.REJECT
+    assert failing(decision) == ["external siteB"]
+    assert "tells the class by itself" in decision.reason
+
+
+def test_a_few_films_of_known_view_block_nobody() -> None:
+    candidate, _ = make_pair(0.95, 0.95, patients=100, seed=3)
+    films = zip(map(int, candidate.patients), candidate.is_covid, strict=True)
+    views = [("AP" if covid else "PA") if patient % 100 < 15 else "unknown" for patient, covid in films]
+
+    decision = decide(PlaceEvidence("siteB", replace(candidate, slices={"view": views})))
+
+    assert decision.verdict is Verdict.PROMOTE
 
 
 def test_who_is_better_than_chance_there_and_worse_than_the_champion_is_rejected() -> None:
