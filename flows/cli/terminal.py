@@ -121,8 +121,9 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None
         table.add_column(name)
     for row in written:
         table.add_row(*(Text(value) for value in row))
-    # Rich itself takes a terminal that can do nothing (TERM=dumb) for 80 columns wide.
-    console = Console(width=shutil.get_terminal_size().columns if sys.stdout.isatty() else _WIDER_THAN_ANY_ROW)
+    # Rich takes a terminal that can do nothing (TERM=dumb) for 80 columns wide, unless it is told width and height.
+    width, height = shutil.get_terminal_size()
+    console = Console(width=width if sys.stdout.isatty() else _WIDER_THAN_ANY_ROW, height=height)
     if console.measure(table, options=console.options.update(max_width=_WIDER_THAN_ANY_ROW)).maximum > console.width:
         tell(line for row in written for line in _list_row(header, row))
         return
