@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from PIL import features
 
 import xray_core.imaging
+from xray_core.imaging.content import SIDECAR_ENDING
 from xray_core.imaging.records import Preprocessing
 from xray_core.processes.decoder import Decoded
 from xray_core.processes.grey_file import (
@@ -48,7 +49,6 @@ _HEADER_BYTES: Final = 4096
 _BYTES_OF_FACTS: Final = 512  # rather more than there are
 # A file that changed so recently may change again without its times telling.
 _SETTLED_SECONDS: Final = 2.0
-_SIDECAR: Final = b".sha256"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def stamp_file(path: bytes, settled_seconds: float) -> str:
     moment ago.
     """
     parts = []
-    for name in (path, path + _SIDECAR):
+    for name in (path, path + SIDECAR_ENDING):
         try:
             found = os.lstat(name)
         except OSError:
@@ -176,28 +176,30 @@ class Shelf:
                 film = file.films[place]
                 if film.sha256 not in self._waiting and (grey := file.read(place)) is not None:
                     self._waiting[film.sha256] = (film, grey)
-        self._write(free=sum(_measure(file.path) for file in self._rewritten))
+        written = self._write(free=sum(_measure(file.path) for file in self._rewritten))
         if not self._is_full:
             for file in self._rewritten:
-                with suppress(OSError):
-                    file.path.unlink()
+                if file.path != written:
+                    with suppress(OSError):
+                        file.path.unlink()
 
-    def _write(self, free: int = 0) -> None:
+    def _write(self, free: int = 0) -> Path | None:
+        """The file of what waited: it replaced one of the same films in the same order, which had the same name."""
         self._remove_spent()
         films = list(self._waiting.values())
         self._waiting.clear()
         if not films or self._is_full:
-            return
+            return None
         try:
             self._store.folder.mkdir(mode=0o700, exist_ok=True)
             if make_room(self._store, self._kind, _HEADER_BYTES + len(films) * self._bytes_each - free):
-                write_grey_file(self._store.folder, self._kind, self._store.key, films)
-                return
+                return write_grey_file(self._store.folder, self._kind, self._store.key, films)
             why = "they would take more than XRAY_KEPT_MIB, or the disk is nearly full"
         except OSError as error:
             why = error.strerror or type(error).__name__
         self._is_full = True
         _LOG.warning("grey levels of %d films are not kept (%s): the next training decodes them again", len(films), why)
+        return None
 
     def _remove_spent(self) -> None:
         """Files of outdated rows alone make room before anything is written."""

@@ -300,6 +300,42 @@ def test_a_process_that_may_not_leave_the_network_goes_on_in_it() -> None:
     assert done.stdout == b"still here", done.stderr
 
 
+def may_drop_a_capability() -> bool:
+    """As root with `setpriv`, where root has it to drop."""
+    if os.getuid() != 0 or shutil.which("setpriv") is None:
+        return False
+    return subprocess.run([*WITHOUT_SYS_ADMIN, "true"], capture_output=True, check=False).returncode == 0
+
+
+WITHOUT_SYS_ADMIN = ("setpriv", "--bounding-set", "-sys_admin")
+
+
+@pytest.mark.skipif(not may_drop_a_capability(), reason="only root may drop a capability, and only with setpriv")
+def test_root_that_may_not_leave_the_network_reads_the_films_that_others_keep_for_themselves(tmp_path: Path) -> None:
+    (film,) = _write_films(tmp_path, 1)
+    os.chown(film, 65534, 65534)
+    film.chmod(0o600)
+    code = """
+        import os, sys
+        from xray_core.processes.decoder import _leave_network
+        if os.fork() == 0:  # as a decoder is: of one thread, whatever the libraries started
+            _leave_network()
+            os.write(1, open(sys.argv[1], "rb").read())
+            os._exit(0)
+        os.wait()
+    """
+
+    done = subprocess.run(
+        [*WITHOUT_SYS_ADMIN, sys.executable, "-c", textwrap.dedent(code), str(film)],
+        cwd=ROOT,
+        capture_output=True,
+        check=False,
+        timeout=here(60),
+    )
+
+    assert done.stdout == film.read_bytes(), done.stderr
+
+
 def test_a_plain_png_that_needs_more_memory_than_allowed_costs_itself_alone(tmp_path: Path) -> None:
     rows = np.tile(np.arange(6000, dtype=np.uint16).astype(np.uint8), (6000, 1))
     Image.fromarray(rows).save(tmp_path / "large.png")

@@ -208,14 +208,34 @@ def test_a_file_that_is_cut_or_damaged_is_not_believed_and_made_anew(
     assert take(store, film) is not None
 
 
-def test_one_damaged_film_costs_itself_alone(store: GreyStore, tmp_path: Path) -> None:
+@pytest.mark.parametrize("row", [0, 2], ids=["the first", "the last"])
+def test_one_damaged_film_costs_itself_alone(store: GreyStore, tmp_path: Path, row: int) -> None:
     films = [write_xray(tmp_path / f"{seed}.png", seed=seed) for seed in range(3)]
     keep(store, *films)
-    flip(the_file(store), the_file(store).stat().st_size - 1)  # in the grey levels of the last one
+    rows_to_the_end = len(films) - row
+    flip(the_file(store), the_file(store).stat().st_size - rows_to_the_end * SMALL.height * SMALL.width)
 
-    assert [take(store, film) is not None for film in films] == [True, True, False]
+    assert [take(store, film) is not None for film in films] == [place != row for place in range(3)]
 
-    keep(store, films[2])
+    keep(store, films[row])
+    assert all(take(store, film) is not None for film in films)
+
+
+def test_films_that_all_came_back_to_the_row_they_had_are_kept_where_they_were(
+    store: GreyStore, tmp_path: Path
+) -> None:
+    """The same films in the same order have the same header, so the file of before is what was just written."""
+    films = [write_xray(tmp_path / f"{seed}.png", seed=seed) for seed in range(2)]
+    stamps = [stamp_file(os.fsencode(film), AN_OLD_FILE) for film in films]
+    decoded = keep(store, *films)
+    flip(the_file(store), the_file(store).stat().st_size - 2 * SMALL.height * SMALL.width)
+
+    with open_shelf(store, SMALL, ()) as shelf:
+        missed = [film for film, stamp in zip(decoded, stamps, strict=True) if shelf.take(film.sha256, stamp) is None]
+        for film in missed:
+            shelf.put(film, stamps[0])
+
+    assert [film.sha256 for film in missed] == [decoded[0].sha256]
     assert all(take(store, film) is not None for film in films)
 
 
