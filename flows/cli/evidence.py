@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.cli.terminal import Json, open_home, print_json, tell
+from flows.cli.terminal import Json, open_home, print_json, say, tell
 from flows.settings import Settings
 from xray_core.records import RESEARCH_USE, AuditVerdict, Interval
 
@@ -204,7 +205,8 @@ def _try_remedies(settings: Settings, dataset: Path, patients: Path | None, epoc
     from xray_core.networks.options import TrainingOptions
 
     trials = []
-    for trial in try_remedies(settings, dataset, TrainingOptions(epochs=epochs), patients=patients, say=_say_aside):
+    options, tell_beside = TrainingOptions(epochs=epochs), partial(say, err=True)
+    for trial in try_remedies(settings, dataset, options, patients=patients, say=tell_beside):
         trials.append(trial)
         if not as_json:
             typer.echo(tabulate([trial])[1] if len(trials) > 1 else "\n".join(tabulate([trial])))
@@ -212,10 +214,6 @@ def _try_remedies(settings: Settings, dataset: Path, patients: Path | None, epoc
         print_json({trial.remedy: {"auroc": _write(trial.auroc), "audit": trial.audit.to_dict()} for trial in trials})
         return
     tell(["Lower is better for every figure but the held-out AUC and the centre. " + RESEARCH_USE])
-
-
-def _say_aside(sentence: str) -> None:
-    typer.echo(sentence, err=True)
 
 
 def _write(figure: Interval | None) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.terminal import Json, open_home, print_json, tell, view_home
+from flows.cli.terminal import Json, open_home, print_json, say, tell, view_home
 from xray_core.errors import RefusedInput
 
 labels_app = typer.Typer(help="Import labels and see how far the next retraining is.", no_args_is_help=True)
@@ -125,7 +125,7 @@ def agreement(
         refuse_output(settings, plot, option="--plot")
     report = read_readers_report(settings)
     if plot is not None and not write_agreement_plot(report, plot):
-        typer.echo(f"{plot} was not written: no film was read by two readers, or twice by one", err=True)
+        say(f"{plot} was not written: no film was read by two readers, or twice by one", err=True)
     if as_json:
         print_json(asdict(report) | {"reveal_sentence": report.reveal.sentence})
     else:
@@ -164,11 +164,11 @@ def adjudicate(
     if offline is not None and csv is not None:
         raise RefusedInput("--offline and --csv: received both; expected one of them")
     if offline is not None:
-        sitting.adjudicate_offline(settings, reader, offline, size=size, masked=not letters, say=typer.echo)
+        sitting.adjudicate_offline(settings, reader, offline, size=size, masked=not letters, say=say)
     elif csv is not None:
-        sitting.adjudicate_by_csv(settings, reader, csv, size=size, say=typer.echo)
+        sitting.adjudicate_by_csv(settings, reader, csv, size=size, say=say)
     else:
-        page = Sitting(f"disputes {reader}", "/", opens_browser=browser, say=typer.echo)
+        page = Sitting(f"disputes {reader}", "/", opens_browser=browser, say=say)
         sitting.adjudicate_served(settings, page, reader, size=size)
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.terminal import Json, fail, make_home, open_home, print_json, read_settings_aloud, tell, view_home
+from flows.cli.terminal import Json, fail, make_home, open_home, print_json, read_settings_aloud, say, tell, view_home
 from xray_core.errors import RefusedInput
 
 
@@ -79,9 +79,7 @@ def verify(
     settings = open_home()
     if let_go:
         with show_progress("looking", unit="films") as advance:
-            typer.echo(
-                f"{let_missing_go(settings, on_progress=advance)} films are missing, and are let go", err=as_json
-            )
+            say(f"{let_missing_go(settings, on_progress=advance)} films are missing, and are let go", err=as_json)
     with show_progress("verifying", unit="films") as advance:
         breach, checked = find_breach(settings, on_progress=advance)
     unfinished = list_unfinished(settings)
@@ -126,7 +124,7 @@ def backup(
         return
     tell(["X-rays and exports are in it; labels CSVs are not: back up their folder yourself"])
     if written.left_out:
-        typer.echo(
+        say(
             f"{written.left_out} films that were scored or labelled are not in it, for they are not here: "
             "`xray verify` names them",
             err=True,
@@ -202,7 +200,7 @@ def up(
     from flows.service.child import Address
     from flows.service.service import run_service
 
-    run_service(make_home(), Address(host, port), say=typer.echo)
+    run_service(make_home(), Address(host, port), say=say)
 
 
 def demo(
@@ -218,7 +216,7 @@ def demo(
     """
     from flows.service.demo import run_demo
 
-    run_demo(keep, say=typer.echo)
+    run_demo(keep, say=say)
 
 
 def sample(folder: Annotated[Path, typer.Argument(help="a new folder to write")], as_json: Json = False) -> None:

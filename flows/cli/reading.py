@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.terminal import open_home
+from flows.cli.terminal import open_home, say
 
 Browser = Annotated[bool, typer.Option("--browser/--no-browser", help="open the page in a browser")]
 
@@ -36,9 +36,9 @@ def review(
     from flows.reading.sitting import review_served, write_offline
 
     if offline is not None:
-        write_offline(open_home(), reader, offline, size=size, masked=not letters, say=typer.echo)
+        write_offline(open_home(), reader, offline, size=size, masked=not letters, say=say)
         return
-    sitting = Sitting(reader, "/", opens_browser=browser, say=typer.echo)
+    sitting = Sitting(reader, "/", opens_browser=browser, say=say)
     review_served(open_home(), sitting, size=size, reveal=reveal)
 
 
@@ -52,4 +52,4 @@ def results(browser: Browser = True) -> None:
     from flows.reading.server import Sitting
     from flows.reading.sitting import show_results
 
-    show_results(open_home(), Sitting("", "/results", opens_browser=browser, say=typer.echo))
+    show_results(open_home(), Sitting("", "/results", opens_browser=browser, say=say))

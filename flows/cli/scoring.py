@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from flows.cli.terminal import Json, open_home, print_json, tell, view_home
+from flows.cli.terminal import Json, open_home, print_json, say, tell, view_home
 from flows.home.termination import stopping_on_sigterm, unbroken
 from flows.settings import Settings
 from xray_core.imaging.records import UidKind
@@ -163,7 +163,7 @@ def pseudonyms(
 
     settings = open_home()
     if sys.stdin.isatty():
-        typer.echo("UIDs, one a line; Ctrl-D ends", err=True)
+        say("UIDs, one a line; Ctrl-D ends", err=True)
     named = name_uids(settings, kind, sys.stdin.buffer)
     if as_json:
         print_json({"kind": kind, "pseudonyms": list(named)})

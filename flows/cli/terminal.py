@@ -62,10 +62,10 @@ def read_settings_aloud() -> Settings:
     """
     settings, here = read_settings(), Path(".env").absolute()
     for sentence in find_unknown_variables():
-        typer.echo(f"xray: {sentence}", err=True)
+        say(f"xray: {sentence}", err=True)
     if here != settings.env_file and os.access(here, os.R_OK) and here.is_file() and b"XRAY_" in here.read_bytes():
         read = f"{settings.env_file} was" if settings.env_file else "none was"
-        typer.echo(
+        say(
             f"xray: {here} is not read ({read}): its lines belong into {settings.home / '.env'}, or set XRAY_ENV_FILE",
             err=True,
         )
@@ -82,10 +82,20 @@ def _to_text(value: object) -> str:
 
 
 def tell(lines: Iterable[str]) -> None:
-    """Lines for people: on a terminal a sentence a line, folded to its width; elsewhere each line as it is."""
-    width = min(shutil.get_terminal_size().columns, _WIDEST_TO_READ) if sys.stdout.isatty() else None
+    """Lines for people on standard output, each as `say` says it."""
     for line in lines:
-        typer.echo(line if width is None else fold(line, width))
+        say(line)
+
+
+def say(line: str, *, err: bool = False) -> None:
+    """A line for people: on a terminal a sentence a line, folded to its width; elsewhere as it is."""
+    stream = sys.stderr if err else sys.stdout
+    if stream.isatty():
+        # COLUMNS first, then standard output, and where that is a file the terminal that the line goes to.
+        fallback = (os.get_terminal_size(stream.fileno()).columns or 80, 1)
+        width = min(shutil.get_terminal_size(fallback).columns, _WIDEST_TO_READ)
+        line = "\n".join(fold(one, width) for one in line.splitlines())
+    typer.echo(line, err=err)
 
 
 def fold(line: str, width: int) -> str:
@@ -143,7 +153,7 @@ def _list_row(header: Sequence[str], row: Sequence[str]) -> list[str]:
 
 def fail(sentence: str, *, code: int) -> int:
     """Say what is wrong on standard error; returns the exit code."""
-    typer.echo(f"xray: {sentence}", err=True)
+    say(f"xray: {sentence}", err=True)
     return code
 
 

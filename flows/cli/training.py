@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flows.cli.terminal import Json, make_home, open_home, print_json, show_progress, tell
+from flows.cli.terminal import Json, make_home, open_home, print_json, say, show_progress, tell
 from flows.settings import Settings
 from xray_core.errors import RefusedInput
 from xray_core.imaging.records import RemedyWord
@@ -191,8 +191,8 @@ def train_from_folder(
     )
     check_weights(options)
     # A program gets one object on standard output; what a person watches goes beside it.
-    say = partial(typer.echo, err=as_json)
-    given = None if dataset is None else _register(settings, dataset, patients, say)
+    tell_beside = partial(say, err=as_json)
+    given = None if dataset is None else _register(settings, dataset, patients, tell_beside)
 
     epochs = None if options.frozen else options.epochs
     with show_progress("fitting" if options.frozen else "training", unit="epochs", total=epochs) as advance:
@@ -200,7 +200,7 @@ def train_from_folder(
         def show(epoch: EpochRecord) -> None:
             advance(1)
             train, held_out = epoch.train, epoch.held_out
-            say(
+            tell_beside(
                 f"epoch {epoch.epoch:3}/{options.epochs}  loss {train.loss:.3f}  accuracy {train.accuracy:.3f}"
                 f"  held out: loss {held_out.loss:.3f}  accuracy {held_out.accuracy:.3f}"
             )
