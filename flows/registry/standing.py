@@ -121,11 +121,12 @@ def publish_addendum(settings: Settings, session: Session, version: str) -> None
     }
     drift = evaluations.latest_figures(session, version=version, set_name=DRIFT_SET)
     moved = None if drift is None else _say_drift(drift)
-    audit = evaluations.latest_figures(session, version=version, set_name=AUDIT_SET)
+    stored = evaluations.list_evaluations(session, version=version, set_name=AUDIT_SET)
+    audits = [json.loads(record.figures) for record in stored]
     path = settings.models_dir / name_addendum(version)
-    if external or moved or audit or path.exists():
+    if external or moved or audits or path.exists():
         with write_aside(path) as file:
-            file.write(write_addendum(version, external, moved, audit).encode())
+            file.write(write_addendum(version, external, moved, audits).encode())
 
 
 def _say_drift(drift: Mapping[str, Any]) -> str | None:

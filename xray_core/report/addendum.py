@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from xray_core.evaluation.elsewhere import judge_elsewhere
@@ -28,13 +28,15 @@ def write_addendum(
     version: str,
     external: Mapping[str, Mapping[str, Any]],
     drift: str | None,
-    audit: Mapping[str, Any] | None = None,
+    audits: Sequence[Mapping[str, Any]] = (),
 ) -> str:
     """Markdown: where the model was found wanting, its figures there, whether incoming films have moved, its audit.
 
-    `external` holds the newest stored evaluation (`Evaluation.to_dict`) of each place, `audit` the newest shortcut
-    audit (`ShortcutAudit.to_dict`) that was made since the card, None where there was none.
+    `external` holds the newest stored evaluation (`Evaluation.to_dict`) of each place, `audits` the shortcut
+    audits (`ShortcutAudit.to_dict`) that were made since the card, in their order. The newest with a verdict counts.
     """
+    audit = next((one for one in reversed(audits) if one["verdict"]), None)
+    too_few = audits[-1]["sentence"] if audits and not audits[-1]["verdict"] else None
     places = sorted(external)
     return render_markdown(
         open_markdown().get_template("addendum.md.j2"),
@@ -45,7 +47,8 @@ def write_addendum(
             (words, [_write(external[place]["figures"][name]) for place in places]) for words, name in _FIGURES.items()
         ],
         drift=drift,
-        audit=None if audit is None else f"{audit['verdict'] or 'cannot be told'}. {audit['sentence']}",
+        audit=None if audit is None else f"{audit['verdict']}. {audit['sentence']}",
+        too_few=too_few,
         research_use=RESEARCH_USE,
     )
 
