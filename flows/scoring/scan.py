@@ -71,10 +71,14 @@ class Scan:
             self.counts.unarchived = archive_staying(self.settings, self.engine, self._store, self._scanner.folder_id)
 
     def _find_new_batches(self) -> Iterator[Batch]:
+        is_folder = self._store.directory is not None
+        if is_folder:
+            self._close_vanished()  # whatever keeps the others from being scored
         walked_at = time.monotonic()
         fresh: list[FileSeen] = []
         yield from self._in_batches(self._find_settled(fresh))
-        self._close_vanished()
+        if not is_folder:
+            self._close_vanished()
         if not fresh:
             return
         time.sleep(max(0.0, walked_at + self.settings.settle_seconds - time.monotonic()))
@@ -116,7 +120,7 @@ class Scan:
     def _close_vanished(self) -> None:
         """Files that should have been looked at long ago and are not there any more are rejected as GONE.
 
-        After the listing, which ends in NoBucket where there is no bucket: each film would count as gone there.
+        Of a bucket after the listing, which ends in NoBucket where there is none: each film would count as gone there.
         """
         before = datetime.now(UTC) - timedelta(hours=self.settings.defer_hours)
         with unbroken(), snapshot(self.engine) as session:

@@ -94,7 +94,7 @@ def _read_files(
     while True:
         while decoding.room:
             if (request := next(pending, None)) is not None:
-                decoding.add(chain([request], pending))
+                decoding.add(islice(chain([request], pending), decoding.room))
             elif groups:
                 # In their order, until others have come: two that go the same way ask for the same files at every step.
                 place = random.randrange(len(groups)) if scanner.is_joined else 0

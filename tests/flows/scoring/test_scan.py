@@ -170,13 +170,17 @@ def test_a_file_that_arrived_just_now_is_scored_by_the_scan_that_sees_it(setting
     assert scan(settings).scored == 2
 
 
-def test_an_altered_champion_scores_nothing(settings: Settings) -> None:
-    drop_xrays(settings.incoming_dir, 1)
+def alter_champion(settings: Settings) -> None:
     (model,) = settings.models_dir.glob("*/model.onnx")
     model.chmod(0o600)
     content = bytearray(model.read_bytes())
     content[-1] ^= 1
     model.write_bytes(content)
+
+
+def test_an_altered_champion_scores_nothing(settings: Settings) -> None:
+    drop_xrays(settings.incoming_dir, 1)
+    alter_champion(settings)
 
     with pytest.raises(ModelAltered):
         scan(settings)
@@ -267,4 +271,19 @@ def test_a_deferred_file_that_went_away_stays_in_the_results_as_gone(settings: S
 
     assert counts.rejected == Counter(GONE=1)
     line = read_lines(settings)[path.name]
+    assert (line.state, line.reason_code) == (FileState.REJECTED, ReasonCode.GONE)
+
+
+def test_a_deferred_file_that_went_away_is_gone_whatever_keeps_the_others_from_being_scored(settings: Settings) -> None:
+    gone, _ = drop_xrays(settings.incoming_dir, 2)
+    gone.write_bytes(gone.read_bytes()[:500])
+    scan(settings)
+    gone.unlink()
+    drop_xrays(settings.incoming_dir, 1, seed=1)
+    alter_champion(settings)
+
+    with pytest.raises(ModelAltered):
+        scan(settings.model_copy(update={"defer_hours": -1.0}))
+
+    line = read_lines(settings)[gone.name]
     assert (line.state, line.reason_code) == (FileState.REJECTED, ReasonCode.GONE)

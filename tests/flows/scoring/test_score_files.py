@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import multiprocessing
 import pickle
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 
 import pytest
 
+from db.records import ClaimedFile
 from flows.operations.verification import find_breach
+from flows.scoring.folder_store import FolderStore
 from flows.scoring.scan import FILES_PER_BATCH, open_scan
 from flows.scoring.scanner import open_scanner
 from flows.scoring.score_files import Batch, score_files
@@ -17,6 +20,7 @@ from flows.settings import Settings
 from tests.flows.scoring.test_scan import count_results, drop_xrays, read_lines
 from xray_core.errors import NoChampion, WrongSiteKey
 from xray_core.imaging.records import FileSeen
+from xray_core.processes.decoding import DecodeRequest, Decoding
 from xray_core.records import FileState
 
 
@@ -95,3 +99,37 @@ def test_a_batch_of_another_ledger_claims_nothing(settings: Settings) -> None:
         score_files(batch, scanner)
 
     assert read_lines(settings) == {}
+
+
+def test_no_more_films_are_read_ahead_than_the_decoders_have_room_for(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The films of a bucket are fetched here: the first answer waits for all that are read ahead."""
+    settings = settings.model_copy(update={"workers": 1})
+    drop_xrays(settings.incoming_dir, 40)
+    batch = list_batch(settings)
+    read: list[bytes] = []
+    read_ahead: list[tuple[int, int]] = []  # each time: how many, and how much room there was
+    read_all, add = FolderStore.read, Decoding.add
+
+    def read_one_by_one(
+        store: FolderStore, files: Iterable[ClaimedFile]
+    ) -> Iterator[tuple[ClaimedFile, DecodeRequest]]:
+        for file, request in read_all(store, files):
+            read.append(request.name)
+            yield file, request
+
+    def add_and_count(decoding: Decoding[ClaimedFile], files: Iterable[tuple[ClaimedFile, DecodeRequest]]) -> None:
+        room = decoding.room
+        already = max(0, len(read) - 1)  # but for the one that is handed over
+        add(decoding, files)
+        read_ahead.append((len(read) - already, room))
+
+    monkeypatch.setattr(FolderStore, "read", read_one_by_one)
+    monkeypatch.setattr(Decoding, "add", add_and_count)
+    with open_scanner(settings) as scanner:
+        counts = score_files(batch, scanner)
+
+    assert counts.scored == 40
+    assert read_ahead
+    assert all(taken <= room for taken, room in read_ahead), read_ahead
