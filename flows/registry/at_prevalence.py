@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -15,6 +16,8 @@ from xray_core.errors import IncompatibleModel
 from xray_core.models.folder import read_manifest
 from xray_core.models.prevalence import find_mix, move_to_prevalence
 from xray_core.records import AuditVerdict
+
+_PLACES = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +36,16 @@ class AtPrevalence:
         mix = self.find_mix(version)
         if mix is None or probability is None:
             return None
-        return round(float(move_to_prevalence(probability, mix, self.prevalence)), 6)
+        return round(float(move_to_prevalence(probability, mix, self.prevalence)), _PLACES)
 
     def say(self, version: str | None, probability: float | None) -> str | None:
-        """The same for people."""
+        """The same for people, who need no more places than two, or than tell it from 0 and 1."""
         moved = self.move(version, probability)
-        return None if moved is None else f"{moved:.4f} where {100 * self.prevalence:.3g}% are covid"
+        if moved is None:
+            return None
+        rest = min(moved, 1 - moved)
+        places = min(max(2, math.ceil(-math.log10(rest))), _PLACES) if rest else 2
+        return f"{moved:.{places}f} where {100 * self.prevalence:.3g}% are assumed to be covid"
 
 
 def read_at_prevalence(session: Session, settings: Settings) -> AtPrevalence:

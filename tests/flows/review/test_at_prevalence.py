@@ -16,7 +16,7 @@ from db.scoring import decided
 from flows.home.ledger import find_anchor
 from flows.operations.file_story import explain
 from flows.reading.results import make_card
-from flows.registry.at_prevalence import read_at_prevalence
+from flows.registry.at_prevalence import AtPrevalence, read_at_prevalence
 from flows.registry.withheld import read_withheld
 from flows.review.exports import write_export
 from flows.settings import Settings
@@ -58,14 +58,31 @@ def test_it_stands_in_the_csv_in_the_story_and_on_the_page_and_the_manifest_name
     assert "at least 90% of new covid X-rays are not called negative" in notes["threshold_promise"]
     told = explain(trained, Path(rows[0]["file"])).lines
     assert "where 50% are covid" in told[1]
-    assert re.search(r"; 0\.\d{4} where 10% are covid\)", told[1])
+    assert re.search(r"; 0\.\d{2,6} where 10% are assumed to be covid\)", told[1])
     engine = open_engine(trained.url, anchor=find_anchor(trained))
     with snapshot(engine) as session:
         (row_of_page, *_), _ = decided.list_decided(session)
         card = make_card(row_of_page, read_at_prevalence(session, trained), read_withheld(session, trained))
     engine.dispose()
     assert card.at_prevalence is not None
-    assert card.at_prevalence.endswith(" where 10% are covid")
+    assert card.at_prevalence.endswith(" where 10% are assumed to be covid")
+
+
+@pytest.mark.parametrize(
+    ("probability", "prevalence", "words"),
+    [
+        (0.7093, 0.1, "0.21 where 10% are assumed to be covid"),
+        (0.0072, 0.1, "0.0008 where 10% are assumed to be covid"),
+        (0.5, 0.005, "0.005 where 0.5% are assumed to be covid"),
+        (0.9992, 0.5, "0.9992 where 50% are assumed to be covid"),
+        (1e-5, 0.1, "0.000001 where 10% are assumed to be covid"),
+        (0.0, 0.1, "0.00 where 10% are assumed to be covid"),
+    ],
+)
+def test_people_read_two_places_or_as_many_as_tell_it_from_0_and_1(
+    probability: float, prevalence: float, words: str
+) -> None:
+    assert AtPrevalence(prevalence, lambda _: 0.5).say("0001-seed_cnn", probability) == words
 
 
 @pytest.mark.keras
