@@ -11,6 +11,7 @@ from db.engine import snapshot
 from db.reading.labelled import read_labelled
 from flows.home.code_revision import read_code_revision
 from flows.home.films import make_locator
+from flows.home.folders import refuse_output
 from flows.home.ledger import open_ledger
 from flows.registry.models import find_model
 from flows.registry.registered import verify_registered
@@ -71,6 +72,10 @@ def read_kept(settings: Settings, version: str, *, weights: Path | None, keep: P
     Raises RefusedInput for a model whose folder does not keep it, for weights that are not those of then, and where
     the new model could not be kept as the file `keep`.
     """
+    if keep is not None:
+        if keep.suffix != ".keras":
+            raise RefusedInput(f"--keep: received {keep}; expected a new file .keras")
+        refuse_output(settings, keep, option="--keep")
     model = find_model(settings, version)
     manifest = verify_registered(settings, model)
     if manifest.source_file != KERAS_FILE or manifest.label_set_sha256 is None:
@@ -82,8 +87,6 @@ def read_kept(settings: Settings, version: str, *, weights: Path | None, keep: P
             f"{version}: was trained before a model's folder kept its training set ({TRAINING_SET_FILE}), so it cannot "
             "be trained again from there; its card has the options for `xray train`"
         )
-    if keep is not None and (keep.suffix != ".keras" or keep.exists() or not keep.absolute().parent.is_dir()):
-        raise RefusedInput(f"--keep: received {keep}; expected a new file .keras in a folder that is there")
     folder = settings.models_dir / version
     recipe = read_recipe(folder)
     options = replace(recipe.options, weights=_find_weights(recipe, weights))

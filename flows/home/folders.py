@@ -93,7 +93,7 @@ def refuse_place(settings: Settings, path: Path, *, option: str = "--out") -> No
     folder = path.absolute().parent
     if path.is_dir():
         raise RefusedInput(f"{option}: received {path}, which is a folder; expected a file, as {path / 'results.csv'}")
-    if path.exists() and not path.is_file():
+    if os.path.lexists(path) and not path.is_file():  # a link to nothing too
         raise RefusedInput(f"{option}: received {path}, which is no file that can be replaced; expected a new file")
     if not folder.is_dir():
         raise RefusedInput(
@@ -101,14 +101,36 @@ def refuse_place(settings: Settings, path: Path, *, option: str = "--out") -> No
         )
     if not os.access(folder, os.W_OK | os.X_OK):
         raise RefusedInput(f"{option}: received {path}, and this user may not write into {folder}")
-    incoming = [] if settings.incoming_bucket else [settings.incoming_dir]
-    ours = [settings.home, *incoming, *filter(None, [settings.archive_folder])]
-    inside = [place for place in ours if folder.resolve().is_relative_to(place.resolve())]
-    if inside and not folder.resolve().is_relative_to(settings.exports_dir.resolve()):
+    if kept_in := _find_kept(settings, folder):
         raise RefusedInput(
-            f"{option}: received {path}, which lies among what the service keeps in {inside[0]}; expected a file in "
+            f"{option}: received {path}, which lies among what the service keeps in {kept_in}; expected a file in "
             f"{settings.exports_dir}, or elsewhere"
         )
+
+
+def refuse_folder(settings: Settings, folder: Path, *, option: str) -> None:
+    """Raise RefusedInput for a folder to write that has files, or lies where a person must not, or cannot, have it."""
+    if os.path.lexists(folder) and (not folder.is_dir() or any(folder.iterdir())):
+        raise RefusedInput(f"{option}: received {folder}, where something is already; expected a new or empty folder")
+    there = next(place for place in (folder.absolute(), *folder.absolute().parents) if os.path.lexists(place))
+    if not there.is_dir():
+        raise RefusedInput(f"{option}: received {folder}, and {there} is no folder; expected a new folder in one")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise RefusedInput(f"{option}: received {folder}, and this user may not write into {there}")
+    if kept_in := _find_kept(settings, folder):
+        raise RefusedInput(
+            f"{option}: received {folder}, which lies among what the service keeps in {kept_in}; expected a folder in "
+            f"{settings.exports_dir}, or elsewhere"
+        )
+
+
+def _find_kept(settings: Settings, folder: Path) -> Path | None:
+    """Which place of the service a folder lies in; None in none of them, and in `exports`, which is for people."""
+    incoming = [] if settings.incoming_bucket else [settings.incoming_dir]
+    ours = [settings.home, *incoming, *filter(None, [settings.archive_folder])]
+    if folder.resolve().is_relative_to(settings.exports_dir.resolve()):
+        return None
+    return next((place for place in ours if folder.resolve().is_relative_to(place.resolve())), None)
 
 
 def check_free_space(settings: Settings) -> None:

@@ -10,7 +10,6 @@ from flows.reading.desk import Desk, write_film, write_list_script
 from flows.reading.pages import PARTS
 from flows.reading.reading_page import FOLDER_POLICY, READING_SCRIPTS, render_reading_page
 from flows.settings import Settings
-from xray_core.errors import RefusedInput
 from xray_core.reading.film_reader import FilmReader
 
 _STYLE = "page.css"
@@ -34,12 +33,6 @@ def write_folder(settings: Settings, desk: Desk, films: FilmReader, folder: Path
     page = render_reading_page(settings, policy=FOLDER_POLICY)
     (folder / "review.html").write_text(page, encoding="utf-8")
     return file
-
-
-def refuse_used_folder(folder: Path) -> None:
-    """Raise RefusedInput for a folder with files, before a list is made for it."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise RefusedInput(f"--offline: received {folder}, where something is already; expected a new or empty folder")
 
 
 def name_file(reader: str) -> str:

@@ -12,12 +12,13 @@ from starlette.routing import Route
 from db.engine import snapshot, transaction
 from db.reading import lists
 from db.registry import models
+from flows.home.folders import refuse_folder
 from flows.home.ledger import open_ledger
 from flows.reading.desk import Desk, open_desk
 from flows.reading.disputes import open_dispute_list
 from flows.reading.heat import HeatMaps, begin_heat_maps
 from flows.reading.lists import make_list
-from flows.reading.offline import refuse_used_folder, write_folder
+from flows.reading.offline import write_folder
 from flows.reading.reading_page import make_reading_routes
 from flows.reading.results import make_result_routes
 from flows.reading.server import Sitting, serve
@@ -61,8 +62,8 @@ def _serve(settings: Settings, desk: Desk, films: FilmReader, maps: HeatMaps, si
 def write_offline(
     settings: Settings, reader: str, folder: Path, *, size: int, masked: bool, say: Callable[[str], None]
 ) -> None:
-    """Write the reader's list as a folder; nothing is revealed there. Raises RefusedInput for one with files."""
-    refuse_used_folder(folder)
+    """Write the reader's list as a folder; nothing is revealed there. Raises RefusedInput as `refuse_folder` does."""
+    refuse_folder(settings, folder, option="--offline")
     with open_ledger(settings) as engine:
         list_id = _find_list(settings, engine, reader, size, 0)
         if list_id == _NOTHING_LEFT:
@@ -74,7 +75,7 @@ def adjudicate_offline(
     settings: Settings, reader: str, folder: Path, *, size: int, masked: bool, say: Callable[[str], None]
 ) -> None:
     """The same for the reader's disputed films."""
-    refuse_used_folder(folder)
+    refuse_folder(settings, folder, option="--offline")
     with open_ledger(settings) as engine:
         found = open_dispute_list(settings, engine, reader, size=size)
         say(found.sentence)

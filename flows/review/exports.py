@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -27,7 +28,14 @@ from flows.settings import Settings
 from xray_core.errors import RefusedInput
 from xray_core.exchange.atomic_file import remove_asides
 from xray_core.exchange.records import ResultLine
-from xray_core.exchange.results_csv import ExportSummary, is_unchanged, name_export, write_results_csv
+from xray_core.exchange.results_csv import (
+    ExportSummary,
+    is_manifest,
+    is_unchanged,
+    name_export,
+    name_manifest,
+    write_results_csv,
+)
 from xray_core.models.folder import read_manifest
 from xray_core.models.operating_point import describe_promise, describe_thresholds
 from xray_core.models.prevalence import say_mix
@@ -80,13 +88,20 @@ def write_worklist(settings: Settings, *, out: Path, limit: int) -> ExportSummar
 def _open_output(settings: Settings, out: Path) -> None:
     """Look at where a person wants a file, and take away what exports that were killed a day ago left there.
 
-    Raises RefusedInput for a file that is there and is no export, or has been worked on since: it may hold labels.
+    Raises RefusedInput for a file that is there and is no export, or has been worked on since: it may hold labels;
+    and where the manifest would take the place of another file.
     """
     refuse_place(settings, out)
     if out.exists() and not is_unchanged(out):
         raise RefusedInput(
             f"--out: received {out}, which is there already and is not as `xray` wrote it: it may hold labels "
             f"(`xray labels import {out}` takes them in); move it away, or expected another name"
+        )
+    manifest = name_manifest(out)
+    if not out.exists() and os.path.lexists(manifest) and not is_manifest(manifest):
+        raise RefusedInput(
+            f"--out: received {out}, and {manifest}, where its manifest belongs, is there already and of no export; "
+            "move it away, or give another name"
         )
     remove_asides(out.absolute().parent)
 

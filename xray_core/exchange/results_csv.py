@@ -83,7 +83,7 @@ def write_results_csv(
     REVIEW_COLUMNS alone, of scored files, with empty labels: no score, outcome or earlier label stands there.
     `move` makes `probability_at_prevalence`. Memory stays flat. Raises OSError.
     """
-    manifest = path.with_name(f"{path.name}.manifest.json")
+    manifest = name_manifest(path)
     states: Counter[str] = Counter()
     replaces = hash_file(path) if path.is_file() else None
     with write_aside(path) as file:
@@ -98,10 +98,24 @@ def write_results_csv(
     return ExportSummary(path, manifest, states.total(), sha256, dict(sorted(states.items())))
 
 
+def name_manifest(path: Path) -> Path:
+    """Where the manifest of a CSV stands: beside it."""
+    return path.with_name(f"{path.name}.manifest.json")
+
+
+def is_manifest(path: Path) -> bool:
+    """Whether a file is the manifest of an export: of a CSV that was moved away it may be replaced."""
+    try:
+        described = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(described, dict) and {"notice", "sha256", "rows_by_state"} <= described.keys()
+
+
 def is_unchanged(path: Path) -> bool:
     """Whether a CSV has the bytes that were exported, as its manifest says. Raises OSError where it cannot be read."""
     try:
-        described = json.loads(path.with_name(f"{path.name}.manifest.json").read_bytes())
+        described = json.loads(name_manifest(path).read_bytes())
         return hash_file(path) in (described["sha256"], described.get("replaces"))
     except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
         return False

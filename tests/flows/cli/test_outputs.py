@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from flows.home.folders import refuse_output
+from flows.home.folders import refuse_folder, refuse_output
 from flows.operations.verification import find_breach
-from flows.review.exports import write_export
+from flows.reading.sitting import adjudicate_offline, write_offline
+from flows.review.exports import write_export, write_worklist
 from flows.settings import Settings
 from tests.flows.cli.test_cli import xray
 from tests.flows.scoring.test_scan import drop_xrays, scan
@@ -62,6 +63,58 @@ def test_a_device_a_pipe_and_a_folder_are_no_files(settings: Settings, tmp_path:
     for path in (tmp_path / "file" / "out.csv", tmp_path / "nosuch" / "out.csv"):
         with pytest.raises(RefusedInput, match="is no folder; expected a file in one that is there"):
             refuse_output(settings, path)
+
+
+def test_a_link_to_nothing_is_never_replaced(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "link.csv").symlink_to(tmp_path / "a-share-that-is-not-mounted.csv")
+    with pytest.raises(RefusedInput, match="which is no file that can be replaced"):
+        refuse_output(settings, tmp_path / "link.csv")
+    with pytest.raises(RefusedInput, match="where something is already; expected a new or empty folder"):
+        refuse_folder(settings, tmp_path / "link.csv", option="--offline")
+
+
+@pytest.mark.parametrize("name", [*OURS, "models/0001-untrained/off", "incoming/new/deep", "new"])
+def test_a_folder_is_never_written_among_what_the_service_keeps(settings: Settings, name: str) -> None:
+    (settings.models_dir / "0001-untrained").mkdir(exist_ok=True)
+    before = sorted(settings.home.rglob("*"))
+    with pytest.raises(RefusedInput, match=r"^--offline: received .*(lies among what the service|something is alread)"):
+        refuse_folder(settings, settings.home / name, option="--offline")
+    assert sorted(settings.home.rglob("*")) == before
+
+
+def test_a_folder_may_be_new_at_any_depth_where_the_service_keeps_nothing(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "empty").mkdir()
+    for folder in (tmp_path / "empty", tmp_path / "new" / "deep", settings.exports_dir / "anna"):
+        refuse_folder(settings, folder, option="--offline")
+    with pytest.raises(RefusedInput, match=f"and {tmp_path / 'file'} is no folder; expected a new folder in one"):
+        refuse_folder(settings, tmp_path / "file" / "folder", option="--offline")
+    with pytest.raises(RefusedInput, match="where something is already"):
+        refuse_folder(settings, tmp_path, option="--offline")
+
+
+def test_an_offline_list_is_never_written_into_a_model_s_folder(settings: Settings, tmp_path: Path) -> None:
+    folder = settings.models_dir / "0001-untrained" / "off"
+    for write in (write_offline, adjudicate_offline):
+        with pytest.raises(RefusedInput, match="which lies among what the service keeps"):
+            write(settings, "anna", folder, size=5, masked=True, say=print)
+    assert not folder.exists()
+
+
+def test_a_person_s_own_file_is_not_replaced_by_a_manifest(settings: Settings, tmp_path: Path) -> None:
+    out, own = tmp_path / "q.csv", tmp_path / "q.csv.manifest.json"
+    words = f"and {own}, where its manifest belongs, is there already and of no export"
+    for content in ('{"mine": 1}', "[]", "no JSON"):
+        own.write_text(content)
+        with pytest.raises(RefusedInput, match=words):
+            write_export(settings, out=out)
+        with pytest.raises(RefusedInput, match=words):
+            write_worklist(settings, out=out, limit=1)
+        assert (own.read_text(), out.exists()) == (content, False)
+    own.unlink()
+    write_export(settings, out=out)
+    out.rename(tmp_path / "moved-away.csv")
+    write_export(settings, out=out)  # the manifest that stayed is of an export
 
 
 @pytest.mark.lengthy

@@ -90,7 +90,20 @@ def test_a_program_reads_the_same_and_the_new_model_is_kept_where_it_is_told(kno
     assert (told["kept_as"], keep.is_file()) == (str(keep), True)
     again = xray("models", "reproduce", known.version, "--weights", str(known.weights), "--keep", str(keep))
     assert again.returncode == 2
-    assert "expected a new file .keras" in again.stderr
+    assert f"--keep: received {keep}, which is there already and is never overwritten; expected a new file" in (
+        again.stderr
+    )
+
+
+def test_the_new_model_is_never_kept_among_what_the_service_keeps(settings: Settings, tmp_path: Path) -> None:
+    for keep, words in (
+        (settings.models_dir / "again.keras", "which lies among what the service keeps"),
+        (settings.home / "again.keras", "which lies among what the service keeps"),
+        (tmp_path / "nosuch" / "again.keras", "is no folder; expected a file in one that is there"),
+        (tmp_path / "again.h5", "expected a new file .keras"),
+    ):
+        with pytest.raises(RefusedInput, match=f"^--keep: received {keep}.*{words}"):
+            read_kept(settings, "0001-untrained", weights=None, keep=keep)
 
 
 def test_missing_films_are_counted_by_side_and_found_elsewhere_by_their_content(known: Known, tmp_path: Path) -> None:
