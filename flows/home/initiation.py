@@ -52,24 +52,27 @@ def initiate(settings: Settings) -> Initiated:
     """Write what is not there yet into a home that is; says what it has. Raises FolderMissing."""
     check_folders(settings)
     policy, file = settings.home / POLICY_FILE, settings.home / ".env"
-    if not policy.exists():
+    if not os.path.lexists(policy):
         write_whole(policy, find_shipped(POLICY_FILE).read_bytes())
     words = settings.home / LABEL_WORDS_FILE
-    if not words.exists():
+    if not os.path.lexists(words):
         write_whole(words, TEMPLATE.encode())
     study = settings.home / STUDY_FILE
-    if not study.exists():
+    if not os.path.lexists(study):
         write_whole(study, write_empty_study().encode())
-    if not file.exists():
+    if not os.path.lexists(file):
         _write_settings(file, os.environ)
     key = fingerprint(read_site_key(settings))
     return Initiated(settings.home, settings.incoming_bucket or settings.incoming_dir, key, policy, words, study, file)
 
 
 def read_study(settings: Settings) -> Study:
-    """The home's study, one that says nothing where there is no file. Raises RefusedInput for a file with a mistake."""
+    """The home's study, one that says nothing where there is no file. Raises RefusedInput for a file with a mistake.
+
+    And OSError for what is there and cannot be read.
+    """
     path = settings.home / STUDY_FILE
-    return parse_study(path.read_bytes()) if path.is_file() else Study()
+    return parse_study(path.read_bytes()) if os.path.lexists(path) else Study()
 
 
 def _write_settings(file: Path, environment: Mapping[str, str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Final
 
 from flows.settings import Settings
@@ -30,11 +31,11 @@ TEMPLATE: Final = """\
 def read_label_words(settings: Settings) -> dict[str, Label]:
     """Every word that this site uses, with its label; the file of the home and the settings must not disagree.
 
-    Raises RefusedInput with one sentence for a file that cannot be meant.
+    Raises RefusedInput with one sentence for a file that cannot be meant, OSError for what cannot be read.
     """
     path = settings.home / LABEL_WORDS_FILE
     named = {normal_text(word): label for word, label in settings.class_names.items()}
-    if not path.is_file():
+    if not os.path.lexists(path):
         return named
     words = parse_label_words(path.read_bytes(), LABEL_WORDS_FILE)
     for word in words.keys() & named.keys():

@@ -10,6 +10,7 @@ from tempfile import mkdtemp
 
 import pytest
 
+from flows.home.initiation import initiate
 from flows.operations.doctor import examine
 from flows.operations.verification import find_breach
 from flows.review.label_import import import_labels_from
@@ -56,6 +57,7 @@ def home(settings: Settings, sqlite_home: None) -> Iterator[Path]:
     folder = Path(mkdtemp(prefix="xray-shared-"))
     folder.chmod(0o755)
     shutil.copytree(settings.home, folder / "home")
+    initiate(Settings(home=folder / "home"))
     yield folder / "home"
     shutil.rmtree(folder)
 
@@ -63,7 +65,7 @@ def home(settings: Settings, sqlite_home: None) -> Iterator[Path]:
 def let_look(home: Path) -> None:
     """What docs/second-person.md says, with nobody's group for the readers'."""
     shared = [home, home / "xray.db", home / "incoming", home / "models", *(home / "models").rglob("*")]
-    shared += [file for file in [home / ".env"] if file.exists()]
+    shared += [home / name for name in (".env", "retraining-policy.toml", "label-words.toml", "study.toml")]
     for path in shared:
         os.chown(path, -1, NOBODY)
         path.chmod(0o750 if path.is_dir() else 0o640)
@@ -151,3 +153,28 @@ def test_doctor_and_verify_find_nothing_wrong_with_a_home_that_others_may_look_a
         f"chmod 600 {home / 'site.key'}",
         f"chmod 600 {home / 'xray.db'}",
     ]
+
+
+def test_a_service_is_told_of_a_file_that_it_cannot_read_itself(home: Path, settings: Settings) -> None:
+    """Root wrote a policy for a service of another user: that one is no second person, it has the site key."""
+    for path in (home, *home.rglob("*")):
+        os.chown(path, NOBODY, NOBODY)
+    policy = home / "retraining-policy.toml"
+    os.chown(policy, 0, 0)
+
+    done = ask_as_nobody(home, settings.home, "status")
+
+    assert (done.returncode, done.stderr) == (1, "")  # an alarm
+    assert f"{policy}: cannot be read (Permission denied); expected a file that this user may read" in " ".join(
+        done.stdout.split()
+    )
+
+
+def test_who_was_let_in_is_told_nothing_of_a_file_that_is_its_owner_s(home: Path, settings: Settings) -> None:
+    let_look(home)
+    (home / "retraining-policy.toml").chmod(0o600)
+
+    done = ask_as_nobody(home, settings.home, "status")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "retraining-policy.toml" not in done.stdout

@@ -97,6 +97,32 @@ def test_a_mistake_in_a_file_that_the_team_writes_is_told_before_it_is_needed(
     assert alarm == told
 
 
+def put_a_folder(path: Path) -> str:
+    path.mkdir()
+    return "Is a directory"
+
+
+def put_a_link_to_nothing(path: Path) -> str:
+    path.symlink_to(path.parent / "share-that-is-not-mounted.toml")
+    return "o such file"
+
+
+@pytest.mark.parametrize("put", [put_a_folder, put_a_link_to_nothing])
+@pytest.mark.parametrize("name", [name for name, _ in BROKEN])
+def test_a_file_of_the_team_that_cannot_be_read_is_told_and_never_taken_for_none(
+    settings: Settings, name: str, put: Callable[[Path], str]
+) -> None:
+    settings = settings.model_copy(update={"min_free_mib": 1})
+    words = put(settings.home / name)
+
+    (told,) = fixes(settings)
+    (alarm,) = [alarm for alarm in read_status(settings).alarms if name in alarm]
+
+    assert told.startswith(f"{settings.home / name}: ")
+    assert words in told
+    assert alarm == told
+
+
 def open_to_others(settings: Settings) -> str:
     settings.home.chmod(0o755)
     return f"chmod 700 {settings.home}"
