@@ -18,7 +18,7 @@ from db.scoring import claims, decisions
 from flows.home.films import list_archive_keys
 from flows.home.termination import unbroken
 from flows.scoring.film_move import NotMoved
-from flows.scoring.listing import Listing, choose_start, read_listing, write_listing
+from flows.scoring.listing import Listing, choose_start, find_settled, read_listing, write_listing
 from flows.settings import Settings
 from xray_core.errors import UnreadableXray
 from xray_core.exchange.patient_sidecar import ENDING as PATIENT_ENDING
@@ -52,8 +52,8 @@ class BucketStore:
     def list(self, engine: Engine, folder_id: int) -> Iterator[FileSeen]:
         """What the ledger has not decided on, page by page: memory holds one page, whatever the bucket holds.
 
-        A large bucket is listed from its last known key on, and whole once a day; what was deferred is looked up by its
-        key, or found by listing the whole bucket where that is much. Raises NoBucket.
+        A large bucket is listed from the last key of an hour ago on, and whole once a day; what was deferred is looked
+        up by its key, or found by listing the whole bucket where that is much. Raises NoBucket.
         """
         now = datetime.now(UTC)
         before = read_listing(self._note, self._bucket.address)
@@ -65,7 +65,7 @@ class BucketStore:
         if after is not None:
             yield from self._look_up_due(due, after)
         for page in self._bucket.list_pages(after):
-            keys, last = keys + len(page), page[-1].name if page else last
+            keys, last = keys + len(page), find_settled(page, now) or last
             yield from self._subtract(engine, folder_id, [seen for seen in page if not self._is_passed_over(seen.name)])
         self._listed = Listing.after(before, self._bucket.address, keys, last, now, whole=after is None)
 

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -362,6 +363,7 @@ def test_a_large_bucket_is_listed_from_the_last_key_on_and_what_was_deferred_is_
     incoming: Settings, bucket: OwnBucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(listing, "CHEAP_KEYS", 1)
+    monkeypatch.setattr(listing, "LATE", timedelta(0))
     bucket.put("in/2026-05-01/a.png", film(tmp_path, 1))
     bucket.put("in/2026-05-01/cut.png", film(tmp_path, 2)[:900])
     first = scan_scheduled(incoming)
@@ -383,10 +385,31 @@ def test_a_large_bucket_is_listed_from_the_last_key_on_and_what_was_deferred_is_
     }
 
 
+def test_a_film_whose_key_sorts_before_one_that_was_scored_a_moment_ago_is_seen_by_the_very_next_run(
+    incoming: Settings, bucket: OwnBucket, tmp_path: Path
+) -> None:
+    note = incoming.home / "run" / "listing.json"
+    an_hour_ago = listing.Listing(bucket.incoming, datetime.now(UTC).isoformat(), 20_000, "2026-05-01/0900.png")
+    listing.write_listing(note, an_hour_ago)
+    bucket.put("in/2026-05-01/1001-b.png", film(tmp_path, 1))
+    assert scan_scheduled(incoming)["scored"] == 1
+    bucket.put("in/2026-05-01/1000-a.png", film(tmp_path, 2))
+    bucket.put("in/2026-05-01/0800.png", film(tmp_path, 3))
+
+    assert scan_scheduled(incoming)["scored"] == 1
+
+    assert set(read_lines(incoming)) == {"2026-05-01/1000-a.png", "2026-05-01/1001-b.png"}
+    assert scan_scheduled(incoming)["scored"] == 0
+    found = listing.read_listing(note, bucket.incoming)
+    assert found is not None
+    assert found.last == "2026-05-01/0900.png"  # nothing behind it is an hour old
+
+
 def test_films_that_are_gone_keep_no_deferred_one_of_a_large_bucket_from_its_turn(
     incoming: Settings, bucket: OwnBucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(listing, "CHEAP_KEYS", 1)
+    monkeypatch.setattr(listing, "LATE", timedelta(0))
     monkeypatch.setattr(bucket_store, "_MOST_LOOKED_UP", 2)
     for seed, key in enumerate(("in/a.png", "in/b.png", "in/c.png", "in/d.png", "in/z.png")):
         bucket.put(key, film(tmp_path, seed)[:900])
@@ -403,6 +426,7 @@ def test_a_run_that_ended_before_it_had_scored_what_it_listed_leaves_it_to_the_n
     incoming: Settings, bucket: OwnBucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(listing, "CHEAP_KEYS", 0)
+    monkeypatch.setattr(listing, "LATE", timedelta(0))
     bucket.put("in/a.png", film(tmp_path, 1))
     assert scan_scheduled(incoming)["scored"] == 1
     bucket.put("in/b.png", film(tmp_path, 2))
