@@ -30,6 +30,7 @@ from xray_core.promotion.release import say_release
 from xray_core.records import Split, Verdict
 from xray_core.training.images import TrainingImages
 from xray_core.training.judgement import audit_images, evaluate_evidence, evaluate_places
+from xray_core.training.left_out import read_choice
 
 _ACTOR = "operator (through the gate)"
 
@@ -63,7 +64,10 @@ def promote_through_gate(
             reproduces_probe=_loads_elsewhere(settings, opened),
             audit=audit_verdict,
             unread=images.unread,
-            release=say_release(xray for side in images.sides.values() for xray in side.xrays),
+            release=say_release(
+                (xray for side in images.sides.values() for xray in side.xrays),
+                own_labels=read_choice(opened.manifest.training).own_labels,
+            ),
         )
         champion = collect_champion_evidence(settings, engine, images)
         policy = read_policy(settings)

@@ -98,7 +98,7 @@ def _read(settings: Settings, session: Session, now: datetime) -> Status:
     schedule = read_schedule(settings)
     states, reasons = file_history.count_states(session)
     standing, last, good = (
-        read_standing(session),
+        read_standing(session, settings),
         scans.last_scan(session),
         scans.last_good_scan(session),
     )

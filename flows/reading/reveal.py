@@ -25,7 +25,7 @@ def make_reveal(session: Session, settings: Settings, item: ListItem, maps: Heat
         "probability": f"{row.probability:.2f}",
         "outcome": None if outcome is None else outcome.value,
         "reason": say_why_referred(outcome, reason),
-        "standing": read_standing(session).sentence,
+        "standing": read_standing(session, settings).sentence,
         "heat": maps.find(item.xray_id),
         "drawing": maps.is_drawing(item.xray_id),
     }

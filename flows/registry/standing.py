@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.orm import Session
 
@@ -20,6 +20,9 @@ from xray_core.errors import IncompatibleModel
 from xray_core.evaluation.elsewhere import judge_elsewhere
 from xray_core.models.records import REFERENCE_FILE
 from xray_core.records import AuditVerdict, Interval, Split
+
+if TYPE_CHECKING:
+    from xray_core.training.left_out import FilmChoice
 
 DRIFT_SET = "drift"
 
@@ -75,7 +78,7 @@ class ChampionStanding:
         return None if sound and not self.elsewhere and self.drift is None else self.sentence
 
 
-def read_standing(session: Session) -> ChampionStanding:
+def read_standing(session: Session, settings: Settings) -> ChampionStanding:
     """The standing of today's champion, by its newest evaluations elsewhere and its newest drift check."""
     champion = models.champion(session)
     if champion is None:
@@ -89,22 +92,36 @@ def read_standing(session: Session) -> ChampionStanding:
         champion,
         wanting,
         None if drift is None else _say_drift(drift),
-        _read_release(session) if is_confounded else None,
+        _read_release(session, settings, champion) if is_confounded else None,
     )
 
 
-def _read_release(session: Session) -> str:
+def _read_release(session: Session, settings: Settings, champion: ModelRecord) -> str:
     """What may end that the champion is confounded; who is not told so need not import an audit for it.
 
-    Films of external sets and films that are held train nothing, and are left out.
+    Films of external sets and films that are held train nothing, and are left out; so is what its training left out.
     """
     from db.reading.labelled import read_labelled
     from xray_core.promotion.policy import LabelRules
     from xray_core.promotion.release import say_release
 
     external = evaluations.external_xrays(session)
-    labelled = read_labelled(session, LabelRules())
-    return say_release(xray for xray in labelled if xray.trains and xray.sha256 not in external)
+    choice = _read_choice(settings, champion)
+    taken = choice.choose(read_labelled(session, LabelRules()))
+    return say_release(
+        (xray for xray in taken if xray.trains and xray.sha256 not in external), own_labels=choice.own_labels
+    )
+
+
+def _read_choice(settings: Settings, champion: ModelRecord) -> FilmChoice:
+    """What its training took; all films where its folder cannot tell any more, which `xray verify` says."""
+    from xray_core.models.folder import read_manifest
+    from xray_core.training.left_out import ALL_FILMS, read_choice
+
+    try:
+        return read_choice(read_manifest(settings.models_dir / champion.version).training)
+    except IncompatibleModel:
+        return ALL_FILMS
 
 
 def publish_addendum(settings: Settings, session: Session, version: str) -> None:
@@ -139,7 +156,7 @@ def _say_drift(drift: Mapping[str, Any]) -> str | None:
 def read_caution(settings: Settings) -> str | None:
     """What must stand beside today's scores, or None."""
     with open_ledger(settings) as engine, snapshot(engine) as session:
-        standing = read_standing(session)
+        standing = read_standing(session, settings)
     return "; ".join(filter(None, (standing.caution, say_blind_spot(settings, standing.champion)))) or None
 
 

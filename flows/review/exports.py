@@ -108,7 +108,7 @@ def _open_output(settings: Settings, out: Path) -> None:
 
 def describe_champion(session: Session, settings: Settings) -> dict[str, str]:
     """What must stand beside every score: which champion, whether it is proven, the prevalence PPV is stated for."""
-    standing = read_standing(session)
+    standing = read_standing(session, settings)
     champion = standing.champion
     unknown = {"xrays_of_unknown_patients": str(patient_tally.count_unknown_scored(session))}
     if champion is None:

@@ -10,6 +10,9 @@ from xray_core.evaluation.shortcut_audit import CONFOUNDED_FROM
 from xray_core.records import Label, LabelledXray
 
 _MOST: Final = 1_000_000
+_OWN_LABELS: Final = (
+    "; twenty or more make a model of them alone: `xray train --own-labels --architecture efficientnet_lite0 --frozen`"
+)
 _MOST_NAMED: Final = 4  # sources that a sentence names
 
 
@@ -29,8 +32,11 @@ def count_own_labels(sources: Sequence[tuple[int, int]]) -> int:
     return 2 * high
 
 
-def say_release(labelled: Iterable[LabelledXray]) -> str:
-    """What may release a model that was trained on these, in words for every surface that says "confounded"."""
+def say_release(labelled: Iterable[LabelledXray], *, own_labels: bool = False) -> str:
+    """What may release a model that was trained on these, in words for every surface that says "confounded".
+
+    `own_labels` says that they are this site's labels alone: it is not told to become what it is.
+    """
     counts: dict[str, list[int]] = {}
     for xray in labelled:
         if xray.label.is_trainable:
@@ -38,9 +44,8 @@ def say_release(labelled: Iterable[LabelledXray]) -> str:
     wanted = count_own_labels([(covid, normal) for covid, normal in counts.values()])
     number = f"about {_round(wanted):,} more labelled" if wanted else "more labelled"
     return (
-        f"{number} films of your own, of both classes, may release it; twenty or more make a model of them "
-        f"alone: `xray train --own-labels --architecture efficientnet_lite0 --frozen`{_say_exclusion(counts)}; or a "
-        "remedy: `xray models audit --remedies DATASET` tries each"
+        f"{number} films of your own, of both classes, may release it{'' if own_labels else _OWN_LABELS}"
+        f"{_say_exclusion(counts)}; or a remedy: `xray models audit --remedies DATASET` tries each"
     )
 
 

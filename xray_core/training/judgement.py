@@ -161,7 +161,9 @@ def judge(
         others=OtherFilms(_predict(classifier, others), others.groups, _find_odd(trial, others)),
         judged_on=trial.images.judged_on if unseen is None else None,
         cross_validated=unseen is not None,
-        release=say_release(xray for side in trial.images.sides.values() for xray in side.xrays),
+        release=say_release(
+            (xray for side in trial.images.sides.values() for xray in side.xrays), own_labels=trial.options.own_labels
+        ),
     )
     found = tuple(_judge_place(trial, place, evidence) for place in places)
     return Judgement(

@@ -8,10 +8,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from db.engine import open_engine, snapshot, transaction
 from db.registry import evaluations, models
 from db.scoring import decided
+from db.scoring.tables import XrayRow
 from flows.home.ledger import find_anchor
 from flows.operations.file_story import explain
 from flows.reading.results import make_card
@@ -199,6 +201,36 @@ def test_confounded_says_how_many_own_labels_may_release_it(trained: Settings, m
     judge(trained, AuditVerdict.CONFOUNDED)
 
     assert "labelled films of your own, of both classes, may release it" in xray("status").stdout.splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    ("training", "done", "left"),
+    [
+        ({}, [], ["--own-labels", "--exclude-source SOURCE"]),
+        ({"excluded_sources": '["siteA"]'}, ["--exclude-source"], ["--own-labels"]),
+        (
+            {"own_labels": True},
+            ["--own-labels", "--exclude-source"],
+            ["may release it", "xray models audit --remedies"],
+        ),
+    ],
+)
+def test_a_confounded_champion_is_not_told_to_do_what_it_did_already(
+    trained: Settings, training: dict[str, object], done: list[str], left: list[str]
+) -> None:
+    judge(trained, AuditVerdict.CONFOUNDED)
+    manifest = trained.models_dir / champion(trained).version / "model.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"training": training}))
+    engine = open_engine(trained.url, anchor=find_anchor(trained))
+    with transaction(engine) as session:
+        session.execute(update(XrayRow).values(source="siteA"))
+    engine.dispose()
+
+    told = read_caution(trained)
+
+    assert told is not None
+    assert [words for words in done if words in told] == []
+    assert [words for words in left if words in told] == left
 
 
 def test_a_proven_clean_champion_with_a_reference_needs_no_caution(trained: Settings) -> None:

@@ -78,3 +78,13 @@ def test_a_source_can_be_left_out_later_where_nothing_would_be_left_now_and_neve
     assert later in say_release(make_films(("a", 10, 0), ("c", 0, 10)))
     assert later in say_release(make_films(("a", 10, 2), ("c", 1, 10)))
     assert "--exclude-source" not in say_release(make_films((None, 10, 10)))
+
+
+def test_a_model_of_own_labels_is_not_told_to_become_one() -> None:
+    films = make_films((None, 10, 10))
+
+    assert "make a model of them alone: `xray train --own-labels" in say_release(films)
+    assert say_release(films, own_labels=True) == (
+        "more labelled films of your own, of both classes, may release it; or a remedy: "
+        "`xray models audit --remedies DATASET` tries each"
+    )
