@@ -64,6 +64,8 @@ def explain(settings: Settings, path: Path | str) -> FileStory:
     for called, group in groupby(versions, key=lambda version: version.name):
         told = [line for version in group for line in _tell(version, at_prevalence, standings)]
         lines += [f"{called}:", *told]
+    if digits and any(version.study == digits for version in versions):
+        lines.append("images of this study that were refused are found by name or SHA-256 only")
     unknown = [f"{escape_name(name)}:", _tell_unknown(settings, name, may_be_content=digits is not None)]
     return FileStory(lines or unknown, versions)
 

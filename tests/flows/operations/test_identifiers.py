@@ -27,6 +27,7 @@ from xray_core.imaging.records import UidKind
 pytestmark = pytest.mark.processes
 
 STUDY = "1.2.826.0.1.3680043.777.41"
+OF_THE_REFUSED = "images of this study that were refused are found by name or SHA-256 only"
 
 
 @pytest.mark.parametrize(
@@ -73,9 +74,30 @@ def test_why_tells_of_a_content_of_a_study_and_of_an_image(settings: Settings) -
     assert named(found.study) == ["a.dcm", "b.dcm"]
     assert named(found.image) == named(found.xray_sha256) == named(found.xray_sha256[:16].upper()) == ["a.dcm"]
     told = explain(settings, Path(found.study)).lines
-    assert [line for line in told if not line.startswith(" ")] == ["a.dcm:", "b.dcm:"]
+    assert [line for line in told if not line.startswith(" ")] == ["a.dcm:", "b.dcm:", OF_THE_REFUSED]
+    assert told[-1] == OF_THE_REFUSED
+    for one in (found.image, found.xray_sha256, "c.dcm"):
+        assert OF_THE_REFUSED not in explain(settings, Path(one)).lines
     assert explain(settings, Path("0" * 32)).lines[1].startswith("  neither a file in ")
     assert named(found.xray_sha256[:15]) == named(f"incoming/{found.study}") == []
+
+
+def test_an_image_of_a_study_that_was_refused_is_said_to_be_found_by_name_or_content_alone(settings: Settings) -> None:
+    drop_study(settings)
+    leg = dicom(StudyInstanceUID=STUDY, SOPInstanceUID=f"{STUDY}.9", BodyPartExamined="LEG")
+    (settings.incoming_dir / "leg.dcm").write_bytes(leg)
+    scan(settings)
+    lines = read_lines(settings)
+    study, sha256 = lines["a.dcm"].study, lines["leg.dcm"].xray_sha256
+    assert study
+    assert sha256
+
+    story = explain(settings, Path(study))
+
+    assert [file.name for file in story.files] == ["a.dcm", "b.dcm"]
+    assert story.lines[-1] == OF_THE_REFUSED
+    for word in ("leg.dcm", sha256):
+        assert [file.name for file in explain(settings, Path(word)).files] == ["leg.dcm"]
 
 
 def test_a_refused_film_is_found_by_its_content_and_a_name_comes_before_a_content(settings: Settings) -> None:
