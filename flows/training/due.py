@@ -19,7 +19,7 @@ from flows.home.site_key import is_key_withheld, read_site_key
 from flows.registry.policy import read_policy
 from flows.registry.standing import DRIFT_SET
 from flows.settings import Settings
-from flows.training.remedies import read_taken_over, sign_training
+from flows.training.remedies import find_unnamed_base, read_taken_over, sign_training
 from xray_core.errors import IncompatibleModel
 from xray_core.models.folder import read_manifest
 from xray_core.promotion.due import Due, TrainingHistory, count_labels, is_retraining_due
@@ -93,6 +93,8 @@ def _read_due(session: Session, settings: Settings) -> RetrainingDue:
     )
     history = _read_history(trainings)
     decision = is_retraining_due(counts, policy, history, now=now, has_drifted=_has_drifted(session))
+    if decision.due and (unnamed := find_unnamed_base(settings, options)):
+        decision = unnamed
     if decision.due and claimed:
         decision = replace(decision, finding="a training of these labels is at work or done", way_out=_TAKEN)
     judged_on = count_judges(plan.test, left_out)

@@ -17,6 +17,7 @@ from xray_core.models.folder import read_manifest
 from xray_core.models.records import ModelManifest
 from xray_core.networks.options import TrainingOptions
 from xray_core.networks.records import Architecture, Augmentation
+from xray_core.promotion.due import Due
 from xray_core.promotion.policy import RetrainingAugmentation, RetrainingPolicy
 from xray_core.training.left_out import read_choice
 
@@ -60,14 +61,12 @@ def read_taken_over(
     None of these four where an `architecture` is named: that one learns all labels, at its own input size.
     What is taken over is the network's own where there is no champion, or where it came from elsewhere.
     """
-    with open_ledger(settings) as engine, snapshot(engine) as session:
-        champion = models.champion(session)
+    manifest = _read_champion(settings)
     word = policy.modifications.augmentation
     augmentation = None if word is RetrainingAugmentation.AS_THE_CHAMPION else Augmentation(word.value)
     plain = TrainingOptions(architecture=architecture or Architecture.SEED_CNN, augmentation=augmentation)
-    if champion is None:
+    if manifest is None:
         return plain
-    manifest = read_manifest(settings.models_dir / champion.version)
     champions = manifest.training.get("augmentation")
     choice = read_choice(manifest.training)
     taken_over = replace(
@@ -94,22 +93,32 @@ def _take_over_network(options: TrainingOptions, manifest: ModelManifest) -> Tra
     )
 
 
-def check_base_weights(settings: Settings, options: TrainingOptions) -> None:
-    """Raise RefusedInput where the champion's base had weights of a local file and a retraining of it names none.
+def find_unnamed_base(settings: Settings, options: TrainingOptions) -> Due | None:
+    """Why no retraining can begin: the champion's base had weights of a local file, and a retraining of it names none.
 
     A base of random weights would be another model, and nobody would have asked for it.
     """
     if not options.own_labels or options.weights is not None:
-        return
+        return None
+    champion = _read_champion(settings)
+    named = "" if champion is None else str(champion.training.get("weights") or "")
+    if champion is None or not named.endswith(".weights.h5"):
+        return None
+    return Due(
+        False,
+        f"the base of the champion {champion.version} had the weights of a local file, and none is named",
+        f"run the deployment `retrain` by hand with the parameter `weights` that names {named}, or another "
+        "`architecture`",
+    )
+
+
+def check_base_weights(settings: Settings, options: TrainingOptions) -> None:
+    """Raise RefusedInput where `find_unnamed_base` finds one."""
+    if unnamed := find_unnamed_base(settings, options):
+        raise RefusedInput(f"retraining: {unnamed.reason}", public=True)
+
+
+def _read_champion(settings: Settings) -> ModelManifest | None:
     with open_ledger(settings) as engine, snapshot(engine) as session:
         champion = models.champion(session)
-    if champion is None:
-        return
-    manifest = read_manifest(settings.models_dir / champion.version)
-    named = str(manifest.training.get("weights") or "")
-    if named.endswith(".weights.h5"):
-        raise RefusedInput(
-            f"retraining: the base of the champion {champion.version} had the weights of a local file, and none is "
-            f"named; expected the parameter `weights` to name {named}, or another `architecture`",
-            public=True,
-        )
+    return None if champion is None else read_manifest(settings.models_dir / champion.version)

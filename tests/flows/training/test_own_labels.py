@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,10 +19,10 @@ from flows.registry.policy import read_policy
 from flows.review.label_import import import_labels_from
 from flows.settings import Settings
 from flows.training.due import read_due
-from flows.training.remedies import read_taken_over
+from flows.training.remedies import check_base_weights, read_taken_over
 from flows.training.training import train
 from tests.flows.evidence_home import champion, enter, scan, stored
-from xray_core.errors import InvalidDataset
+from xray_core.errors import InvalidDataset, RefusedInput
 from xray_core.models.folder import read_manifest
 from xray_core.networks.options import TrainingOptions
 from xray_core.networks.records import Architecture, Augmentation
@@ -34,6 +35,18 @@ pytestmark = [pytest.mark.keras, pytest.mark.lengthy]
 
 OPTIONS = TrainingOptions(architecture=Architecture.EFFICIENTNET_LITE0, frozen=True, own_labels=True, input_size=64)
 
+EASILY_DUE = """
+[trigger]
+new_labels = 10
+min_xrays_per_class = 2
+min_patients_per_class = 2
+[test]
+unknown_patients = "judge as a patient each"
+[labels]
+blind_test_side = false
+chance_test_side = false
+"""
+
 
 def label_arrivals(settings: Settings, folder: Path, *, per_class: int) -> None:
     """Films arrive, are scored, and a reader labels them."""
@@ -44,6 +57,23 @@ def label_arrivals(settings: Settings, folder: Path, *, per_class: int) -> None:
     rows = "".join(f"site-{name},{label.value},r1\n" for name, label in truth.items())
     (folder / "labels.csv").write_text(f"filename,label,labelled_by\n{rows}")
     import_labels_from(settings, folder / "labels.csv", mapping={})
+
+
+def turn_labels(settings: Settings, folder: Path) -> None:
+    """The reader says the opposite of every film that arrived: as many new labels."""
+    turned = {"covid": "normal", "normal": "covid"}
+    rows = [line.split(",") for line in (folder / "labels.csv").read_text().splitlines()]
+    (folder / "turned.csv").write_text("".join(f"{name},{turned.get(word, word)},{by}\n" for name, word, by in rows))
+    import_labels_from(settings, folder / "turned.csv", mapping={}, accept_contradictions=True)
+
+
+def tell_training(settings: Settings, *, architecture: str | None = None, **told: str | int | None) -> None:
+    """The champion's model.json says something else of its training."""
+    path = settings.models_dir / champion(settings).version / "model.json"
+    manifest = json.loads(path.read_text())
+    manifest["architecture"] = architecture or manifest["architecture"]
+    manifest["training"] |= told
+    path.write_text(json.dumps(manifest))
 
 
 def train_own(settings: Settings, tmp_path: Path, *, per_class: int = 10) -> Trial:
@@ -110,14 +140,38 @@ def test_a_retraining_after_a_champion_of_own_labels_is_of_the_same_kind(trained
     assert (due.new_labels, due.claimed) == (0, True)
 
 
+def test_no_retraining_is_due_whose_base_would_lack_the_local_weights_of_the_champions(
+    trained: Settings, tmp_path: Path
+) -> None:
+    version = train_own(trained, tmp_path).conclusion.version
+    promote_by_hand(trained, version, "read its card")
+    turn_labels(trained, tmp_path)
+    settings = trained.model_copy(update={"retraining_policy": tmp_path / "policy.toml"})
+    settings.retraining_policy.write_text(EASILY_DUE)
+    before = read_due(settings)
+    tell_training(settings, weights="base.weights.h5")
+
+    due = read_due(settings)
+
+    assert before.due, before.reason
+    assert (due.due, due.claimed, due.new_labels) == (False, False, 20)
+    assert due.reason == (
+        f"the base of the champion {version} had the weights of a local file, and none is named (way out: run the "
+        "deployment `retrain` by hand with the parameter `weights` that names base.weights.h5, or another "
+        "`architecture`)"
+    )
+    options = read_taken_over(settings, read_policy(settings))
+    with pytest.raises(RefusedInput, match=f"^retraining: {re.escape(due.reason)}$"):
+        check_base_weights(settings, options)
+    check_base_weights(settings, replace(options, weights=tmp_path / "base.weights.h5"))
+    check_base_weights(settings, read_taken_over(settings, read_policy(settings), Architecture.SEED_CNN))
+
+
 @pytest.mark.parametrize("kept", [{"frozen": True}, {"frozen": False, "trainable_base": True}])
 def test_a_network_that_is_named_learns_all_labels_and_as_the_policy_says(
     trained: Settings, kept: dict[str, bool]
 ) -> None:
-    folder = trained.models_dir / champion(trained).version
-    told = json.loads((folder / "model.json").read_text())
-    told["architecture"], told["training"] = "efficientnet_lite0", {"own_labels": True, "input_size": 64, **kept}
-    (folder / "model.json").write_text(json.dumps(told))
+    tell_training(trained, architecture="efficientnet_lite0", own_labels=True, input_size=64, augmentation=None, **kept)
     strong = RetrainingPolicy(Modifications(augmentation=RetrainingAugmentation.STRONG))
     champions = TrainingOptions(architecture=Architecture.EFFICIENTNET_LITE0, own_labels=True, input_size=64)
 
