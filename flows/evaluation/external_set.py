@@ -14,7 +14,7 @@ from flows.registry.external_films import read_external_films
 from flows.registry.models import find_model
 from flows.registry.policy import read_policy
 from flows.registry.registered import open_registered
-from flows.registry.rescoring import KnownScore, score_known
+from flows.registry.rescoring import KnownScore, score_decoded
 from flows.registry.standing import publish_addendum
 from flows.registry.verdicts import AUDIT_SET
 from flows.settings import Settings
@@ -82,9 +82,8 @@ def evaluate_external(
         films = read_external_films(
             settings, engine, dataset, opened.manifest.preprocessing, patients=patients, on_progress=on_progress
         )
-        chosen: Sequence[LabelledXray] = films.xrays
-        scores = score_known(settings, opened, chosen)
-        chosen = [xray for xray in chosen if xray.sha256 in scores]
+        chosen = films.xrays
+        scores = score_decoded(opened, (films.decoded[xray.sha256] for xray in chosen))
         evaluation = _evaluate(chosen, scores, opened.manifest.operating_point, read_policy(settings).use)
         with transaction(engine) as session:
             evaluations.add_evaluation(

@@ -65,13 +65,13 @@ def read_external_films(
     X-rays, patients and near-duplicates of what the ledger has labelled are kept out and counted: a model may have
     been trained on them. Raises InvalidDataset when a class is missing then.
     """
-    foreign, kept_out, remarks = _read_dataset(settings, dataset, patients, preprocessing, on_progress)
+    foreign, decoded, kept_out, remarks = _read_dataset(settings, dataset, patients, preprocessing, on_progress)
     with snapshot(engine) as session:
         labelled = [xray for xray in read_labelled(session, read_policy(settings).labels) if xray.counts]
         external = evaluations.external_xrays(session)
         used = set(xrays.read_splits(session))
     known = [xray for xray in labelled if xray.sha256 not in external]
-    doubles, decoded, unread = _find_doubles(settings, foreign, known, preprocessing)
+    doubles, unread = _find_doubles(settings, foreign, decoded, known, preprocessing)
     chosen = _keep_unseen(foreign, known, used, doubles, kept_out)
     _require_both_classes(chosen, kept_out)
     if unread:
@@ -85,15 +85,16 @@ def _read_dataset(
     patients: Path | None,
     preprocessing: Preprocessing,
     on_progress: Callable[[int], None],
-) -> tuple[list[LabelledXray], Counter[str], tuple[str, ...]]:
-    """The X-rays of the folder, one per content, what was kept out, and remarks; they are registered nowhere."""
+) -> tuple[list[LabelledXray], dict[str, Decoded], Counter[str], tuple[str, ...]]:
+    """The X-rays of the folder, one per content and as decoded, what was kept out, and remarks."""
     folder = read_dataset_folder(dataset, read_label_words(settings), patients, patient_from=settings.patient_from)
     read = read_dataset_films(folder, settings.decoder_limits, preprocessing, on_progress=on_progress)
     if read.repeated:
         read.kept_out["the same content twice"] += read.repeated
     key = read_site_key(settings)
     xrays, doubted = doubt_patients([_to_labelled(item, film, key) for item, film in read.films])
-    return xrays, read.kept_out, _remark(folder, xrays, doubted)
+    decoded = {film.sha256: film for _, film in read.films}
+    return xrays, decoded, read.kept_out, _remark(folder, xrays, doubted)
 
 
 def _remark(folder: DatasetFolder, xrays: Sequence[LabelledXray], doubted: int) -> tuple[str, ...]:
@@ -152,20 +153,18 @@ def _keep_unseen(
 def _find_doubles(
     settings: Settings,
     foreign: Sequence[LabelledXray],
+    decoded: dict[str, Decoded],
     known: Sequence[LabelledXray],
     preprocessing: Preprocessing,
-) -> tuple[set[str], dict[str, Decoded], int]:
-    """The foreign X-rays that show the same picture as a known one, what was read, how many known ones cannot be."""
-    contents = {xray.sha256 for xray in foreign}
-    both = [*foreign, *(xray for xray in known if xray.sha256 not in contents)]
+) -> tuple[set[str], int]:
+    """The foreign X-rays that show the same picture as a known one, and how many known ones cannot be read."""
+    others = [xray for xray in known if xray.sha256 not in decoded]
     limits, store = settings.decoder_limits, find_grey_store(settings)
-    decoded, _ = read_xrays(limits, both, preprocessing, locate=make_locator(settings), store=store)
-    readable = [xray for xray in both if xray.sha256 in decoded]
-    doubles = set()
-    for a, b in find_pairs(store, preprocessing, limits.chest_words, readable, decoded):
-        if (a in contents) != (b in contents):
-            doubles.add(a if a in contents else b)
-    return doubles, decoded, len(both) - len(readable)
+    read, _ = read_xrays(limits, others, preprocessing, locate=make_locator(settings), store=store)
+    readable = [xray for xray in others if xray.sha256 in read]
+    pairs = find_pairs(store, preprocessing, limits.chest_words, readable, read | decoded, foreign=foreign)
+    doubles = {a if a in decoded else b for a, b in pairs if (a in decoded) != (b in decoded)}
+    return doubles, len(others) - len(readable)
 
 
 def _require_both_classes(chosen: Sequence[LabelledXray], kept_out: Counter[str]) -> None:

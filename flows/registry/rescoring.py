@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -53,9 +53,13 @@ def score_known(
 
     With a `store`, which is for labelled films alone, those are decoded that it does not hold.
     """
-    scores: dict[str, KnownScore] = {}
-    unchanged = _read_unchanged(settings, model, xrays, store, on_progress)
-    while batch := list(islice(unchanged, _BATCH)):
+    return score_decoded(model, _read_unchanged(settings, model, xrays, store, on_progress))
+
+
+def score_decoded(model: OpenModel, films: Iterable[Decoded]) -> dict[str, KnownScore]:
+    """Score films by SHA-256 that were decoded as the model's preprocessing takes them."""
+    waiting, scores = iter(films), dict[str, KnownScore]()
+    while batch := list(islice(waiting, _BATCH)):
         answers = model.score(np.stack([film.grey for film in batch]))
         scores |= {film.sha256: KnownScore(film, score) for film, score in zip(batch, answers, strict=True)}
     return scores

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -20,7 +23,12 @@ from tests.flows.cli.test_cli import xray
 from tests.flows.evidence_home import champion, enter, make_labelled, stored
 from tests.networks import SIZE
 from xray_core.errors import InvalidDataset, RefusedInput
+from xray_core.imaging.records import Preprocessing
 from xray_core.networks.options import TrainingOptions
+from xray_core.processes import reading
+from xray_core.processes.decoding import Decoded, Undecoded
+from xray_core.processes.records import DecoderLimits
+from xray_core.stores.film import FilmPlace
 from xray_core.synthetic.xrays import write_sample_set
 
 
@@ -34,6 +42,33 @@ def test_an_external_set_is_judged_apart_with_intervals(trained: Settings, tmp_p
     # The drawn patients of both sites are called alike, so a name of their own tells them apart or keeps them out.
     assert found.evaluation.covid.xrays + found.evaluation.normal.xrays + sum(found.kept_out.values()) == 24
     assert stored(trained)[-1].set_name == "external: siteB"
+
+
+def test_each_film_of_an_external_set_is_decoded_once_and_kept_nowhere(
+    trained: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_sample_set(tmp_path / "siteB", per_class=6, patients=6, seed=82)
+    (tmp_path / "siteB" / "patients.csv").unlink()
+    evaluate_external(trained, tmp_path / "siteB", "siteB", patients=None, version=None)  # keeps what is labelled here
+    kept = {path.name: path.read_bytes() for path in trained.greys_dir.iterdir()}
+    decode, places = reading.decode_paths, []
+
+    def count(
+        limits: DecoderLimits, films: Iterable[tuple[Any, FilmPlace]], preprocessing: Preprocessing
+    ) -> Iterator[tuple[Any, Decoded | Undecoded]]:
+        films = list(films)
+        places.extend(place for _, place in films)
+        return decode(limits, films, preprocessing)
+
+    monkeypatch.setattr(reading, "decode_paths", count)
+    write_sample_set(tmp_path / "siteC", per_class=6, patients=6, seed=83)
+    (tmp_path / "siteC" / "patients.csv").unlink()
+
+    found = evaluate_external(trained, tmp_path / "siteC", "siteC", patients=None, version=None)
+
+    assert (found.evaluation.covid.xrays, found.evaluation.normal.xrays) == (6, 6)
+    assert sorted(places) == sorted(os.fsencode(path) for path in (tmp_path / "siteC").glob("*/*"))
+    assert {path.name: path.read_bytes() for path in trained.greys_dir.iterdir()} == kept
 
 
 def test_what_was_labelled_here_judges_nothing_as_an_external_set(trained: Settings, trained_once: Path) -> None:

@@ -48,20 +48,31 @@ def find_pairs(
     chest_words: tuple[str, ...],
     xrays: Sequence[LabelledXray],
     decoded: dict[str, Decoded],
+    *,
+    foreign: Sequence[LabelledXray] = (),
 ) -> list[tuple[str, str]]:
     """The pairs of X-rays, by SHA-256, that show the same picture; all of them are decoded.
 
-    With a `store` what was searched by earlier trainings is not searched again, and what is found now is kept.
+    With a `store` what was searched by earlier trainings is not searched again, and what is found now is kept; of
+    `foreign` X-rays, which are searched beside the others, nothing is.
     """
-    films = [Film(xray.sha256, xray.dhash) for xray in xrays]
+    films, visiting = ([Film(xray.sha256, xray.dhash) for xray in some] for some in (xrays, foreign))
     if store is None:
-        return search_new(Searched(), films, lambda sha256: decoded[sha256].grey).list_pairs(films)
-    kind = GreyKind(preprocessing, fingerprint_decoder(chest_words))
+        searched = search_new(Searched(), films, lambda sha256: decoded[sha256].grey)
+    else:
+        searched = _search_kept(store, GreyKind(preprocessing, fingerprint_decoder(chest_words)), films, decoded)
+    if visiting:
+        films = [*films, *visiting]
+        searched = search_new(searched, films, lambda sha256: decoded[sha256].grey)
+    return searched.list_pairs(films)
+
+
+def _search_kept(store: GreyStore, kind: GreyKind, films: list[Film], decoded: dict[str, Decoded]) -> Searched:
     known = _read(store, kind)
     searched = search_new(known, films, lambda sha256: decoded[sha256].grey)
     if searched is not known:
         _keep(store, kind, searched)
-    return searched.list_pairs(films)
+    return searched
 
 
 def _read(store: GreyStore, kind: GreyKind) -> Searched:
