@@ -176,7 +176,9 @@ def _examine_database(settings: Settings, engine: Engine) -> HealthCheck:
         return HealthCheck(
             f"database {shown} does not answer: {type(error.orig).__name__}", "start it, or mend its URL"
         )
-    return HealthCheck(f"database {shown} (SQLite {sqlite3.sqlite_version})")
+    with engine.connect() as connection:
+        version = ".".join(str(part) for part in connection.dialect.server_version_info or ())
+    return HealthCheck(f"database {shown} ({'SQLite' if engine.dialect.name == 'sqlite' else 'PostgreSQL'} {version})")
 
 
 def _check_history(settings: Settings) -> Iterator[HealthCheck]:

@@ -111,13 +111,20 @@ class Child:
     """One process of the service: started, watched, started again, stopped."""
 
     def __init__(
-        self, name: str, command: list[str], settings: Settings, address: Address, *, aftermath: str | None = None
+        self,
+        name: str,
+        command: list[str],
+        settings: Settings,
+        address: Address,
+        *,
+        aftermath: str | None = None,
+        besides: Mapping[str, str] | None = None,
     ) -> None:
         self.name = name
         self.log = settings.home / "run" / f"{name}.log"
         self._command = command
         self._aftermath = aftermath
-        self._environment = child_environment(settings, address)
+        self._environment = child_environment(settings, address) | dict(besides or {})
         self._process: subprocess.Popen[bytes] | None = None
         self._tidying: subprocess.Popen[bytes] | None = None
 

@@ -14,6 +14,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from tempfile import TemporaryDirectory
 from urllib.parse import quote
 
 from flows.home.api_login import LOGIN_FILE, login_by_hand, read_api_login
@@ -64,7 +65,11 @@ def running_service(
         _wait_until_healthy(server, address, stop)
         say("server is up; deploying ...")
         _deploy(settings, address)
-        with _worker(settings, address).running() as worker, _watcher(settings, address).running() as watcher:
+        with (
+            TemporaryDirectory(prefix="xray-worker-") as scratch,
+            _worker(settings, address, scratch).running() as worker,
+            _watcher(settings, address).running() as watcher,
+        ):
             yield [server, worker, watcher]
             say("stopping the worker ...")
         say("stopping the server ...")
@@ -94,9 +99,11 @@ def _server(settings: Settings, address: Address) -> Child:
     return Child("server", command, settings, address)
 
 
-def _worker(settings: Settings, address: Address) -> Child:
+def _worker(settings: Settings, address: Address, scratch: str) -> Child:
+    """Prefect's worker makes `runner_storage` in the system's temporary folder: the first user's, shut to all others."""
     command = [PREFECT, "worker", "start", "--pool", POOL, "--type", "process", "--name", WORKER]
-    return Child("worker", command, settings, address, aftermath="flows.service.dead_runs")
+    given = {"TMPDIR": scratch}
+    return Child("worker", command, settings, address, aftermath="flows.service.dead_runs", besides=given)
 
 
 def _watcher(settings: Settings, address: Address) -> Child:

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from pathlib import Path
 
 import pytest
 
 from flows.evaluation.promotion import promote_through_gate
-from flows.registry.foreign_import import import_model
 from flows.registry.models import read_history
 from flows.settings import Settings
-from tests.flows.evidence_home import Rival, champion, stored, write_lenient_policy
+from tests.flows.evidence_home import Rival, champion, import_again, stored, write_lenient_policy
 from xray_core.errors import RefusedInput
-from xray_core.imaging.records import Scaling
-from xray_core.records import Label, Verdict
+from xray_core.records import Verdict
 from xray_core.synthetic.xrays import write_sample_set
 
 
@@ -37,24 +34,11 @@ def test_the_champion_cannot_be_promoted_again(trained: Settings) -> None:
         promote_through_gate(trained, champion(trained).version, "")
 
 
-def add_twin(trained: Settings, folder: Path, name: str) -> str:
-    """The champion's network joins once more, under another name."""
-    shutil.copy(trained.models_dir / champion(trained).version / "model.keras", folder / f"{name}.keras")
-    return import_model(
-        trained,
-        folder / f"{name}.keras",
-        positive_output=Label.COVID,
-        scaling=Scaling.UNIT,
-        input_size=None,
-        name=name,
-    ).version
-
-
 def test_every_comparison_is_a_look_that_the_ledger_keeps_and_the_first_proven_champion_is_the_benchmark(
     trained: Settings, tmp_path: Path
 ) -> None:
     lenient = write_lenient_policy(trained, tmp_path / "policy.toml")
-    first, second, third = (add_twin(trained, tmp_path, name) for name in ("first", "second", "third"))
+    first, second, third = (import_again(trained, name).version for name in ("first", "second", "third"))
 
     reasons = [promote_through_gate(lenient, version, "").reason for version in (first, second, third)]
 
@@ -70,7 +54,7 @@ def test_a_benchmark_that_is_not_registered_is_refused_with_what_is_expected(tra
     lenient = write_lenient_policy(trained, tmp_path / "policy.toml")
     path = tmp_path / "policy.toml"
     path.write_text(path.read_text().replace('"first proven champion"', '"0099-lost"'))
-    twin = add_twin(trained, tmp_path, "twin")
+    twin = import_again(trained, "twin").version
 
     with pytest.raises(RefusedInput, match=r"test\.benchmark: received '0099-lost', which is not registered; expected"):
         promote_through_gate(lenient, twin, "")
@@ -79,7 +63,7 @@ def test_a_benchmark_that_is_not_registered_is_refused_with_what_is_expected(tra
 def test_the_gate_promotes_by_hand_what_is_not_worse_and_the_history_says_who(
     trained: Settings, tmp_path: Path
 ) -> None:
-    twin = add_twin(trained, tmp_path, "twin")
+    twin = import_again(trained, "twin").version
     lenient = write_lenient_policy(trained, tmp_path / "policy.toml")
 
     decision = promote_through_gate(lenient, twin, "asked for")
@@ -104,7 +88,7 @@ def test_a_place_that_the_policy_names_is_judged_on_stored_and_stands_in_the_way
     site_b = f'{{folder = "{tmp_path / "siteB"}", patients = "{whose}"}}'
     named = f'[external_sets]\nsiteB = {site_b}\nsiteC = "{tmp_path / "gone"}"\nsiteD = "{tmp_path / "siteB"}"\n'
     path.write_text(re.sub(r"(?m)^\[external_sets\].*\n(#.*\n)*", named, path.read_text()))
-    twin = add_twin(trained, tmp_path, "twin")
+    twin = import_again(trained, "twin").version
 
     decision = promote_through_gate(lenient, twin, "")
 

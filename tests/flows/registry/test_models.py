@@ -14,6 +14,7 @@ from flows.registry.foreign_import import import_model
 from flows.registry.models import describe_model, list_models, promote_by_hand, read_history, roll_back
 from flows.registry.registered import open_registered
 from flows.settings import Settings
+from tests.flows.evidence_home import import_again
 from tests.flows.scoring.test_scan import drop_xrays, read_lines, scan
 from xray_core.errors import ModelAltered, NoChampion, RefusedInput
 from xray_core.imaging.network_input import fit_pixels
@@ -42,17 +43,11 @@ def save_network(path: Path, *, units: int, seed: int = 3) -> keras.Model:
     return model
 
 
-def add_model(settings: Settings, path: Path, *, positive_output: Label = Label.COVID, name: str = "ours") -> str:
-    imported = import_model(settings, path, positive_output=positive_output, scaling=None, input_size=None, name=name)
-    return imported.version
-
-
 @pytest.fixture
-def two_models(settings: Settings, tmp_path: Path) -> tuple[Settings, str, str]:
-    """Today's champion and a candidate beside it."""
-    save_network(tmp_path / "ours.keras", units=1)
+def two_models(settings: Settings) -> tuple[Settings, str, str]:
+    """Today's champion and a candidate beside it, which says the opposite."""
     (champion,) = list_models(settings)
-    return settings, champion.version, add_model(settings, tmp_path / "ours.keras")
+    return settings, champion.version, import_again(settings, "ours", says=Label.NORMAL).version
 
 
 @pytest.mark.parametrize(
@@ -70,7 +65,8 @@ def test_an_imported_model_says_here_what_keras_says(
     model = save_network(tmp_path / "ours.keras", units=units)
     paths = drop_xrays(empty_settings.incoming_dir, 6)
 
-    add_model(empty_settings, tmp_path / "ours.keras", positive_output=positive_output)
+    path = tmp_path / "ours.keras"
+    import_model(empty_settings, path, positive_output=positive_output, scaling=None, input_size=None, name="ours")
     scan(empty_settings)
 
     (registered,) = list_models(empty_settings)

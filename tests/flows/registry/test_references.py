@@ -15,32 +15,20 @@ from flows.operations.drift import check_drift_of_champion
 from flows.operations.file_story import explain
 from flows.operations.status import read_status
 from flows.operations.verification import find_breach
-from flows.registry.foreign_import import ImportedModel, import_model
+from flows.registry.foreign_import import ImportedModel
 from flows.registry.models import promote_by_hand
 from flows.registry.standing import NO_REFERENCE, read_caution
 from flows.review.exports import describe_champion
 from flows.settings import Settings
-from tests.flows.evidence_home import champion, deliver, scan
-from tests.networks import lung_contrast_network
+from tests.flows.evidence_home import champion, deliver, import_again, scan
 from xray_core.errors import InvalidDataset
-from xray_core.imaging.records import Scaling
 from xray_core.models.folder import read_manifest
 from xray_core.records import Label
 from xray_core.synthetic.xrays import write_sample_set
 
 
-def import_untrained(settings: Settings, folder: Path, *, reference: Path | None = None) -> ImportedModel:
-    lung_contrast_network(turned=True).save(folder / "ours.keras")
-    return import_model(
-        settings,
-        folder / "ours.keras",
-        positive_output=Label.COVID,
-        scaling=Scaling.UNIT,
-        input_size=None,
-        name="ours",
-        reference=reference,
-        patients=reference / "patients.csv" if reference else None,
-    )
+def import_untrained(settings: Settings, *, reference: Path | None = None) -> ImportedModel:
+    return import_again(settings, "ours", says=Label.NORMAL, reference=reference)
 
 
 def deliver_noise(settings: Settings) -> None:
@@ -96,9 +84,9 @@ def test_a_film_that_arrives_upside_down_is_referred_and_why_says_how_it_lies(tr
 
 
 def test_an_imported_model_without_a_reference_says_everywhere_that_it_refers_nothing(
-    trained: Settings, tmp_path: Path
+    trained: Settings,
 ) -> None:
-    imported = import_untrained(trained, tmp_path)
+    imported = import_untrained(trained)
     promote_by_hand(trained, imported.version, "to see what it says")
     deliver_noise(trained)
 
@@ -117,10 +105,8 @@ def test_an_imported_model_without_a_reference_says_everywhere_that_it_refers_no
     assert "NOT referred: its training films are not known" in card
 
 
-def test_an_imported_model_with_a_reference_refers_what_is_unlike_it(
-    trained: Settings, trained_once: Path, tmp_path: Path
-) -> None:
-    imported = import_untrained(trained, tmp_path, reference=trained_once / "dataset")
+def test_an_imported_model_with_a_reference_refers_what_is_unlike_it(trained: Settings, trained_once: Path) -> None:
+    imported = import_untrained(trained, reference=trained_once / "dataset")
     promote_by_hand(trained, imported.version, "to see what it says")
     deliver(trained)
     deliver_noise(trained)
@@ -137,9 +123,9 @@ def test_an_imported_model_with_a_reference_refers_what_is_unlike_it(
 
 @pytest.mark.slow
 def test_with_a_reference_drift_of_the_pictures_can_be_told_and_that_of_the_scores_is_not_asked(
-    trained: Settings, trained_once: Path, tmp_path: Path
+    trained: Settings, trained_once: Path
 ) -> None:
-    imported = import_untrained(trained, tmp_path, reference=trained_once / "dataset")
+    imported = import_untrained(trained, reference=trained_once / "dataset")
     promote_by_hand(trained, imported.version, "to see what it says")
     deliver(trained, per_class=30)
     scan(trained)
@@ -157,7 +143,7 @@ def test_too_small_a_reference_is_refused_and_nothing_is_imported(trained: Setti
     before = sorted(path.name for path in trained.models_dir.iterdir())
 
     with pytest.raises(InvalidDataset, match="received 16 readable X-rays of 16 patients"):
-        import_untrained(trained, tmp_path, reference=tmp_path / "few")
+        import_untrained(trained, reference=tmp_path / "few")
 
     assert sorted(path.name for path in trained.models_dir.iterdir()) == before
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -95,6 +96,16 @@ def scheduled_runs(settings: Settings, address: Address) -> list[dict[str, Any]]
     return [run for run in completed_runs(settings, address, "score-incoming") if run["auto_scheduled"]]
 
 
+@pytest.fixture
+def _taken_by_another_user(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A temporary folder in which Prefect's `runner_storage` is somebody else's; short, for sockets lie below it."""
+    with TemporaryDirectory() as folder:
+        Path(folder, "runner_storage").touch()  # the superuser, too, cannot make a folder in it
+        monkeypatch.setenv("TMPDIR", folder)
+        yield
+
+
+@pytest.mark.usefixtures("_taken_by_another_user")
 def test_a_dropped_file_is_scored_beside_runs_that_the_schedule_made(settings: Settings) -> None:
     settings = settings.model_copy(update={"settle_seconds": 1.0})
     address = Address("127.0.0.1", free_port())
