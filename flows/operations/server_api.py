@@ -7,6 +7,7 @@ import json
 import urllib.request
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.error import HTTPError
 from uuid import uuid4
 
 _ASK_SECONDS = 3.0
@@ -34,6 +35,10 @@ class ServerApi:
 
     def _ask(self, path: str, body: bytes | None, headers: Mapping[str, str]) -> Any:
         request = urllib.request.Request(f"{self._address}/{path}", body, self._headers | dict(headers))  # noqa: S310
-        with OPENER.open(request, timeout=_ASK_SECONDS) as answer:
-            said = answer.read()
-            return json.loads(said) if said else None
+        try:
+            with OPENER.open(request, timeout=_ASK_SECONDS) as answer:
+                said = answer.read()
+        except HTTPError as refusal:
+            refusal.close()  # an answer too, with a socket
+            raise
+        return json.loads(said) if said else None

@@ -100,7 +100,7 @@ def _server(settings: Settings, address: Address) -> Child:
 
 
 def _worker(settings: Settings, address: Address, scratch: str) -> Child:
-    """Prefect's worker makes `runner_storage` in the system's temporary folder: the first user's, shut to all others."""
+    """With its own temporary folder: Prefect keeps `runner_storage` in the system's, the first user's alone."""
     command = [PREFECT, "worker", "start", "--pool", POOL, "--type", "process", "--name", WORKER]
     given = {"TMPDIR": scratch}
     return Child("worker", command, settings, address, aftermath="flows.service.dead_runs", besides=given)
