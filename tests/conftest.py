@@ -88,8 +88,10 @@ def make_template(folder: Path, url: str | None) -> Settings:
 
     lung_contrast_network().save(folder / "untrained.keras")
     settings = Settings(home=folder / "home", database_url=url)
-    settings.home.mkdir()
-    (settings.home / "site.key").write_text("5a" * 32 + "\n")  # the key decides the split: every run has the same one
+    settings.home.mkdir(mode=0o700)
+    key = settings.home / "site.key"
+    key.touch(0o600)
+    key.write_text("5a" * 32 + "\n")  # it decides the split: every run has the same one
     prepare_ledger(settings)
     import_model(
         settings,
