@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -24,7 +20,6 @@ from prefect.client.schemas.schedules import IntervalSchedule
 
 from flows.home.api_login import read_api_login
 from flows.service.child import Address, child_environment
-from flows.service.service import is_healthy
 from flows.settings import CHECKOUT, Settings
 from tests.flows.scoring.test_scan import count_results, drop_xrays, read_lines
 from tests.patience import here
@@ -94,47 +89,6 @@ def completed_runs(settings: Settings, address: Address, flow: str) -> list[dict
 def scheduled_runs(settings: Settings, address: Address) -> list[dict[str, Any]]:
     """Those of score-incoming that the schedule made and that have ended well."""
     return [run for run in completed_runs(settings, address, "score-incoming") if run["auto_scheduled"]]
-
-
-@pytest.fixture
-def _taken_by_another_user(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A temporary folder in which Prefect's `runner_storage` is somebody else's; short, for sockets lie below it."""
-    with TemporaryDirectory() as folder:
-        Path(folder, "runner_storage").touch()  # the superuser, too, cannot make a folder in it
-        monkeypatch.setenv("TMPDIR", folder)
-        yield
-
-
-@pytest.mark.usefixtures("_taken_by_another_user")
-def test_a_dropped_file_is_scored_beside_runs_that_the_schedule_made(settings: Settings) -> None:
-    settings = settings.model_copy(update={"settle_seconds": 1.0})
-    address = Address("127.0.0.1", free_port())
-    drop_xrays(settings.incoming_dir, 3, seed=1)
-
-    with running(settings, address) as process:
-        reschedule(settings, address, every=10)
-        wait_until(lambda: count_results(settings) == 3, seconds=75)
-        drop_xrays(settings.incoming_dir, 1, seed=2)
-        dropped_at = time.monotonic()
-        wait_until(lambda: count_results(settings) == 4, seconds=75)
-        waited = time.monotonic() - dropped_at
-        wait_until(lambda: scheduled_runs(settings, address), seconds=75)  # the watcher may have been the faster one
-        runs = completed_runs(settings, address, "score-incoming")
-        with urllib.request.urlopen(address.url, timeout=5) as page:
-            assert page.status == 200
-        with pytest.raises(urllib.error.HTTPError, match="403"):  # what another site's page in a browser would send
-            urllib.request.urlopen(f"{address.api}/flow_runs/filter", data=b"{}", timeout=5)
-        tables = ask(settings, address, "/artifacts/filter", {"artifacts": {"key": {"any_": ["scan-outcomes"]}}})
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(here(60)) == 0
-
-    assert waited <= here(75)
-    assert not is_healthy(address)
-    assert all(run["state"]["message"] for run in runs)
-    assert tables
-    assert "xray-1-000" not in json.dumps([runs, tables])
-    assert len(read_lines(settings)) == 4
-    assert {line.state for line in read_lines(settings).values()} == {FileState.SCORED}
 
 
 @pytest.mark.slow

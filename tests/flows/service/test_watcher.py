@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import re
 import signal
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import psutil
@@ -18,9 +21,19 @@ from flows.operations.server_api import ServerApi
 from flows.operations.status import read_status
 from flows.service.arrival_runs import ARRIVAL_TAG, forget_empty_runs
 from flows.service.child import Address
+from flows.service.service import is_healthy
 from flows.settings import Settings
 from tests.flows.scoring.test_scan import count_results, drop_xrays
-from tests.flows.service.test_service import free_port, running, wait_until
+from tests.flows.service.test_service import (
+    ask,
+    completed_runs,
+    free_port,
+    reschedule,
+    running,
+    scheduled_runs,
+    wait_until,
+)
+from tests.patience import here
 
 pytestmark = [pytest.mark.prefect, pytest.mark.timeout(900)]
 
@@ -39,6 +52,7 @@ class Service:
 
     def __init__(self, settings: Settings, address: Address, pid: int) -> None:
         self.settings = settings
+        self.address = address
         self.pid = pid
         self.api = ServerApi(address.api, (settings.home / "api.login").read_text().strip())
 
@@ -67,7 +81,16 @@ class Service:
 
 
 @pytest.fixture(scope="module")
-def service(shared_settings: Settings) -> Iterator[Service]:
+def _taken_by_another_user() -> Iterator[None]:
+    """A temporary folder in which Prefect's `runner_storage` is somebody else's; short, for sockets lie below it."""
+    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patched:
+        Path(folder, "runner_storage").touch()  # the superuser, too, cannot make a folder in it
+        patched.setenv("TMPDIR", folder)
+        yield
+
+
+@pytest.fixture(scope="module")
+def service(shared_settings: Settings, _taken_by_another_user: None) -> Iterator[Service]:
     settings = shared_settings.model_copy(update={"settle_seconds": 1.0})
     address = Address("127.0.0.1", free_port())
     with running(settings, address) as up:
@@ -75,6 +98,9 @@ def service(shared_settings: Settings) -> Iterator[Service]:
         # What a new service asks for by itself.
         wait_until(lambda: found.ended("score-incoming") and found.ended("import-labels"), seconds=60)
         yield found
+        up.terminate()
+        assert up.wait(here(60)) == 0
+    assert not is_healthy(address)
 
 
 def test_a_burst_of_films_is_scored_by_one_run_that_the_watcher_started(service: Service) -> None:
@@ -149,6 +175,22 @@ def test_runs_that_found_nothing_are_forgotten_once_they_are_an_hour_old_and_oth
     assert {run["id"] for run in service.runs("import-labels")} == {
         run for run, state in before.items() if state != "Nothing new"
     }
+
+
+def test_the_schedule_looks_besides_and_a_runs_state_and_table_say_what_it_did_without_a_name(service: Service) -> None:
+    settings, address = service.settings, service.address
+    drop_xrays(settings.incoming_dir, 1, seed=5)
+    wait_until(lambda: "xray-5-000.png" in names_of_results(settings), seconds=30)
+
+    reschedule(settings, address, every=10)
+    wait_until(lambda: ask_again(lambda: scheduled_runs(settings, address)), seconds=75)
+
+    runs = ask_again(lambda: completed_runs(settings, address, "score-incoming"))
+    wanted = {"artifacts": {"key": {"any_": ["scan-outcomes"]}}}
+    tables = ask_again(lambda: ask(settings, address, "/artifacts/filter", wanted))
+    assert all(run["state"]["message"] for run in runs)
+    assert tables
+    assert not re.search(r"xray-\d-\d", json.dumps([runs, tables]))  # as the films are named
 
 
 def names_of_results(settings: Settings) -> set[str]:
