@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import ctypes
-import gc
 import os
 import signal
 import socket
 import sys
 import time
 from pathlib import Path
-
-from pebble.pool.channel import WorkerChannel
 
 from xray_core.errors import UnreadableXray
 from xray_core.imaging.limits import ImageLimits
@@ -30,13 +27,11 @@ def read_or_fail(
             os.abort()
         case b"KILL  ":
             os.kill(os.getpid(), signal.SIGKILL)
-        case (b"KILL1 " | b"LOCK1 ") as word:
+        case (b"KILL1 " | b"STOP1 ") as word:
             marker, content = content[6:].split(b"\n", 1)
             if not Path(os.fsdecode(marker)).exists():
                 Path(os.fsdecode(marker)).mkdir()  # a folder: these processes cannot write files
-                if word == b"LOCK1 ":
-                    take_the_pools_lock()
-                os.kill(os.getpid(), signal.SIGKILL)
+                os.kill(os.getpid(), signal.SIGKILL if word == b"KILL1 " else signal.SIGSTOP)
         case b"HANG  ":
             time.sleep(600)
         case b"LOOP  ":
@@ -73,12 +68,6 @@ def report_network(content: bytes, **_: object) -> Radiograph:
         except OSError as error:
             words = f"not sent: {os.strerror(error.errno or 0)}"
     raise UnreadableXray(ReasonCode.CORRUPT_IMAGE, words)
-
-
-def take_the_pools_lock() -> None:
-    """As a process has it that is killed in the instant in which it fetches its work."""
-    channel = next(one for one in gc.get_objects() if isinstance(one, WorkerChannel))
-    channel.mutex.acquire()
 
 
 def _main_file() -> str:

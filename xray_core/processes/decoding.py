@@ -36,7 +36,7 @@ _MOST_RESTARTS = 3
 # So often a decoder that waits looks whether its pool still stands, seconds.
 _LOOK_SECONDS = 1.0
 
-# Beyond a chunk's own time limit: a pool that answers nothing for so long has lost its lock to a killed process.
+# Beyond a chunk's own time limit: a pool that answers nothing for so long waits for a process that does not start.
 _STALLED_SECONDS = 10.0
 
 # Whatever the caller knows a file by: it comes back with the file's answer and never leaves this process.
@@ -185,11 +185,7 @@ class Decoding(Generic[Ticket]):
         return _Chunk(tuple(files))
 
     def _wait_for_any(self) -> set[Future[list[Answer]]]:
-        """The chunks that are done. One that was given to a pool while it broke down would never be.
-
-        Nor would one that nobody can fetch: a process that is killed in the instant in which it fetches its work
-        takes pebble's lock with it, and a chunk's clock runs only from when it is fetched.
-        """
+        """The chunks that are done. A chunk's clock runs from when a process has it: where none gets ready, never."""
         stalled_at = monotonic() + self._pool.job.timeout_seconds + _STALLED_SECONDS
         while True:
             done = wait(self._in_hand, timeout=_LOOK_SECONDS, return_when=FIRST_COMPLETED).done

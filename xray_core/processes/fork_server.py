@@ -10,7 +10,7 @@ from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from types import ModuleType
 
-_NEEDED = ["xray_core.processes.decoder", "pebble.pool.process", "xray_core.processes.silence"]
+_NEEDED = ["xray_core.processes.decoder", "xray_core.processes.worker_pool", "xray_core.processes.silence"]
 _HIDING = threading.Lock()
 
 
@@ -39,7 +39,7 @@ class DecoderProcess(ForkServerProcess):
 
 
 class DecoderContext(ForkServerContext):
-    """What pebble starts its processes with."""
+    """What the pools start their processes with."""
 
     Process = DecoderProcess
 

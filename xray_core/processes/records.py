@@ -1,4 +1,4 @@
-"""The frozen values of processes."""
+"""The frozen values and the errors of processes."""
 
 from __future__ import annotations
 
@@ -16,3 +16,19 @@ class DecoderLimits:
     seconds: float
     mib: int
     chest_words: tuple[str, ...] = ()
+
+
+class ProcessLost(OSError):
+    """The process that worked on a call died; a negative `exitcode` is the signal that killed it."""
+
+    def __init__(self, exitcode: int | None) -> None:
+        super().__init__(f"the process died with exit code {exitcode}")
+        self.exitcode = exitcode
+
+
+class CallFailed(OSError):
+    """The call raised something; only the type's name is told, for its words can quote a file."""
+
+    def __init__(self, error: str) -> None:
+        super().__init__(f"the call raised {error}")
+        self.error = error

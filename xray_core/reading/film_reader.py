@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import CancelledError
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from io import BytesIO
 
 import numpy as np
 from numpy.typing import NDArray
-from pebble import ProcessPool
 from PIL import Image
 
 from xray_core.errors import UnreadableXray
@@ -24,6 +22,7 @@ from xray_core.imaging.remedies import mask_markers
 from xray_core.processes.decoder import limit_processor_time
 from xray_core.processes.pool import explain_failure, start_pool
 from xray_core.processes.records import DecoderLimits
+from xray_core.processes.worker_pool import WorkerPool
 from xray_core.reading.deep_film import read_deep_film
 from xray_core.reading.film_script import write_film_script
 from xray_core.records import ReasonCode, Refusal
@@ -53,7 +52,7 @@ class FilmReader:
     def __init__(self, limits: DecoderLimits) -> None:
         self._limits = limits
         self._lock = threading.Lock()
-        self._pool: ProcessPool | None = None
+        self._pool: WorkerPool | None = None
 
     def read(self, order: FilmOrder) -> bytes | Refusal:
         """The script of a film, or why there is none."""
@@ -74,10 +73,10 @@ class FilmReader:
         answer: bytes | Refusal = Refusal(ReasonCode.DECODER_CRASHED, "the decoder processes did not start")
         for _ in range(2):
             try:
-                future = self._open().schedule(work, args=(order, self._limits, content), timeout=self._limits.seconds)
+                future = self._open().schedule(work, (order, self._limits, content), seconds=self._limits.seconds)
                 answer = future.result()
                 break
-            except (BrokenProcessPool, CancelledError, RuntimeError):
+            except BrokenProcessPool:
                 self.close()
             except (OSError, MemoryError) as failure:  # a lost process and a timeout are an OSError
                 answer = explain_failure(failure, self._limits.seconds)
@@ -88,10 +87,9 @@ class FilmReader:
         with self._lock:
             pool, self._pool = self._pool, None
         if pool is not None:
-            pool.stop()
-            pool.join()
+            pool.close()
 
-    def _open(self) -> ProcessPool:
+    def _open(self) -> WorkerPool:
         with self._lock:
             if self._pool is None:
                 self._pool = start_pool(self._limits.workers, (self._limits.mib * 2**20, _NICE))
