@@ -123,12 +123,12 @@ def find_in_files(folder: Path, word: str, *, but: tuple[str, ...]) -> list[str]
     for path in sorted(folder.rglob("*")):
         if not path.is_file() or path.is_symlink() or path.name in but:
             continue
-        content = path.read_bytes() + _dump(path)
+        content = path.read_bytes() + dump(path)
         found += [str(path.relative_to(folder)) for spelling in spelled if spelling in content]
     return found
 
 
-def _dump(path: Path) -> bytes:
+def dump(path: Path) -> bytes:
     """A SQLite database as text: a word may be cut by a page's end in its file."""
     if path.suffix != ".db":
         return b""

@@ -216,6 +216,9 @@ def test_the_policys_numbers_decide_whether_a_candidate_is_rejected_or_proven(
     assert promoted is not None
     assert (rejected.verdict, promoted.verdict) == (Verdict.REJECT, Verdict.PROMOTE), promoted.reason
     assert "referred" in rejected.reason
+    card = (empty_settings.models_dir / str(promoted.version) / "MODEL_CARD.md").read_text()
+    assert f"xray models reproduce {promoted.version}" in card
+    assert "Its labels are not those of one dataset" in card
     stages = {model.version: (model.stage, model.proven) for model in list_models(empty_settings)}
     assert stages == {
         first.version: (Stage.RETIRED, False),
