@@ -50,7 +50,7 @@ STOPPED = "xray: stopped; what was written is whole, the rest is done by the nex
 
 
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("kills", [10, pytest.param(30, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [5, pytest.param(30, marks=pytest.mark.slow)])
 def test_a_scanner_killed_at_work_again_and_again_loses_nothing_and_scores_nothing_twice(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, kills: int
 ) -> None:

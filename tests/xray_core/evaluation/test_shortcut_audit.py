@@ -127,6 +127,7 @@ def test_a_source_that_marks_its_films_is_told_within_one_class() -> None:
     assert verdicts["source"] is AuditVerdict.CLEAN
 
 
+@pytest.mark.slow
 def test_a_source_that_marks_the_lungs_is_told_there_too_and_one_that_marks_the_border_is_not() -> None:
     films = draw_films(seed=4)
     is_a = np.array([int(group.split()[1]) // 2 % 2 == 0 for group in films.groups])
