@@ -27,6 +27,7 @@ from flows.training.steps import (
 )
 from xray_core.networks.options import TrainingOptions
 from xray_core.processes.helper_process import open_helper_process
+from xray_core.processes.threads import one_thread
 from xray_core.training.trial import GivenDataset, Trial
 
 Step = Callable[[Workbench, Trial], Trial]
@@ -60,6 +61,7 @@ def train(
         with (
             released_on_failure(trainer, claim),
             open_helper_process() as helper,
+            one_thread(),
             TemporaryDirectory(prefix="xray-training-") as folder,
         ):
             bench = Workbench(trainer, claim, helper, Path(folder), watch_epochs)

@@ -21,17 +21,18 @@ def explain_fit() -> list[str]:
     from xray_core.imaging.network_input import scale_pixels
     from xray_core.networks.architectures import build_network
     from xray_core.networks.augmentation import augment
-    from xray_core.networks.fitting import _make_optimizer, _make_train_steps
+    from xray_core.networks.fitting import make_train_steps
+    from xray_core.networks.learning_pass import plan_pass
     from xray_core.networks.options import TrainingOptions
     from xray_core.networks.quiet_keras import tf
 
     options = TrainingOptions()
-    preprocessing = options.preprocessing
     model = build_network(options.architecture, seed=0)
-    steps = _make_train_steps(model, _make_optimizer(options))
+    learning = plan_pass(model, options.architecture, options.preprocessing)
+    preprocessing, steps = learning.preprocessing, make_train_steps(model, learning, options)
     random = np.random.default_rng(0)
     greys = random.integers(0, 256, (_CHUNK, preprocessing.height, preprocessing.width)).astype(np.uint8)
-    numbers = scale_pixels(greys, preprocessing).reshape(_CHUNK // _BATCH, _BATCH, *greys.shape[1:], 3)
+    numbers = scale_pixels(greys, preprocessing).reshape(_CHUNK // _BATCH, _BATCH, *greys.shape[1:], -1)
     targets = np.zeros((_CHUNK // _BATCH, _BATCH), dtype=np.float32)
     handed = tf.constant(numbers), tf.constant(targets), tf.constant(targets + 1)
     learn = _seconds_of(lambda: steps(*handed).numpy())
@@ -54,7 +55,7 @@ def explain_fit() -> list[str]:
         f"of a step: learning {learn / whole:.0%}, augmentation {augmented / whole:.0%}, scaling {scaled / whole:.0%}, "
         f"hand-over {hand_over / whole:.0%}",
         f"{per_second:.1f} steps a second; bare matrix multiplication at {limit / 1e9:.0f} GFLOP/s would make "
-        f"{limit / needed:.1f}",
+        f"{limit / needed:.1f} of what the layers say, which take three equal channels for three",
     ]
 
 

@@ -12,6 +12,7 @@ from PIL import Image
 from xray_core.evaluation.bootstrap import Cohort, make_cohort
 from xray_core.imaging.records import ImageFacts
 from xray_core.processes.grey_rows import Greys
+from xray_core.processes.threads import one_thread
 from xray_core.records import is_content_group
 
 _CELLS = (
@@ -100,15 +101,16 @@ def predict_by_patient(
     fewest = min(len(np.unique(groups[is_true == truth])) for truth in (True, False))
     folds = StratifiedGroupKFold(min(_FOLDS, fewest), shuffle=True, random_state=seed)
     scores = np.full(len(is_true), 0.5)
-    for learn, judge in folds.split(features, is_true, groups):
-        if is_true[learn].all() or not is_true[learn].any():
-            continue
-        model = (
-            make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=2000))
-            if linear
-            else RandomForestClassifier(50, min_samples_leaf=3, max_features=None, random_state=seed)
-        )
-        scores[judge] = model.fit(features[learn], is_true[learn]).predict_proba(features[judge])[:, 1]
+    with one_thread():
+        for learn, judge in folds.split(features, is_true, groups):
+            if is_true[learn].all() or not is_true[learn].any():
+                continue
+            model = (
+                make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=2000))
+                if linear
+                else RandomForestClassifier(50, min_samples_leaf=3, max_features=None, random_state=seed)
+            )
+            scores[judge] = model.fit(features[learn], is_true[learn]).predict_proba(features[judge])[:, 1]
     return scores
 
 

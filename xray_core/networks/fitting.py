@@ -20,13 +20,11 @@ from xray_core.models.records import OutputMeaning
 from xray_core.networks.architectures import build_network
 from xray_core.networks.augmentation import augment
 from xray_core.networks.keras_classifier import KerasClassifier, has_finite_weights
+from xray_core.networks.learning_pass import LearningPass, plan_pass
 from xray_core.networks.options import TrainingOptions
 from xray_core.networks.quiet_keras import keras, tf
-from xray_core.networks.records import (
-    EpochFigures,
-    EpochRecord,
-    Optimizer,
-)
+from xray_core.networks.records import EpochFigures, EpochRecord
+from xray_core.networks.weight_steps import plan_weight_steps
 from xray_core.processes.grey_rows import GreyRows
 
 # X-rays that are augmented and scaled at once: enough to keep the calls few, and memory flat for any dataset.
@@ -85,7 +83,8 @@ def train_network(
         seed=options.seed,
     )
     classifier = KerasClassifier(model, preprocessing, OutputMeaning.SIGMOID_COVID)
-    train_steps = _make_train_steps(model, _make_optimizer(options))
+    learning = plan_pass(model, options.architecture, preprocessing)
+    train_steps = make_train_steps(model, learning, options)
     random = np.random.default_rng(options.seed)
     history: list[EpochRecord] = []
     for epoch in range(1, options.epochs + 1):
@@ -96,7 +95,7 @@ def train_network(
             is_covid,
             order,
             weights=weights,
-            preprocessing=preprocessing,
+            preprocessing=learning.preprocessing,
             options=options,
             random=random,
         )
@@ -135,23 +134,14 @@ def weigh_classes(is_covid: NDArray[np.bool_], *, balance: bool) -> tuple[float,
     return (len(is_covid) / (2 * normal), len(is_covid) / (2 * covid)) if balance else (1.0, 1.0)
 
 
-def _make_optimizer(options: TrainingOptions) -> keras.optimizers.Optimizer:
-    match options.optimizer:
-        case Optimizer.RMSPROP:
-            return keras.optimizers.RMSprop(options.rate)
-        case Optimizer.ADAM:
-            return keras.optimizers.Adam(options.rate)
-        case Optimizer.SGD:
-            return keras.optimizers.SGD(options.rate)
-
-
-def _make_train_steps(model: keras.Model, optimizer: keras.optimizers.Optimizer) -> Any:
+def make_train_steps(model: keras.Model, learning: LearningPass, options: TrainingOptions) -> Any:
     """A compiled function that learns from several batches in one call.
 
     `model.fit` costs a quarter more on the small network, and XLA made it slower.
     """
-    optimizer.build(model.trainable_variables)
-    height, width, channels = model.input_shape[1:]
+    move = plan_weight_steps(options.optimizer, options.rate, model.trainable_variables)
+    variables = [weight.value for weight in model.trainable_variables]
+    height, width = learning.preprocessing.height, learning.preprocessing.width
 
     def train_steps(inputs: Any, targets: Any, weights: Any) -> Any:
         """Batches (steps, batch, …) to the P(covid) that the network gave before it learned from each."""
@@ -159,16 +149,15 @@ def _make_train_steps(model: keras.Model, optimizer: keras.optimizers.Optimizer)
         seen = tf.TensorArray(tf.float32, size=steps)
         for step in tf.range(steps):
             with tf.GradientTape() as tape:
-                probability = model(inputs[step], training=True)
+                probability = learning.run(inputs[step])
                 losses = keras.losses.binary_crossentropy(targets[step][:, tf.newaxis], probability)
                 loss = tf.reduce_mean(losses * weights[step])
-            gradients = tape.gradient(loss, model.trainable_variables)
-            optimizer.apply(gradients, model.trainable_variables)
+            move(tape.gradient(loss, variables))
             seen = seen.write(step, probability[:, 0])
         return seen.stack()
 
     numbers = tf.TensorSpec((None, None), tf.float32)
-    images = tf.TensorSpec((None, None, height, width, channels), tf.float32)
+    images = tf.TensorSpec((None, None, height, width, learning.preprocessing.channels), tf.float32)
     return tf.function(train_steps, input_signature=[images, numbers, numbers])
 
 

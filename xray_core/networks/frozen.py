@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -19,6 +18,7 @@ from xray_core.networks.keras_classifier import KerasClassifier
 from xray_core.networks.last_layer import fold_recalibration
 from xray_core.networks.options import TrainingOptions
 from xray_core.networks.quiet_keras import keras
+from xray_core.processes.threads import one_thread
 
 if TYPE_CHECKING:
     from sklearn.linear_model import LogisticRegression
@@ -68,7 +68,7 @@ def train_last_layer(
     # Turned into as many directions as there are films: the penalised answer is the same, and found faster.
     left, lengths, directions = np.linalg.svd((features - mean) / spread, full_matrices=False)
     films = _Films(left * lengths, is_covid, np.unique(patients, return_inverse=True)[1].astype(np.intp))
-    with _one_thread():
+    with one_thread():
         unseen = _judge_unseen(films, options)
         layer = _fit(films, _choose_strength(films, options), options)
     kernel = directions.T @ layer.coef_[0] / spread
@@ -116,16 +116,8 @@ def cross_validate(
         (features - features.mean(axis=0)) / np.where(spread == 0, 1, spread), full_matrices=False
     )
     patient_of = np.unique(patients, return_inverse=True)[1].astype(np.intp)
-    with _one_thread():
+    with one_thread():
         return _judge_unseen(_Films(left * lengths, is_covid, patient_of), options)
-
-
-def _one_thread() -> AbstractContextManager[object]:
-    """The sums are small: threads that wait for each other took seven times as long."""
-    from threadpoolctl import threadpool_limits
-
-    limits: AbstractContextManager[object] = threadpool_limits(1)
-    return limits
 
 
 def _build(options: TrainingOptions, preprocessing: Preprocessing) -> keras.Model:

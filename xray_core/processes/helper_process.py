@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Generic, TypeVar
 
 from pebble import ProcessExpired, ProcessPool
 
 from xray_core.processes.fork_server import DecoderContext
+from xray_core.processes.threads import call_on_one_thread
 
 _LOG = logging.getLogger(__name__)
 _NICE = 10  # a fit keeps its threads waiting for one another: it must not lose its turn
@@ -31,10 +33,11 @@ class BackgroundCall(Generic[T]):
     def result(self) -> T:
         """What the call gives, or raises. Where the process has not come to it yet, or died at it, it is made here.
 
-        So nobody waits idly, or for ever. Of several calls ask for the last one first: the process is busy with
-        the first ones.
+        So nobody waits idly, or for ever, and nothing is done twice. Of several calls ask for the last one first: the
+        process is busy with the first ones.
         """
-        if not (self.done.running() or self.done.done()):
+        if not (self.done.running() or self.done.done()) or self.done.cancelled():
+            self.done.cancel()
             return self.call()
         try:
             return self.done.result()
@@ -50,8 +53,8 @@ class HelperProcess:
         self._pool = pool
 
     def begin(self, call: Call[T]) -> BackgroundCall[T]:
-        """Give the process a call, and do not wait."""
-        return BackgroundCall(call, self._pool.schedule(call))
+        """Give the process a call, and do not wait; its linear algebra gets one thread, for the fit needs the others."""
+        return BackgroundCall(call, self._pool.schedule(partial(call_on_one_thread, call)))
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from functools import partial
 import numpy as np
 import psutil
 import pytest
+from threadpoolctl import threadpool_info
 
 from xray_core.errors import InvalidDataset
 from xray_core.processes.helper_process import open_helper_process
@@ -67,6 +68,20 @@ def test_what_is_still_in_line_is_done_here() -> None:
 
         assert done.result() != os.getpid()
         assert in_line.result() == os.getpid()
+        assert in_line.done.cancelled()
+        assert in_line.result() == os.getpid()
+
+
+def count_threads() -> set[int]:
+    return {int(pool["num_threads"]) for pool in threadpool_info()}
+
+
+def test_linear_algebra_of_a_call_gets_one_thread() -> None:
+    with open_helper_process() as beside:
+        call = beside.begin(count_threads)
+        wait([call.done])
+
+        assert call.result() == {1}
 
 
 def test_a_refusal_travels_back_as_itself() -> None:
