@@ -131,7 +131,12 @@ Predict = Callable[[NDArray[np.uint8]], NDArray[np.floating]]
 
 def score(images: AuditImages, predict: Predict, greys: Greys) -> Cohort:
     scores = np.concatenate([predict(greys[start : start + 64]) for start in range(0, len(greys), 64)])
-    return make_cohort(scores.astype(np.float64), images.is_covid.tolist(), images.groups.tolist())
+    return make_images_cohort(images, scores.astype(np.float64))
+
+
+def make_images_cohort(images: AuditImages, scores: NDArray[np.float64]) -> Cohort:
+    """The X-rays as a model's scores P(covid) (n,) of them are evaluated."""
+    return make_cohort(scores, images.is_covid.tolist(), images.groups.tolist())
 
 
 def paint_centre(greys: Greys) -> NDArray[np.uint8]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,13 +73,19 @@ def measure_slices(
 ) -> tuple[SliceFigures, ...]:
     """Figures of every value of every slice, in order of name and value. Raises ValueError on unequal lengths."""
     measured: list[SliceFigures] = []
+    known: dict[bytes, SliceFigures] = {}  # where nothing is said of any film, one slice is like another
     for name, values in sorted(slices.items()):
         if len(values) != len(cohort.is_covid):
             raise ValueError(f"slice {name!r}: received {len(values)} values for {len(cohort.is_covid)} X-rays")
         written = np.asarray(values, dtype=np.str_)
         for value in sorted(set(values)):
-            part = take_cohort(cohort, written == value)
-            measured.append(_measure_slice(name, value, part, operating_point, resamples=resamples, seed=seed))
+            chosen = written == value
+            if chosen.tobytes() not in known:
+                part = take_cohort(cohort, chosen)
+                known[chosen.tobytes()] = _measure_slice(
+                    name, value, part, operating_point, resamples=resamples, seed=seed
+                )
+            measured.append(replace(known[chosen.tobytes()], name=name, value=value))
     return tuple(measured)
 
 

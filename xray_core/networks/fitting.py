@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator
-from dataclasses import astuple, dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from xray_core.networks.quiet_keras import keras, tf
 from xray_core.networks.records import EpochFigures, EpochRecord
 from xray_core.networks.weight_steps import plan_weight_steps
 from xray_core.processes.grey_rows import GreyRows
+from xray_core.records import Split
 
 # X-rays that are augmented and scaled at once: enough to keep the calls few, and memory flat for any dataset.
 _XRAYS_PER_CHUNK = 128
@@ -47,7 +48,8 @@ class Trained:
     """A trained model with its history. `class_weights` are those of normal and covid.
 
     `recalibration` is what was folded into the model's last layer after the last epoch; until then it changes nothing.
-    `unseen` is there where a last layer was fitted at once.
+    With it comes `held_out`: P(covid) (n,) that the model then gives the validation side. `unseen` is there where a
+    last layer was fitted at once.
     """
 
     classifier: KerasClassifier
@@ -55,6 +57,7 @@ class Trained:
     class_weights: tuple[float, float]
     recalibration: Recalibration = UNCHANGED
     unseen: Unseen | None = None
+    held_out: Mapping[Split, NDArray[np.float64]] = field(default_factory=dict)
 
 
 def train_network(

@@ -9,6 +9,7 @@ import logging
 import warnings
 import zipfile
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ from xray_core.networks.quiet_keras import keras, tf
 # Enough to fill two cores, small enough that a large network's activations fit into a small machine.
 _BATCH = 32
 
+_SOFTMAXES = (OutputMeaning.SOFTMAX_COVID_FIRST, OutputMeaning.SOFTMAX_NORMAL_FIRST)
+
 # What a damaged or hostile file was seen to make Keras raise.
 _LOADING_FAILURES = (
     *(ValueError, TypeError, KeyError, IndexError, OSError, AttributeError, ImportError, RuntimeError, EOFError),
@@ -40,17 +43,60 @@ class KerasClassifier:
         self.model = model
         self.preprocessing = preprocessing
         self.output = output
-        # Not model.predict: that builds a data pipeline for every call.
-        self._forward = tf.function(lambda inputs: model(inputs, training=False), reduce_retracing=True)
+        self._forward = self._compile(model)
 
     def predict(self, grey: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Fitted grey levels (n, height, width) uint8 to P(covid) (n,) float32; NaN where the network says NaN."""
-        parts = [self._predict_batch(grey[start : start + _BATCH]) for start in range(0, len(grey), _BATCH)]
+        parts = [self._say(self._forward(batch)) for batch in self._scale(grey)]
         return np.concatenate(parts) if parts else np.empty(0, dtype=np.float32)
 
-    def _predict_batch(self, grey: NDArray[np.uint8]) -> NDArray[np.float32]:
-        outputs = self._forward(scale_pixels(grey, self.preprocessing))
+    def predict_deeply(self, grey: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """P(covid) (n,), and beside it what the last Dense layer was given (n, features), of one look at each of n > 0.
+
+        Raises IncompatibleModel as `find_last_dense` does.
+        """
+        both = [self._forward_deeply(batch) for batch in self._scale(grey)]
+        return np.concatenate([self._say(outputs) for outputs, _ in both]), np.concatenate([given for _, given in both])
+
+    @cached_property
+    def _forward_deeply(self) -> Any:
+        given = find_last_dense(self.model, self.output).input
+        return self._compile(keras.Model(self.model.inputs[0], [self.model.outputs[0], given]))
+
+    def _compile(self, model: keras.Model) -> Any:
+        """Not model.predict: that builds a data pipeline for every call. Traced once, for batches of any length."""
+        shape = (None, self.preprocessing.height, self.preprocessing.width, self.preprocessing.channels)
+        signature = [tf.TensorSpec(shape, tf.float32)]
+        return tf.function(lambda inputs: model(inputs, training=False), input_signature=signature)
+
+    def _scale(self, grey: NDArray[np.uint8]) -> Iterator[NDArray[np.float32]]:
+        for start in range(0, len(grey), _BATCH):
+            yield scale_pixels(grey[start : start + _BATCH], self.preprocessing)
+
+    def _say(self, outputs: Any) -> NDArray[np.float32]:
         return to_probability_covid(np.asarray(outputs, dtype=np.float32), self.output)
+
+
+def find_last_dense(model: keras.Model, output: OutputMeaning) -> Any:
+    """The Dense layer with a bias that makes the output, its sigmoid or softmax in it or in a layer behind it.
+
+    Raises IncompatibleModel where the network does not end so.
+    """
+    *others, last = model.layers
+    expected = "softmax" if output in _SOFTMAXES else "sigmoid"
+    if isinstance(last, keras.layers.Activation | keras.layers.Softmax) and others:
+        activation = "softmax" if isinstance(last, keras.layers.Softmax) else last.activation.__name__
+        last = others[-1]
+        is_plain = getattr(getattr(last, "activation", None), "__name__", "") == "linear"
+    else:
+        activation = getattr(getattr(last, "activation", None), "__name__", "")
+        is_plain = True
+    if not (isinstance(last, keras.layers.Dense) and last.use_bias and is_plain and activation == expected):
+        raise IncompatibleModel(
+            f"{model.name}: it ends in {type(last).__name__} and {activation or 'nothing'}; expected a "
+            f"Dense layer with a bias and a {expected}"
+        )
+    return last
 
 
 def save_keras(model: keras.Model, path: Path) -> None:

@@ -53,7 +53,7 @@ class HelperProcess:
         self._pool = pool
 
     def begin(self, call: Call[T]) -> BackgroundCall[T]:
-        """Give the process a call, and do not wait; its linear algebra gets one thread, for the fit needs the others."""
+        """Give the process a call, and do not wait; its linear algebra gets one thread: the fit needs the others."""
         return BackgroundCall(call, self._pool.schedule(partial(call_on_one_thread, call)))
 
 

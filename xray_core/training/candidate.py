@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from xray_core.training.trial import Trial
 
 _PROBE_XRAYS = 8
-MOST_COMPARED = 1000  # held-out X-rays on which the twin must say what Keras says
+MOST_COMPARED = 500  # held-out X-rays on which the twin must say what Keras says
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def save_candidate(trial: Trial, folder: Path) -> Candidate:
     """Save model, twin, history, recipe and both references into an empty folder; the twin loads in a fresh process.
 
     Raises IncompatibleModel when the twin differs from Keras by more than 1e-5 on a held-out X-ray, of
-    which chance chooses at most 1,000.
+    which chance chooses at most 500.
     """
     images, trained, reference = trial.images, trial.trained, trial.groundwork.reference.result()
     classifier, preprocessing = trained.classifier, images.preprocessing
@@ -75,7 +75,7 @@ def save_candidate(trial: Trial, folder: Path) -> Candidate:
         write_recipe(trial, folder)
         if reference is not None:
             (folder / REFERENCE_FILE).write_bytes(dump_reference(reference))
-        write_drift_reference(folder, images, classifier, reference)
+        write_drift_reference(folder, images, trial.judgement.held_out, reference)
         layers = layer_table(classifier.model)
     return Candidate(
         version=trial.judgement.evidence.version,

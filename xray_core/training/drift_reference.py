@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from xray_core.evaluation.drift import summarise_greys
 from xray_core.imaging.records import ImageFacts
 from xray_core.models.chest_reference import ChestReference
-from xray_core.models.open_model import Classifier
 from xray_core.processes.grey_rows import choose_some
 from xray_core.records import Split
 
@@ -29,11 +28,15 @@ Figures = dict[str, list[float] | list[str]]
 
 
 def write_drift_reference(
-    folder: Path, images: TrainingImages, classifier: Classifier, reference: ChestReference | None
+    folder: Path,
+    images: TrainingImages,
+    said: Mapping[Split, NDArray[np.float64]],
+    reference: ChestReference | None,
 ) -> None:
     """Write what the model's own X-rays look like, one of each patient: numbers alone, nobody can be told from them.
 
-    Scores and distances are those of the held-out sides: on what a network has learned it is surer than elsewhere.
+    Scores P(covid) (n,), said of each side, and distances are those of the held-out sides: on what a network has
+    learned it is surer than elsewhere.
     """
     everything = [_one_per_group(images, split) for split in Split]
     held_out = [_one_per_group(images, split) for split in Split if split not in images.learned]
@@ -41,7 +44,8 @@ def write_drift_reference(
     facts = [images.sides[split].facts[place] for split, places in everything for place in places]
     unseen = np.concatenate([images.sides[split].images[places] for split, places in held_out])
     distances = [oddity.distance for oddity in reference.find_oddities(unseen)] if reference else []
-    figures = describe_xrays(greys, facts, probabilities=classifier.predict(unseen).tolist(), distances=distances)
+    scores = np.concatenate([said[split][places] for split, places in held_out])
+    figures = describe_xrays(greys, facts, probabilities=scores.tolist(), distances=distances)
     (folder / DRIFT_FILE).write_bytes(dump_figures(figures))
 
 

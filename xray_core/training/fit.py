@@ -50,4 +50,4 @@ def recalibrate(trained: Trained, validation: Side) -> Trained:
     log_odds = predict_log_odds(trained.classifier, validation.images[:])
     recalibration = choose_recalibration(log_odds, validation.is_covid, validation.groups)
     fold_recalibration(trained.classifier, recalibration)
-    return replace(trained, recalibration=recalibration)
+    return replace(trained, recalibration=recalibration, held_out={Split.VALIDATION: recalibration.apply(log_odds)})

@@ -148,8 +148,9 @@ def gather_images(
         unknown_may_judge=unknown_may_judge,
     )
     plan = replace(plan_sides(readable), not_trainable=len(labelled) - len(trainable), doubted=doubted)
-    whole = plan_sides([xray for xray in labelled if xray.counts])
-    unread = _count_unread(whole, decoded.keys() | let_go)
+    counting, accounted_for = [xray for xray in labelled if xray.counts], decoded.keys() | let_go
+    is_whole = all(xray.sha256 in accounted_for for xray in counting)
+    unread = {} if is_whole else _count_unread(plan_sides(counting), accounted_for)
     of_classes = [xray for xray in plan.test if xray.label is not Label.OTHER]
     chosen = {Split.TRAIN: plan.train, Split.VALIDATION: plan.validation, Split.TEST: of_classes}
     sides = {split: stack_side(xrays, decoded, preprocessing, unremedied) for split, xrays in chosen.items()}

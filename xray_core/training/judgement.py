@@ -17,7 +17,7 @@ from xray_core.evaluation.shortcut_audit import Finding, ShortcutAudit, audit_sh
 from xray_core.models.open_model import Classifier
 from xray_core.models.operating_point import choose_operating_point
 from xray_core.models.records import OperatingPoint
-from xray_core.networks.last_layer import predict_log_odds
+from xray_core.networks.last_layer import predict_both
 from xray_core.promotion.evidence import Beside, GateEvidence, PlaceEvidence
 from xray_core.promotion.gate import PromotionDecision, decide_promotion
 from xray_core.promotion.policy import RetrainingPolicy, Use
@@ -60,12 +60,23 @@ def evaluate_places(places: Sequence[PlaceEvidence], use: Use) -> tuple[PlaceFig
 
 
 def audit_images(
-    images: TrainingImages, classifier: Classifier, of_data: Sequence[Finding] | None = None
+    images: TrainingImages,
+    classifier: Classifier,
+    of_data: Sequence[Finding] | None = None,
+    said: Mapping[Split, NDArray[np.float64]] | None = None,
 ) -> ShortcutAudit:
-    """The shortcut audit of a model on all its labelled X-rays; `of_data` is what `probe_data` found in them."""
+    """The shortcut audit of a model on all its labelled X-rays; `of_data` is what `probe_data` found in them.
+
+    `said` are its scores P(covid) of the sides that it has not learned from, where they are known already.
+    """
     held_out = [split not in images.learned for split in Split for _ in images.sides[split].xrays]
+    unknown = {split: np.full(len(images.sides[split].xrays), np.nan) for split in Split}
     return audit_shortcuts(
-        images.for_audit, classifier.predict, held_out=np.array(held_out, dtype=np.bool_), of_data=of_data
+        images.for_audit,
+        classifier.predict,
+        held_out=np.array(held_out, dtype=np.bool_),
+        of_data=of_data,
+        said=None if said is None else np.concatenate([*(unknown | dict(said)).values()]),
     )
 
 
@@ -92,12 +103,14 @@ class Judgement:
     """Candidate and champion on the same frozen test X-rays, and the audit.
 
     `side` are the X-rays that judge: the test side, or those that were learned from where cross-validation judges.
+    `held_out` are the candidate's scores P(covid) (n,) of each side that was not learned from.
     `uncalibrated` are the candidate's scores P(covid) (n,) as they were before its recalibration.
     """
 
     evidence: GateEvidence
     side: Side
     scores: NDArray[np.float32]
+    held_out: Mapping[Split, NDArray[np.float64]]
     uncalibrated: NDArray[np.float64]
     candidate: Evaluation
     champion_evidence: GateEvidence | None
@@ -135,16 +148,17 @@ def judge(
     well; those also judge where the test side has fewer than `min_patients` of a class.
     """
     point, others = _choose_point(trial, target_sensitivity, target_specificity), trial.images.others
-    classifier, unseen = trial.trained.classifier, trial.trained.unseen
-    audit = audit_images(trial.images, classifier, trial.groundwork.findings.result())
-    test = trial.images.sides[Split.TEST]
+    classifier, unseen, test = trial.trained.classifier, trial.trained.unseen, trial.images.sides[Split.TEST]
+    said = predict_both(classifier, test.images[:])
+    held_out = {**trial.trained.held_out, Split.TEST: said.probabilities.astype(np.float64)}
+    audit = audit_images(trial.images, classifier, trial.groundwork.findings.result(), held_out)
     if unseen is not None and min(test.count_patients()) < min_patients:
         test, scores = trial.images.learning, unseen.probabilities.astype(np.float32)
         uncalibrated = expit(unseen.log_odds)
         champion_figures = None
     else:
-        unseen, scores = None, classifier.predict(test.images[:])
-        uncalibrated = trial.trained.recalibration.undo(predict_log_odds(classifier, test.images[:]))
+        unseen, scores = None, said.probabilities
+        uncalibrated = trial.trained.recalibration.undo(said.log_odds)
         champion_figures = None if champion is None else evaluate_evidence(champion, use)
     evidence = GateEvidence(
         version=version,
@@ -161,15 +175,14 @@ def judge(
         others=OtherFilms(_predict(classifier, others), others.groups, _find_odd(trial, others)),
         judged_on=trial.images.judged_on if unseen is None else None,
         cross_validated=unseen is not None,
-        release=say_release(
-            (xray for side in trial.images.sides.values() for xray in side.xrays), own_labels=trial.options.own_labels
-        ),
+        release=_say_release(trial),
     )
     found = tuple(_judge_place(trial, place, evidence) for place in places)
     return Judgement(
         evidence=evidence,
         side=test,
         scores=scores,
+        held_out=held_out,
         uncalibrated=uncalibrated,
         candidate=evaluate_evidence(evidence, use),
         champion_evidence=champion,
@@ -178,6 +191,11 @@ def judge(
         external=evaluate_places(found, use),
         audit=audit,
     )
+
+
+def _say_release(trial: Trial) -> str:
+    films = (xray for side in trial.images.sides.values() for xray in side.xrays)
+    return say_release(films, own_labels=trial.options.own_labels)
 
 
 def _judge_place(trial: Trial, place: Place, evidence: GateEvidence) -> PlaceEvidence:
@@ -213,11 +231,11 @@ def _predict(classifier: Classifier, side: Side) -> list[float]:
 
 def _choose_point(trial: Trial, target_sensitivity: float, target_specificity: float) -> OperatingPoint:
     """The thresholds, from films that the model has not learned, or from scores as if it had not."""
-    unseen, validation = trial.trained.unseen, trial.images.sides[Split.VALIDATION]
-    side = validation if unseen is None else trial.images.learning
-    scores = trial.trained.classifier.predict(side.images[:]) if unseen is None else unseen.probabilities
+    unseen = trial.trained.unseen
+    side = trial.images.sides[Split.VALIDATION] if unseen is None else trial.images.learning
+    scores = trial.trained.held_out[Split.VALIDATION] if unseen is None else unseen.probabilities
     point = choose_operating_point(
-        scores.astype(np.float64),
+        scores,
         side.is_covid,
         side.groups,
         target_sensitivity=target_sensitivity,
