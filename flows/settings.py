@@ -1,23 +1,23 @@
 """The service's settings: the only reader of the environment, read at the first line of a flow or command."""
 
-from __future__ import annotations
+# ruff: noqa: RUF009  # `_setting` makes a description of its own for each
 
 import os
-import re
+from collections.abc import Mapping
+from copy import copy
+from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Self
 
-from pydantic import Field, ValidationError, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+from msgspec import Meta
 
-from flows.settings_file import find_bad_json, find_settings_file, find_unknown, read_given, show_value
+from flows.setting_values import default_of, refuse_setting, say_value, take_settings
+from flows.settings_file import find_settings_file, find_unknown, read_given
 from xray_core.errors import RefusedInput
 from xray_core.processes.records import DecoderLimits
 from xray_core.records import Label, PatientSource
-from xray_core.stores.address import is_bucket, refuse_archive
+from xray_core.stores.address import refuse_archive
 
-# A bucket's address, a mistyped one too (`s3:/films`): never the name of a folder.
-_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
 CHECKOUT = Path(__file__).resolve().parent.parent
 
 
@@ -26,131 +26,122 @@ def find_shipped(name: str) -> Path:
     return (CHECKOUT / "flows" / name).resolve()
 
 
-class Settings(BaseSettings):
-    """Everything that may differ between two installations; a field is `XRAY_<NAME>` or a line of the home's `.env`."""
+def _setting(default: Any, description: str) -> Any:
+    return field(metadata={"default": default, "description": description})
 
-    model_config = SettingsConfigDict(env_prefix="XRAY_", extra="ignore", frozen=True)
 
-    home: Path = Field(Path("xray-home"), description="data home: database, incoming, labels, exports, models, prefect")
-    database_url: str | None = Field(None, description="results database; default is xray.db in the home")
-    env_file: Path | None = Field(None, description="file with more of these lines; default is .env in the home")
-    incoming: Path | str | None = Field(
+# Without pydantic: that is a sixth of what a scan of one film takes to start (docs/speed.md).
+@dataclass(frozen=True, init=False, repr=False)
+class Settings:
+    """Everything that may differ between two installations; a setting is `XRAY_<NAME>` or a line of the home's `.env`.
+
+    Whoever makes one by hand gives some of them; the others are the environment's, or defaults.
+    """
+
+    home: Path = _setting(Path("xray-home"), "data home: database, incoming, labels, exports, models, prefect")
+    database_url: str | None = _setting(None, "results database; default is xray.db in the home")
+    env_file: Path | None = _setting(None, "file with more of these lines; default is .env in the home")
+    incoming: Path | str | None = _setting(
         None,
-        description="folder where X-rays arrive, or s3://BUCKET/PREFIX (also gs://, az://; docs/scale.md); default is "
+        "folder where X-rays arrive, or s3://BUCKET/PREFIX (also gs://, az://; docs/scale.md); default is "
         "incoming/ in the home",
     )
-    archive_dir: Path | str | None = Field(
+    archive_dir: Path | str | None = _setting(
         None,
-        description="where scored files move after the commit, for a bucket another prefix of it; default: they stay",
+        "where scored files move after the commit, for a bucket another prefix of it; default: they stay",
     )
-    settle_seconds: Annotated[float, Field(ge=0, le=3600)] = Field(
-        5, description="a file that was not renamed into place must be unchanged for this long"
+    settle_seconds: Annotated[float, Meta(ge=0, le=3600)] = _setting(
+        5.0, "a file that was not renamed into place must be unchanged for this long"
     )
-    defer_hours: Annotated[float, Field(gt=0, le=87_600)] = Field(
-        24, description="an incomplete file is looked at again for this long, then rejected"
+    defer_hours: Annotated[float, Meta(gt=0, le=87_600)] = _setting(
+        24.0, "an incomplete file is looked at again for this long, then rejected"
     )
-    batch_size: Annotated[int, Field(ge=1, le=1024)] = Field(64, description="X-rays per inference and per transaction")
-    workers: Annotated[int, Field(ge=1, le=64)] = Field(
-        default_factory=lambda: max(1, min(4, os.cpu_count() or 1)), description="decoder processes"
+    batch_size: Annotated[int, Meta(ge=1, le=1024)] = _setting(64, "X-rays per inference and per transaction")
+    workers: Annotated[int, Meta(ge=1, le=64)] = _setting(
+        lambda: max(1, min(4, os.cpu_count() or 1)), "decoder processes"
     )
-    decode_seconds: Annotated[float, Field(gt=0, le=3600)] = Field(20, description="time limit for decoding one file")
-    decode_mib: Annotated[int, Field(ge=256, le=2**20)] = Field(
-        1024, description="memory limit of one decoder process, MiB"
+    decode_seconds: Annotated[float, Meta(gt=0, le=3600)] = _setting(20.0, "time limit for decoding one file")
+    decode_mib: Annotated[int, Meta(ge=256, le=2**20)] = _setting(1024, "memory limit of one decoder process, MiB")
+    lease_seconds: Annotated[float, Meta(gt=0, le=2_592_000)] = _setting(
+        60.0, "after this long without renewal a claim of a scanner that nobody can ask counts as dead"
     )
-    lease_seconds: Annotated[float, Field(gt=0, le=2_592_000)] = Field(
-        60, description="after this long without renewal a claim of a scanner that nobody can ask counts as dead"
+    scanners: Annotated[int, Meta(ge=1, le=64)] = _setting(
+        1, "how many runs of score-incoming may scan at once, on however many hosts (docs/scale.md)"
     )
-    scanners: Annotated[int, Field(ge=1, le=64)] = Field(
-        1, description="how many runs of score-incoming may scan at once, on however many hosts (docs/scale.md)"
+    task_runner: str = _setting(
+        "local", "who scores: local (the process of the run), or a Dask scheduler (docs/scale.md)"
     )
-    task_runner: str = Field(
-        "local", description="who scores: local (the process of the run), or a Dask scheduler (docs/scale.md)"
-    )
-    kept_mib: Annotated[int, Field(ge=0)] = Field(
+    kept_mib: Annotated[int, Meta(ge=0)] = _setting(
         4096,
-        description="what the fitted grey levels of labelled films, kept for trainings to come, may take of the disk, "
+        "what the fitted grey levels of labelled films, kept for trainings to come, may take of the disk, "
         "MiB; 0 keeps none (docs/operate.md)",
     )
-    min_free_mib: Annotated[int, Field(ge=0)] = Field(1024, description="intake pauses below this much free disk, MiB")
-    retrain_after: Annotated[int, Field(ge=1)] | None = Field(
-        None, description="new trainable labels that make a retraining due; overrides retraining-policy.toml"
+    min_free_mib: Annotated[int, Meta(ge=0)] = _setting(1024, "intake pauses below this much free disk, MiB")
+    retrain_after: Annotated[int, Meta(ge=1)] | None = _setting(
+        None, "new trainable labels that make a retraining due; overrides retraining-policy.toml"
     )
-    retraining_policy: Path = Field(
-        find_shipped("retraining-policy.toml"), description="what retraining may do, and when"
+    retraining_policy: Path = _setting(find_shipped("retraining-policy.toml"), "what retraining may do, and when")
+    class_names: Annotated[dict[str, Label], Meta(min_length=1)] = _setting(
+        {"covid": Label.COVID, "normal": Label.NORMAL}, "folder or reader word to label, as JSON"
     )
-    class_names: Annotated[dict[str, Label], Field(min_length=1)] = Field(
-        {"covid": Label.COVID, "normal": Label.NORMAL}, description="folder or reader word to label, as JSON"
-    )
-    chest_words: tuple[str, ...] = Field(
+    chest_words: tuple[str, ...] = _setting(
         (),
-        description="this site's own words for the chest as a DICOM body part, as a JSON list, besides the known ones",
+        "this site's own words for the chest as a DICOM body part, as a JSON list, besides the known ones",
     )
-    patient_from: PatientSource | None = Field(
+    patient_from: PatientSource | None = _setting(
         None,
-        description="where else a film's patient stands: sidecar (`NAME.patient`), or folder (a folder per patient, in "
+        "where else a film's patient stands: sidecar (`NAME.patient`), or folder (a folder per patient, in "
         "datasets); default: nowhere (docs/patients.md)",
     )
-    prevalence: Annotated[float, Field(gt=0, lt=1)] | None = Field(
-        None, description="assumed share of covid where the scores are used; overrides retraining-policy.toml"
+    prevalence: Annotated[float, Meta(gt=0, lt=1)] | None = _setting(
+        None, "assumed share of covid where the scores are used; overrides retraining-policy.toml"
     )
-    target_sensitivity: Annotated[float, Field(gt=0.5, lt=1)] = Field(
-        0.95, description="what the lower threshold promises: share of new covid X-rays not called negative"
+    target_sensitivity: Annotated[float, Meta(gt=0.5, lt=1)] = _setting(
+        0.95, "what the lower threshold promises: share of new covid X-rays not called negative"
     )
-    target_specificity: Annotated[float, Field(gt=0.5, lt=1)] = Field(
-        0.95, description="what the upper threshold promises: share of new normal X-rays not called positive"
+    target_specificity: Annotated[float, Meta(gt=0.5, lt=1)] = _setting(
+        0.95, "what the upper threshold promises: share of new normal X-rays not called positive"
     )
-    file_names_in_exports: bool = Field(True, description="whether the CSV names files; off: pseudonyms only")
-    public_host: str | None = Field(None, description="host name under which a proxy shows the page; default: none")
-    notify: tuple[str, ...] = Field(
+    file_names_in_exports: bool = _setting(True, "whether the CSV names files; off: pseudonyms only")
+    public_host: str | None = _setting(None, "host name under which a proxy shows the page; default: none")
+    notify: tuple[str, ...] = _setting(
         (),
-        description="addresses of Apprise, as a JSON list, that are told of a failed run, a verdict, or when a person "
+        "addresses of Apprise, as a JSON list, that are told of a failed run, a verdict, or when a person "
         "is needed; counts only",
     )
-    shadow: bool = Field(False, description="let the newest candidate score live X-rays too, marked and never exported")
+    shadow: bool = _setting(False, "let the newest candidate score live X-rays too, marked and never exported")
 
-    @field_validator("task_runner")
-    @classmethod
-    def _local_or_dask(cls, task_runner: str) -> str:
-        """A scheduler unpickles whatever it is sent, so only this machine may reach one without TLS."""
-        scheme, separator, place = task_runner.partition("://")
-        host, _, port = place.rpartition(":")
-        if task_runner == "local" or (scheme == "dask+tls" and host and port.isdecimal()):
-            return task_runner
-        if not (scheme == "dask" and separator and host and port.isdecimal()):
-            raise ValueError("expected local, dask://127.0.0.1:PORT or dask+tls://HOST:PORT")
-        if host not in ("127.0.0.1", "localhost", "[::1]"):
-            raise ValueError(
-                "a Dask scheduler runs what anybody sends it: expected dask+tls://HOST:PORT for another machine"
-            )
-        return task_runner
+    chosen: frozenset[str] = field(default=frozenset(), compare=False)  # what was set; the rest are defaults
 
-    @field_validator("home", "env_file", "retraining_policy")
-    @classmethod
-    def _absolute(cls, path: Path | None) -> Path | None:
-        return path.expanduser().absolute() if path is not None else None
+    def __init__(self, **given: Any) -> None:
+        """Raises RefusedInput naming every wrong variable and what it takes; TypeError for what is no setting."""
+        if unknown := given.keys() - SETTINGS.keys():
+            raise TypeError(f"no settings: {', '.join(unknown)}")
+        said = _choose_settings({name.upper(): word for name, word in os.environ.items()}) | given
+        values, problems = take_settings(SETTINGS, said)
+        try:
+            refuse_archive(values.get("incoming"), values.get("archive_dir"))
+        except ValueError as error:
+            problems.append(refuse_setting(SETTINGS["archive_dir"], said["archive_dir"], error))
+        if problems:
+            raise RefusedInput("\n".join(problems))
+        self.__dict__.update(values, chosen=frozenset(said))
 
-    @field_validator("home")
-    @classmethod
-    def _no_file(cls, home: Path) -> Path:
-        there = next((path for path in (home, *home.parents) if os.path.lexists(path)), home.parent)
-        if not there.is_dir():
-            raise ValueError(f"{there} is a file; expected a folder, or the name of a new one")
-        return home
+    def but(self, changes: Mapping[str, Any]) -> Self:
+        """The same but for these values, which nobody checks."""
+        changed = copy(self)
+        assert changes.keys() <= SETTINGS.keys(), "no settings"
+        changed.__dict__.update(changes, chosen=self.chosen | changes.keys())
+        return changed
 
-    @field_validator("incoming", "archive_dir", mode="before")
-    @classmethod
-    def _folder_or_bucket(cls, place: Path | str | None) -> Path | str | None:
-        if place is None or (isinstance(place, str) and is_bucket(place)):
-            return place and str(place).rstrip("/")
-        if _ADDRESS.match(str(place)):
-            raise ValueError("expected a folder, or s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX")
-        return Path(place).expanduser().absolute()
-
-    @field_validator("archive_dir")
-    @classmethod
-    def _beside_incoming(cls, archive: Path | str | None, given: ValidationInfo) -> Path | str | None:
-        refuse_archive(given.data.get("incoming"), archive)
-        return archive
+    def in_words(self) -> dict[str, str]:
+        """The variables that say the same to another process; what is a default is left out, but for the home."""
+        said = {name: getattr(self, name) for name in SETTINGS}
+        return {
+            f"XRAY_{name.upper()}": say_value(value)
+            for name, value in said.items()
+            if value is not None and (name == "home" or value != default_of(SETTINGS[name]))
+        }
 
     @property
     def incoming_bucket(self) -> str | None:
@@ -204,6 +195,9 @@ class Settings(BaseSettings):
         return self.database_url or f"sqlite:///{self.home / 'xray.db'}"
 
 
+SETTINGS: Mapping[str, Field[Any]] = {one.name: one for one in fields(Settings) if one.metadata}
+
+
 def read_settings() -> Settings:
     """Read the environment and the settings file; raises RefusedInput naming every wrong variable and what it takes.
 
@@ -211,27 +205,15 @@ def read_settings() -> Settings:
     anybody's.
     """
     file, given = find_settings_file(os.environ), read_given(os.environ)
-    try:
-        settings = Settings(_env_file=file)
-        if not os.environ.get("XRAY_ENV_FILE") and file is not None and settings.home != file.parent:
-            raise RefusedInput(
-                f"{file}: names another home, {settings.home}; expected no XRAY_HOME in a home's own file"
-            )
-        return settings.model_copy(update={"env_file": file})
-    except ValidationError as error:
-        problems = [
-            f"{name}: received {show_value(name, problem['input'])}; {problem['msg'][:1].lower()}{problem['msg'][1:]}"
-            for problem in error.errors()
-            for name in [f"XRAY_{'_'.join(str(part).upper() for part in problem['loc'][:1])}"]
-        ]
-        raise RefusedInput("\n".join(problems)) from error
-    except SettingsError as error:  # one that takes JSON, and got none
-        raise RefusedInput("\n".join(find_bad_json(given))) from error
+    settings = Settings(**_choose_settings(given))
+    if not os.environ.get("XRAY_ENV_FILE") and file is not None and settings.home != file.parent:
+        raise RefusedInput(f"{file}: names another home, {settings.home}; expected no XRAY_HOME in a home's own file")
+    return settings.but({"env_file": file})
 
 
 def describe_sources() -> str:
     """The settings file that is obeyed, and which settings come from it or the environment: names, never a value."""
-    known = {f"XRAY_{name.upper()}" for name in Settings.model_fields}
+    known = _variables()
     set_here = {name.upper() for name in os.environ} & known
     in_file = set(read_given(os.environ)) & known - set_here
     file = find_settings_file(os.environ) or "none"
@@ -243,5 +225,13 @@ def describe_sources() -> str:
 
 def find_unknown_variables() -> list[str]:
     """A sentence for every XRAY_ variable, set or in the settings file, that is no setting and has no effect."""
-    known = {f"XRAY_{name.upper()}" for name in Settings.model_fields}
-    return find_unknown(read_given(os.environ), known)
+    return find_unknown(read_given(os.environ), _variables())
+
+
+def _variables() -> set[str]:
+    return {f"XRAY_{name.upper()}" for name in SETTINGS}
+
+
+def _choose_settings(variables: Mapping[str, str]) -> dict[str, Any]:
+    """The words of those variables that are settings, by the settings' names."""
+    return {name: variables[word] for name in SETTINGS if (word := f"XRAY_{name.upper()}") in variables}

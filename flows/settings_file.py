@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
-
-from dotenv.parser import parse_stream
 
 from xray_core.errors import RefusedInput
 
@@ -59,13 +56,9 @@ def read_given(environment: Mapping[str, str]) -> dict[str, str]:
     return given
 
 
-def find_bad_json(given: Mapping[str, str]) -> list[str]:
-    """A sentence for every setting that takes JSON and has none."""
-    return [
-        f"{name}: received {show_value(name, given[name])}; expected JSON, as in {name}='{example}'"
-        for name, example in _JSON_SETTINGS.items()
-        if name in given and not _is_json(given[name])
-    ]
+def expect_json(name: str) -> str:
+    """What a variable that takes JSON expects, with an example."""
+    return f"expected JSON, as in {name}='{_JSON_SETTINGS[name]}'"
 
 
 def show_value(name: str, value: object) -> str:
@@ -90,21 +83,15 @@ def _read_lines(file: Path) -> dict[str, str]:
         raise RefusedInput(f"{file}: {_MAY_NOT_LOOK}") from error
     except UnicodeDecodeError as error:
         raise RefusedInput(f"{file}: byte {error.start + 1} is no UTF-8; save it as UTF-8 text") from error
-    lines = list(parse_stream(io.StringIO(text)))
-    for line in lines:
+    from dotenv import dotenv_values
+    from dotenv.parser import parse_stream
+
+    for line in parse_stream(io.StringIO(text)):
         if line.error or (line.key and line.value is None):
             raise RefusedInput(f"{file}, line {line.original.line}: cannot be read; expected NAME=VALUE")
-    return {line.key.upper(): line.value or "" for line in lines if line.key}
+    return {name.upper(): value or "" for name, value in dotenv_values(stream=io.StringIO(text)).items()}
 
 
 def _suggest(name: str, known: set[str]) -> str:
     words = get_close_matches(name.removeprefix("XRAY_"), [word.removeprefix("XRAY_") for word in known], n=1)
     return f"is XRAY_{words[0]} meant?" if words else "docs/settings.md lists them all"
-
-
-def _is_json(value: str) -> bool:
-    try:
-        json.loads(value)
-    except ValueError:
-        return False
-    return True

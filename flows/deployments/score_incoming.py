@@ -37,7 +37,7 @@ def score_incoming(batch_size: _BatchSize = None, settle_seconds: _SettleSeconds
         settle_seconds: a file must be unchanged for this long, seconds; empty means XRAY_SETTLE_SECONDS (5).
     """
     given = {"batch_size": batch_size, "settle_seconds": settle_seconds}
-    settings = read_settings().model_copy(update={key: value for key, value in given.items() if value is not None})
+    settings = read_settings().but({key: value for key, value in given.items() if value is not None})
     enter_home(settings)
     with open_scan(settings, flow_run_id=flow_run.id) as scan:
         if settings.task_runner == "local":

@@ -61,7 +61,7 @@ def try_remedies(
     copy of this home's key, so that each patient stands on the side where `xray train` would put them.
     """
     with TemporaryDirectory(prefix="xray-remedies-") as folder:
-        trial = settings.model_copy(update={"home": Path(folder), "database_url": None, "incoming": None})
+        trial = settings.but({"home": Path(folder), "database_url": None, "incoming": None})
         (Path(folder) / "site.key").write_bytes((settings.home / "site.key").read_bytes())
         found = read_dataset_folder(dataset, read_label_words(settings), patients, patient_from=settings.patient_from)
         labelled = _register(trial, found, say)

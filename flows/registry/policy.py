@@ -19,7 +19,7 @@ def read_policy(settings: Settings) -> RetrainingPolicy:
     `XRAY_RETRAIN_AFTER` replaces its number of new labels, `XRAY_PREVALENCE` its prevalence.
     """
     own = settings.home / POLICY_FILE
-    path = settings.retraining_policy if "retraining_policy" in settings.model_fields_set else own
+    path = settings.retraining_policy if "retraining_policy" in settings.chosen else own
     return read_retraining_policy(
         path if os.path.lexists(path) or path != own else settings.retraining_policy,
         retrain_after=settings.retrain_after,

@@ -14,7 +14,6 @@ from db.engine import snapshot
 from db.records import ModelRecord
 from db.registry import evaluations, models
 from flows.home.ledger import open_ledger
-from flows.registry.policy import read_policy
 from flows.settings import Settings
 from xray_core.errors import IncompatibleModel
 from xray_core.evaluation.elsewhere import judge_elsewhere
@@ -186,6 +185,8 @@ def _write(figure: dict[str, float] | None) -> str:
 
 def read_predictive_values(settings: Settings) -> str | None:
     """The same, of today's champion."""
+    from flows.registry.policy import read_policy  # pydantic: a scan says no predictive value
+
     with open_ledger(settings) as engine, snapshot(engine) as session:
         return say_predictive_values(session, models.champion(session), read_policy(settings).use.prevalence)
 

@@ -45,13 +45,7 @@ class Address:
 
 def child_environment(settings: Settings, address: Address) -> dict[str, str]:
     """The environment of everything that the service starts: our settings, Prefect's home and login, no telemetry."""
-    given = settings.model_dump(mode="json", exclude_defaults=True) | {"home": str(settings.home)}
-    environment = shipped_prefect_settings() | without_proxy_for(address.host, os.environ)
-    environment |= {
-        f"XRAY_{name.upper()}": value if isinstance(value, str) else json.dumps(value)
-        for name, value in given.items()
-        if value is not None
-    }
+    environment = shipped_prefect_settings() | without_proxy_for(address.host, os.environ) | settings.in_words()
     return environment | dict.fromkeys(BY_HAND, read_api_login(settings)) | _prefect_settings(settings, address)
 
 

@@ -47,7 +47,7 @@ pytestmark = pytest.mark.processes
 
 
 def test_no_partial_file_is_scored_whoever_writes_it_and_every_whole_one_is(settings: Settings) -> None:
-    settings = settings.model_copy(update={"settle_seconds": 0.4, "defer_hours": 1})
+    settings = settings.but({"settle_seconds": 0.4, "defer_hours": 1})
     rng = np.random.default_rng(8)
     contents = {
         f"{writer.__name__}-{number}{ending}": (writer, draw_file(rng, ending))
@@ -216,7 +216,7 @@ def test_a_pipe_a_socket_a_loop_and_a_locked_file_are_answered_within_seconds(se
 
 @pytest.mark.parametrize("year", [1970, 2100])
 def test_a_file_with_a_time_from_another_age_is_scored(settings: Settings, year: int) -> None:
-    settings = settings.model_copy(update={"settle_seconds": 0.3})
+    settings = settings.but({"settle_seconds": 0.3})
     (path,) = drop_xrays(settings.incoming_dir, 1)
     moment = (year - 1970) * 365.2425 * 86_400
     os.utime(path, (moment, moment))

@@ -67,7 +67,7 @@ def home_on_small_disk(
     monkeypatch.setenv("XRAY_INCOMING", str(settings.incoming_dir))
     monkeypatch.setenv("XRAY_MIN_FREE_MIB", "0")
     monkeypatch.setenv("XRAY_BATCH_SIZE", "8")
-    return settings.model_copy(update={"home": home, "incoming": settings.incoming_dir, "min_free_mib": 0})
+    return settings.but({"home": home, "incoming": settings.incoming_dir, "min_free_mib": 0})
 
 
 def test_a_scan_onto_a_full_disk_keeps_what_was_committed_blames_no_file_and_goes_on_later(

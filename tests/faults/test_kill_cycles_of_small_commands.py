@@ -45,7 +45,7 @@ def test_archiving_scans(settings: Settings, tmp_path: Path, monkeypatch: pytest
     archive.mkdir()
     monkeypatch.setenv("XRAY_ARCHIVE_DIR", str(archive))
     monkeypatch.setenv("XRAY_BATCH_SIZE", "2")
-    archiving = settings.model_copy(update={"archive_dir": archive})
+    archiving = settings.but({"archive_dir": archive})
     fresh = itertools.count(1)
 
     def arguments(_: int) -> tuple[str, ...]:

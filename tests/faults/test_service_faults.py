@@ -49,7 +49,7 @@ class Service:
 @pytest.fixture(scope="module")
 def service(shared_settings: Settings) -> Iterator[Service]:
     """One service for the tests that leave it running; one transaction a file makes its scans slow."""
-    settings = shared_settings.model_copy(update={"batch_size": 1})
+    settings = shared_settings.but({"batch_size": 1})
     address = Address("127.0.0.1", free_port())
     with running(settings, address) as up:
         yield Service(settings, address, up)
@@ -228,7 +228,7 @@ def count_files(settings: Settings) -> int:
 
 
 def test_a_killed_service_leaves_nothing_behind_and_one_that_is_told_to_end_neither(settings: Settings) -> None:
-    settings = settings.model_copy(update={"batch_size": 1})
+    settings = settings.but({"batch_size": 1})
     address = Address("127.0.0.1", free_port())
     drop_xrays(settings.incoming_dir, 1, seed=1)
     with running(settings, address) as up:

@@ -167,7 +167,7 @@ def test_nothing_is_lost_nothing_is_twice_and_no_partial_file_is_scored(
 ) -> None:
     monkeypatch.setenv("XRAY_SETTLE_SECONDS", "0.5")
     seconds = 60 * float(os.environ.get("SOAK_MINUTES", "10"))
-    soak = Soak(settings.model_copy(update={"settle_seconds": 0.5}), tmp_path)
+    soak = Soak(settings.but({"settle_seconds": 0.5}), tmp_path)
 
     soak.run(seconds)
     scan(soak.settings)

@@ -143,7 +143,7 @@ def write_lenient_policy(settings: Settings, path: Path) -> Settings:
         head, test = text.split("[test]")
         text = f"{head}[test]{re.sub(rf'(?m)^{name} = [0-9.]+', f'{name} = {value}', test)}"
     path.write_text(re.sub(r"(?m)^max_refer_share = [0-9.]+", "max_refer_share = 1.0", text))
-    return settings.model_copy(update={"retraining_policy": path})
+    return settings.but({"retraining_policy": path})
 
 
 def enter(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:

@@ -214,7 +214,7 @@ def test_neither_prefects_database_nor_any_log_of_a_served_run_holds_a_name(
     settings: Settings, sqlite_home: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XRAY_FILE_NAMES_IN_EXPORTS", "false")
-    settings = settings.model_copy(update={"file_names_in_exports": False})
+    settings = settings.but({"file_names_in_exports": False})
     address = Address("127.0.0.1", free_port())
     scored = plant(settings.incoming_dir)
 

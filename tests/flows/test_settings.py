@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import pickle
+from dataclasses import FrozenInstanceError
 from pathlib import Path
 
 import pytest
-from pydantic_settings import EnvSettingsSource
 
-from flows.settings import Settings, find_unknown_variables, read_settings
-from flows.settings_file import find_bad_json
+from flows.setting_values import takes_json
+from flows.settings import SETTINGS, Settings, find_unknown_variables, read_settings
 from xray_core.errors import RefusedInput
-from xray_core.records import Label
+from xray_core.records import Label, PatientSource
 
 
 @pytest.fixture(autouse=True)
@@ -73,8 +74,8 @@ def test_a_wrong_value_is_refused_naming_the_variable_and_what_it_received(
 
 
 def test_settings_do_not_change_after_they_were_read() -> None:
-    with pytest.raises(ValueError, match="frozen"):
-        Settings().batch_size = 1
+    with pytest.raises(FrozenInstanceError):
+        Settings().batch_size = 1  # type: ignore[misc]
 
 
 def test_a_dot_env_file_of_the_current_folder_is_not_obeyed(tmp_path: Path) -> None:
@@ -175,14 +176,98 @@ def test_a_setting_that_takes_json_says_so_by_its_own_name_with_an_example(
         read_settings()
 
 
-def test_every_setting_that_takes_json_has_its_sentence_and_example() -> None:
-    source = EnvSettingsSource(Settings)
-    taking_json = {name for name, field in Settings.model_fields.items() if source.field_is_complex(field)}
-    given = {f"XRAY_{name.upper()}": "no JSON" for name in Settings.model_fields}
+def test_every_setting_that_takes_json_has_its_sentence_and_example(monkeypatch: pytest.MonkeyPatch) -> None:
+    taking_json = {name for name, setting in SETTINGS.items() if takes_json(setting.type)}
+    for name in taking_json:
+        monkeypatch.setenv(f"XRAY_{name.upper()}", "no JSON")
 
-    named = {sentence.partition(":")[0] for sentence in find_bad_json(given)}
+    with pytest.raises(RefusedInput) as refused:
+        read_settings()
 
-    assert named == {f"XRAY_{name.upper()}" for name in taking_json}
+    lines = str(refused.value).splitlines()
+    assert {line.partition(":")[0] for line in lines} == {f"XRAY_{name.upper()}" for name in taking_json}
+    assert all("; expected JSON, as in XRAY_" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("XRAY_WORKERS", "65", "expected a whole number, at least 1 and at most 64"),
+        ("XRAY_PREVALENCE", "1", "expected a number, above 0 and below 1"),
+        ("XRAY_PREVALENCE", "null", "expected a number, above 0 and below 1"),
+        ("XRAY_RETRAIN_AFTER", "2.5", "expected a whole number, at least 1"),
+        ("XRAY_SHADOW", "perhaps", "expected true or false"),
+        ("XRAY_PATIENT_FROM", "header", "expected sidecar or folder"),
+    ],
+)
+def test_a_wrong_value_is_told_what_its_setting_takes(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, words: str
+) -> None:
+    monkeypatch.setenv(name, value)
+
+    with pytest.raises(RefusedInput, match=f"^{name}: received '{value}'; {words}$"):
+        read_settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "taken"),
+    [
+        ("XRAY_SHADOW", "on", True),
+        ("XRAY_SHADOW", "1", True),
+        ("XRAY_FILE_NAMES_IN_EXPORTS", "No", False),
+        ("XRAY_BATCH_SIZE", " 7 ", 7),
+        ("XRAY_BATCH_SIZE", "7.0", 7),
+        ("XRAY_SETTLE_SECONDS", "1e1", 10.0),
+        ("XRAY_RETRAIN_AFTER", "20", 20),
+        ("XRAY_PREVALENCE", "0.1", 0.1),
+        ("XRAY_PATIENT_FROM", "folder", PatientSource.FOLDER),
+        ("XRAY_CHEST_WORDS", '["CHEST PA"]', ("CHEST PA",)),
+    ],
+)
+def test_words_become_values(monkeypatch: pytest.MonkeyPatch, name: str, value: str, taken: object) -> None:
+    monkeypatch.setenv(name, value)
+
+    assert getattr(read_settings(), name.removeprefix("XRAY_").lower()) == taken
+
+
+def test_every_wrong_setting_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XRAY_WORKERS", "0")
+    monkeypatch.setenv("XRAY_BATCH_SIZE", "none")
+
+    with pytest.raises(RefusedInput, match=r"(?s)XRAY_BATCH_SIZE: .*\nXRAY_WORKERS: "):
+        read_settings()
+
+
+def test_what_a_settings_file_refers_to_stands_for_its_value(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "xray-home").mkdir()
+    (tmp_path / "xray-home" / ".env").write_text("XRAY_INCOMING=${FILMS}/in\n")
+    monkeypatch.setenv("FILMS", "/films")
+
+    assert read_settings().incoming == Path("/films/in")
+
+
+def test_another_process_reads_the_same_from_the_words_of_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = Settings(
+        home=tmp_path / 'a "home"',
+        settle_seconds=0,
+        chest_words=("Brust ä",),
+        class_names={"No Finding": "normal"},
+        patient_from=PatientSource.FOLDER,
+        prevalence=0.2,
+        shadow=True,
+    )
+    for name, words in said.in_words().items():
+        monkeypatch.setenv(name, words)
+
+    assert read_settings() == said
+    assert pickle.loads(pickle.dumps(said)) == said  # noqa: S301 (our own)
+
+
+def test_what_is_no_setting_cannot_be_given(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="no settings: batchsize"):
+        Settings(home=tmp_path, batchsize=1)
 
 
 @pytest.mark.parametrize("value", ["mailto://a:hunter2@example.org", '"hunter2"', '[["hunter2"]]'])

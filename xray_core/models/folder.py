@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 import shutil
@@ -15,9 +14,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import TypeAdapter, ValidationError
 
 from xray_core.errors import IncompatibleModel, ModelAltered
 from xray_core.imaging.content import hash_file
@@ -45,9 +44,6 @@ _UNFINISHED = ".saving-"
 
 
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
-
-
-_MANIFEST = TypeAdapter(ModelManifest)
 
 
 def write_model_folder(
@@ -102,7 +98,7 @@ def write_model_folder(
             files=files,
             source_file=source_file,
         )
-        (folder / MANIFEST_FILE).write_bytes(_MANIFEST.dump_json(manifest, indent=2) + b"\n")
+        (folder / MANIFEST_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
         _publish(folder, models_dir / version)
     finally:
         shutil.rmtree(folder, ignore_errors=True)  # once published it has another name
@@ -113,16 +109,15 @@ def read_manifest(folder: Path) -> ModelManifest:
     """Read a model folder's model.json. Raises IncompatibleModel when it is missing or malformed."""
     try:
         content = (folder / MANIFEST_FILE).read_bytes()
-        manifest = _MANIFEST.validate_json(content)
+        manifest = msgspec.json.decode(content, type=ModelManifest)
     except OSError as error:
         raise IncompatibleModel(f"model {folder.name}: {MANIFEST_FILE} cannot be read: {error.strerror}") from error
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the whole file"
-        raise IncompatibleModel(
-            f"model {folder.name}: {MANIFEST_FILE} is malformed at {where}: {first['msg']}"
-        ) from error
-    if "rules" not in json.loads(content)["preprocessing"]:  # nothing named the rules before there were others
+    except msgspec.DecodeError as error:
+        words, _, path = str(error).partition(" - at `$")
+        _, _, missing = words.partition("missing required field ")
+        where = ".".join(filter(None, (path.strip("`."), missing.strip("`")))) or "the whole file"
+        raise IncompatibleModel(f"model {folder.name}: {MANIFEST_FILE} is malformed at {where}: {words}") from error
+    if "rules" not in msgspec.json.decode(content)["preprocessing"]:  # nothing named the rules before there were others
         return replace(manifest, preprocessing=replace(manifest.preprocessing, rules=GreyRules.V1))
     return manifest
 

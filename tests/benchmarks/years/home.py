@@ -80,7 +80,7 @@ def make_home_of_years(template: Path, home: Path, scale: Scale) -> Settings:
     _fill_audit(engine, scale)
     engine.dispose()
     aside.rename(home)
-    return settings.model_copy(update={"home": home})
+    return settings.but({"home": home})
 
 
 def _add_models(settings: Settings, engine: Engine, scale: Scale) -> list[ModelRecord]:

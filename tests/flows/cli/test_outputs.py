@@ -43,7 +43,7 @@ def test_incoming_and_archive_elsewhere_are_as_safe(settings: Settings, tmp_path
     share.mkdir()
     archive.mkdir()
     (tmp_path / "link").symlink_to(share)
-    elsewhere = settings.model_copy(update={"incoming": share, "archive_dir": archive})
+    elsewhere = settings.but({"incoming": share, "archive_dir": archive})
 
     for folder in (share, archive, tmp_path / "link"):
         with pytest.raises(RefusedInput, match="which lies among what the service keeps"):

@@ -208,9 +208,9 @@ def test_the_policys_numbers_decide_whether_a_candidate_is_rejected_or_proven(
     )
 
     register(empty_settings, tmp_path / "more", per_class=4, seed=5)
-    rejected = train(empty_settings.model_copy(update={"retraining_policy": strict}), known)
+    rejected = train(empty_settings.but({"retraining_policy": strict}), known)
     register(empty_settings, tmp_path / "yet more", per_class=4, seed=6)
-    promoted = train(empty_settings.model_copy(update={"retraining_policy": lenient}), known)
+    promoted = train(empty_settings.but({"retraining_policy": lenient}), known)
 
     assert rejected is not None
     assert promoted is not None
@@ -273,7 +273,7 @@ def test_enough_new_labels_are_due_whatever_their_number_is_a_multiple_of(
     policy = write_policy(tmp_path / "policy.toml", new_labels=10, min_xrays_per_class=3)
     words = policy.read_text().replace("min_patients_per_class = 10", "min_patients_per_class = 3")
     policy.write_text(words.replace('"never judge"', '"judge as a patient each"'))  # drawn PNGs name no patient
-    settings = settings.model_copy(update={"retraining_policy": policy})
+    settings = settings.but({"retraining_policy": policy})
     paths = drop_xrays(settings.incoming_dir, 2 * per_class)
     scan(settings)
     rows = [f"{path.name},{'covid' if place % 2 else 'normal'},no" for place, path in enumerate(paths)]

@@ -50,7 +50,7 @@ def test_a_restored_home_verifies_without_the_old_one(settings: Settings, tmp_pa
 
 
 def test_archived_films_come_back_into_the_archive(settings: Settings, tmp_path: Path) -> None:
-    archiving = settings.model_copy(update={"archive_dir": settings.home / "archive"})
+    archiving = settings.but({"archive_dir": settings.home / "archive"})
     drop_xrays(settings.incoming_dir, 2)
     scan(archiving)
 
@@ -146,7 +146,7 @@ def test_names_that_are_no_text_survive(settings: Settings, tmp_path: Path) -> N
 def test_a_backup_that_would_copy_itself_is_refused(settings: Settings, tmp_path: Path) -> None:
     share = tmp_path / "share"
     share.mkdir()
-    shared = settings.model_copy(update={"incoming": share})
+    shared = settings.but({"incoming": share})
 
     with pytest.raises(RefusedInput, match="which it would hold"):
         back_up(shared, share / "backup", with_xrays=True)

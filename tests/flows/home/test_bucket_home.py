@@ -33,14 +33,14 @@ def scored(settings: Settings, bucket: OwnBucket, tmp_path: Path) -> Settings:
     """A home with two scored films in its bucket."""
     for seed in range(2):
         bucket.put(f"in/{seed}.png", write_xray(tmp_path / "film.png", seed=seed).read_bytes())
-    home = settings.model_copy(update={"incoming": bucket.incoming})
+    home = settings.but({"incoming": bucket.incoming})
     assert scan(home).scored == 2
     return home
 
 
 def test_the_doctor_asks_the_bucket_and_says_what_to_do_where_it_refuses(scored: Settings, bucket: OwnBucket) -> None:
     well = {check.what: check.fix for check in examine(scored)}
-    archiving = scored.model_copy(update={"archive_dir": f"s3://{bucket.name}/scored"})
+    archiving = scored.but({"archive_dir": f"s3://{bucket.name}/scored"})
     with bucket.without_rights():
         ill = {check.what: check.fix for check in examine(scored)}
 
@@ -58,7 +58,7 @@ def test_a_backup_holds_all_but_the_films_which_a_restored_home_finds_where_they
         back_up(scored, tmp_path / "with-films", with_xrays=True)
 
     back_up(scored, tmp_path / "backup")
-    moved = scored.model_copy(update={"home": tmp_path / "new"})
+    moved = scored.but({"home": tmp_path / "new"})
     restore(moved, tmp_path / "backup")
     enter_home(moved)
 
@@ -73,7 +73,7 @@ def test_a_home_that_moves_its_films_into_a_bucket_scores_none_of_them_again(
     assert scan(settings).scored == 3
     for film in films:
         bucket.put(f"in/{film.name}", film.read_bytes())
-    home = settings.model_copy(update={"incoming": bucket.incoming})
+    home = settings.but({"incoming": bucket.incoming})
 
     assert find_breach(home)[0] is None  # before the first scan: in the folder, where they lie
     counts = scan(home)

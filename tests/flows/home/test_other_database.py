@@ -35,7 +35,7 @@ def test_a_home_goes_from_postgresql_to_sqlite_and_back_and_scores_on_everywhere
     drop_xrays(settings.incoming_dir, 3)
     scan(settings)
     on_sqlite = Settings(home=tmp_path / "sqlite", database_url=None, settle_seconds=0)
-    back = on_sqlite.model_copy(update={"home": tmp_path / "postgresql", "database_url": empty_database})
+    back = on_sqlite.but({"home": tmp_path / "postgresql", "database_url": empty_database})
 
     for number, (before, after) in enumerate([(settings, on_sqlite), (on_sqlite, back)], start=1):
         back_up(before, tmp_path / f"backup-{number}")
@@ -56,6 +56,6 @@ def test_a_backup_is_not_restored_into_a_database_in_use(settings: Settings, tmp
     back_up(settings, tmp_path / "backup")
 
     with pytest.raises(RefusedInput, match="holds tables already"):
-        restore(settings.model_copy(update={"home": tmp_path / "new"}), tmp_path / "backup")
+        restore(settings.but({"home": tmp_path / "new"}), tmp_path / "backup")
 
     assert not (tmp_path / "new").exists()

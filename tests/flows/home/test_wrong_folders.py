@@ -69,7 +69,7 @@ def test_init_makes_a_home_and_asks_nothing(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_a_folder_that_is_not_there_is_never_made_and_ends_the_scan(settings: Settings, tmp_path: Path) -> None:
-    lost = settings.model_copy(update={"incoming": tmp_path / "nosuch"})
+    lost = settings.but({"incoming": tmp_path / "nosuch"})
 
     with pytest.raises(FolderMissing, match="the incoming folder is not there: mount the share again"):
         scan(lost)
@@ -93,7 +93,7 @@ def test_a_folder_on_another_device_than_before_is_an_alarm_until_it_is_accepted
 ) -> None:
     share = tmp_path / "share"
     share.symlink_to(other_device)
-    shared = settings.model_copy(update={"incoming": share})
+    shared = settings.but({"incoming": share})
     drop_xrays(share, 1)
     assert scan(shared).scored == 1
     share.unlink()

@@ -35,7 +35,7 @@ def _usual_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_sound_home_has_nothing_to_fix(settings: Settings) -> None:
-    settings = settings.model_copy(update={"min_free_mib": 1})
+    settings = settings.but({"min_free_mib": 1})
 
     assert fixes(settings) == {}
     assert len(examine(settings)) >= 6
@@ -85,7 +85,7 @@ BROKEN = [
 def test_a_mistake_in_a_file_that_the_team_writes_is_told_before_it_is_needed(
     settings: Settings, name: str, content: str
 ) -> None:
-    settings = settings.model_copy(update={"min_free_mib": 1, "retraining_policy": settings.home / BROKEN[0][0]})
+    settings = settings.but({"min_free_mib": 1, "retraining_policy": settings.home / BROKEN[0][0]})
     (settings.home / BROKEN[0][0]).write_text("")
     (settings.home / name).write_text(content)
 
@@ -112,7 +112,7 @@ def put_a_link_to_nothing(path: Path) -> str:
 def test_a_file_of_the_team_that_cannot_be_read_is_told_and_never_taken_for_none(
     settings: Settings, name: str, put: Callable[[Path], str]
 ) -> None:
-    settings = settings.model_copy(update={"min_free_mib": 1})
+    settings = settings.but({"min_free_mib": 1})
     words = put(settings.home / name)
 
     (told,) = fixes(settings)
@@ -192,7 +192,7 @@ def age_the_schema(settings: Settings) -> str:
 def test_a_broken_home_gets_its_one_fix(
     settings: Settings, sqlite_home: None, break_home: Callable[[Settings], str]
 ) -> None:
-    settings = settings.model_copy(update={"min_free_mib": 1})
+    settings = settings.but({"min_free_mib": 1})
 
     expected = break_home(settings)
 
@@ -203,7 +203,7 @@ def test_a_broken_home_gets_its_one_fix(
 def test_a_nearly_full_disk_is_named_with_the_watermark(settings: Settings) -> None:
     free = shutil.disk_usage(settings.home).free // 2**20
 
-    (fix,) = fixes(settings.model_copy(update={"min_free_mib": free * 2})).values()
+    (fix,) = fixes(settings.but({"min_free_mib": free * 2})).values()
 
     assert f"below {free * 2} MiB" in fix
 
@@ -211,7 +211,7 @@ def test_a_nearly_full_disk_is_named_with_the_watermark(settings: Settings) -> N
 def test_switches_that_slow_the_service_or_tell_others_of_it_are_named(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = settings.model_copy(update={"min_free_mib": 1})
+    settings = settings.but({"min_free_mib": 1})
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     monkeypatch.setenv("PREFECT_SERVER_ANALYTICS_ENABLED", "true")
     monkeypatch.setenv("DO_NOT_TRACK", "0")
@@ -225,7 +225,7 @@ def test_switches_that_slow_the_service_or_tell_others_of_it_are_named(
 
 @pytest.mark.parametrize("kind", ["nfs4", "cifs", "fuse.sshfs"])
 def test_a_home_on_a_network_share_is_named(settings: Settings, sqlite_home: None, tmp_path: Path, kind: str) -> None:
-    settings = settings.model_copy(update={"min_free_mib": 1})
+    settings = settings.but({"min_free_mib": 1})
     share = str(settings.home.parent.resolve()).replace(" ", "\\040")
     mounts = tmp_path / "mounts"
     mounts.write_text(f"/dev/vda1 / ext4 rw 0 0\nserver:/films {share} {kind} rw 0 0\nproc /proc proc rw 0 0\n")
@@ -235,7 +235,7 @@ def test_a_home_on_a_network_share_is_named(settings: Settings, sqlite_home: Non
     assert finding.what == f"the home is on {kind}: SQLite's locks cannot be trusted there"
     assert finding.fix is not None
     assert "move XRAY_HOME to a local disk" in finding.fix
-    elsewhere = settings.model_copy(update={"database_url": "postgresql+psycopg://xray@127.0.0.1:1/xray"})
+    elsewhere = settings.but({"database_url": "postgresql+psycopg://xray@127.0.0.1:1/xray"})
     assert "cannot be trusted" not in str(examine(elsewhere, mounts=mounts))
 
 
@@ -250,7 +250,7 @@ def test_a_dependency_that_is_not_there_is_named(
     )
     monkeypatch.syspath_prepend(described.parent)
 
-    found = fixes(settings.model_copy(update={"min_free_mib": 1}))
+    found = fixes(settings.but({"min_free_mib": 1}))
 
     assert found == {"a-package-that-nobody-has is missing": "make install"}
 
@@ -263,7 +263,7 @@ def test_a_dependency_at_a_version_that_was_never_tested_is_named(
     (described / "METADATA").write_text("Metadata-Version: 2.1\nName: fastapi\nVersion: 99.0\n")
     monkeypatch.syspath_prepend(described.parent)
 
-    found = fixes(settings.model_copy(update={"min_free_mib": 1}))
+    found = fixes(settings.but({"min_free_mib": 1}))
 
     assert list(found.values()) == ["make clean install"]
     assert "fastapi 99.0" in next(iter(found))
@@ -273,7 +273,7 @@ def test_a_database_that_does_not_answer_is_named_without_its_password(settings:
     pytest.importorskip("psycopg")
     url = f"postgresql+psycopg://xray:ZZSECRET@127.0.0.1:{free_port()}/xray"
 
-    found = fixes(settings.model_copy(update={"min_free_mib": 1, "database_url": url}))
+    found = fixes(settings.but({"min_free_mib": 1, "database_url": url}))
 
     assert list(found.values()) == ["start it, or mend its URL"]
     assert "ZZSECRET" not in str(found)

@@ -100,7 +100,7 @@ def test_no_picture_of_a_film_that_was_let_go_stays_in_the_home(settings: Settin
 def test_an_archived_film_must_be_in_the_archive(settings: Settings, tmp_path: Path) -> None:
     archive = tmp_path / "archive"
     archive.mkdir()
-    settings = settings.model_copy(update={"archive_dir": archive})
+    settings = settings.but({"archive_dir": archive})
     drop_xrays(settings.incoming_dir, 2)
     scan(settings)
     assert find_breach(settings)[0] is None
@@ -180,7 +180,7 @@ def test_a_film_on_its_way_into_the_archive_is_not_missing(settings: Settings, t
         "archive, second name": archive / f"{sha256[:16]}-{film.name}",
     }
     film.rename(places[where])
-    archiving = settings.model_copy(update={"archive_dir": archive})
+    archiving = settings.but({"archive_dir": archive})
 
     assert find_breach(archiving)[0] is None
     places[where].write_bytes(b"another film")

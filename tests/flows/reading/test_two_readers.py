@@ -76,7 +76,7 @@ def prepare(settings: Settings, folder: Path, films: int) -> Settings:
     import_patients(settings, whose)
     policy = folder / "policy.toml"
     policy.write_text(settings.retraining_policy.read_text().replace("readers_per_film = 1", "readers_per_film = 2"))
-    return settings.model_copy(update={"retraining_policy": policy})
+    return settings.but({"retraining_policy": policy})
 
 
 def read_settled(settings: Settings) -> tuple[dict[str, int], list[LabelledXray]]:

@@ -131,7 +131,7 @@ def test_what_was_called_before_the_audit_is_left_to_a_reader_on_every_surface_a
     judge(trained, AuditVerdict.CONFOUNDED)
     policy = tmp_path / "policy.toml"
     policy.write_text("[outcomes]\nrefer_while_confounded = false\n")
-    lenient = trained.model_copy(update={"retraining_policy": policy})
+    lenient = trained.but({"retraining_policy": policy})
 
     rows, as_stored = (
         read_rows(write_export(one, out=tmp_path / f"{n}.csv").path) for n, one in enumerate((trained, lenient))
@@ -182,7 +182,7 @@ def test_a_policy_may_leave_the_thresholds_to_decide_though_the_champion_is_conf
     policy.write_text("[outcomes]\nrefer_while_confounded = false\n")
     deliver(trained, per_class=6, seed=41)
 
-    outcomes = scan(trained.model_copy(update={"retraining_policy": policy}))
+    outcomes = scan(trained.but({"retraining_policy": policy}))
 
     assert set(outcomes) - {"refer"}
 
@@ -288,7 +288,7 @@ def test_every_export_says_what_positive_and_negative_are_worth_at_the_stated_pr
 
 def test_for_another_prevalence_than_it_was_evaluated_for_nothing_is_guessed(trained: Settings) -> None:
     judge(trained, AuditVerdict.SUSPECT)
-    other = trained.model_copy(update={"prevalence": 0.02})
+    other = trained.but({"prevalence": 0.02})
 
     told = read_predictive_values(other)
 

@@ -45,7 +45,7 @@ def test_it_stands_in_the_csv_in_the_story_and_on_the_page_and_the_manifest_name
     scan(trained)
     set_verdict(trained, AuditVerdict.CLEAN)
 
-    summary = write_export(trained.model_copy(update={"prevalence": 0.02}), out=tmp_path / "results.csv")
+    summary = write_export(trained.but({"prevalence": 0.02}), out=tmp_path / "results.csv")
 
     rows = read_rows(summary.path)
     assert len(rows) == 4

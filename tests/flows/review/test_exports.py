@@ -98,7 +98,7 @@ def test_since_leaves_out_what_was_decided_before(settings: Settings, tmp_path: 
 
 
 def test_without_file_names_no_name_leaves_and_labels_still_come_back(settings: Settings, tmp_path: Path) -> None:
-    settings = settings.model_copy(update={"file_names_in_exports": False})
+    settings = settings.but({"file_names_in_exports": False})
     drop_xrays(settings.incoming_dir, 2)
     scan(settings)
 

@@ -180,7 +180,7 @@ def test_words_that_cannot_be_meant_stop_the_import_with_one_sentence(scored: Se
 
 
 def test_one_word_with_two_meanings_in_file_and_settings_is_refused(scored: Settings, tmp_path: Path) -> None:
-    settings = scored.model_copy(update={"class_names": {"TB": Label.NORMAL}})
+    settings = scored.but({"class_names": {"TB": Label.NORMAL}})
     (scored.home / "label-words.toml").write_text('[words]\n"tb" = "other"\n')
 
     with pytest.raises(RefusedInput, match="XRAY_CLASS_NAMES says normal; expected one meaning"):
@@ -290,7 +290,7 @@ def test_only_settled_regular_files_are_found(scored: Settings, tmp_path: Path) 
     (scored.labels_dir / "folder.csv").mkdir()
 
     assert find_dropped(scored) == [settled]
-    assert find_dropped(scored.model_copy(update={"settle_seconds": 60.0})) == []
+    assert find_dropped(scored.but({"settle_seconds": 60.0})) == []
 
 
 def test_folders_and_links_in_the_label_folder_are_counted_and_its_own_are_not(scored: Settings) -> None:

@@ -76,7 +76,7 @@ def films(folder: Path) -> list[Path]:
 
 
 def with_archive(settings: Settings, folder: Path) -> Settings:
-    return settings.model_copy(update={"archive_dir": folder})
+    return settings.but({"archive_dir": folder})
 
 
 def test_scored_films_move_to_an_archive_on_another_file_system(settings: Settings, other_disk: Path) -> None:

@@ -49,7 +49,7 @@ def sha256(content: bytes) -> str:
 @pytest.fixture
 def incoming(settings: Settings, bucket: OwnBucket, monkeypatch: pytest.MonkeyPatch) -> Settings:
     monkeypatch.setenv("XRAY_INCOMING", bucket.incoming)
-    return settings.model_copy(update={"incoming": bucket.incoming})
+    return settings.but({"incoming": bucket.incoming})
 
 
 def make_due(settings: Settings) -> None:
@@ -85,7 +85,7 @@ def test_every_film_below_the_prefix_gets_one_result_and_a_second_scan_writes_no
 def test_a_real_film_gets_the_same_score_from_a_bucket_as_from_a_folder(
     settings: Settings, bucket: OwnBucket, tmp_path: Path
 ) -> None:
-    other = settings.model_copy(update={"home": tmp_path / "other", "incoming": bucket.incoming})
+    other = settings.but({"home": tmp_path / "other", "incoming": bucket.incoming})
     if settings.database_url is not None:
         pytest.skip("two homes with a ledger each")
     shutil.copytree(settings.home, other.home)
@@ -146,7 +146,7 @@ def test_a_bucket_without_rights_or_that_is_not_there_is_one_sentence(
     incoming: Settings, bucket: OwnBucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bucket.put("in/a.png", film(tmp_path))
-    nowhere = incoming.model_copy(update={"incoming": "s3://no-such-bucket/in"})
+    nowhere = incoming.but({"incoming": "s3://no-such-bucket/in"})
 
     with bucket.without_rights(), pytest.raises(NoBucket, match="may not list it"):
         scan(incoming)
@@ -221,7 +221,7 @@ def test_what_lies_beside_a_film_counts_in_a_bucket_too(incoming: Settings, buck
     bucket.put("in/whole.png.sha256", f"{sha256(whole)}  whole.png\n".encode())
     bucket.put("in/whole.png.patient", b"PATIENT-7\n")
 
-    counts = scan(incoming.model_copy(update={"patient_from": PatientSource.SIDECAR}))
+    counts = scan(incoming.but({"patient_from": PatientSource.SIDECAR}))
 
     assert (counts.scored, counts.deferred) == (1, {"TRUNCATED": 1})
     assert read_lines(incoming)["whole.png"].patient
@@ -230,7 +230,7 @@ def test_what_lies_beside_a_film_counts_in_a_bucket_too(incoming: Settings, buck
 def test_a_scored_film_moves_below_the_archives_prefix_and_no_other_does(
     incoming: Settings, bucket: OwnBucket, tmp_path: Path
 ) -> None:
-    archiving = incoming.model_copy(update={"archive_dir": f"s3://{bucket.name}/scored"})
+    archiving = incoming.but({"archive_dir": f"s3://{bucket.name}/scored"})
     contents = {key: film(tmp_path, seed) for seed, key in enumerate(("a.png", "2026/b.png", "taken.png"))}
     for key, content in contents.items():
         bucket.put(f"in/{key}", content)
@@ -259,7 +259,7 @@ def test_a_film_that_is_replaced_while_it_is_archived_stays_and_is_scored(
     assert scan(incoming).scored == 1
     bucket.put("in/a.png", new)
 
-    counts = scan(incoming.model_copy(update={"archive_dir": f"s3://{bucket.name}/scored"}))
+    counts = scan(incoming.but({"archive_dir": f"s3://{bucket.name}/scored"}))
 
     assert counts.scored == 1
     assert bucket.keys() == ["scored/a.png"]
@@ -269,7 +269,7 @@ def test_a_film_that_is_replaced_while_it_is_archived_stays_and_is_scored(
 def test_a_move_that_was_killed_is_finished_and_one_without_rights_is_asked_for_again(
     incoming: Settings, bucket: OwnBucket, tmp_path: Path
 ) -> None:
-    archiving = incoming.model_copy(update={"archive_dir": f"s3://{bucket.name}/scored"})
+    archiving = incoming.but({"archive_dir": f"s3://{bucket.name}/scored"})
     bucket.put("in/a.png", film(tmp_path, 1))
     bucket.put("in/b.png", film(tmp_path, 2))
     assert scan(incoming).scored == 2

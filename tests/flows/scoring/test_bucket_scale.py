@@ -52,7 +52,7 @@ def test_20000_keys_are_listed_in_a_second_of_processor_time_and_40_mb() -> None
 def test_500_films_of_a_bucket_are_scored_once_each_though_the_scan_is_killed(
     settings: Settings, bucket: OwnBucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    incoming = settings.model_copy(update={"incoming": bucket.incoming})
+    incoming = settings.but({"incoming": bucket.incoming})
     monkeypatch.setenv("XRAY_INCOMING", bucket.incoming)
     for seed in range(500):
         bucket.put(

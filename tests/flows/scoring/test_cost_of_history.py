@@ -26,7 +26,7 @@ LISTED, MANY, ROUNDS = 1_000, 1_000_000, 9
 
 
 def test_no_question_of_a_scan_reads_all_files_that_were_ever_decided(settings: Settings, sqlite_home: None) -> None:
-    settings = settings.model_copy(update={"archive_dir": settings.home / "archive"})
+    settings = settings.but({"archive_dir": settings.home / "archive"})
     (settings.home / "archive").mkdir()
     add_known_files(settings, 5)
     add_gone_files(settings, 100)

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from pydantic import ValidationError
 from sqlalchemy import text
 
 from db.engine import open_engine, transaction
@@ -26,7 +25,7 @@ from flows.settings import Settings
 from tests.databases import server_url
 from tests.flows.scoring.test_scan import count_results, drop_xrays
 from tests.patience import here
-from xray_core.errors import PersonNeeded, WrongSiteKey
+from xray_core.errors import PersonNeeded, RefusedInput, WrongSiteKey
 
 pytest.importorskip("distributed", reason="Dask is not installed: pip install 'xray-scoring[dask]'")
 
@@ -103,7 +102,7 @@ def scan_on(
     settings: Settings, scheduler: str, monkeypatch: pytest.MonkeyPatch, on_progress: Callable[[int], None] = print
 ) -> ScanCounts:
     monkeypatch.setattr("flows.scoring.scan.FILES_PER_BATCH", 16)
-    changed = settings.model_copy(update={"task_runner": f"dask://{scheduler}", "lease_seconds": 2})
+    changed = settings.but({"task_runner": f"dask://{scheduler}", "lease_seconds": 2})
     with open_scan(changed) as scan:
         score_on_dask(scan, on_progress=on_progress)
     return scan.counts
@@ -279,7 +278,7 @@ def test_an_address_where_nobody_answers_is_one_sentence_and_claims_nothing(
     ],
 )
 def test_only_this_machine_or_tls_is_an_address(address: str, sentence: str) -> None:
-    with pytest.raises(ValidationError, match=sentence):
+    with pytest.raises(RefusedInput, match=sentence):
         Settings(task_runner=address)
 
 

@@ -18,7 +18,7 @@ from xray_core.records import FileState, PatientSource, ReasonCode
 @pytest.fixture
 def with_sidecars(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
     monkeypatch.setenv("XRAY_PATIENT_FROM", "sidecar")
-    changed = settings.model_copy(update={"patient_from": PatientSource.SIDECAR})
+    changed = settings.but({"patient_from": PatientSource.SIDECAR})
     assert read_settings().patient_from is PatientSource.SIDECAR
     return changed
 

@@ -141,7 +141,7 @@ def test_new_content_under_an_old_name_is_scored_and_the_old_result_stays(settin
 
 
 def test_a_file_that_is_still_growing_is_watched_and_scored_when_it_is_quiet(settings: Settings) -> None:
-    settings = settings.model_copy(update={"settle_seconds": here(0.5)})
+    settings = settings.but({"settle_seconds": here(0.5)})
     (path,) = drop_xrays(settings.incoming_dir, 1)
     whole = path.read_bytes()
     seen = threading.Event()
@@ -164,7 +164,7 @@ def test_a_file_that_is_still_growing_is_watched_and_scored_when_it_is_quiet(set
 
 
 def test_a_file_that_arrived_just_now_is_scored_by_the_scan_that_sees_it(settings: Settings) -> None:
-    settings = settings.model_copy(update={"settle_seconds": 0.3})
+    settings = settings.but({"settle_seconds": 0.3})
     drop_xrays(settings.incoming_dir, 2)
 
     assert scan(settings).scored == 2
@@ -193,13 +193,13 @@ def test_intake_pauses_on_a_disk_that_is_nearly_full_and_loses_nothing(settings:
     drop_xrays(settings.incoming_dir, 1)
 
     with pytest.raises(LowDisk):
-        scan(settings.model_copy(update={"min_free_mib": 2**40}))
+        scan(settings.but({"min_free_mib": 2**40}))
 
     assert scan(settings).scored == 1
 
 
 def test_scored_files_move_to_the_archive_after_the_commit_and_stay_known(settings: Settings) -> None:
-    settings = settings.model_copy(update={"archive_dir": settings.home / "archive"})
+    settings = settings.but({"archive_dir": settings.home / "archive"})
     (path,) = drop_xrays(settings.incoming_dir, 1)
 
     scan(settings)
@@ -267,7 +267,7 @@ def test_a_deferred_file_that_went_away_stays_in_the_results_as_gone(settings: S
     scan(settings)
     path.unlink()
 
-    counts = scan(settings.model_copy(update={"defer_hours": -1.0}))
+    counts = scan(settings.but({"defer_hours": -1.0}))
 
     assert counts.rejected == Counter(GONE=1)
     line = read_lines(settings)[path.name]
@@ -283,7 +283,7 @@ def test_a_deferred_file_that_went_away_is_gone_whatever_keeps_the_others_from_b
     alter_champion(settings)
 
     with pytest.raises(ModelAltered):
-        scan(settings.model_copy(update={"defer_hours": -1.0}))
+        scan(settings.but({"defer_hours": -1.0}))
 
     line = read_lines(settings)[gone.name]
     assert (line.state, line.reason_code) == (FileState.REJECTED, ReasonCode.GONE)

@@ -105,7 +105,7 @@ def test_no_more_films_are_read_ahead_than_the_decoders_have_room_for(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The films of a bucket are fetched here: the first answer waits for all that are read ahead."""
-    settings = settings.model_copy(update={"workers": 1})
+    settings = settings.but({"workers": 1})
     drop_xrays(settings.incoming_dir, 40)
     batch = list_batch(settings)
     read: list[bytes] = []

@@ -22,7 +22,7 @@ def test_a_shadow_scores_what_the_champion_scores_and_never_leaves(
     second = add_candidate(trained, tmp_path, size=size)
     deliver(trained)
 
-    scan(trained.model_copy(update={"shadow": True}))
+    scan(trained.but({"shadow": True}))
 
     engine = open_engine(trained.url, anchor=find_anchor(trained))
     with snapshot(engine) as session:
@@ -41,7 +41,7 @@ def test_a_damaged_shadow_never_stops_the_champion(rival: Rival) -> None:
     path.write_bytes(b"damaged")
     deliver(trained)
 
-    outcomes = scan(trained.model_copy(update={"shadow": True}))
+    outcomes = scan(trained.but({"shadow": True}))
 
     assert sum(outcomes.values()) == 16
 

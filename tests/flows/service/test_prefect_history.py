@@ -39,7 +39,7 @@ RETENTION_OF_A_SECOND = {
 def test_a_run_leaves_little_in_prefects_database_and_none_that_ended_is_taken_for_dead(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = settings.model_copy(update={"scanners": AT_ONCE})
+    settings = settings.but({"scanners": AT_ONCE})
     address, file = Address("127.0.0.1", free_port()), settings.home / "prefect" / "prefect.db"
     with running(settings, address):
         api, before = ServerApi(address.api, read_api_login(settings)), read_sizes(file)

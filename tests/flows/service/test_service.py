@@ -93,7 +93,7 @@ def scheduled_runs(settings: Settings, address: Address) -> list[dict[str, Any]]
 
 @pytest.mark.slow
 def test_the_loss_of_prefects_database_costs_its_history_alone(settings: Settings) -> None:
-    settings = settings.model_copy(update={"settle_seconds": 1.0})
+    settings = settings.but({"settle_seconds": 1.0})
     address = Address("127.0.0.1", free_port())
     drop_xrays(settings.incoming_dir, 1, seed=1)
     with running(settings, address):

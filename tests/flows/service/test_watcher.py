@@ -91,7 +91,7 @@ def _taken_by_another_user() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def service(shared_settings: Settings, _taken_by_another_user: None) -> Iterator[Service]:
-    settings = shared_settings.model_copy(update={"settle_seconds": 1.0})
+    settings = shared_settings.but({"settle_seconds": 1.0})
     address = Address("127.0.0.1", free_port())
     with running(settings, address) as up:
         found = Service(settings, address, up.pid)

@@ -53,7 +53,7 @@ def fit_to(images: TrainingImages) -> Trained:
 def test_the_same_films_and_weights_come_of_kept_grey_levels_and_no_film_is_decoded_again(
     trained: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain = gather(trained.model_copy(update=NOTHING_KEPT))
+    plain = gather(trained.but(NOTHING_KEPT))
     first = gather(trained)
     monkeypatch.setattr(reading, "decode_paths", None)
     again = gather(trained)
@@ -123,7 +123,7 @@ def test_the_grey_levels_of_a_home_are_named_and_stay_out_of_its_backups(trained
 def test_a_home_that_keeps_none_writes_none(trained: Settings) -> None:
     shutil.rmtree(trained.greys_dir, ignore_errors=True)
 
-    settings = trained.model_copy(update=NOTHING_KEPT)
+    settings = trained.but(NOTHING_KEPT)
     gather(settings)
 
     assert find_grey_store(settings) is None
@@ -134,7 +134,7 @@ def test_a_home_that_keeps_none_writes_none(trained: Settings) -> None:
 def test_every_figure_of_a_training_is_the_one_without_kept_grey_levels(trained: Settings, tmp_path: Path) -> None:
     homes = {kept: copy_home(trained.home, tmp_path / str(kept)) for kept in (0, 4096)}
     for kept, settings in homes.items():
-        homes[kept] = settings.model_copy(update={"kept_mib": kept})
+        homes[kept] = settings.but({"kept_mib": kept})
     gather(homes[4096])
 
     folders = []

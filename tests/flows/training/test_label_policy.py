@@ -63,7 +63,7 @@ def with_policy(settings: Settings, folder: Path, **rules: str) -> Settings:
         words = words.replace(old, f"{name} = {value}")
     path = folder / "policy.toml"
     path.write_text(words)
-    return settings.model_copy(update={"retraining_policy": path})
+    return settings.but({"retraining_policy": path})
 
 
 def test_a_dispute_is_held_from_training_and_the_policy_may_let_the_newest_label_count(

@@ -146,7 +146,7 @@ def test_no_retraining_is_due_whose_base_would_lack_the_local_weights_of_the_cha
     version = train_own(trained, tmp_path).conclusion.version
     promote_by_hand(trained, version, "read its card")
     turn_labels(trained, tmp_path)
-    settings = trained.model_copy(update={"retraining_policy": tmp_path / "policy.toml"})
+    settings = trained.but({"retraining_policy": tmp_path / "policy.toml"})
     settings.retraining_policy.write_text(EASILY_DUE)
     before = read_due(settings)
     tell_training(settings, weights="base.weights.h5")
