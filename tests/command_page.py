@@ -25,16 +25,16 @@ Written by `make commands` from the command line itself; a test holds it to that
 
 def read_program() -> click.Command:
     """The whole command line, with the commands that are only added when it is called."""
-    from flows.cli import app
+    from flows.cli import commands
 
     kept, sys.argv = sys.argv, ["xray", "--version"]
     try:
-        app.main()
+        commands.run_commands()
     except SystemExit:
         pass
     finally:
         sys.argv = kept
-    return typer.main.get_command(app.app)
+    return typer.main.get_command(commands.app)
 
 
 def draw_page(program: click.Command) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.cli.app import app
+from flows.cli.commands import app
 from flows.cli.labels import labels_app
 from flows.cli.models import models_app
 from flows.settings import SETTINGS

@@ -1,70 +1,26 @@
-"""The `xray` command line: parse, call a flow's plain function, print what happened."""
+"""The `xray` command: its errors in sentences, and the way to the command that is meant."""
 
 from __future__ import annotations
 
-import sqlite3
+import gc
+import os
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 
-import typer
-from sqlalchemy.exc import DBAPIError
-
-from flows.cli import operations, reading, scoring, training
-from flows.cli.home import choose_home
 from flows.cli.terminal import describe_database_error, describe_os_error, fail, is_of_training
 from flows.home.termination import STOPPED_EXIT_CODE, STOPPED_SENTENCE, Stopped
 from xray_core.errors import PersonNeeded, RefusedInput
-from xray_core.records import RESEARCH_USE
 
-# Each command imports its flow when it is called: `xray scan` must not wait for TensorFlow, nor `--help` for anything.
-app = typer.Typer(
-    help=f"Batch scoring of chest X-rays. {RESEARCH_USE}",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-app.callback()(choose_home)
-
-for command in (
-    scoring.scan,
-    training.train,
-    scoring.export,
-    scoring.worklist,
-    scoring.why,
-    scoring.pseudonyms,
-    reading.review,
-    reading.results,
-    operations.init,
-    operations.status,
-    operations.verify,
-    operations.backup,
-    operations.restore,
-    operations.doctor,
-    operations.up,
-    operations.demo,
-    operations.sample,
-):
-    app.command()(command)
+# Python looks for garbage at every 700th new object, and imports make hundreds of thousands that stay: a tenth of them.
+_OBJECTS_BEFORE_COLLECTION = 50_000
 
 
 def main() -> None:
     """Run a command; a user's mistake is one clear sentence and exit code 2, a stop for a person exit code 1."""
-    from flows.cli.evidence import add_evidence_commands
-    from flows.cli.labels import labels_app
-    from flows.cli.models import models_app
-    from flows.cli.patients import patients_app
-    from flows.cli.readers import readers_app
-    from flows.cli.reproduction import reproduce
-
-    add_evidence_commands(models_app)
-    models_app.command()(reproduce)
-    app.add_typer(labels_app, name="labels")
-    app.add_typer(models_app, name="models")
-    app.add_typer(patients_app, name="patients")
-    app.add_typer(readers_app, name="readers")
+    gc.set_threshold(_OBJECTS_BEFORE_COLLECTION, 20, 20)
     try:
-        app()
+        _run_command(sys.argv[1:])
     except RefusedInput as refusal:
         sys.exit(fail(str(refusal), code=2))
     except PersonNeeded as stop:
@@ -75,11 +31,45 @@ def main() -> None:
         sys.exit(fail(f"this command needs {missing.name}: pip install 'xray-scoring[train]'", code=2))
     except OSError as error:
         sys.exit(fail(describe_os_error(error), code=1))
-    except DBAPIError as error:
-        sys.exit(fail(describe_database_error(error.orig), code=1))
-    except sqlite3.Error as error:
-        sys.exit(fail(describe_database_error(error), code=1))
+    except _database_errors() as error:
+        sys.exit(fail(describe_database_error(getattr(error, "orig", error)), code=1))
     except KeyboardInterrupt:
         sys.exit(fail("interrupted; nothing is half done", code=130))
     except Stopped:
         sys.exit(fail(STOPPED_SENTENCE, code=STOPPED_EXIT_CODE))
+
+
+def _run_command(arguments: Sequence[str]) -> None:
+    plain = find_plain_scan(arguments)
+    if plain is None:
+        from flows.cli.commands import run_commands
+
+        return run_commands()
+    from flows.cli.scan import run_scan
+
+    home, as_json = plain
+    if home is not None:
+        os.environ["XRAY_HOME"] = str(home.absolute())
+    return run_scan(as_json=as_json)
+
+
+def find_plain_scan(arguments: Sequence[str]) -> tuple[Path | None, bool] | None:
+    """The home and whether JSON is asked for, of `[--home DIR] scan [--json]`; None for all else, which Typer reads.
+
+    First scores are waited for, and Typer takes a fifth of what else starts before them (docs/speed.md).
+    """
+    words = list(arguments)
+    home: Path | None = None
+    if len(words) > 2 and words[0] == "--home" and not words[1].startswith("-"):
+        home, words = Path(words[1]), words[2:]
+    as_json = words[1:] == ["--json"]
+    return (home, as_json) if words[:1] == ["scan"] and (as_json or len(words) == 1) else None
+
+
+def _database_errors() -> tuple[type[Exception], ...]:
+    """Asked only once there is an error: `--help` needs no database."""
+    import sqlite3
+
+    from sqlalchemy.exc import DBAPIError
+
+    return DBAPIError, sqlite3.Error

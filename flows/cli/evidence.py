@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.cli.terminal import Json, open_home, print_json, say, tell
+from flows.cli.home import Json
+from flows.cli.terminal import open_home, print_json, say, tell
 from flows.settings import Settings
 from xray_core.records import RESEARCH_USE, AuditVerdict, Interval
 

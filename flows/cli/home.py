@@ -1,4 +1,4 @@
-"""What stands before every command: which home is meant, and which version this is."""
+"""What commands have in common: which home is meant, which version this is, and whether JSON is asked for."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from typing import Annotated
 import typer
 
 from db.schema import HEAD
+
+Json = Annotated[bool, typer.Option("--json", help="print JSON for a program to read")]
 
 
 def _say_version(asked: bool) -> None:

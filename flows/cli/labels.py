@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.terminal import Json, open_home, print_json, say, tell, view_home
+from flows.cli.home import Json
+from flows.cli.terminal import open_home, print_json, say, tell, view_home
 from xray_core.errors import RefusedInput
 
 labels_app = typer.Typer(help="Import labels and see how far the next retraining is.", no_args_is_help=True)

@@ -11,7 +11,8 @@ from typing import Annotated, Any
 import typer
 
 from db.records import ChampionTerm
-from flows.cli.terminal import Json, make_home, open_home, print_json, print_table, tell, view_home
+from flows.cli.home import Json
+from flows.cli.terminal import make_home, open_home, print_json, print_table, tell, view_home
 from xray_core.imaging.records import Scaling
 from xray_core.networks.records import InputRange
 from xray_core.records import AUDIT_NOT_KNOWN, Verdict

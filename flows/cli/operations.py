@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.terminal import Json, fail, make_home, open_home, print_json, read_settings_aloud, say, tell, view_home
+from flows.cli.home import Json
+from flows.cli.terminal import fail, make_home, open_home, print_json, read_settings_aloud, say, tell, view_home
 from xray_core.errors import RefusedInput
 
 

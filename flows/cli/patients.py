@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.terminal import Json, open_home, print_json, tell, view_home
+from flows.cli.home import Json
+from flows.cli.terminal import open_home, print_json, tell, view_home
 from xray_core.errors import RefusedInput
 
 patients_app = typer.Typer(help="Say whose the X-rays are, and see of how many nobody knows.", no_args_is_help=True)

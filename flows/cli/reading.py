@@ -1,4 +1,4 @@
-"""`xray review` and `xray results`: films, and what was said of them, on a page of this machine."""
+"""`xray readers`, `xray review` and `xray results`: who reads, and films on a page of this machine."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.terminal import open_home, say
+from flows.cli.home import Json
+from flows.cli.terminal import open_home, print_json, say, tell, view_home
+
+readers_app = typer.Typer(help="Say who reads films.", no_args_is_help=True)
 
 Browser = Annotated[bool, typer.Option("--browser/--no-browser", help="open the page in a browser")]
 
@@ -53,3 +56,35 @@ def results(browser: Browser = True) -> None:
     from flows.reading.sitting import show_results
 
     show_results(open_home(), Sitting("", "/results", opens_browser=browser, say=say))
+
+
+@readers_app.command("add")
+def add(name: Annotated[str, typer.Argument(help="as it shall stand beside labels")], as_json: Json = False) -> None:
+    """Add a reader.
+
+    Case and blanks do not tell one from another, and who is there already stays.
+
+    Example: xray readers add "Reader A"
+    """
+    from flows.reading.readers import add_reader
+
+    names = add_reader(open_home(), name)
+    if as_json:
+        print_json({"readers": names})
+    else:
+        tell([f"readers: {', '.join(names)}"])
+
+
+@readers_app.command("list")
+def list_(as_json: Json = False) -> None:
+    """Who reads, in the order in which they came.
+
+    Example: xray readers list
+    """
+    from flows.reading.readers import list_readers
+
+    names = list_readers(view_home())
+    if as_json:
+        print_json({"readers": names})
+    else:
+        tell(names or ['nobody yet: xray readers add "Reader A"'])

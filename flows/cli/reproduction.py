@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.terminal import Json, open_home, print_json, show_progress, tell
+from flows.cli.home import Json
+from flows.cli.terminal import open_home, print_json, show_progress, tell
 from xray_core.records import RESEARCH_USE
 
 

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from flows.cli.terminal import Json, open_home, print_json, say, tell, view_home
-from flows.home.termination import stopping_on_sigterm, unbroken
+from flows.cli.home import Json
+from flows.cli.terminal import open_home, print_json, say, tell, view_home
 from flows.settings import Settings
 from xray_core.imaging.records import UidKind
 from xray_core.records import RESEARCH_USE
@@ -23,41 +23,9 @@ def scan(as_json: Json = False) -> None:
 
     Example: xray scan
     """
-    from flows.cli.terminal import show_progress
-    from flows.registry.standing import read_caution
-    from flows.scoring.scan import open_scan
+    from flows.cli.scan import run_scan
 
-    with stopping_on_sigterm():
-        with unbroken():
-            settings = open_home()
-        with open_scan(settings) as scanning, show_progress("scoring", unit="X-rays") as advance:
-            if settings.task_runner == "local":
-                for batch in scanning.find_batches():
-                    scanning.score(batch, on_progress=advance)
-            else:
-                from flows.scoring.fan_out import score_on_dask
-
-                score_on_dask(scanning, on_progress=advance)
-    counts = scanning.counts
-    if as_json:
-        print_json(
-            {
-                "scored": counts.scored,
-                "already_scored": counts.known,
-                "outcomes": dict(counts.outcomes),
-                "rejected": dict(counts.rejected),
-                "deferred": dict(counts.deferred),
-                "unarchived": dict(counts.unarchived),
-            }
-        )
-        return
-    tell([f"{counts.sentence()}. {RESEARCH_USE}"])
-    listed = (("outcome", counts.outcomes), ("rejected", counts.rejected), ("deferred", counts.deferred))
-    for title, counted in (*listed, ("not moved", counts.unarchived)):
-        for name, number in sorted(counted.items()):
-            tell([f"  {title:9} {name:28} {number}"])
-    if counts.files and (caution := read_caution(settings)):
-        tell([caution])
+    run_scan(as_json=as_json)
 
 
 def export(

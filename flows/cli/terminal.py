@@ -12,17 +12,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
-
-import typer
+from typing import Any, TextIO
 
 from flows.settings import Settings, find_unknown_variables, read_settings
 
 _WIDER_THAN_ANY_ROW = 10_000
 _WIDEST_TO_READ = 110
 _END_OF_SENTENCE = re.compile(r"(?<=[.!?]) (?=[A-Z0-9])")
-
-Json = Annotated[bool, typer.Option("--json", help="print JSON for a program to read")]
 
 # Modules of the extra `train` in pyproject.toml.
 _TRAINING = frozenset(("tensorflow", "keras", "onnx", "tf2onnx", "pandas", "matplotlib", "sklearn", "scipy"))
@@ -74,7 +70,7 @@ def read_settings_aloud() -> Settings:
 
 def print_json(value: dict[str, Any]) -> None:
     """One JSON object on standard output; times are ISO 8601."""
-    typer.echo(json.dumps(value, indent=2, default=_to_text))
+    _write(json.dumps(value, indent=2, default=_to_text), sys.stdout)
 
 
 def _to_text(value: object) -> str:
@@ -95,7 +91,12 @@ def say(line: str, *, err: bool = False) -> None:
         fallback = (os.get_terminal_size(stream.fileno()).columns or 80, 1)
         width = min(shutil.get_terminal_size(fallback).columns, _WIDEST_TO_READ)
         line = "\n".join(fold(one, width) for one in line.splitlines())
-    typer.echo(line, err=err)
+    _write(line, stream)
+
+
+def _write(line: str, stream: TextIO) -> None:
+    stream.write(f"{line}\n")
+    stream.flush()
 
 
 def fold(line: str, width: int) -> str:
@@ -140,7 +141,7 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None
     with console.capture() as capture:
         console.print(table)
     for line in capture.get().splitlines():
-        typer.echo(line.rstrip())
+        _write(line.rstrip(), sys.stdout)
 
 
 def _list_row(header: Sequence[str], row: Sequence[str]) -> list[str]:

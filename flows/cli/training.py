@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flows.cli.terminal import Json, make_home, open_home, print_json, say, show_progress, tell
+from flows.cli.home import Json
+from flows.cli.terminal import make_home, open_home, print_json, say, show_progress, tell
 from flows.settings import Settings
 from xray_core.errors import RefusedInput
 from xray_core.imaging.records import RemedyWord

@@ -12,7 +12,8 @@ import click
 import pytest
 import typer
 
-from flows.cli.app import app, main
+from flows.cli.app import main
+from flows.cli.commands import app
 from flows.settings import Settings
 from tests.flows.scoring.test_scan import drop_xrays, scan
 from tests.patience import here

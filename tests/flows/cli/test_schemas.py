@@ -14,7 +14,8 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 from typer.testing import CliRunner
 
-from flows.cli.app import app, main
+from flows.cli.app import main
+from flows.cli.commands import app
 from flows.reading.readers import add_reader
 from flows.settings import Settings
 from tests.flows.cli.test_cli import walk, xray

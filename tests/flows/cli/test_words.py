@@ -17,7 +17,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from flows.cli.app import app, main
+from flows.cli.app import main
+from flows.cli.commands import app
 from flows.cli.terminal import fold
 from flows.service import service
 from flows.service.child import Address

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from db.records import Stage
-from flows.cli.app import app
+from flows.cli.commands import app
 from flows.evaluation.audit import audit_model
 from flows.evaluation.promotion import promote_through_gate
 from flows.registry.models import find_model, list_models, promote_by_hand
