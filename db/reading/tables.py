@@ -1,7 +1,5 @@
 """The tables of reading: who reads, which films on which list, and why; what they said stands in `labels`."""
 
-from __future__ import annotations
-
 from datetime import datetime
 
 from sqlalchemy import BigInteger, CheckConstraint, Float, ForeignKey, String, UniqueConstraint

@@ -1,7 +1,5 @@
 """The tables of the registry: models, evaluations, champion terms, training runs."""
 
-from __future__ import annotations
-
 from datetime import datetime
 
 from sqlalchemy import (

@@ -1,7 +1,5 @@
 """The tables of scoring: X-rays, incoming files, folders, patients, results, labels, splits, scans."""
 
-from __future__ import annotations
-
 from datetime import datetime
 
 from sqlalchemy import (

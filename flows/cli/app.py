@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -10,15 +9,12 @@ from pathlib import Path
 
 from flows.cli.terminal import describe_database_error, describe_os_error, fail, is_of_training
 from flows.home.termination import STOPPED_EXIT_CODE, STOPPED_SENTENCE, Stopped
+from flows.settings import Settings, read_settings
 from xray_core.errors import PersonNeeded, RefusedInput
-
-# Python looks for garbage at every 700th new object, and imports make hundreds of thousands that stay: a tenth of them.
-_OBJECTS_BEFORE_COLLECTION = 50_000
 
 
 def main() -> None:
     """Run a command; a user's mistake is one clear sentence and exit code 2, a stop for a person exit code 1."""
-    gc.set_threshold(_OBJECTS_BEFORE_COLLECTION, 20, 20)
     try:
         _run_command(sys.argv[1:])
     except RefusedInput as refusal:
@@ -45,12 +41,29 @@ def _run_command(arguments: Sequence[str]) -> None:
         from flows.cli.commands import run_commands
 
         return run_commands()
-    from flows.cli.scan import run_scan
-
     home, as_json = plain
     if home is not None:
         os.environ["XRAY_HOME"] = str(home.absolute())
+    if _has_arrivals(read_settings()):
+        from xray_core.processes.fork_server import fork_server_from_here
+
+        fork_server_from_here()
+    from flows.cli.scan import run_scan
+
     return run_scan(as_json=as_json)
+
+
+def _has_arrivals(settings: Settings) -> bool:
+    """Whether something came into the incoming folder since the ledger was last written, as far as two looks can tell.
+
+    A guess that decides nothing but when the decoders start: it misses what comes into a folder below.
+    """
+    if settings.incoming_bucket or settings.database_url or settings.task_runner != "local":
+        return False
+    try:
+        return settings.incoming_dir.stat().st_mtime_ns > (settings.home / "xray.db").stat().st_mtime_ns
+    except OSError:
+        return False
 
 
 def find_plain_scan(arguments: Sequence[str]) -> tuple[Path | None, bool] | None:

@@ -23,7 +23,8 @@ def run_scan(*, as_json: bool) -> None:
                 from flows.scoring.fan_out import score_on_dask
 
                 score_on_dask(scanning, on_progress=advance)
-    counts = scanning.counts
+            counts = scanning.counts
+            caution = read_caution(settings, scanning.engine) if counts.files and not as_json else None
     if as_json:
         print_json(_as_json(counts))
         return
@@ -31,7 +32,7 @@ def run_scan(*, as_json: bool) -> None:
     listed = (("outcome", counts.outcomes), ("rejected", counts.rejected), ("deferred", counts.deferred))
     for title, counted in (*listed, ("not moved", counts.unarchived)):
         tell(f"  {title:9} {name:28} {number}" for name, number in sorted(counted.items()))
-    if counts.files and (caution := read_caution(settings)):
+    if caution:
         tell([caution])
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from db.engine import snapshot
@@ -152,9 +153,12 @@ def _say_drift(drift: Mapping[str, Any]) -> str | None:
     return f"incoming films have MOVED away from those that it was trained on ({moved}): its figures may not hold"
 
 
-def read_caution(settings: Settings) -> str | None:
-    """What must stand beside today's scores, or None."""
-    with open_ledger(settings) as engine, snapshot(engine) as session:
+def read_caution(settings: Settings, engine: Engine | None = None) -> str | None:
+    """What must stand beside today's scores, or None; asked of an engine that is open, or of one opened for it."""
+    if engine is None:
+        with open_ledger(settings) as opened:
+            return read_caution(settings, opened)
+    with snapshot(engine) as session:
         standing = read_standing(session, settings)
     return "; ".join(filter(None, (standing.caution, say_blind_spot(settings, standing.champion)))) or None
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import gc
+import os
+import socket
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from multiprocessing import forkserver
+from importlib import import_module
+from multiprocessing import connection, forkserver
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from types import ModuleType
+from typing import Any, NoReturn
 
-_NEEDED = ["xray_core.processes.decoder", "xray_core.processes.worker_pool", "xray_core.processes.silence"]
+_IMPORTED = ("xray_core.processes.decoder", "xray_core.processes.worker_pool")
+_SILENCE = "xray_core.processes.silence"
 _HIDING = threading.Lock()
 
 
@@ -20,9 +26,47 @@ def start_fork_server() -> None:
     It imports for a quarter of a second: called early, while the caller has imports and models of its own to load.
     Every decoder process, and every one after a crash, then starts in milliseconds.
     """
-    DecoderContext().set_forkserver_preload(_NEEDED)
+    DecoderContext().set_forkserver_preload([*_IMPORTED, _SILENCE])
     with _hidden_main_module():
         forkserver.ensure_running()
+
+
+def fork_server_from_here() -> None:
+    """Import what decoders need, and fork the server from this process rather than start Python once more for it.
+
+    Both have then imported NumPy and Pillow, and it was done once: nearly a fifth of what a scan of one film takes. For
+    the first lines of a program that will decode: it has no thread yet, has opened nothing, and has read neither key
+    nor ledger, which decoders would inherit. Elsewhere than on Linux nothing happens; the server starts later, as ever.
+    """
+    server: Any = forkserver._forkserver
+    if sys.platform != "linux" or server._forkserver_pid is not None:
+        return
+    # Before NumPy is imported: it would start threads, which no fork takes along, and nothing here has work for them.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    for name in _IMPORTED:
+        import_module(name)
+    gc.freeze()  # else every decoder would soon have copied these pages, to write into them that they were looked at
+    with socket.socket(socket.AF_UNIX) as listener:
+        address = connection.arbitrary_address("AF_UNIX")  # type: ignore[attr-defined]
+        listener.bind(address)
+        listener.listen()
+        alive, ours = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            os.close(ours)
+            _serve(listener.fileno(), alive)
+        os.close(alive)
+    server._forkserver_address, server._forkserver_alive_fd, server._forkserver_pid = address, ours, pid
+
+
+def _serve(listener: int, alive: int) -> NoReturn:
+    """Be the server until nobody can ask it any more, and end without tidying up what is the program's."""
+    try:
+        sys.modules["__main__"] = ModuleType("__main__")
+        import_module(_SILENCE)
+        forkserver.main(listener, alive, [])
+    finally:
+        os._exit(0)
 
 
 class DecoderProcess(ForkServerProcess):

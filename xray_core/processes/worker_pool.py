@@ -130,7 +130,8 @@ class WorkerPool:
             call.result.set_exception(BrokenProcessPool("the pool has ended"))
 
     def _start_missing(self) -> None:
-        while self._waiting and len(self._workers) < self._size and not self._is_ended:
+        """As many as have something to do: to start one costs as much as to decode some films."""
+        while self._count_idle() < len(self._waiting) and len(self._workers) < self._size and not self._is_ended:
             ours, theirs = DecoderContext().Pipe()
             process = DecoderContext().Process(target=serve_calls, args=(theirs, *self._prepare), daemon=True)
             try:
@@ -139,6 +140,9 @@ class WorkerPool:
                 raise BrokenProcessPool("no process will start") from error
             theirs.close()
             self._workers.append(_Worker(process, ours))
+
+    def _count_idle(self) -> int:
+        return sum(not worker.calls for worker in self._workers)
 
     def _hand_out(self) -> None:
         for ahead in range(_CALLS_AHEAD):  # everybody gets one before anybody gets a second

@@ -188,6 +188,18 @@ def test_nothing_starts_before_the_first_request() -> None:
     assert {process.pid for process in psutil.Process().children(recursive=True)} <= before
 
 
+def test_there_are_as_many_processes_as_films_up_to_the_workers(tmp_path: Path) -> None:
+    paths = _write_films(tmp_path, 9)
+
+    with open_decoder(SMALL, workers=2) as decoder:
+        first = list(decoder.decode([_request(0, paths[0])]))
+        for_one = len(_decoders_of(psutil.Process()))
+        rest = list(decoder.decode(_request(key, path) for key, path in enumerate(paths)))
+        for_nine = len(_decoders_of(psutil.Process()))
+
+    assert (len(first), for_one, len(rest), for_nine) == (1, 1, 9, 2)
+
+
 def test_an_abandoned_run_leaves_no_process_and_the_decoder_can_be_used_again(tmp_path: Path) -> None:
     paths = _write_films(tmp_path, 50)
 
