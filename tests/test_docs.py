@@ -18,7 +18,7 @@ PAGES = sorted(
     path.relative_to(CHECKOUT).as_posix()
     for path in (CHECKOUT / "README.md", CHECKOUT / "CONTRIBUTING.md", *CHECKOUT.glob("docs/**/*.md"))
 )
-SETTINGS = {f"XRAY_{name.upper()}" for name in Settings.model_fields}
+SETTINGS = {f"XRAY_{name.upper()}" for name in KNOWN_SETTINGS}
 OF_THE_TESTS = re.compile(r"XRAY_TEST_[A-Z_]+")
 
 
