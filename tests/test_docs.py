@@ -10,7 +10,8 @@ from collections.abc import Iterator
 import click
 import pytest
 
-from flows.settings import CHECKOUT, Settings
+from flows.settings import CHECKOUT
+from flows.settings import SETTINGS as NAMES
 from tests.command_page import PAGE, draw_page, read_program
 from xray_core.records import ReasonCode
 
@@ -18,7 +19,7 @@ PAGES = sorted(
     path.relative_to(CHECKOUT).as_posix()
     for path in (CHECKOUT / "README.md", CHECKOUT / "CONTRIBUTING.md", *CHECKOUT.glob("docs/**/*.md"))
 )
-SETTINGS = {f"XRAY_{name.upper()}" for name in KNOWN_SETTINGS}
+SETTINGS = {f"XRAY_{name.upper()}" for name in NAMES}
 OF_THE_TESTS = re.compile(r"XRAY_TEST_[A-Z_]+")
 
 
