@@ -28,8 +28,8 @@ from xray_core.networks.quiet_keras import load_beside
 from xray_core.networks.records import EpochRecord
 from xray_core.processes.decoding import Decoded
 from xray_core.processes.fork_server import start_fork_server
-from xray_core.processes.memory import keep_freed_memory
 from xray_core.processes.reading import Advance, read_xrays
+from xray_core.processes.resources import keep_freed_memory
 from xray_core.promotion.policy import LabelRules
 from xray_core.records import LabelledXray, Split
 from xray_core.training.fit import fit, recalibrate

@@ -19,10 +19,10 @@ from db.records import StayingFilm
 from flows.home.films import fit_name, list_archive_names, name_held
 from xray_core.errors import UnreadableXray
 from xray_core.exchange.atomic_file import UNFINISHED, rename_free, write_aside
-from xray_core.imaging.content import check_sidecar
+from xray_core.imaging.content import SIDECAR_ENDING, check_sidecar
 from xray_core.imaging.folder import look_again
 
-_SIDECAR = ".sha256"
+_SIDECAR = os.fsdecode(SIDECAR_ENDING)
 _LONGEST_SIDECAR = 4096  # bytes
 _PIECE = 2**20
 

@@ -21,7 +21,7 @@ from flows.registry.policy import read_policy
 from flows.settings import Settings
 from flows.training.remedies import sign_training
 from xray_core.networks.options import TrainingOptions
-from xray_core.processes.memory import keep_freed_memory
+from xray_core.processes.resources import keep_freed_memory
 from xray_core.training.left_out import check_sources, find_choice
 from xray_core.training.split import digest_label_set
 

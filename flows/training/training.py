@@ -27,7 +27,7 @@ from flows.training.steps import (
 )
 from xray_core.networks.options import TrainingOptions
 from xray_core.processes.helper_process import open_helper_process
-from xray_core.processes.threads import one_thread
+from xray_core.processes.resources import one_thread
 from xray_core.training.trial import GivenDataset, Trial
 
 Step = Callable[[Workbench, Trial], Trial]

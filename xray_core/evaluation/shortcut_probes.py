@@ -12,7 +12,7 @@ from PIL import Image
 from xray_core.evaluation.bootstrap import Cohort, make_cohort
 from xray_core.imaging.records import ImageFacts
 from xray_core.processes.grey_rows import Greys
-from xray_core.processes.threads import one_thread
+from xray_core.processes.resources import one_thread
 from xray_core.records import is_content_group
 
 _CELLS = (

@@ -18,7 +18,7 @@ from xray_core.networks.keras_classifier import KerasClassifier
 from xray_core.networks.last_layer import fold_recalibration
 from xray_core.networks.options import TrainingOptions
 from xray_core.networks.quiet_keras import keras
-from xray_core.processes.threads import one_thread
+from xray_core.processes.resources import one_thread
 
 if TYPE_CHECKING:
     from sklearn.linear_model import LogisticRegression

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import hmac
 import os
 from collections.abc import Sequence
 from contextlib import suppress
@@ -17,13 +16,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from xray_core.exchange.atomic_file import write_aside
 from xray_core.imaging.records import ImageFacts, Preprocessing
+from xray_core.processes.sealed_file import open_kept, read_sealed, seal, sign
 
 ENDING: Final = ".greys"
 _MAGIC: Final = b"xray greys, 1\n\0\0"
 _PAGE: Final = 4096
-_SEAL_BYTES: Final = 32
-_LARGEST_HEADER: Final = 2**30
-_OPEN_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +84,9 @@ def write_grey_file(
 ) -> Path:
     """Write films into a new file, whole or not at all, under a name that says what it holds. Raises OSError."""
     header = _HEADER.dump_json(_Header(kind.preprocessing.version, kind.decoder, tuple(film for film, _ in films)))
-    seal = _seal(key, header)
-    path = folder / f"{kind.preprocessing.version}.{seal.hex()[:16]}{ENDING}"
+    path = folder / f"{kind.preprocessing.version}.{sign(_MAGIC, key, header).hex()[:16]}{ENDING}"
     with write_aside(path) as file:
-        file.write(_MAGIC + len(header).to_bytes(8, "little") + seal + header)
+        file.write(seal(_MAGIC, key, header))
         file.write(bytes(_find_start(file.tell()) - file.tell()))
         for _, grey in films:
             file.write(np.ascontiguousarray(grey).data)
@@ -102,13 +98,12 @@ def read_grey_file(path: Path, kind: GreyKind, key: bytes) -> GreyFile | None:
 
     A file that is no longer needed may be removed while it is mapped. Raises OSError.
     """
-    descriptor = os.open(path, _OPEN_FLAGS)
-    with os.fdopen(descriptor, "rb") as file:
+    with open_kept(path) as file:
         header = _read_header(file, key)
         if header is None or (header.version, header.decoder) != (kind.preprocessing.version, kind.decoder):
             return None
         begin, count = _find_start(file.tell()), len(header.films)
-        if not count or os.fstat(descriptor).st_size != begin + count * kind.bytes_per_film:
+        if not count or os.fstat(file.fileno()).st_size != begin + count * kind.bytes_per_film:
             return None
         shape = (count, kind.preprocessing.height, kind.preprocessing.width)
         mapped = np.memmap(file, dtype=np.uint8, mode="r", offset=begin, shape=shape)
@@ -120,7 +115,7 @@ def read_grey_file(path: Path, kind: GreyKind, key: bytes) -> GreyFile | None:
 def is_whole(path: Path, key: bytes) -> bool:
     """Whether a file, of whatever preprocessing and decoder, is byte by byte what this home has written."""
     try:
-        with os.fdopen(os.open(path, _OPEN_FLAGS), "rb") as file:
+        with open_kept(path) as file:
             header = _read_header(file, key)
             if header is None or not header.films:
                 return False
@@ -134,23 +129,12 @@ def is_whole(path: Path, key: bytes) -> bool:
 
 
 def _read_header(file: BinaryIO, key: bytes) -> _Header | None:
-    """What stands at the start of a file; None where its seal does not hold."""
-    start = file.read(len(_MAGIC) + 8 + _SEAL_BYTES)
-    length = int.from_bytes(start[len(_MAGIC) : len(_MAGIC) + 8], "little")
-    if not start.startswith(_MAGIC) or length > _LARGEST_HEADER:
-        return None
-    content = file.read(length)
-    if not hmac.compare_digest(start[-_SEAL_BYTES:], _seal(key, content)):
-        return None
+    """What stands at the start of a file, its grey levels' hashes too; None where the seal does not hold."""
+    content = read_sealed(file, _MAGIC, key)
     try:
-        return _HEADER.validate_json(content)
+        return None if content is None else _HEADER.validate_json(content)
     except ValidationError:  # ours, and of a version that kept other facts
         return None
-
-
-def _seal(key: bytes, header: bytes) -> bytes:
-    """Over the header, which holds the hash of every film's grey levels."""
-    return hmac.digest(key, _MAGIC + header, "sha256")
 
 
 def _find_start(end_of_header: int) -> int:

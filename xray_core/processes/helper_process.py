@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 from pebble import ProcessExpired, ProcessPool
 
 from xray_core.processes.fork_server import DecoderContext
-from xray_core.processes.threads import call_on_one_thread
+from xray_core.processes.resources import call_on_one_thread
 
 _LOG = logging.getLogger(__name__)
 _NICE = 10  # a fit keeps its threads waiting for one another: it must not lose its turn

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import hmac
 import logging
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -20,14 +18,14 @@ from xray_core.imaging.records import Preprocessing
 from xray_core.processes.decoder import Decoded
 from xray_core.processes.grey_file import GreyKind
 from xray_core.processes.grey_store import GreyStore, fingerprint_decoder, make_room
+from xray_core.processes.sealed_file import open_kept, read_sealed, seal
 from xray_core.records import LabelledXray
 from xray_core.training.duplicates import near_duplicates
 from xray_core.training.duplicates.near_duplicates import SKETCH, Film, Searched, search_new
 
 _LOG = logging.getLogger(__name__)
 
-_MAGIC: Final = b"xray pairs, 1\n\0\0"
-_SEAL_BYTES: Final = 32
+_MAGIC: Final = b"xray pairs, 2\n\0\0"
 _SKETCH_BYTES: Final = 4 * SKETCH[0] * SKETCH[1]
 
 
@@ -79,17 +77,19 @@ def _read(store: GreyStore, kind: GreyKind) -> Searched:
     """What earlier trainings searched; nothing where it is not byte by byte what this home and this code wrote."""
     path = _find_file(store, kind)
     try:
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-            content = file.read()
+        with open_kept(path) as file:
+            body = read_sealed(file, _MAGIC, store.key)
     except FileNotFoundError:
         return Searched()
     except OSError as error:
         _LOG.warning("kept pairs cannot be read (%s): all films are searched again", error.strerror)
         return Searched()
-    body = content[len(_MAGIC) + _SEAL_BYTES :]
-    seal = content[len(_MAGIC) : len(_MAGIC) + _SEAL_BYTES]
-    header = _read_header(body) if hmac.compare_digest(seal, _seal(store.key, body)) else None
-    if header is None or (header.version, header.search) != (kind.preprocessing.version, _fingerprint(kind)):
+    header = None if body is None else _read_header(body)
+    if (
+        body is None
+        or header is None
+        or (header.version, header.search) != (kind.preprocessing.version, _fingerprint(kind))
+    ):
         _LOG.warning("kept pairs are cut, foreign, or of another search: all films are searched again")
         return Searched()
     sketches = np.frombuffer(body[-_SKETCH_BYTES * len(header.films) :], dtype="<f4").reshape(-1, *SKETCH)
@@ -111,7 +111,7 @@ def _keep(store: GreyStore, kind: GreyKind, searched: Searched) -> None:
     try:
         store.folder.mkdir(mode=0o700, exist_ok=True)
         if make_room(store, kind, len(body)):
-            write_whole(path, _MAGIC + _seal(store.key, body) + body)
+            write_whole(path, seal(_MAGIC, store.key, body))
             return
         why = "they would take more than XRAY_KEPT_MIB, or the disk is nearly full"
     except OSError as error:
@@ -121,10 +121,6 @@ def _keep(store: GreyStore, kind: GreyKind, searched: Searched) -> None:
 
 def _find_file(store: GreyStore, kind: GreyKind) -> Path:
     return store.folder / f"{kind.preprocessing.version}.pairs"
-
-
-def _seal(key: bytes, body: bytes) -> bytes:
-    return hmac.digest(key, _MAGIC + body, "sha256")
 
 
 @cache

@@ -1,4 +1,4 @@
-"""A process that keeps what it frees does not fault it in anew."""
+"""A process that keeps what it frees does not fault it in anew, and small sums take one thread."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.processes
 
 PROGRAM = """
 import ctypes, resource, sys
-from xray_core.processes.memory import keep_freed_memory
+from xray_core.processes.resources import keep_freed_memory
 if sys.argv[1] == "keep":
     keep_freed_memory()
 library = ctypes.CDLL(None)
