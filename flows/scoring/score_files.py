@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 # Claimed together: few enough that two scanners share a folder fairly.
 _CLAIM_SIZE = 64
+# Inferred together while others are still being decoded, so that little is left to do after the last one.
+_SCORED_TOGETHER = 16
 
 
 _Item = TypeVar("_Item")
@@ -66,13 +68,16 @@ def score_files(
     counts = ScanCounts() if counts is None else counts
     scorer = scanner.open_scorer(batch.model_id)
     _check_key(scorer, batch)
-    for answers in in_groups(_read_files(batch, scanner, scorer, counts), batch.batch_size):
-        scored, unscored = scorer.score(answers)
+    films = _read_files(batch, scanner, scorer, counts)
+    while True:
+        coming = in_groups(islice(films, batch.batch_size), _SCORED_TOGETHER)
+        answers, scored, unscored = scorer.score(coming)
+        if not answers:
+            return counts
         refused = [scanner.refuse(*reason) for reason in unscored]
         scanner.record(scored, refused, counts, scorer=scorer, flow_run_id=batch.flow_run_id)
         _follow_up(scanner, scorer, batch, answers, scored)
         on_progress(len(answers))
-    return counts
 
 
 def in_groups(items: Iterable[_Item], size: int) -> Iterator[list[_Item]]:

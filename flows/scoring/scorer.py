@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from xray_core.models.records import Score
     from xray_core.processes.decoding import Decoded, Decoder, Undecoded
 
+    _Answer = tuple[ClaimedFile, Decoded | Undecoded]
+_Unscored = tuple[ClaimedFile, str | None, Refusal]
+
 
 @dataclass(frozen=True, slots=True)
 class Scorer:
@@ -46,29 +49,39 @@ class Scorer:
     store: FilmStore
     referred_for: str | None = None
 
-    def score(
-        self, files: Sequence[tuple[ClaimedFile, Decoded | Undecoded]]
-    ) -> tuple[list[Scored], list[tuple[ClaimedFile, str | None, Refusal]]]:
-        """The scores of what could be read; and what could not, or got no probability, with its SHA-256 if known."""
+    def score(self, coming: Iterable[list[_Answer]]) -> tuple[list[_Answer], list[Scored], list[_Unscored]]:
+        """Score films, some at a time as they come out of the decoders: all of them, the scores, and what has none.
+
+        That could not be read, or got no probability; with its SHA-256 if known.
+        """
+        answers: list[_Answer] = []
+        scored: list[Scored] = []
+        unscored: list[_Unscored] = []
+        for some in coming:
+            answers += some
+            self._score_some(some, scored, unscored)
+        return answers, scored, unscored
+
+    def _score_some(self, files: Sequence[_Answer], scored: list[Scored], unscored: list[_Unscored]) -> None:
+        """Add to what was scored and to what was not; no content of either is asked twice."""
         from xray_core.models.scoring import refuse_score, score_unscored
         from xray_core.processes.decoding import Decoded
 
         films = [(file, answer) for file, answer in files if isinstance(answer, Decoded)]
-        refused = [(file, a.sha256, a.refusal) for file, a in files if not isinstance(a, Decoded)]
+        unscored += [(file, a.sha256, a.refusal) for file, a in files if not isinstance(a, Decoded)]
         contents = [film for _, film in films]
-        scores, inference_ms = score_unscored(self.model, contents, self._find_scored(contents))
-        scored: list[Scored] = []
+        known = self._find_scored(contents).union(film.sha256 for film in scored)
+        scores, inference_ms = score_unscored(self.model, contents, known)
         for (file, film), score in zip(films, scores, strict=True):
             try:
                 sidecar = self._read_sidecar(file)
             except UnreadableXray as error:
-                refused.append((file, film.sha256, Refusal(error.reason, error.detail)))
+                unscored.append((file, film.sha256, Refusal(error.reason, error.detail)))
                 continue
             if refusal := refuse_score(score):
-                refused.append((file, film.sha256, refusal))
+                unscored.append((file, film.sha256, refusal))
             else:
                 scored.append(replace(self._describe(file, film, score, inference_ms), sidecar=sidecar))
-        return scored, refused
 
     def _find_scored(self, films: Sequence[Decoded]) -> set[str]:
         """Which of these contents this model has scored before."""
