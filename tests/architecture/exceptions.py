@@ -23,7 +23,7 @@ TWICE_NAMED: dict[str, str] = {}
 
 BROAD_EXCEPTS: dict[str, str] = {
     "xray_core/imaging/png.py": "the Rust decoder raises nothing narrower, and Pillow has the last word",
-    "xray_core/processes/worker_pool.py": "what a call raises is told, by its type's name, to who waits for the result",
+    "xray_core/processes/decoder.py": "what a call raises is told, by its type's name, to who waits for the result",
 }
 
 WORDY_INITS: dict[str, str] = {

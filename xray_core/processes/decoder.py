@@ -11,6 +11,8 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from time import perf_counter
 
@@ -29,6 +31,9 @@ from xray_core.records import ReasonCode, Refusal
 _PR_SET_NO_NEW_PRIVS = 38
 _CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
 _KEPT_ENVIRONMENT = frozenset({"PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ"})
+
+# What a process says once it is prepared.
+READY = b"ready"
 
 _DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
@@ -217,3 +222,27 @@ def _drop_output() -> None:
     for stream in (0, 1, 2):
         os.dup2(null, stream)
     os.close(null)
+
+
+def serve_calls(
+    orders: Connection, answers: Connection, prepare: Callable[..., object], given: tuple[object, ...]
+) -> None:
+    """What runs in a process from start to end: `prepare(*given)`, then one call after the other."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is meant for who started us
+    prepare(*given)
+    answers.send_bytes(READY)
+    while True:
+        try:
+            work = orders.recv_bytes()
+        except EOFError:
+            return
+        answers.send_bytes(_answer(work))
+
+
+def _answer(work: bytes) -> bytes:
+    """Whether the call came to its end, and its result; or the type's name of what it raised, for words quote files."""
+    try:
+        call, args = ForkingPickler.loads(work)
+        return bytes(ForkingPickler.dumps((True, call(*args))))
+    except Exception as error:  # noqa: BLE001  # whatever it is, the process goes on and who waits is told
+        return bytes(ForkingPickler.dumps((False, type(error).__name__)))

@@ -6,8 +6,9 @@ nobody looks around at intervals: the thread sleeps until an answer, a death, a 
 
 from __future__ import annotations
 
+import fcntl
 import os
-import signal
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from multiprocessing.reduction import ForkingPickler
 from time import monotonic
 from typing import Any
 
+from xray_core.processes.decoder import READY, serve_calls
 from xray_core.processes.fork_server import DecoderContext
 from xray_core.processes.records import CallFailed, ProcessLost
 
@@ -28,7 +30,7 @@ from xray_core.processes.records import CallFailed, ProcessLost
 _CALLS_AHEAD = 2
 # What fits into a pipe beside another one: a longer call goes to an idle process, which reads it at once.
 _SHORT_BYTES = 16 * 1024
-_READY = b"ready"
+_PIPE_BYTES = 2**20
 
 
 @dataclass(slots=True)
@@ -42,10 +44,11 @@ class _Call:
 
 @dataclass(slots=True)
 class _Worker:
-    """A process, our end of its pipe, and the calls in its hands: the first one is at work, until `deadline`."""
+    """A process, our ends of its two pipes, and the calls in its hands: the first one is at work, until `deadline`."""
 
     process: BaseProcess
-    pipe: Connection
+    orders: Connection
+    answers: Connection
     is_ready: bool = False
     given: int = 0
     calls: deque[_Call] = field(default_factory=deque)
@@ -124,7 +127,7 @@ class WorkerPool:
             worker.process.kill()
         for worker in self._workers:
             worker.process.join()
-            worker.pipe.close()
+            _hang_up(worker)
         self._workers = []
         for call in left:
             call.result.set_exception(BrokenProcessPool("the pool has ended"))
@@ -132,14 +135,17 @@ class WorkerPool:
     def _start_missing(self) -> None:
         """As many as have something to do: to start one costs as much as to decode some films."""
         while self._count_idle() < len(self._waiting) and len(self._workers) < self._size and not self._is_ended:
-            ours, theirs = DecoderContext().Pipe()
-            process = DecoderContext().Process(target=serve_calls, args=(theirs, *self._prepare), daemon=True)
+            orders, ours = DecoderContext().Pipe(duplex=False)
+            answers, theirs = DecoderContext().Pipe(duplex=False)
+            _widen(theirs)
+            process = DecoderContext().Process(target=serve_calls, args=(orders, theirs, *self._prepare), daemon=True)
             try:
                 process.start()
             except (OSError, EOFError) as error:
                 raise BrokenProcessPool("no process will start") from error
+            orders.close()
             theirs.close()
-            self._workers.append(_Worker(process, ours))
+            self._workers.append(_Worker(process, ours, answers))
 
     def _count_idle(self) -> int:
         return sum(not worker.calls for worker in self._workers)
@@ -157,7 +163,7 @@ class WorkerPool:
         worker.given += 1
         worker.calls.append(call)
         try:
-            worker.pipe.send_bytes(call.work)
+            worker.orders.send_bytes(call.work)
         except OSError:  # it has died
             self._waiting.appendleft(worker.calls.pop())
             self._bury(worker)
@@ -169,23 +175,23 @@ class WorkerPool:
         """Sleep until there is something to do, and do what the processes have said; then stop who is too slow."""
         nearest = min((worker.deadline for worker in self._workers), default=float("inf"))
         patience = None if nearest == float("inf") else max(0.0, nearest - monotonic())
-        heard = wait([self._ear, *(worker.pipe for worker in self._workers)], patience)
+        heard = wait([self._ear, *(worker.answers for worker in self._workers)], patience)
         if self._ear in heard:
             os.read(self._ear.fileno(), 4096)
         for worker in tuple(self._workers):
-            if worker.pipe in heard:
+            if worker.answers in heard:
                 self._hear(worker)
-            elif worker.deadline <= monotonic() and not worker.pipe.poll():
+            elif worker.deadline <= monotonic() and not worker.answers.poll():
                 self._stop(worker)
 
     def _hear(self, worker: _Worker) -> None:
         try:
-            said = worker.pipe.recv_bytes()
+            said = worker.answers.recv_bytes()
         except (EOFError, OSError):
             self._bury(worker)
             return
         if not worker.is_ready:
-            worker.is_ready = said == _READY
+            worker.is_ready = said == READY
             return
         call = worker.calls.popleft()
         worker.deadline = monotonic() + worker.calls[0].seconds if worker.calls else float("inf")
@@ -211,7 +217,7 @@ class WorkerPool:
     def _remove(self, worker: _Worker) -> None:
         worker.process.kill()
         worker.process.join()
-        worker.pipe.close()
+        _hang_up(worker)
         self._workers.remove(worker)
         self._waiting.extendleft(reversed(worker.calls))
 
@@ -224,22 +230,13 @@ def _tell(result: Future[Any], said: bytes) -> None:
         result.set_exception(MemoryError() if answer == MemoryError.__name__ else CallFailed(answer))
 
 
-def serve_calls(pipe: Connection, prepare: Callable[..., object], given: tuple[Any, ...]) -> None:
-    """What runs in a process: prepare, then one call after the other, for as long as the pipe stands."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is meant for who started us
-    prepare(*given)
-    pipe.send_bytes(_READY)
-    while True:
-        try:
-            work = pipe.recv_bytes()
-        except EOFError:
-            return
-        pipe.send_bytes(_answer(work))
+def _hang_up(worker: _Worker) -> None:
+    worker.orders.close()
+    worker.answers.close()
 
 
-def _answer(work: bytes) -> bytes:
-    try:
-        call, args = ForkingPickler.loads(work)
-        return bytes(ForkingPickler.dumps((True, call(*args))))
-    except Exception as error:  # noqa: BLE001  # whatever it is, the process goes on and who waits is told
-        return bytes(ForkingPickler.dumps((False, type(error).__name__)))
+def _widen(pipe: Connection) -> None:
+    """Let an answer of many films fit in whole, so that a process goes on while we are slow to read."""
+    if sys.platform == "linux":
+        with suppress(OSError):  # a user may have too many pipes for that
+            fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
