@@ -122,6 +122,9 @@ _CHANNELS = {0: 1, 2: 3, 6: 4}
 _MODES = {1: "mono", 3: "rgb", 4: "rgba"}
 
 
+# So much is inflated at a time where only the end matters: what comes out is at most a thousand times as long.
+_STREAM_PIECE = 8192
+
 # Larger ones are read row by row, in less memory.
 _MOST_BYTES = 64 * 2**20
 
@@ -179,12 +182,16 @@ def has_whole_stream(content: bytes, layout: PngLayout) -> bool:
     `decode_deep_colour` asks nothing of it; Pillow does, but takes longer than both together.
     """
     stream = isal_zlib.decompressobj()
-    most = 2 * layout.height * (8 * layout.width + 8)
+    left = 2 * layout.height * (8 * layout.width + 8)
+    pixels = memoryview(b"".join(body for kind, body, _ in _walk_chunks(content) if kind == b"IDAT"))
     try:
-        stream.decompress(b"".join(body for kind, body, _ in _walk_chunks(content) if kind == b"IDAT"), most)
+        for start in range(0, len(pixels), _STREAM_PIECE):
+            left -= len(stream.decompress(pixels[start : start + _STREAM_PIECE]))
+            if stream.eof or left < 0:
+                break
     except IsalError:  # type: ignore[misc]  # its stub calls an exception class an instance
         return False
-    return stream.eof
+    return stream.eof and left >= 0
 
 
 def _as_eight_bit_colour(content: bytes) -> bytes:
