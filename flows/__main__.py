@@ -1,5 +1,5 @@
 """`python -m flows` is `xray`."""
 
-from flows.cli.app import main
+from flows.cli.app import run
 
-main()
+run()

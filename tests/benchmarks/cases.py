@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from tests.benchmarks import archive, empty_run, growth, idle, reading, scoring, seals, training
+from tests.benchmarks import archive, empty_run, first_score, growth, idle, reading, scoring, seals, training
 from tests.benchmarks.measurement import Measurement
 from tests.benchmarks.workshop import Workshop
 
 CASES: dict[str, Callable[[Workshop], Iterator[Measurement]]] = {
     "many": scoring.score_many,
     "few-cold": scoring.score_few_cold,
+    "first-score": first_score.score_first,
     "together": scoring.score_together,
     "empty-run": empty_run.run_nothing,
     "idle": idle.idle_hour,

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import os
-import resource
 import subprocess
 import sys
 import time
@@ -25,12 +22,10 @@ from flows.home.ledger import find_anchor, prepare_ledger
 from flows.scoring.scan import open_scan
 from flows.settings import CHECKOUT, Settings
 from tests.benchmarks.pictures import write_incoming
-from tests.benchmarks.processes import environment_of
+from tests.benchmarks.processes import adopt_orphans, environment_of, reap, seconds_of_children
 from tests.benchmarks.workshop import Sizes, Workshop, open_workshop
 from tests.databases import create_database, with_database
 from tests.postgres import find_programs, private_server
-
-_SUBREAPER = 36
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +78,12 @@ class Stand:
         folder = self._shop.new_path("films")
         write_incoming(folder, films, tiny=self._shop.sizes.tiny)
         settings = self._open_home(folder)
-        ours, theirs, everybody, size = _own_seconds(), self._database_seconds(), _machine_seconds(), _size(settings)
+        ours, theirs, everybody, size = (
+            seconds_of_children(),
+            self._database_seconds(),
+            _machine_seconds(),
+            _size(settings),
+        )
         children, started = {child.pid for child in psutil.Process().children()}, time.perf_counter()
         command = [sys.executable, "-m", "flows", "scan"]
         environment = environment_of(settings) | {"XRAY_DATABASE_URL": settings.url}
@@ -94,8 +94,8 @@ class Stand:
         if any(process.wait() for process in running):
             raise RuntimeError("a scan failed: the figures would mean nothing")
         seconds = time.perf_counter() - started
-        _reap(children)
-        scanners, database = _own_seconds() - ours, self._database_seconds() - theirs
+        reap(children)
+        scanners, database = seconds_of_children() - ours, self._database_seconds() - theirs
         if _count(settings) != films:
             raise RuntimeError(f"{_count(settings)} films were scored, not {films}: the figures would mean nothing")
         others = _machine_seconds() - everybody - scanners - database
@@ -125,8 +125,7 @@ class Stand:
 @contextmanager
 def open_stand(sizes: Sizes, *, sqlite: bool) -> Iterator[Stand]:
     """On a PostgreSQL server of its own where one is installed, else on SQLite."""
-    # Whoever a scan leaves behind comes to us, so that what it used is counted.
-    ctypes.CDLL(None).prctl(_SUBREAPER, 1, 0, 0, 0)
+    adopt_orphans()
     programs = None if sqlite else find_programs()
     with ExitStack() as stack:
         shop = stack.enter_context(open_workshop(sizes))
@@ -145,22 +144,9 @@ def _find_postmaster(server: str | None) -> psutil.Process | None:
     return found
 
 
-def _own_seconds() -> float:
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
-
-
 def _machine_seconds() -> float:
     times = psutil.cpu_times()
     return float(times.user + times.nice + times.system)
-
-
-def _reap(children: set[int]) -> None:
-    """Wait for what the scans left behind, and for what that leaves behind."""
-    while left := {child.pid for child in psutil.Process().children()} - children:
-        for pid in left:
-            with suppress(ChildProcessError):
-                os.waitpid(pid, 0)
 
 
 def _count(settings: Settings) -> int:

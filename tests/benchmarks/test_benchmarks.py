@@ -16,10 +16,11 @@ from tests.benchmarks.years.commands import COMMANDS
 pytestmark = [pytest.mark.prefect, pytest.mark.timeout(1800)]
 
 # The cases without peers and trainings: a minute less than all.
-LIGHT = ("few-cold", "rescan", "export", "verify", "sealing")
+LIGHT = ("few-cold", "first-score", "rescan", "export", "verify", "sealing")
 ROWS = {
     "scoring 8, warm": 6,
     "scoring 4, cold": 1,
+    "the first score, processor time": 1,
     "scoring 8, two processes": 1,
     "a scheduled run that finds nothing": 1,
     "an idle hour, processor time": 1,

@@ -7,10 +7,10 @@ import os
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
-from multiprocessing import connection, forkserver
+from multiprocessing import connection, forkserver, resource_tracker
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from types import ModuleType
 from typing import Any, NoReturn
@@ -54,17 +54,33 @@ def fork_server_from_here() -> None:
         pid = os.fork()
         if pid == 0:
             os.close(ours)
-            _serve(listener.fileno(), alive)
+            _serve(lambda: forkserver.main(listener.fileno(), alive, []))
         os.close(alive)
     server._forkserver_address, server._forkserver_alive_fd, server._forkserver_pid = address, ours, pid
+    _fork_tracker()
 
 
-def _serve(listener: int, alive: int) -> NoReturn:
-    """Be the server until nobody can ask it any more, and end without tidying up what is the program's."""
+def _fork_tracker() -> None:
+    """The tracker of semaphores, which multiprocessing starts beside every server, though decoders have none."""
+    tracker: Any = resource_tracker._resource_tracker
+    if tracker._fd is None:
+        ear, mouth = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            os.close(mouth)
+            os.close(forkserver._forkserver._forkserver_alive_fd)
+            _serve(lambda: resource_tracker.main(ear))
+        os.close(ear)
+        tracker._fd, tracker._pid = mouth, pid
+
+
+def _serve(main: Callable[[], None]) -> NoReturn:
+    """Be what that does until nobody can ask it any more, and end without tidying up what is the program's."""
     try:
         sys.modules["__main__"] = ModuleType("__main__")
+        gc.enable()
         import_module(_SILENCE)
-        forkserver.main(listener, alive, [])
+        main()
     finally:
         os._exit(0)
 
