@@ -57,10 +57,10 @@ def fork_server_from_here() -> None:
             _serve(lambda: forkserver.main(listener.fileno(), alive, []))
         os.close(alive)
     server._forkserver_address, server._forkserver_alive_fd, server._forkserver_pid = address, ours, pid
-    _fork_tracker()
+    _fork_tracker(ours)
 
 
-def _fork_tracker() -> None:
+def _fork_tracker(alive: int) -> None:
     """The tracker of semaphores, which multiprocessing starts beside every server, though decoders have none."""
     tracker: Any = resource_tracker._resource_tracker
     if tracker._fd is None:
@@ -68,7 +68,7 @@ def _fork_tracker() -> None:
         pid = os.fork()
         if pid == 0:
             os.close(mouth)
-            os.close(forkserver._forkserver._forkserver_alive_fd)
+            os.close(alive)
             _serve(lambda: resource_tracker.main(ear))
         os.close(ear)
         tracker._fd, tracker._pid = mouth, pid
