@@ -27,42 +27,45 @@ def iter_scored_films(session: Session, model_id: int, *, with_labelled: bool = 
     """
     labels, listed = _read_labels(session), _find_listed(session)
     learned = _find_learned(session) if with_labelled else set()
-    left_out = () if with_labelled else labels.keys()
+    left_out = set() if with_labelled else set(labels)
     again = {xray_id: said for xray_id, said in _iter_said_again(session, model_id) if xray_id not in left_out}
-    apart = again.keys() | left_out
-    for part in read_rows(session, _SCORED):
-        for row in part:
-            xray_id, sha256, by, probability, outcome, reason = row
+    apart = left_out | again.keys()
+    noted = apart | labels.keys() | listed | learned
+    for part in read_rows(session, _SCORED.bindparams(model_id=model_id)):
+        for xray_id, sha256, probability, outcome, reason in part:
             shadow = None
+            if xray_id not in noted:
+                is_unlike_chest = reason is not None and is_unlike(reason)
+                before = None if outcome is None else _OUTCOMES[outcome]
+                yield _to_film((xray_id, sha256, probability, is_unlike_chest, None, None, True, False, False, before))
+                continue
             if xray_id in apart:
                 said = again.pop(xray_id, None)
                 if said is None:  # left out, or given already
                     continue
-                by, probability, outcome, reason, shadow = said
-            yield _to_film(
-                (
-                    xray_id,
-                    sha256,
-                    probability,
-                    reason is not None and is_unlike(reason),
-                    shadow,
-                    labels.get(xray_id),
-                    xray_id not in learned,
-                    xray_id in listed,
-                    False,
-                    None if by == model_id else _OUTCOMES[outcome],
-                )
+                probability, outcome, reason, shadow = said
+            yield ScoredFilm(
+                xray_id,
+                sha256,
+                probability,
+                is_unlike(reason),
+                shadow,
+                labels.get(xray_id),
+                is_held_out=xray_id not in learned,
+                is_listed=xray_id in listed,
+                said_before=None if outcome is None else _OUTCOMES[outcome],
             )
 
 
-# There may be a million of them, and the class's own constructor takes twice as long.
+# Of a film of which nothing more is known: there may be a million, and the class's own constructor takes twice as long.
 _to_film = partial(tuple.__new__, ScoredFilm)
 
 _OUTCOMES = {outcome.value: outcome for outcome in Outcome}
 
-# In words: SQLite reads results in the order in which they were written, and finds each X-ray by its number.
+# In words: SQLite reads results in the order in which they were written, and finds each X-ray by its number. The outcome
+# is that of another model alone.
 _SCORED = text(
-    "SELECT r.xray_id, x.sha256, r.model_id, r.probability, r.outcome, r.refer_reason "
+    "SELECT r.xray_id, x.sha256, r.probability, CASE WHEN r.model_id <> :model_id THEN r.outcome END, r.refer_reason "
     "FROM results r JOIN xrays x ON x.id = r.xray_id WHERE NOT r.shadow"
 )
 _SAID_AGAIN = text(
@@ -70,8 +73,8 @@ _SAID_AGAIN = text(
     "(SELECT xray_id FROM results GROUP BY xray_id HAVING count(*) > 1) ORDER BY id"
 )
 
-# By which model, P(covid), the outcome, why it was referred, and what the newest shadow said.
-_Said = tuple[int, float, str, str | None, Outcome | None]
+# P(covid), the outcome where another model said it, why it was referred, and what the newest shadow said.
+_Said = tuple[float, str | None, str | None, Outcome | None]
 
 
 def _iter_said_again(session: Session, model_id: int) -> Iterator[tuple[int, _Said]]:
@@ -84,8 +87,8 @@ def _iter_said_again(session: Session, model_id: int) -> Iterator[tuple[int, _Sa
                 shadows[xray_id] = Outcome(outcome)
             elif by == model_id or said.get(xray_id, (0,))[0] != model_id:
                 said[xray_id] = (by, probability, outcome, reason)
-    for xray_id, newest in said.items():
-        yield xray_id, (*newest, shadows.get(xray_id))
+    for xray_id, (by, probability, outcome, reason) in said.items():
+        yield xray_id, (probability, None if by == model_id else outcome, reason, shadows.get(xray_id))
 
 
 def _read_labels(session: Session) -> dict[int, Label]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 
 from sqlalchemy.orm import Session
@@ -14,7 +15,7 @@ from sqlalchemy.orm import Session
 from db import audit
 from db.engine import snapshot
 from db.reading.films import iter_scored_films
-from db.reading.opinions import read_standings
+from db.reading.opinions import FilmStanding, read_standings
 from db.registry import models
 from db.scoring import patient_tally, results
 from flows.home.folders import refuse_place
@@ -164,22 +165,31 @@ def _withhold(session: Session, settings: Settings, lines: Iterator[ResultLine])
 
 
 def _settle(session: Session, lines: Iterator[ResultLine]) -> Iterator[ResultLine]:
-    """With the label that the readers of a film come to, instead of what the last of them said."""
-    standings = read_standings(session)
-    for line in lines:
-        found = standings.get(line.xray_sha256 or "")
-        if found is None:
-            yield line
-        elif found.label is line.label and found.reader == line.labelled_by:
-            yield replace(line, label_standing=found.settlement.value)
-        else:
-            yield replace(
-                line,
-                label=found.label,
-                labelled_by=found.reader,
-                labelled_at=None,
-                label_standing=found.settlement.value,
-            )
+    """With the label that the readers of a film come to, instead of what the last of them said.
+
+    Some lines at a time: in memory are their films' opinions, not those of all films that were ever read.
+    """
+    while part := list(islice(lines, _SETTLED_AT_ONCE)):
+        said = {line.xray_sha256 for line in part if line.label is not None and line.xray_sha256}
+        standings = read_standings(session, sha256s=sorted(said)) if said else {}
+        yield from (_show_standing(line, standings.get(line.xray_sha256 or "")) for line in part)
+
+
+_SETTLED_AT_ONCE = 2000
+
+
+def _show_standing(line: ResultLine, found: FilmStanding | None) -> ResultLine:
+    if found is None:
+        return line
+    if found.label is line.label and found.reader == line.labelled_by:
+        return replace(line, label_standing=found.settlement.value)
+    return replace(
+        line,
+        label=found.label,
+        labelled_by=found.reader,
+        labelled_at=None,
+        label_standing=found.settlement.value,
+    )
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from xray_core.evaluation.bootstrap import Floats, draw_counts
+from xray_core.evaluation.bootstrap import Floats
 from xray_core.evaluation.intervals import percentile_interval, share_interval
 from xray_core.records import Interval
 
@@ -18,7 +18,6 @@ FEWEST_FILMS: Final = 20
 FEWEST_PATIENTS: Final = 10
 RESAMPLES: Final = 2000
 SEED: Final = 20261128
-_AT_A_TIME: Final = 100  # memory stays small whatever the number of patients
 
 Chance = Callable[[Floats], Floats]
 
@@ -67,10 +66,14 @@ def measure_agreement(
 
 
 def resample_tables(by_patient: Floats) -> Floats:
-    """Sums of the rows (patients, cells) over RESAMPLES draws of patients with replacement -> (RESAMPLES, cells)."""
+    """Sums of the rows (patients, cells) over RESAMPLES draws of patients with replacement -> (RESAMPLES, cells).
+
+    Patients with the same row are drawn together: how often a kind of row comes is multinomial, and there are few kinds
+    however many patients.
+    """
     rng = np.random.default_rng(SEED)
-    pieces = [draw_counts(rng, _AT_A_TIME, len(by_patient)) @ by_patient for _ in range(RESAMPLES // _AT_A_TIME)]
-    drawn: Floats = np.concatenate(pieces)
+    kinds, numbers = np.unique(by_patient, axis=0, return_counts=True)
+    drawn: Floats = rng.multinomial(len(by_patient), numbers / len(by_patient), size=RESAMPLES) @ kinds
     return drawn
 
 

@@ -102,18 +102,10 @@ def plan_training_set(
     if not unknown_may_judge:
         sides = {group: _off_the_test_side(group, side, frozen) for group, side in sides.items()}
     moved = leave_out_moved(trainable, frozen, sides)
-    still_there = [xray for xray in trainable if xray.sha256 not in {item.xray.sha256 for item in moved}]
-    moved += keep_from_judging(still_there, sides, find_trained_on(known, frozen), unknown_may_judge)
-    still_there = [xray for xray in trainable if xray.sha256 not in {item.xray.sha256 for item in moved}]
-    moved += leave_out_held(still_there, sides)
-    staying = [xray for xray in trainable if xray.sha256 not in {item.xray.sha256 for item in moved}]
-    left_out = (*moved, *leave_out_straddling(staying, sides, duplicates, used_before))
-    gone = {item.xray.sha256 for item in left_out}
-    kept = [
-        replace(xray, label=xray.label_on(sides[xray.group]) or xray.label)
-        for xray in trainable
-        if xray.sha256 not in gone
-    ]
+    moved += keep_from_judging(_without(trainable, moved), sides, find_trained_on(known, frozen), unknown_may_judge)
+    moved += leave_out_held(_without(trainable, moved), sides)
+    left_out = (*moved, *leave_out_straddling(_without(trainable, moved), sides, duplicates, used_before))
+    kept = [_with_label_of(xray, sides[xray.group]) for xray in _without(trainable, left_out)]
     by_side = {split: tuple(xray for xray in kept if sides[xray.group] is split) for split in Split}
     return TrainingSet(
         train=by_side[Split.TRAIN],
@@ -127,6 +119,16 @@ def plan_training_set(
         without_patient=sum(not xray.patient_known for xray in trainable),
         label_set_sha256=digest_label_set(trainable),
     )
+
+
+def _without(xrays: Sequence[LabelledXray], left_out: Iterable[LeftOut]) -> list[LabelledXray]:
+    gone = {item.xray.sha256 for item in left_out}
+    return [xray for xray in xrays if xray.sha256 not in gone]
+
+
+def _with_label_of(xray: LabelledXray, side: Split) -> LabelledXray:
+    label = xray.label_on(side) or xray.label
+    return xray if label is xray.label else replace(xray, label=label)
 
 
 def digest_label_set(xrays: Iterable[LabelledXray]) -> str:
