@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Final
 
 RESEARCH_USE = "Research use only, not for diagnosis."
@@ -368,6 +370,10 @@ class LabelledXray:
     def counts(self) -> bool:
         """Whether anything was said of it that trains, judges, or would once it is settled."""
         return self.trains or self.judges or self.held is not None
+
+
+# For how many X-rays each stands, where every one stands for itself.
+ONE_EACH: Final[Mapping[int, int]] = MappingProxyType({})
 
 
 def age_group(years: float) -> str:

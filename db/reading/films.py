@@ -32,7 +32,8 @@ def iter_scored_films(session: Session, model_id: int, *, with_labelled: bool = 
     apart = left_out | again.keys()
     noted = apart | labels.keys() | listed | learned
     for part in read_rows(session, _SCORED.bindparams(model_id=model_id)):
-        for xray_id, sha256, probability, outcome, reason in part:
+        for row in part:
+            xray_id, sha256, probability, outcome, reason = row
             shadow = None
             if xray_id not in noted:
                 is_unlike_chest = reason is not None and is_unlike(reason)
@@ -62,8 +63,8 @@ _to_film = partial(tuple.__new__, ScoredFilm)
 
 _OUTCOMES = {outcome.value: outcome for outcome in Outcome}
 
-# In words: SQLite reads results in the order in which they were written, and finds each X-ray by its number. The outcome
-# is that of another model alone.
+# In words: SQLite reads results in the order in which they were written, and finds each X-ray by its number. An outcome
+# is that of another model.
 _SCORED = text(
     "SELECT r.xray_id, x.sha256, r.probability, CASE WHEN r.model_id <> :model_id THEN r.outcome END, r.refer_reason "
     "FROM results r JOIN xrays x ON x.id = r.xray_id WHERE NOT r.shadow"

@@ -45,15 +45,22 @@ def read_labelled(
 
 
 def read_labelled_before(
-    session: Session, rules: LabelRules, now: Sequence[LabelledXray], *, upto: int
+    session: Session,
+    rules: LabelRules,
+    now: Sequence[LabelledXray],
+    *,
+    upto: int,
+    among: Select[tuple[int]] | None = None,
 ) -> list[LabelledXray]:
     """What `read_labelled` would give for the rows up to the one with the id `upto`, out of what it gives `now`.
 
     Only the films of which something was said since are settled anew, unless all hang on which film is unread.
     """
     if rules.chance_test_side and find_first_unread(session) != find_first_unread(session, upto=upto):
-        return read_labelled(session, rules, upto=upto)
+        return read_labelled(session, rules, upto=upto, among=among)
     since = select(LabelRow.xray_id).where(LabelRow.id > upto).distinct()
+    if among is not None:
+        since = since.where(LabelRow.xray_id.in_(among))
     changed = set(session.scalars(since))
     return [
         *(xray for xray in now if xray.xray_id not in changed),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Select, func, null, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session, aliased
 
+from db.bulk import pieces
 from db.reading.readers import list_readers
 from db.reading.tables import ReadingListItemRow, ReadingListRow
 from db.scoring.tables import LabelRow, ResultRow, XrayRow
@@ -24,12 +25,20 @@ def read_names(session: Session) -> dict[str, str]:
     return {fold_name(name): name for name in [*reversed(written), *list_readers(session)]}
 
 
-def read_readings(
-    session: Session, *, among: Select[tuple[int]] | None = None, with_shown: bool = True
-) -> list[Reading]:
+def read_groups(session: Session, xray_ids: Sequence[int]) -> dict[int, str]:
+    """The patient of each of these X-rays, or the film itself where nobody knows."""
+    groups: dict[int, str] = {}
+    for part in pieces(xray_ids):
+        asked = select(XrayRow.id, XrayRow.patient, XrayRow.sha256).where(XrayRow.id.in_(part))
+        rows = session.connection().execute(asked).all()
+        groups |= {xray_id: patient or name_content_group(sha256) for xray_id, patient, sha256 in rows}
+    return groups
+
+
+def read_readings(session: Session, *, among: Select[tuple[int]] | None = None) -> list[Reading]:
     """Every label row with a reader's name (of the X-rays that `among` finds), oldest first.
 
-    Labels of a dataset are nobody's reading. Without `with_shown` nobody looks up what the champion had said by then.
+    Labels of a dataset are nobody's reading.
     """
     row, item, of, xray, result = LabelRow, ReadingListItemRow, ReadingListRow, XrayRow, aliased(ResultRow)
     sizes = dict(session.execute(select(item.list_id, func.count()).group_by(item.list_id)).tuples().all())
@@ -45,7 +54,7 @@ def read_readings(
         select(
             *(row.xray_id, xray.patient, xray.sha256, row.reader, row.role, row.label, row.score_visible, row.seconds),
             *(row.list_item_id, of.purpose, item.reason, item.reveal, row.source, item.position, item.list_id),
-            shown if with_shown else null(),
+            shown,
         )
         .join(xray, xray.id == row.xray_id)
         .outerjoin(item, item.id == row.list_item_id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -106,9 +106,17 @@ def freeze_splits(session: Session, assignments: Mapping[str, Split], *, now: da
             session.execute(insert_into(session, SplitMemberRow).on_conflict_do_nothing(), rows)
 
 
-def read_splits(session: Session) -> dict[str, Split]:
-    """Every frozen group and its side."""
-    return dict(session.execute(select(SplitMemberRow.split_group, SplitMemberRow.split)).tuples().all())
+def read_splits(session: Session, groups: Collection[str] | None = None) -> dict[str, Split]:
+    """Every frozen group (of these) and its side."""
+    row = SplitMemberRow
+    if groups is None:
+        return dict(session.execute(select(row.split_group, row.split)).tuples().all())
+    sides: dict[str, Split] = {}
+    for part in pieces(sorted(groups)):
+        sides |= dict(
+            session.execute(select(row.split_group, row.split).where(row.split_group.in_(part))).tuples().all()
+        )
+    return sides
 
 
 def _add(session: Session, rows: list[dict[str, Any]]) -> dict[str, int]:

@@ -89,13 +89,10 @@ def status(as_json: Json = False) -> None:
 
     Example: xray labels status
     """
-    from flows.registry.reference_standard import read_settled
-    from flows.training.due import read_due
+    from flows.training.label_status import read_label_status
     from xray_core.reading.readers_words import say_agreement
 
-    settings = view_home()
-    due = read_due(settings)
-    settled, most_read = read_settled(settings)
+    due, settled, most_read = read_label_status(view_home())
     if as_json:
         told = {"due": due.due, "new_labels": due.new_labels, "reason": due.reason, "films": settled}
         judged = {"judged_on": asdict(due.judged_on), "not_trained_on": due.held}

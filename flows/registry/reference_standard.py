@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from sqlalchemy.orm import Session
 
 from db.engine import snapshot
 from db.reading.films import read_outcomes
 from db.reading.opinions import read_opinions
-from db.reading.readings import read_names, read_readings
+from db.reading.readings import read_groups, read_names, read_readings
+from db.reading.said import Said
 from db.registry import models
 from flows.home.ledger import open_ledger
 from flows.settings import Settings
-from xray_core.reading.most_read import MostRead, find_most_read
+from xray_core.reading.most_read import MostRead, find_shared, measure_most_read
 from xray_core.reading.readers_report import ReadersReport, make_readers_report
 from xray_core.reading.settled import count_settlements
 
@@ -24,11 +23,12 @@ def read_readers_report(settings: Settings) -> ReadersReport:
         return gather_readers_report(session)
 
 
-def read_settled(settings: Settings) -> tuple[Mapping[str, int], MostRead | None]:
-    """What a status tells: how many films are settled in which way, and the two readers who have most in common."""
-    with open_ledger(settings) as engine, snapshot(engine) as session:
-        most_read = find_most_read(read_readings(session, with_shown=False), read_names(session))
-        return count_settlements(read_opinions(session)), most_read
+def gather_most_read(session: Session, said: Said) -> MostRead | None:
+    """The two readers who have most films in common; None where no two read one film."""
+    shared = find_shared(said.opinions, said.films)
+    if shared is None:
+        return None
+    return measure_most_read(shared, read_groups(session, list(shared.words)), read_names(session))
 
 
 def gather_readers_report(session: Session) -> ReadersReport:

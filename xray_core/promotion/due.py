@@ -10,7 +10,7 @@ from typing import Final
 
 from xray_core.promotion.judged_on import say_held
 from xray_core.promotion.policy import RetrainingPolicy, Trigger
-from xray_core.records import Held, Label, LabelledXray, Split, plural
+from xray_core.records import ONE_EACH, Held, Label, LabelledXray, Split, plural
 
 _BY_HAND: Final = "the deployment `retrain`, run by hand, does not wait"
 
@@ -38,22 +38,30 @@ def count_labels(
     left_out: Mapping[Held, int],
     *,
     unknown_may_judge: bool,
+    numbers: Mapping[int, int] = ONE_EACH,
 ) -> LabelCounts:
     """Count labels that count on the side where their X-rays stand, and those that the last training had not.
 
     New is an X-ray whose label there was another one, or none: a second reader who agrees with the first adds nothing
     to learn from. `sides` holds the side of every group; X-rays of unknown patients count as none, or as one each.
-    `left_out` are those of the test side that do not judge, by reason.
+    `left_out` are those of the test side that do not judge, by reason. One whose id is among `numbers` stands for so
+    many, each of another patient.
     """
     side_of = {xray.sha256: sides[xray.group] for xray in now}
     had = {xray.sha256: xray.label_on(side_of[xray.sha256]) for xray in before if xray.sha256 in side_of}
     counted = [(xray, label) for xray in now if (label := xray.label_on(sides[xray.group])) is not None]
-    by_label = Counter(label for _, label in counted)
-    people = Counter(label for _, label in {(xray.group, label) for xray, label in counted if xray.patient_known})
-    if unknown_may_judge:
-        people.update(label for xray, label in counted if not xray.patient_known)
+    by_label, people = Counter[Label](), Counter[Label]()
+    seen: set[tuple[str, Label]] = set()
+    new_labels = 0
+    for xray, label in counted:
+        number = numbers.get(xray.xray_id, 1)
+        by_label[label] += number
+        new_labels += number if had.get(xray.sha256) is not label else 0
+        is_another = (xray.group, label) not in seen if xray.patient_known else unknown_may_judge
+        people[label] += number if is_another else 0
+        seen.add((xray.group, label))
     return LabelCounts(
-        new_labels=sum(had.get(xray.sha256) is not label for xray, label in counted),
+        new_labels=new_labels,
         covid_xrays=by_label[Label.COVID],
         normal_xrays=by_label[Label.NORMAL],
         covid_patients=people[Label.COVID],

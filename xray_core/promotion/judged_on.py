@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from xray_core.records import Held, LabelledXray, Standard
+from xray_core.records import ONE_EACH, Held, LabelledXray, Standard
 
 JUDGED_ON: Final = "judged on"
 MORE_JUDGES: Final = "`xray review`: every film that chance chose and that is read without its score can judge"
@@ -48,18 +48,28 @@ class JudgedOn:
         return "; ".join((patients, *unknown, *say_held(self.left_out, "left out")))
 
 
-def count_judges(judging: Iterable[LabelledXray], left_out: Mapping[Held, int]) -> JudgedOn:
-    """Count whose labels the X-rays of a test side judge by."""
+def count_judges(
+    judging: Iterable[LabelledXray], left_out: Mapping[Held, int], *, numbers: Mapping[int, int] = ONE_EACH
+) -> JudgedOn:
+    """Count whose labels the X-rays of a test side judge by.
+
+    One whose id is among `numbers` stands for so many, each of another patient.
+    """
     strength = list(Standard)
     weakest: dict[str, Standard] = {}
+    alike: dict[str, int] = {}
     unknown = 0
     for xray in judging:
+        number = numbers.get(xray.xray_id, 1)
         if not xray.patient_known:
-            unknown += 1
+            unknown += number
             continue
+        alike[xray.group] = number
         standard = xray.judges_by.standard or Standard.DATASET
         weakest[xray.group] = max(weakest.get(xray.group, standard), standard, key=strength.index)
-    counted = Counter(weakest.values())
+    counted: Counter[Standard] = Counter()
+    for group, standard in weakest.items():
+        counted[standard] += alike[group]
     patients = {standard: counted[standard] for standard in Standard if counted[standard]}
     return JudgedOn(patients, left_out, unknown)
 

@@ -60,7 +60,7 @@ def draw_audit(key: bytes, sha256: str) -> float:
 
     A film below AUDIT_SHARE belongs to the audit sample, whatever any model says of it.
     """
-    return int.from_bytes(make_draw(key)(sha256)[:_PLACE_BYTES], "big") / 2 ** (8 * _PLACE_BYTES)
+    return int.from_bytes(make_draw(key)(sha256)[:_PLACE_BYTES], "big") / _PLACES
 
 
 def make_draw(key: bytes) -> Callable[[str], bytes]:
@@ -81,9 +81,9 @@ def make_draw(key: bytes) -> Callable[[str], bytes]:
     return draw
 
 
-_BLOCK, _PLACE_BYTES = 64, 7
+_BLOCK, _PLACE_BYTES, _PLACES = 64, 7, 2**56
 # What the draw of a film of the sample is below.
-_AUDIT_END = int(AUDIT_SHARE * 2 ** (8 * _PLACE_BYTES)).to_bytes(_PLACE_BYTES, "big")
+_AUDIT_END = int(AUDIT_SHARE * _PLACES).to_bytes(_PLACE_BYTES, "big")
 
 
 def rank_films(

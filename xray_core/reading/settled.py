@@ -92,7 +92,11 @@ def find_read_again(opinions: Iterable[Opinion]) -> set[str]:
 
 def count_settlements(films: Mapping[int, Iterable[Opinion]]) -> dict[str, int]:
     """How many films are settled in which way; every way has its number."""
-    said = Counter(tuple(opinions) for opinions in films.values())  # of many films the same was said
+    return count_settled(Counter(tuple(opinions) for opinions in films.values()))
+
+
+def count_settled(said: Mapping[tuple[Opinion, ...], int]) -> dict[str, int]:
+    """The same by how many films the same was said of."""
     counts = {settlement.value: 0 for settlement in Settlement}
     for opinions, number in said.items():
         counts[settle(opinions).value] += number

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from xray_core.records import Label, LabelledXray, name_content_group
+from xray_core.records import ONE_EACH, Label, LabelledXray, name_content_group
 
 # More labelled films than these, and of both classes: a person is followed up, but rarely as often. Fewer say nothing.
 HANDFUL: Final = 5
@@ -26,14 +26,17 @@ def is_implausible(covid: int, normal: int, xrays: int) -> bool:
     )
 
 
-def doubt_patients(xrays: Sequence[LabelledXray]) -> tuple[list[LabelledXray], int]:
+def doubt_patients(
+    xrays: Sequence[LabelledXray], *, numbers: Mapping[int, int] = ONE_EACH
+) -> tuple[list[LabelledXray], int]:
     """The same X-rays, those of an implausible patient as unknown ones, and how many these are.
 
-    Labels that are not trained on count in no class. The doubted id stays among the former groups: where it stood on a
+    One whose id is among `numbers` stands for so many of other patients who are alike. Labels that are not trained on
+    count in no class. The doubted id stays among the former groups: where it stood on a
     side, its X-rays come to no other one.
     """
     counts = Counter((xray.group, xray.label) for xray in xrays if xray.patient_known and xray.label.is_trainable)
-    total = sum(xray.label.is_trainable for xray in xrays)
+    total = sum(numbers.get(xray.xray_id, 1) for xray in xrays if xray.label.is_trainable)
     doubted = {
         group for group, _ in counts if is_implausible(counts[group, Label.COVID], counts[group, Label.NORMAL], total)
     }

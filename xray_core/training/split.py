@@ -7,7 +7,16 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from xray_core.records import HELD_OUT, Held, Label, LabelledXray, SideCount, Split, is_content_group
+from xray_core.records import (
+    HELD_OUT,
+    ONE_EACH,
+    Held,
+    Label,
+    LabelledXray,
+    SideCount,
+    Split,
+    is_content_group,
+)
 from xray_core.training.left_out import (
     PROTECTED,
     LeftOut,
@@ -43,9 +52,14 @@ class TrainingSet:
     label_set_sha256: str
     doubted: int = 0
 
-    def count_held(self, *sides: Split) -> dict[Held, int]:
-        """How many X-rays of these sides have a label that does not count there, by reason."""
-        held = Counter(item.held for item in self.left_out if item.side in sides)
+    def count_held(self, *sides: Split, numbers: Mapping[int, int] = ONE_EACH) -> dict[Held, int]:
+        """How many X-rays of these sides have a label that does not count there, by reason.
+
+        One whose id is among `numbers` stands for so many that are alike.
+        """
+        held: Counter[Held | None] = Counter()
+        for item in self.left_out:
+            held[item.held] += numbers.get(item.xray.xray_id, 1) if item.side in sides else 0
         return {reason: held[reason] for reason in Held if held[reason]}
 
     def count(self, split: Split, label: Label) -> SideCount:

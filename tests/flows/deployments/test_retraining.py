@@ -22,7 +22,7 @@ from flows.review.label_import import import_labels_from
 from flows.settings import Settings
 from flows.training import training
 from flows.training.claim import Claim, claim_labels, open_trainer, released_on_failure
-from flows.training.due import read_due
+from flows.training.due import are_labels_claimed, read_due
 from tests.conftest import own_database
 from tests.databases import server_url
 from tests.evaluations import read_evaluation
@@ -153,7 +153,7 @@ def test_a_label_set_is_trained_on_once_whoever_asks(trained: tuple[Settings, Co
     assert train(settings, trigger="event") is None
 
     assert [run.state for run in read_trainings(settings)] == [TrainingState.FINISHED]
-    assert read_due(settings).claimed
+    assert are_labels_claimed(settings)
 
 
 def test_nothing_is_due_right_after_a_training(trained: tuple[Settings, Conclusion]) -> None:
@@ -234,14 +234,14 @@ def test_a_step_that_fails_gives_the_labels_back(empty_settings: Settings, tmp_p
     with open_trainer(empty_settings) as trainer:
         claim = claim_labels(trainer, OPTIONS, trigger="event")
         assert claim is not None
-        assert read_due(empty_settings).claimed
+        assert are_labels_claimed(empty_settings)
         with pytest.raises(OSError, match="disk"), released_on_failure(trainer, claim):
             raise OSError("the disk went away")
 
         (failed,) = read_trainings(empty_settings)
         assert failed.state is TrainingState.FAILED
         assert str(failed.reason).startswith("OSError: at ")
-        assert not read_due(empty_settings).claimed
+        assert not are_labels_claimed(empty_settings)
         assert isinstance(claim_labels(trainer, OPTIONS, trigger="event"), Claim)
 
 

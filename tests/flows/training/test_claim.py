@@ -15,7 +15,7 @@ from flows.review.label_import import import_labels_from
 from flows.review.patient_import import import_patients
 from flows.settings import Settings
 from flows.training.claim import claim_labels, open_trainer, released_on_failure
-from flows.training.due import read_due
+from flows.training.due import are_labels_claimed
 from tests.flows.scoring.test_scan import drop_xrays, scan
 from xray_core.errors import RefusedInput
 from xray_core.networks.options import TrainingOptions
@@ -90,7 +90,7 @@ def test_labels_whose_patients_have_changed_since_may_be_trained_on_again(settin
         known, known_again = claim(), claim()
         csv.write_text(f"filename,patient_id\n{films[0].name},P2\n")
         import_patients(settings, csv)
-        is_claimed = read_due(settings).claimed
+        is_claimed = are_labels_claimed(settings)
 
         assert (first, again, known, known_again, is_claimed, claim()) == (True, False, True, False, False, True)
-        assert read_due(settings).claimed
+        assert are_labels_claimed(settings)

@@ -8,10 +8,10 @@ from itertools import count
 
 import pytest
 
-from xray_core.reading.most_read import find_most_read
+from xray_core.reading.most_read import MostRead, find_shared, measure_most_read
 from xray_core.reading.readers_report import ReadersReport, find_blind, make_readers_report
 from xray_core.reading.readers_words import answer_questions, say_agreement, say_model_beside, tell_readers
-from xray_core.reading.records import ListPurpose, ListReason, ReaderRole, Reading
+from xray_core.reading.records import ListPurpose, ListReason, Opinion, ReaderRole, Reading
 from xray_core.reading.reveal_effect import measure_reveal_effect
 from xray_core.records import Label, Outcome
 
@@ -129,11 +129,22 @@ def test_the_reveal_is_told_as_it_went() -> None:
     )
 
 
+def most_read(readings: list[Reading], names: dict[str, str]) -> MostRead | None:
+    """What a status makes of what was said of each film."""
+    opinions, films = [], dict[int, tuple[int, ...]]()
+    for one in readings:
+        said = Opinion(one.reader, one.role, one.label, score_visible=one.score_visible, chosen_for=one.reason)
+        films[one.xray_id] = (*films.get(one.xray_id, ()), len(opinions))
+        opinions.append(replace(said, again=one.purpose is ListPurpose.AGAIN))
+    shared = find_shared(opinions, films)
+    return measure_most_read(shared, {one.xray_id: one.group for one in readings}, names) if shared else None
+
+
 def test_small_numbers_say_so_and_nothing_says_what_to_do() -> None:
-    assert "`xray review --reader NAME`" in say_agreement(find_most_read([], {}))
+    assert "`xray review --reader NAME`" in say_agreement(most_read([], {}))
     readings = [read(1), read(1, "ben")]
     few = report(readings)
-    assert "too few: below 20 films of 10 patients" in say_agreement(find_most_read(readings, {}))
+    assert "too few: below 20 films of 10 patients" in say_agreement(most_read(readings, {}))
     assert few.pairs[0].words.table[0][0] == 1
     assert "no score was revealed yet" in "\n".join(tell_readers(few))
 
@@ -141,8 +152,11 @@ def test_small_numbers_say_so_and_nothing_says_what_to_do() -> None:
 def test_a_status_tells_of_the_two_readers_with_most_films_in_common_what_the_report_does() -> None:
     names = {"anna": "Anna", "ben": "Ben"}
     readings = [read(number, reader) for reader in ("anna", "ben", "cleo") for number in range(30 - len(reader))]
+    readings += [read(1, "ben", NORMAL, score_visible=True), read(2, "ben", NORMAL, reason=ListReason.REPEAT)]
+    readings += [read(3, "ben", NORMAL, role=ReaderRole.ADJUDICATOR), read(4, purpose=ListPurpose.AGAIN, label=NORMAL)]
+    readings += [read(5, "ben", NORMAL)]  # a change of mind
 
-    found = find_most_read(readings, names)
+    found = most_read(readings, names)
 
     assert found is not None
     assert (found.first, found.second, found.pairs) == ("Anna", "Ben", 3)
