@@ -18,7 +18,7 @@ from flows.home.films import list_places_on_the_way, make_locator
 from flows.home.ledger import open_ledger
 from flows.settings import Settings
 from xray_core.errors import NoBucket, UnreadableXray
-from xray_core.records import ReasonCode, escape_name
+from xray_core.records import FilmPath, ReasonCode, escape_name
 from xray_core.stores.bucket import Bucket
 from xray_core.stores.film import BucketFilm, FilmPlace
 
@@ -66,26 +66,45 @@ def check_films(settings: Settings, session: Session, *, on_progress: _OnProgres
 
     Raises NoBucket where a bucket is not there or does not answer: films in it are neither there nor missing.
     """
-    locate, buckets = make_locator(settings), _Buckets()
-    there: set[int] = set()
-    replaced: set[int] = set()
+    buckets = _Buckets(settings)
+    there, replaced = whereabouts.FilmNumbers(), whereabouts.FilmNumbers()
     altered: list[str] = []
     for file in whereabouts.iter_scored_files(session):
-        place = buckets.ask(locate(file.path))
+        place = buckets.find(file.path)
         now = _look(place)
-        if now is None or now != (file.size, file.mtime_ns, file.ctime_ns)[: len(now)]:
-            replaced |= {file.xray_id} if now else set()
+        if now is None:
+            continue
+        if now != (file.size, file.mtime_ns, file.ctime_ns)[: len(now)]:
+            replaced.add(file.xray_id)
         elif _hash(place) == file.sha256:
             there.add(file.xray_id)
             on_progress(1)
         else:
             altered.append(_say(place))
+    counts, missing = _find_missing(settings, session, buckets, (there, replaced), on_progress)
+    if missing:
+        buckets.ask_again()
+    return FilmCheck(counts["films"], tuple(missing), tuple(altered), counts["replaced"], counts["let go"])
+
+
+def _find_missing(
+    settings: Settings,
+    session: Session,
+    buckets: _Buckets,
+    seen: tuple[whereabouts.FilmNumbers, whereabouts.FilmNumbers],
+    on_progress: _OnProgress,
+) -> tuple[Counter[str], list[tuple[int, str]]]:
+    """How many films there should be, and those that are neither where they arrived nor anywhere else.
+
+    `seen` are those that were found where they arrived, and those that have another file under their name.
+    """
+    there, replaced = seen
     known_gone = whereabouts.read_let_go(session)
     counts: Counter[str] = Counter()
     missing: list[tuple[int, str]] = []
     for film in whereabouts.iter_films(session):
         counts["films"] += 1
-        place = buckets.ask(locate(film.path))
+        place = buckets.find(film.path)
         if film.xray_id in there:
             continue
         if (found := _hash(place)) == film.sha256:
@@ -98,9 +117,7 @@ def check_films(settings: Settings, session: Session, *, on_progress: _OnProgres
             counts["replaced"] += 1
         else:
             missing.append((film.xray_id, f"{_say(place)} ({'other bytes' if len(found) == _HEX else found})"))
-    if missing:
-        buckets.ask_again()
-    return FilmCheck(counts["films"], tuple(missing), tuple(altered), counts["replaced"], counts["let go"])
+    return counts, missing
 
 
 def let_missing_go(settings: Settings, *, on_progress: _OnProgress = lambda _: None) -> int:
@@ -123,11 +140,13 @@ def let_missing_go(settings: Settings, *, on_progress: _OnProgress = lambda _: N
 class _Buckets:
     """The buckets that films were looked for in. One that is not there answers for each film as if that were gone."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: Settings) -> None:
+        self._locate = make_locator(settings)
         self._asked: set[Bucket] = set()
 
-    def ask(self, place: FilmPlace) -> FilmPlace:
-        """The place, once its bucket has been found to be there. Raises NoBucket."""
+    def find(self, path: FilmPath) -> FilmPlace:
+        """Where a film should be, once its bucket has been found to be there. Raises NoBucket."""
+        place = self._locate(path)
         if isinstance(place, BucketFilm) and place.bucket not in self._asked:
             place.bucket.ensure_there()
             self._asked.add(place.bucket)

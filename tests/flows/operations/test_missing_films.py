@@ -155,7 +155,8 @@ def test_what_was_let_go_is_in_the_audit_log_film_by_film(settings: Settings, id
     with transaction(engine) as session:
         assert whereabouts.let_go(session, ids, actor="operator (verify)", now=datetime.now(UTC)) == len(set(ids))
     with snapshot(engine) as session:
-        assert whereabouts.read_let_go(session) == set(ids)
+        gone = whereabouts.read_let_go(session)
+    assert [number for number in range(1, 40_100) if number in gone] == sorted(set(ids))
     engine.dispose()
     assert find_breach(settings)[0] is None
 
