@@ -30,6 +30,7 @@ _KEPT = CHECKOUT / "build" / "years"
 _ROUNDS = 3
 _SECONDS, _MEGABYTES = 3, 300
 _SAME = 1.5
+_FLAT = 1.2
 
 
 def grow(shop: Workshop) -> Iterator[Measurement]:
@@ -48,6 +49,11 @@ def grow(shop: Workshop) -> Iterator[Measurement]:
             yield Measurement(f"{command.name}, {many:,} films", f"{few:,} films", "s", *times, at_most(_SAME))
         elif command.is_bounded:
             yield Measurement(f"{command.name}, {many:,} films", "in all", "s", times[0], (), at_most(_SECONDS))
+        elif command.is_flat:
+            peaks = tuple(cost.megabytes for cost in large), tuple(cost.megabytes for cost in small)
+            yield Measurement(
+                f"memory of {command.name}, {many:,} films", f"{few:,} films", "MB", *peaks, at_most(_FLAT)
+            )
     bounded = [cost.megabytes for command in costs if command.is_bounded for cost in costs[command][0]]
     yield Measurement("the same four, memory", "in all", "MB", (max(bounded),), (), at_most(_MEGABYTES))
     yield from _compare_the_rest(costs, many / few)
