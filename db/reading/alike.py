@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import Select, Text, select, type_coerce
 from sqlalchemy.orm import Session
 
-from db.reading.said import Said
+from db.reading.said import SaidOfFilms
 from db.scoring import patient_tally, xrays
 from db.scoring.tables import LabelRow, SplitMemberRow, XrayRow
 from xray_core.records import Split, name_content_group
@@ -30,7 +31,9 @@ class AlikeFilms:
     numbers: Mapping[int, int] = field(default_factory=dict)
 
 
-def find_alike(session: Session, said: Said, *, external: Collection[str], unread: Sequence[int | None]) -> AlikeFilms:
+def find_alike(
+    session: Session, said: SaidOfFilms, *, external: Collection[str], unread: Sequence[int | None]
+) -> AlikeFilms:
     """Of patients who stand on a side for ever and are alike, the films of one.
 
     Alike are two on the same side of whom as many films were labelled, each with one of the other's: the same was said
@@ -61,7 +64,7 @@ _Patient = str | int
 
 
 def _read_films(
-    session: Session, said: Said, unread: Sequence[int | None], apart: Collection[int]
+    session: Session, said: SaidOfFilms, unread: Sequence[int | None], apart: Collection[int]
 ) -> tuple[dict[_Patient, list[tuple[int, int]]], dict[_Patient, str | None], set[_Patient]]:
     """Of each patient the films, each with the number of its kind; the side, if any; and who is to be read alone."""
     of_content = _read_sides_of_contents(session)
@@ -69,9 +72,9 @@ def _read_films(
     films: defaultdict[_Patient, list[tuple[int, int]]] = defaultdict(list)
     sides: dict[_Patient, str | None] = {}
     alone: set[_Patient] = set()
+    before = sorted(first for first in unread if first is not None)
     for xray_id, patient, source, folder_id, side in session.connection().execute(_FILMS).all():
-        before = [first is None or xray_id < first for first in unread]
-        kind = kinds.setdefault((said.films[xray_id], source, folder_id, *before), len(kinds))
+        kind = kinds.setdefault((said.films[xray_id], source, folder_id, bisect(before, xray_id)), len(kinds))
         whose: _Patient = xray_id if patient is None else patient
         films[whose].append((kind, xray_id))
         sides[whose] = side if patient is not None else of_content.get(xray_id)

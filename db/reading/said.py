@@ -16,7 +16,7 @@ from xray_core.records import Label
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class SaidOfFilms:
     """Of every labelled X-ray, by its id: the places in `opinions` of what was said of it, oldest first.
 
     Two places may hold one opinion: of before the label that was asked for, and of after it.
@@ -34,15 +34,15 @@ class Said:
         return dict(told)
 
 
-def read_said(session: Session, *, since: int) -> Said:
+def read_said(session: Session, *, since: int) -> SaidOfFilms:
     """Every label row, whether it came after the one with the id `since` or before."""
     places: dict[tuple[Any, ...], int] = {}
     films: dict[int, tuple[int, ...]] = {}
     for part in read_rows(session, _SAID.bindparams(since=since)):
         for row in part:
-            place = places.setdefault(tuple(row[1:]), len(places))
+            place = places.setdefault(row[1:], len(places))
             films[row[0]] = (*films.get(row[0], ()), place)
-    return Said(tuple(_to_opinion(kind) for kind in places), films)
+    return SaidOfFilms(tuple(_to_opinion(kind) for kind in places), films)
 
 
 # In words, as all that may be read by the hundred thousand.

@@ -8,7 +8,7 @@ from db.engine import snapshot
 from db.reading.films import read_outcomes
 from db.reading.opinions import read_opinions
 from db.reading.readings import read_groups, read_names, read_readings
-from db.reading.said import Said
+from db.reading.said import SaidOfFilms
 from db.registry import models
 from flows.home.ledger import open_ledger
 from flows.settings import Settings
@@ -23,7 +23,7 @@ def read_readers_report(settings: Settings) -> ReadersReport:
         return gather_readers_report(session)
 
 
-def gather_most_read(session: Session, said: Said) -> MostRead | None:
+def gather_most_read(session: Session, said: SaidOfFilms) -> MostRead | None:
     """The two readers who have most films in common; None where no two read one film."""
     shared = find_shared(said.opinions, said.films)
     if shared is None:

@@ -12,7 +12,7 @@ from db.engine import snapshot
 from db.reading.alike import find_alike
 from db.reading.labelled import read_labelled, read_labelled_before
 from db.reading.opinions import find_first_unread
-from db.reading.said import Said, read_said
+from db.reading.said import SaidOfFilms, read_said
 from db.records import TrainingRun, TrainingState
 from db.registry import evaluations, models, training_runs
 from db.scoring import patients, xrays
@@ -75,7 +75,7 @@ def read_due(settings: Settings) -> RetrainingDue:
         return gather_due(session, settings)[0]
 
 
-def gather_due(session: Session, settings: Settings) -> tuple[RetrainingDue, Said]:
+def gather_due(session: Session, settings: Settings) -> tuple[RetrainingDue, SaidOfFilms]:
     """The same in a snapshot that is open, and what was said of all films.
 
     Of patients who are alike one is read, as often as there are such: a plan of fifty thousand labels takes no longer
@@ -106,7 +106,7 @@ def gather_due(session: Session, settings: Settings) -> tuple[RetrainingDue, Sai
     decision = is_retraining_due(counts, policy, trainings.history, now=now, has_drifted=_has_drifted(session))
     if decision.due and (unnamed := find_unnamed_base(settings, options)):
         decision = unnamed
-    claimed = decision.due and _is_claimed(session, settings, options)
+    claimed = decision.due and are_labels_claimed(session, settings, options)
     if claimed:
         decision = replace(decision, finding="a training of these labels is at work or done", way_out=_TAKEN)
     judged_on = count_judges(plan.test, left_out, numbers=alike.numbers)
@@ -115,14 +115,8 @@ def gather_due(session: Session, settings: Settings) -> tuple[RetrainingDue, Sai
     return RetrainingDue(decision, claimed, counts.new_labels, judged_on, held), said
 
 
-def are_labels_claimed(settings: Settings) -> bool:
-    """Whether somebody trains on the labels as they are now, or has, due or not: all of them are read."""
-    options = read_taken_over(settings, read_policy(settings))
-    with open_ledger(settings) as engine, snapshot(engine) as session:
-        return _is_claimed(session, settings, options)
-
-
-def _is_claimed(session: Session, settings: Settings, options: TrainingOptions) -> bool:
+def are_labels_claimed(session: Session, settings: Settings, options: TrainingOptions) -> bool:
+    """Whether somebody trains with these options on the labels as they are now, or has: all of them are read."""
     labelled = find_choice(options).choose(read_labelled(session, read_policy(settings).labels))
     said = patients.digest_said(session, [xray.sha256 for xray in labelled if xray.counts])
     return training_runs.is_claimed(

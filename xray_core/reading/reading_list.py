@@ -102,7 +102,7 @@ def rank_films(
     audit, ranked = _Smallest(size), _Smallest(size)
     labelled: list[ScoredFilm] = []
     others: set[int] = set()
-    draw, doubt_of, lower, upper = make_draw(key), _make_doubt(point), point.lower, point.upper
+    draw, doubt_of, lower, upper = make_draw(key), make_doubt(point), point.lower, point.upper
     for film in films:
         # There may be a million, nearly all plain: what is asked of each is asked in as few steps as there are.
         xray_id, sha256, probability, is_unlike, shadow, label, _, is_listed, _, said_before = film
@@ -112,8 +112,7 @@ def rank_films(
             labelled.append(film)
         if is_listed:
             continue
-        place = draw(sha256)
-        if place < _AUDIT_END:
+        if (place := draw(sha256)) < _AUDIT_END:
             audit.add((place, xray_id, ListReason.AUDIT, AUDIT_SHARE))
         elif label is None:
             is_plain = not is_unlike and shadow is None and said_before is None and not lower <= probability < upper
@@ -192,14 +191,12 @@ def compose_list(
     return [ChosenFilm(*entry, reveal=chance.random() < reveal_share) for entry in entries]
 
 
-def measure_doubt(probability: float, point: OperatingPoint) -> float:
-    """The distance of a score from the nearest threshold, in log-odds; 0 is the threshold itself, 0.5 without one."""
-    return _make_doubt(point)(probability)
+def make_doubt(point: OperatingPoint) -> Callable[[float], float]:
+    """What measures the distance of a score from the nearest threshold, in log-odds, 0.5 where there is none.
 
-
-def _make_doubt(point: OperatingPoint) -> Callable[[float], float]:
+    0 is the threshold itself.
+    """
     thresholds = [_log_odds(threshold) for threshold in point.thresholds or (0.5,)]
-
     return lambda probability: min([abs(_log_odds(probability) - threshold) for threshold in thresholds])
 
 

@@ -22,11 +22,12 @@ from flows.review.label_import import import_labels_from
 from flows.settings import Settings
 from flows.training import training
 from flows.training.claim import Claim, claim_labels, open_trainer, released_on_failure
-from flows.training.due import are_labels_claimed, read_due
+from flows.training.due import read_due
 from tests.conftest import own_database
 from tests.databases import server_url
 from tests.evaluations import read_evaluation
 from tests.flows.scoring.test_scan import drop_xrays, scan
+from tests.flows.training.claims import are_claimed
 from tests.networks import keep_known_weights
 from xray_core.errors import InvalidDataset
 from xray_core.exchange.dataset_folder import read_dataset_folder
@@ -153,7 +154,7 @@ def test_a_label_set_is_trained_on_once_whoever_asks(trained: tuple[Settings, Co
     assert train(settings, trigger="event") is None
 
     assert [run.state for run in read_trainings(settings)] == [TrainingState.FINISHED]
-    assert are_labels_claimed(settings)
+    assert are_claimed(settings)
 
 
 def test_nothing_is_due_right_after_a_training(trained: tuple[Settings, Conclusion]) -> None:
@@ -234,14 +235,14 @@ def test_a_step_that_fails_gives_the_labels_back(empty_settings: Settings, tmp_p
     with open_trainer(empty_settings) as trainer:
         claim = claim_labels(trainer, OPTIONS, trigger="event")
         assert claim is not None
-        assert are_labels_claimed(empty_settings)
+        assert are_claimed(empty_settings)
         with pytest.raises(OSError, match="disk"), released_on_failure(trainer, claim):
             raise OSError("the disk went away")
 
         (failed,) = read_trainings(empty_settings)
         assert failed.state is TrainingState.FAILED
         assert str(failed.reason).startswith("OSError: at ")
-        assert not are_labels_claimed(empty_settings)
+        assert not are_claimed(empty_settings)
         assert isinstance(claim_labels(trainer, OPTIONS, trigger="event"), Claim)
 
 

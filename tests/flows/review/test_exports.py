@@ -23,7 +23,7 @@ from flows.settings import Settings
 from tests.flows.scoring.test_scan import drop_xrays, read_lines, scan
 from xray_core.errors import RefusedInput
 from xray_core.models.folder import read_manifest
-from xray_core.reading.reading_list import AUDIT_SHARE, draw_audit, measure_doubt
+from xray_core.reading.reading_list import AUDIT_SHARE, draw_audit, make_doubt
 from xray_core.records import RESEARCH_USE, Label
 
 
@@ -132,9 +132,7 @@ def test_a_worklist_lists_unlabelled_xrays_once_audit_films_first_and_then_by_do
     drawn = [draw_audit(key, row["xray_sha256"]) for row in rows]
     audited = sum(place < AUDIT_SHARE for place in drawn[: -(-limit // 2)])
     assert drawn[:audited] == sorted(drawn)[:audited]
-    ranked = [
-        (row["outcome"] != "refer", measure_doubt(float(row["probability_covid"]), point)) for row in rows[audited:]
-    ]
+    ranked = [(row["outcome"] != "refer", make_doubt(point)(float(row["probability_covid"]))) for row in rows[audited:]]
     assert ranked == sorted(ranked)
 
 

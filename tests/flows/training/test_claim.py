@@ -15,8 +15,8 @@ from flows.review.label_import import import_labels_from
 from flows.review.patient_import import import_patients
 from flows.settings import Settings
 from flows.training.claim import claim_labels, open_trainer, released_on_failure
-from flows.training.due import are_labels_claimed
 from tests.flows.scoring.test_scan import drop_xrays, scan
+from tests.flows.training.claims import are_claimed
 from xray_core.errors import RefusedInput
 from xray_core.networks.options import TrainingOptions
 from xray_core.synthetic.xrays import write_sample_set
@@ -90,7 +90,7 @@ def test_labels_whose_patients_have_changed_since_may_be_trained_on_again(settin
         known, known_again = claim(), claim()
         csv.write_text(f"filename,patient_id\n{films[0].name},P2\n")
         import_patients(settings, csv)
-        is_claimed = are_labels_claimed(settings)
+        is_claimed = are_claimed(settings)
 
         assert (first, again, known, known_again, is_claimed, claim()) == (True, False, True, False, False, True)
-        assert are_labels_claimed(settings)
+        assert are_claimed(settings)

@@ -13,9 +13,10 @@ from flows.home.ledger import find_anchor
 from flows.registry.models import promote_by_hand
 from flows.registry.policy import read_policy
 from flows.settings import Settings
-from flows.training.due import are_labels_claimed, read_due
+from flows.training.due import read_due
 from flows.training.remedies import read_taken_over
 from flows.training.training import train
+from tests.flows.training.claims import are_claimed
 from tests.networks import keep_known_weights
 from xray_core.errors import RefusedInput
 from xray_core.models.folder import read_manifest
@@ -57,7 +58,7 @@ def test_films_of_an_excluded_source_are_left_out_of_this_training_and_of_those_
 
     assert read_taken_over(trained, read_policy(trained)).excluded_sources == ("siteB",)
     due = read_due(trained)
-    assert (due.new_labels, are_labels_claimed(trained)) == (0, True)
+    assert (due.new_labels, are_claimed(trained)) == (0, True)
 
 
 def test_a_source_that_no_film_has_is_refused_with_those_that_there_are(trained: Settings) -> None:

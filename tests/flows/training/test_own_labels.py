@@ -18,10 +18,11 @@ from flows.registry.models import find_model, list_models, promote_by_hand
 from flows.registry.policy import read_policy
 from flows.review.label_import import import_labels_from
 from flows.settings import Settings
-from flows.training.due import are_labels_claimed, read_due
+from flows.training.due import read_due
 from flows.training.remedies import check_base_weights, read_taken_over
 from flows.training.training import train
 from tests.flows.evidence_home import champion, enter, scan, stored
+from tests.flows.training.claims import are_claimed
 from xray_core.errors import InvalidDataset, RefusedInput
 from xray_core.models.folder import read_manifest
 from xray_core.networks.options import TrainingOptions
@@ -130,14 +131,14 @@ def test_too_few_own_labels_are_refused_with_what_is_missing(trained: Settings, 
 
 def test_a_retraining_after_a_champion_of_own_labels_is_of_the_same_kind(trained: Settings, tmp_path: Path) -> None:
     trial = train_own(trained, tmp_path)
-    before, claimed_before = read_due(trained), are_labels_claimed(trained)
+    before, claimed_before = read_due(trained), are_claimed(trained)
     promote_by_hand(trained, trial.conclusion.version, "read its card")
 
     taken_over, due = read_taken_over(trained, read_policy(trained)), read_due(trained)
 
     assert taken_over == OPTIONS
     assert (before.new_labels, claimed_before) == (20, False)  # to the loop that learns all labels they are new still
-    assert (due.new_labels, are_labels_claimed(trained)) == (0, True)
+    assert (due.new_labels, are_claimed(trained)) == (0, True)
 
 
 def test_no_retraining_is_due_whose_base_would_lack_the_local_weights_of_the_champions(

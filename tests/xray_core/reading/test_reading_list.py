@@ -17,7 +17,7 @@ from xray_core.reading.reading_list import (
     compose_list,
     draw_audit,
     find_label_errors,
-    measure_doubt,
+    make_doubt,
     rank_films,
 )
 from xray_core.reading.records import ChosenFilm, ListReason
@@ -67,7 +67,7 @@ def test_the_reasons_come_in_their_order_and_doubt_is_the_distance_from_a_thresh
         (numbers[0], ListReason.DOUBT),
         (numbers[5], ListReason.LABEL),
     ]
-    assert measure_doubt(0.7, POINT) == 0
+    assert make_doubt(POINT)(0.7) == 0
 
 
 def test_what_another_model_referred_comes_before_what_the_thresholds_of_today_doubt() -> None:
