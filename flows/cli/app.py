@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from flows.cli.terminal import describe_database_error, describe_os_error, fail, is_of_training
@@ -55,19 +55,29 @@ def _run_command(arguments: Sequence[str]) -> None:
         from flows.cli.commands import run_commands
 
         return run_commands()
-    gc.disable()  # what is imported stays: each look for garbage among it costs more than it finds
     home, as_json = plain
     if home is not None:
         os.environ["XRAY_HOME"] = str(home.absolute())
-    if _has_arrivals(read_settings()):
-        from xray_core.processes.fork_server import fork_server_from_here
+    return _load_scan()(as_json=as_json)
 
-        fork_server_from_here()
-    from flows.cli.scan import run_scan
 
-    gc.freeze()
-    gc.enable()
-    return run_scan(as_json=as_json)
+def _load_scan() -> Callable[..., None]:
+    """What scans, and before it the decoders' server where something seems to have come.
+
+    What is imported stays: each look for garbage among it would cost more than it finds.
+    """
+    gc.disable()
+    try:
+        if _has_arrivals(read_settings()):
+            from xray_core.processes.fork_server import fork_server_from_here
+
+            fork_server_from_here()
+        from flows.cli.scan import run_scan
+
+        gc.freeze()
+    finally:
+        gc.enable()
+    return run_scan
 
 
 def _has_arrivals(settings: Settings) -> bool:
