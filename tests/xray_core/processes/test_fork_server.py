@@ -25,7 +25,7 @@ from xray_core.processes.fork_server import fork_server_from_here
 
 fork_server_from_here()
 fork_server_from_here()
-import sqlalchemy
+sys.modules['sqlalchemy'] = sys  # as if it had been imported by now
 import psutil
 from xray_core.imaging.records import Preprocessing, Scaling
 from xray_core.processes.decoding import DecodeRequest, open_decoder
