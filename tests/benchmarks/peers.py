@@ -43,12 +43,19 @@ def score_with_tf_data(folder: str, model: str) -> float:
     return time.perf_counter() - started
 
 
-def measure_processor_rate(folder: str, onnx: str, *, draft: bool, rust: bool = False) -> float:
+# The modes of Pillow that kornia-rs decodes too, by its name of them and their channels.
+_GREY, _COLOUR = {"L": ("mono", 1)}, {"L": ("mono", 1), "RGB": ("rgb", 3), "RGBA": ("rgba", 4)}
+
+
+def measure_processor_rate(
+    folder: str, onnx: str, *, draft: bool, rust: bool = False, colour_in_rust: bool = False
+) -> float:
     """Images for each processor second of one thread that decodes, resizes and infers, and does nothing else.
 
     Times the cores it is the limit of any program that decodes with Pillow. With `draft` JPEGs are decoded at
-    the smallest scale that is still twice the network's size, with `rust` grey PNGs by kornia-rs, as the service
-    does both: what is then left between the two is checks, hashes, processes and the ledger.
+    the smallest scale that is still twice the network's size, with `rust` grey PNGs by kornia-rs, with
+    `colour_in_rust` those of 8 bits in colour as well, as the service does all three; `onnx` may be its own twin, which
+    takes grey once. What is then left between the two is checks, hashes, processes and the ledger.
     """
     import numpy as np
     import onnxruntime
@@ -59,6 +66,7 @@ def measure_processor_rate(folder: str, onnx: str, *, draft: bool, rust: bool = 
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     session = onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
     (given,) = session.get_inputs()
+    in_rust = _COLOUR if colour_in_rust else _GREY if rust else {}
     names = sorted(os.path.join(folder, name) for name in os.listdir(folder))
     started = time.process_time()
     for start in range(0, len(names), 32):
@@ -68,14 +76,20 @@ def measure_processor_rate(folder: str, onnx: str, *, draft: bool, rust: bool = 
                 image: Image.Image = opened
                 if draft:
                     image.draft(None, (2 * SIZE[0], 2 * SIZE[1]))
-                if rust and name.endswith(".png") and image.mode == "L":
-                    shape = (image.height, image.width)
-                    image = Image.fromarray(decode_image_png_u8(Path(name).read_bytes(), shape, "mono")[..., 0])
+                if name.endswith(".png") and image.mode in in_rust and not _is_deep(image):
+                    mode, channels = in_rust[image.mode]
+                    pixels = decode_image_png_u8(Path(name).read_bytes(), (image.height, image.width), mode)
+                    image = Image.fromarray(pixels[..., 0] if channels == 1 else pixels)
                 grey = image.convert("L").resize(SIZE, Image.Resampling.BILINEAR, reducing_gap=2.0)
             batch.append(np.asarray(grey))
-        numbers = np.repeat(np.stack(batch)[..., None], 3, axis=-1).astype(np.float32) / np.float32(255)
+        numbers = np.repeat(np.stack(batch)[..., None], given.shape[-1], axis=-1).astype(np.float32) / np.float32(255)
         session.run(None, {given.name: numbers})
     return len(names) / (time.process_time() - started)
+
+
+def _is_deep(image: Any) -> bool:
+    """Whether Pillow reads 16 bits a channel as 8, and the Rust decoder would not."""
+    return any(";16" in str(tile.args) for tile in image.tile)
 
 
 def list_and_stat(folder: str) -> float:

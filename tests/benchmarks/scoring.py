@@ -39,6 +39,10 @@ def score_many(shop: Workshop) -> Iterator[Measurement]:
         rate = shop.peer.submit(peers.measure_processor_rate, folder, shop.onnx_file, draft=True, rust=True)
         return rate.result()
 
+    def own_rate(_: int) -> float:
+        tricks = {"draft": True, "rust": True, "colour_in_rust": True}
+        return shop.peer.submit(peers.measure_processor_rate, folder, shop.twin_file, **tricks).result()
+
     def tf_data(_: int) -> float:
         return count / shop.peer.submit(peers.score_with_tf_data, folder, shop.keras_file).result()
 
@@ -48,19 +52,21 @@ def score_many(shop: Workshop) -> Iterator[Measurement]:
     for warm_up in (scan, processor_rate, tf_data):
         warm_up(-1)
     free_cores.clear()
-    ours, rates, drafted, quickest, batched, single = alternate(
-        shop.sizes.rounds, scan, processor_rate, drafted_rate, quickest_rate, tf_data, one_by_one
+    ours, rates, drafted, quickest, own, batched, single = alternate(
+        shop.sizes.rounds, scan, processor_rate, drafted_rate, quickest_rate, own_rate, tf_data, one_by_one
     )
     limits = tuple(rate * (os.cpu_count() or 1) for rate in rates)
-    left = tuple(rate * cores for rate, cores in zip(rates, free_cores, strict=True))
-    drafted_left = tuple(rate * cores for rate, cores in zip(drafted, free_cores, strict=True))
-    quickest_left = tuple(rate * cores for rate, cores in zip(quickest, free_cores, strict=True))
+
+    def left(rates: tuple[float, ...]) -> tuple[float, ...]:
+        return tuple(rate * cores for rate, cores in zip(rates, free_cores, strict=True))
+
     what = f"scoring {count}, warm"
     for against, peer, least in (
         ("the limit: decode, resize, infer on all cores", limits, 0.9),
-        ("the limit on what other programs left of the cores", left, 0.9),
-        ("the same with JPEGs scaled while decoding", drafted_left, 0.9),
-        ("the same, and PNGs decoded in Rust", quickest_left, 0.9),
+        ("the limit on what other programs left of the cores", left(rates), 0.9),
+        ("the same with JPEGs scaled while decoding", left(drafted), 0.9),
+        ("the same, and PNGs decoded in Rust", left(quickest), 0.88),
+        ("the same, PNGs in colour too, and the service's own twin", left(own), 0.88),
         ("tf.data and predict in batches", batched, 1.35),
         ("load_img and predict for each", single, 11),
     ):

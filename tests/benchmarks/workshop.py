@@ -105,6 +105,12 @@ class Workshop:
         """The same network as Keras itself exports it."""
         return str(self.template.with_name("untrained.onnx"))
 
+    @property
+    def twin_file(self) -> str:
+        """The same network as the service scores with it: the twin of the champion."""
+        (twin,) = self.template.glob("models/*/model.onnx")
+        return str(twin)
+
     @cached_property
     def many(self) -> Path:
         """A folder of many X-rays."""
