@@ -99,7 +99,7 @@ def rank_films(
     A film of the audit sample comes in its turn alone, whatever the model says of it and whether it has a label: what
     doubt took out of the sample, or a person by labelling, would be missing from it.
     """
-    audit, ranked = _Smallest(size), _Smallest(size)
+    audit, ranked = _Smallest(size, end=_AUDIT_END), _Smallest(size, end=(len(_RANKED),))
     labelled: list[ScoredFilm] = []
     others: set[int] = set()
     draw, doubt_of, lower, upper = make_draw(key), make_doubt(point), point.lower, point.upper
@@ -113,11 +113,12 @@ def rank_films(
         if is_listed:
             continue
         if (place := draw(sha256)) < _AUDIT_END:
-            audit.add((place, xray_id, ListReason.AUDIT, AUDIT_SHARE))
+            if place <= audit.end:
+                audit.add((place, xray_id, ListReason.AUDIT, AUDIT_SHARE))
         elif label is None:
             is_plain = not is_unlike and shadow is None and said_before is None and not lower <= probability < upper
             reason = _PLAIN if is_plain else _reason_of(film, point)
-            if ranked.may_take((reason,)):
+            if (reason,) <= ranked.end:
                 ranked.add(((reason, doubt_of(probability)), xray_id, _RANKED[reason], 1.0))
         else:
             others.add(xray_id)
@@ -134,24 +135,23 @@ def rank_films(
 
 
 class _Smallest:
-    """The so many smallest of ever so many entries, which differ in their first two places."""
+    """The so many smallest of ever so many entries, which differ in their first two places.
 
-    def __init__(self, size: int) -> None:
+    Whatever begins with more than `end` is none of them: what it takes to know the rest of an entry is dear.
+    """
+
+    def __init__(self, size: int, *, end: Any) -> None:
+        self.end = end
         self._size = size
         self._kept: list[tuple[Any, int, ListReason, float]] = []
-        self._worst: tuple[Any, int] | None = None
-
-    def may_take(self, begun: tuple[int, ...]) -> bool:
-        """Whether an entry whose first place begins so may be among them: what it takes to know the rest is dear."""
-        return self._worst is None or begun <= self._worst[0]
 
     def add(self, entry: tuple[Any, int, ListReason, float]) -> None:
         """Keep it, unless as many are smaller."""
-        if self._worst is not None and entry[:2] > self._worst:
+        if entry[0] > self.end:
             return
         self._kept.append(entry)
         if len(self._kept) > 2 * self._size:
-            self._worst = self.sort()[-1][:2]
+            self.end = self.sort()[-1][0]
 
     def sort(self) -> list[tuple[Any, int, ListReason, float]]:
         """The smallest, in order."""
