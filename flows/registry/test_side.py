@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from sqlalchemy import Engine
@@ -17,11 +18,14 @@ from flows.settings import Settings
 from xray_core.errors import InvalidDataset, RefusedInput
 from xray_core.evaluation.others import OtherFilms
 from xray_core.models.open_model import OpenModel
+from xray_core.models.records import Score
 from xray_core.promotion.evidence import Beside, GateEvidence
 from xray_core.promotion.looks import StoredLooks, read_looks, take_look
 from xray_core.promotion.policy import FIRST_PROVEN, GateTest
 from xray_core.records import Split
-from xray_core.training.images import TrainingImages
+from xray_core.training.images import Side, TrainingImages
+
+_AT_A_TIME = 64
 
 
 def collect_evidence(settings: Settings, opened: OpenModel, images: TrainingImages) -> GateEvidence:
@@ -30,30 +34,45 @@ def collect_evidence(settings: Settings, opened: OpenModel, images: TrainingImag
     Raises InvalidDataset when an X-ray is not there any more: two models are judged on the same ones or not at all.
     """
     test, others = images.sides[Split.TEST], images.others
-    xrays = (*test.xrays, *others.xrays)
-    scores = score_known(settings, opened, xrays, store=find_grey_store(settings))
-    if len(scores) < len(xrays):
-        gone = len(xrays) - len(scores)
+    scores = _score_sides(settings, opened, images)
+    return GateEvidence(
+        version=opened.manifest.version,
+        xrays=[xray.sha256 for xray in test.xrays],
+        probabilities=[scores[xray.sha256].probability for xray in test.xrays],
+        is_covid=test.is_covid.tolist(),
+        patients=test.groups,
+        is_odd=[scores[xray.sha256].is_odd for xray in test.xrays],
+        operating_point=opened.manifest.operating_point,
+        slices=test.slices,
+        others=OtherFilms(
+            [scores[xray.sha256].probability for xray in others.xrays],
+            others.groups,
+            [scores[xray.sha256].is_odd for xray in others.xrays],
+        ),
+        judged_on=images.judged_on,
+    )
+
+
+def _score_sides(settings: Settings, opened: OpenModel, images: TrainingImages) -> dict[str, Score]:
+    """By SHA-256: out of the grey levels that are at hand, or read anew where the model wants others."""
+    sides = images.sides[Split.TEST], images.others
+    if opened.manifest.preprocessing == images.preprocessing:
+        return dict(pair for side in sides for pair in _score_side(opened, side))
+    xrays = [xray for side in sides for xray in side.xrays]
+    known = score_known(settings, opened, xrays, store=find_grey_store(settings))
+    if gone := len(xrays) - len(known):
         raise InvalidDataset(
             f"{gone} of {len(xrays)} test X-rays went away while they were scored; `xray verify` "
             "names them: put them back and try again"
         )
-    return GateEvidence(
-        version=opened.manifest.version,
-        xrays=[xray.sha256 for xray in test.xrays],
-        probabilities=[scores[xray.sha256].score.probability for xray in test.xrays],
-        is_covid=test.is_covid.tolist(),
-        patients=test.groups,
-        is_odd=[scores[xray.sha256].score.is_odd for xray in test.xrays],
-        operating_point=opened.manifest.operating_point,
-        slices=test.slices,
-        others=OtherFilms(
-            [scores[xray.sha256].score.probability for xray in others.xrays],
-            others.groups,
-            [scores[xray.sha256].score.is_odd for xray in others.xrays],
-        ),
-        judged_on=images.judged_on,
-    )
+    return {sha256: each.score for sha256, each in known.items()}
+
+
+def _score_side(opened: OpenModel, side: Side) -> Iterator[tuple[str, Score]]:
+    for start in range(0, len(side.xrays), _AT_A_TIME):
+        some = slice(start, start + _AT_A_TIME)
+        names = [xray.sha256 for xray in side.xrays[some]]
+        yield from zip(names, opened.score(side.images[some]), strict=True)
 
 
 def collect_champion_evidence(settings: Settings, engine: Engine, images: TrainingImages) -> GateEvidence | None:

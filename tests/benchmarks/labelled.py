@@ -15,8 +15,10 @@ from db.engine import open_engine, snapshot, transaction
 from db.reading.labelled import read_labelled
 from db.scoring import folders
 from db.scoring.tables import LabelRow, XrayRow
+from db.scoring.xrays import freeze_splits
 from flows.home.films import make_locator, name_dataset
 from flows.home.ledger import find_anchor
+from flows.home.site_key import read_site_key
 from flows.registry.grey_levels import find_grey_store
 from flows.registry.policy import read_policy
 from flows.review.dataset import register_dataset
@@ -28,9 +30,10 @@ from xray_core.imaging.records import ImageFacts, ScaleRule
 from xray_core.networks.options import TrainingOptions
 from xray_core.processes.decoder import Decoded
 from xray_core.processes.grey_store import open_shelf, stamp_file
-from xray_core.records import FileFormat, FolderKind, Label
+from xray_core.records import FileFormat, FolderKind, Label, LabelledXray
 from xray_core.synthetic.xrays import draw_xray
 from xray_core.training.duplicates.kept_pairs import find_pairs
+from xray_core.training.split import plan_training_set
 
 _DRAWN = 60
 _SIDE = 256
@@ -90,6 +93,16 @@ def _keep_greys(settings: Settings) -> None:
             shelf.put(film, stamp_file(locate(xray.path), settled_seconds=0))
             decoded[xray.sha256] = film
     find_pairs(store, preprocessing, (), xrays, decoded)
+    _freeze_sides(settings, xrays)
+
+
+def _freeze_sides(settings: Settings, xrays: list[LabelledXray]) -> None:
+    """The training that has read them has put their patients on a side."""
+    plan = plan_training_set(xrays, {}, read_site_key(settings))
+    engine = open_engine(settings.url, anchor=find_anchor(settings))
+    with transaction(engine) as session:
+        freeze_splits(session, plan.new_groups, now=datetime.now(UTC))
+    engine.dispose()
 
 
 def _draw() -> Iterator[NDArray[np.uint8]]:

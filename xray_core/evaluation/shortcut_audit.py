@@ -47,7 +47,7 @@ BLIND = "model without lungs"
 CORNERS = "corners masked"
 _RESAMPLES = 1000
 MOST_XRAYS = 2000  # that the probes of the data look at
-MOST_PROBED = 1000  # that the model is shown with something painted over
+MOST_PROBED = 500  # that the model is shown with something painted over
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ def audit_shortcuts(
 
     To what `probe_data` finds (`of_data`, where it is known already) comes what the model itself says (`predict`:
     fitted X-rays (n, height, width) uint8 to P(covid) (n,)) of X-rays with the lungs or the corners painted over; for
-    that `held_out` (n,) says which X-rays it was not trained on, and chance chooses patients of at most 1,000 of them.
+    that `held_out` (n,) says which X-rays it was not trained on, and chance chooses patients of at most 500 of them.
     What it says of them as they are need not be asked where it is known: `said` (n,), read where `held_out` is true.
     DeGrave et al., Nature Machine Intelligence 2021;3:610-619; Maguolo & Nanni, Information Fusion 2021;76:1-7.
     """

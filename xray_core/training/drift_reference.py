@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 DRIFT_FILE = "drift_reference.json"
 
 
-_MOST_PATIENTS = 1500  # of a side; more would not move a test that compares them with hundreds of incoming films
+_MOST_PATIENTS = 1000  # of a side; more would not move a test that compares them with hundreds of incoming films
 Figures = dict[str, list[float] | list[str]]
 
 
