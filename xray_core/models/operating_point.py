@@ -140,7 +140,7 @@ def count_needed(target: float) -> int:
 def _stand_off(limit: float, scores: _Scores) -> float:
     """A little below the limit, and at most half-way to the next lower score: a last digit changes no outcome."""
     lower = scores[scores < limit]
-    return limit - min(_HAIR, (limit - (lower.max() if len(lower) else 0.0)) / 2)
+    return limit - min(_HAIR, (limit - (float(lower.max()) if len(lower) else 0.0)) / 2)
 
 
 def _share(chosen: NDArray[np.bool_]) -> float | None:

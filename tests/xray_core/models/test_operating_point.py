@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -212,3 +213,14 @@ def test_thresholds_that_nobody_has_chosen_promise_nothing_and_say_so() -> None:
     point = OperatingPoint(0.5, 0.5, None, None, None, 0, 0, None)
 
     assert describe_promise(point) == "none: nobody has chosen these thresholds here"
+
+
+def test_thresholds_among_dense_scores_are_plain_numbers_that_a_manifest_takes() -> None:
+    scores = np.linspace(0.1, 0.9, 40_000)  # neighbours are nearer than a threshold stands off
+    is_covid = np.arange(len(scores)) % 2 == 1
+
+    point = choose_operating_point(scores, is_covid, [str(number) for number in range(len(scores))])
+
+    assert 0 < point.lower < point.upper < 1
+    assert {type(threshold) for threshold in (point.lower, point.upper)} == {float}
+    assert msgspec.json.encode(point)
