@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 # Claimed together: few enough that two scanners share a folder fairly.
 _CLAIM_SIZE = 64
-# Inferred together while others are still being decoded, so that little is left to do after the last one.
-_SCORED_TOGETHER = 16
+# Inferred together at least: fewer towards the end, so that little is left to do after the last one is decoded.
+_FEWEST_TOGETHER = 16
 
 
 _Item = TypeVar("_Item")
@@ -69,11 +69,13 @@ def score_files(
     scorer = scanner.open_scorer(batch.model_id)
     _check_key(scorer, batch)
     films = _read_files(batch, scanner, scorer, counts)
+    left = len(batch.files)
     while True:
-        coming = in_groups(islice(films, batch.batch_size), _SCORED_TOGETHER)
+        coming = in_groups(islice(films, batch.batch_size), max(_FEWEST_TOGETHER, left // 4))
         answers, scored, unscored = scorer.score(coming)
         if not answers:
             return counts
+        left -= len(answers)
         refused = [scanner.refuse(*reason) for reason in unscored]
         scanner.record(scored, refused, counts, scorer=scorer, flow_run_id=batch.flow_run_id)
         _follow_up(scanner, scorer, batch, answers, scored)
