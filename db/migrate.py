@@ -17,6 +17,8 @@ from db.sealing import find_broken_seals, seal_anew
 
 # The revision with which sealing began.
 _SEALED = "0004"
+# From here on seals are over what SQLite holds now: numbers and bytes; before, over text.
+_AS_BYTES = "0010"
 
 
 def migrate(engine: Engine, home: Mapping[str, str | None] | None = None) -> None:
@@ -32,7 +34,7 @@ def migrate(engine: Engine, home: Mapping[str, str | None] | None = None) -> Non
         before = read_revision(connection)
         refuse_newer_revision(engine, before)
         session = Session(connection, join_transaction_mode="rollback_only")
-        broken_before = _find_broken_history(session) if before is not None and _SEALED <= before < HEAD else None
+        broken_before = _find_broken_history(session, before) if before and _SEALED <= before < HEAD else None
         broken_history = _upgrade(connection, home)
         if before != HEAD:
             seal_anew(session, revision=HEAD, note=broken_before or broken_history)
@@ -40,11 +42,11 @@ def migrate(engine: Engine, home: Mapping[str, str | None] | None = None) -> Non
     keep_head(session, engine)
 
 
-def _find_broken_history(session: Session) -> str | None:
+def _find_broken_history(session: Session, revision: str) -> str | None:
     """What does not hold before a migration seals everything anew: else it would seal what somebody has altered."""
     if (position := verify_chain(session)) is not None:
         return f"audit log, position {position}: missing, altered or wrongly chained"
-    return next(find_broken_seals(session), None)
+    return next(find_broken_seals(session, as_text=revision < _AS_BYTES), None)
 
 
 def create_tables(connection: Connection) -> None:

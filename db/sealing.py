@@ -19,12 +19,12 @@ from datetime import UTC, datetime
 from functools import cache, partial
 from typing import Any, Final
 
-from sqlalchemy import Boolean, CursorResult, Select, Table, exists, func, inspect, literal_column, select, text
+from sqlalchemy import CursorResult, Select, Table, exists, func, inspect, literal_column, select, text
 from sqlalchemy.orm import Session
 
 from db import audit
 from db.bulk import pieces
-from db.columns import Base, UtcTime
+from db.columns import Base, plain_column
 
 _SEALED, _ANEW = "sealed", audit.SEALED_ANEW
 _ROWS_PER_SUM: Final = 1000
@@ -113,10 +113,11 @@ def seal_anew(session: Session, *, revision: str, note: str | None) -> None:
     audit.append(session, actor="ledger", action=_ANEW, subject="all tables", detail=detail, now=datetime.now(UTC))
 
 
-def find_broken_seals(session: Session) -> Iterator[str]:
+def find_broken_seals(session: Session, *, as_text: bool = False) -> Iterator[str]:
     """Where the rows differ from what was sealed, one sentence each.
 
-    A ledger of before, about to be migrated, is asked by the tables and columns that it has.
+    A ledger of before, about to be migrated, is asked by the tables and columns that it has, and in the form in which
+    it sealed them: `as_text` for one from before revision 0010.
     """
     expected, known = _read_seals(session), inspect(session.connection())
     names = set(known.get_table_names())
@@ -124,7 +125,7 @@ def find_broken_seals(session: Session) -> Iterator[str]:
         if table.name not in names:
             continue
         columns = {column["name"] for column in known.get_columns(table.name)}
-        there, written = _sum_table(session, table, columns), expected[table.name]
+        there, written = _sum_table(session, table, columns, as_text=as_text), expected[table.name]
         for place in sorted(there.keys() | written.keys()):
             found, meant = there.get(place, _Sum()), written.get(place, _Sum())
             if (found.count, found.total) != (meant.count, meant.total):
@@ -151,24 +152,21 @@ def _note(session: Session, table: Table, sums: _Sums, sign: int = 1) -> None:
         kept[place].add(found, sign)
 
 
-def _select(table: Table, session: Session, there: set[str] | None = None) -> Select[Any]:
+def _select(table: Table, session: Session, there: set[str] | None = None, *, as_text: bool = False) -> Select[Any]:
     """The sealed columns of the sealed rows, the key first, in the form in which both databases give the same.
 
-    `there` are the columns that the database has, where it may be of before.
+    That is what SQLite holds. `there` are the columns that the database has, where it may be of before.
     """
     rule: Rule = table.info["seal"]
     is_postgresql = session.get_bind().dialect.name == "postgresql"
     sealed_columns = [column for column in table.c if column.name not in rule.besides]
-    columns = [_plain(column, is_postgresql) for column in sealed_columns if there is None or column.name in there]
+    columns = [
+        plain_column(column, is_postgresql, as_text)
+        for column in sealed_columns
+        if there is None or column.name in there
+    ]
     statement = select(*(literal_column(column) for column in columns)).select_from(table)
     return statement if rule.only is None else statement.where(text(f"({rule.only})"))
-
-
-def _plain(column: Any, is_postgresql: bool) -> str:
-    name = f"{column.table.name}.{column.name}"
-    if is_postgresql and isinstance(column.type, UtcTime):
-        return f"to_char({name} AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US')"
-    return f"CAST({name} AS INTEGER)" if isinstance(column.type, Boolean) else name
 
 
 def _sum_keys(session: Session, table: Table, by: str, keys: Sequence[Any]) -> _Sums:
@@ -180,10 +178,12 @@ def _sum_keys(session: Session, table: Table, by: str, keys: Sequence[Any]) -> _
     return sums
 
 
-def _sum_table(session: Session, table: Table, columns: set[str] | None = None) -> _Sums:
+def _sum_table(session: Session, table: Table, columns: set[str] | None = None, *, as_text: bool = False) -> _Sums:
     # SQLite's driver streams by itself; SQLAlchemy's own streaming would keep the first row from `fetchmany`.
     options = {"stream_results": session.get_bind().dialect.name == "postgresql"}
-    with session.connection().execute(_select(table, session, columns), execution_options=options) as rows:
+    with session.connection().execute(
+        _select(table, session, columns, as_text=as_text), execution_options=options
+    ) as rows:
         return _sum_rows(session, table, rows)
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import Select, func, literal, select, text, union_all
 from sqlalchemy.orm import Session, aliased
 
 from db.bulk import read_rows
+from db.columns import to_digits
 from db.reading.tables import ReadingListItemRow, ReadingListRow
 from db.scoring.tables import LabelRow, PatientFactRow, ResultRow, SplitMemberRow, XrayRow
 from db.scoring.views import current_results
@@ -33,8 +34,8 @@ def iter_scored_films(session: Session, model_id: int, *, with_labelled: bool = 
     noted = apart | labels.keys() | listed | learned
     for part in read_rows(session, _SCORED.bindparams(model_id=model_id)):
         for row in part:
-            xray_id, sha256, probability, outcome, reason = row
-            shadow = None
+            xray_id, content, probability, outcome, reason = row
+            sha256, shadow = content if isinstance(content, str) else content.hex(), None  # SQLite holds the bytes
             if xray_id not in noted:
                 is_unlike_chest = reason is not None and is_unlike(reason)
                 before = None if outcome is None else _OUTCOMES[outcome]
@@ -201,7 +202,7 @@ def _find_learned(session: Session, *, upto: int | None = None, among: Select[tu
     is_learned = xray.id.in_(said) & side.split.in_((Split.TRAIN, Split.VALIDATION))
     ids = select(xray.id).where(is_learned)
     own = ids.join(side, side.split_group == xray.patient)
-    alone = ids.join(side, side.split_group == _CONTENT_GROUP.concat(xray.sha256))
+    alone = ids.join(side, side.split_group == _CONTENT_GROUP.concat(to_digits(session, xray.sha256)))
     former = ids.join(fact, fact.sha256 == xray.sha256).join(side, side.split_group == fact.patient)
     return set(session.scalars(union_all(own, alone, former.where(fact.patient != xray.patient))))
 

@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Select, case, false, func, or_, select
 from sqlalchemy.orm import Session
 
 from db.bulk import pieces
+from db.columns import to_day
 from db.records import DecidedFile, FileFate, FilmFile
 from db.scoring.folders import to_film_path
 from db.scoring.tables import FolderRow, IncomingFileRow, ResultRow, XrayRow
@@ -70,7 +71,7 @@ def list_reasons(session: Session, *, withheld: Collection[str] = ()) -> list[st
 
 def list_days(session: Session) -> list[str]:
     """The days (UTC) on which something was decided, newest first."""
-    day = func.date(IncomingFileRow.decided_at)
+    day = to_day(session, IncomingFileRow.decided_at)
     return [str(value) for value in session.scalars(select(day).where(_is_current()).distinct().order_by(day.desc()))]
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, CompoundSelect, or_, select, text, union_a
 from sqlalchemy.orm import Session
 
 from db.bulk import pieces
+from db.columns import begins_with
 from db.records import FileHistory
 from db.scoring.tables import IncomingFileRow, ResultRow, XrayRow
 from db.scoring.views import current_results
@@ -27,12 +28,12 @@ def explain_content(session: Session, digits: str) -> list[FileHistory]:
     By their names, the newest version first. Contents that were refused count too.
     """
     row = IncomingFileRow
-    of_xray = select(XrayRow.id).where(XrayRow.sha256.startswith(digits))
+    of_xray = select(XrayRow.id).where(begins_with(XrayRow.sha256, digits))
     # No index serves this: it is asked now and then, and results are written always.
     of_result = select(ResultRow.xray_id).where(or_(ResultRow.study == digits, ResultRow.image == digits))
     return _explain(
         session,
-        or_(row.xray_id.in_(of_xray), row.xray_id.in_(of_result), row.refused_sha256.startswith(digits)),
+        or_(row.xray_id.in_(of_xray), row.xray_id.in_(of_result), begins_with(row.refused_sha256, digits)),
     )
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from db.bulk import pieces
+from db.columns import begins_with
 from db.scoring.tables import FolderRow, IncomingFileRow, XrayRow
 from xray_core.records import FolderKind, escape_name
 
@@ -94,7 +95,7 @@ def _find_of_datasets(session: Session, wanted: Collection[str]) -> list[tuple[s
 def _find_prefixed(session: Session, wanted: Sequence[str]) -> Iterator[tuple[str, int]]:
     """Names that begin with a film's content: another content had its name in the archive."""
     for name in wanted:
-        content = XrayRow.sha256.between(name[:16], name[:16] + "g")
+        content = begins_with(XrayRow.sha256, name[:16])
         yield from _find_by_path(session, {name}, select(XrayRow.path, XrayRow.id).where(content))
 
 

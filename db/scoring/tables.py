@@ -15,7 +15,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from db.columns import Base, Id, where, word
+from db.columns import Base, Digest, Id, RunId, where, word
 from db.sealing import sealed
 from xray_core.imaging.records import ScaleRule
 from xray_core.reading.records import ReaderRole
@@ -29,14 +29,14 @@ class XrayRow(Base):
 
     __tablename__ = "xrays"
     __table_args__ = (
-        CheckConstraint("length(sha256) = 64", name="sha256"),
+        CheckConstraint("typeof(sha256) = 'blob' AND length(sha256) = 32", name="sha256"),  # 64 digits on PostgreSQL
         Index("ix_xrays_folder_id", "folder_id"),
         Index("ix_xrays_unknown_patient", "patient", **where("patient IS NULL")),
         sealed(besides=("path", "folder_id")),
     )
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
-    sha256: Mapped[str] = mapped_column(String(64), unique=True)
+    sha256: Mapped[str] = mapped_column(Digest, unique=True)
     patient: Mapped[str | None]
     source: Mapped[str | None]
     view: Mapped[str | None]
@@ -48,7 +48,7 @@ class XrayRow(Base):
     mode: Mapped[str]
     scale_rule: Mapped[ScaleRule] = mapped_column(word(ScaleRule, "scale_rule"))
     flags: Mapped[str]
-    dhash: Mapped[str]
+    dhash: Mapped[str] = mapped_column(Digest)
     path: Mapped[str]
     first_seen_at: Mapped[datetime]
     # SQLite adds no column that refers to another table and must have a value; `xray verify` asks for it.
@@ -99,7 +99,7 @@ class PatientFactRow(Base):
     )
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
-    sha256: Mapped[str | None] = mapped_column(String(64))
+    sha256: Mapped[str | None] = mapped_column(Digest)
     name: Mapped[str | None]
     patient: Mapped[str]
     source: Mapped[str] = mapped_column(String(32))
@@ -146,7 +146,7 @@ class IncomingFileRow(Base):
     reason_code: Mapped[ReasonCode | None] = mapped_column(word(ReasonCode, "reason_code"))
     reason_detail: Mapped[str | None]
     xray_id: Mapped[int | None] = mapped_column(ForeignKey("xrays.id"))
-    refused_sha256: Mapped[str | None] = mapped_column(String(64))  # a scored file's content stands in xrays
+    refused_sha256: Mapped[str | None] = mapped_column(Digest)  # a scored file's content stands in xrays
     first_seen_at: Mapped[datetime]
     decided_at: Mapped[datetime | None]
     deferred_since: Mapped[datetime | None]
@@ -180,12 +180,12 @@ class ResultRow(Base):
     refer_reason: Mapped[str | None]
     distance: Mapped[float | None] = mapped_column(Float(53))
     scored_at: Mapped[datetime]
-    flow_run_id: Mapped[str | None]
+    flow_run_id: Mapped[str | None] = mapped_column(RunId)
     duration_ms: Mapped[float] = mapped_column(Float(53))
     shadow: Mapped[bool]
     # Pseudonyms of the study and the image, by which a PACS is joined; empty for PNG and JPEG.
-    study: Mapped[str | None] = mapped_column(String(32))
-    image: Mapped[str | None] = mapped_column(String(32))
+    study: Mapped[str | None] = mapped_column(Digest)
+    image: Mapped[str | None] = mapped_column(Digest)
 
 
 class LabelRow(Base):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Float, MetaData, String, Table, Text
+from sqlalchemy import Column, Float, MetaData, Table, Text
 
-from db.columns import Id, UtcTime, word
+from db.columns import Digest, Id, UtcTime, word
 from xray_core.records import Label, Outcome
 
 # A view: each X-ray with the champion's result (else its newest), shadow ones never, and its latest label.
@@ -12,7 +12,7 @@ current_results = Table(
     "current_results",
     MetaData(),
     Column("xray_id", Id),
-    Column("sha256", String(64)),
+    Column("sha256", Digest),
     Column("patient", Text),
     Column("result_id", Id),
     Column("model_id", Id),
@@ -25,6 +25,6 @@ current_results = Table(
     Column("label", word(Label, "label")),
     Column("labelled_by", Text),
     Column("labelled_at", UtcTime),
-    Column("study", String(32)),
-    Column("image", String(32)),
+    Column("study", Digest),
+    Column("image", Digest),
 )

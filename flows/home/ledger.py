@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 
 from sqlalchemy import Engine, inspect
@@ -64,6 +65,7 @@ def open_ledger(settings: Settings) -> Iterator[Engine]:
 
 def migrate_ledger(settings: Settings) -> None:
     """Bring the database to this version's schema: what a person asks for after a backup."""
+    from db.growth import give_back
     from db.migrate import migrate
 
     refuse_lost_file(settings)
@@ -76,6 +78,10 @@ def migrate_ledger(settings: Settings) -> None:
             _refuse_lost_key(settings, engine)
         migrate(with_anchor(engine, find_anchor(settings)), _describe_home(settings))
         _settle_site_key(settings, engine)
+        with suppress(
+            sqlite3.OperationalError
+        ):  # no room for it, or somebody at work: `xray doctor` tells what is free
+            give_back(engine)
     finally:
         engine.dispose()
 

@@ -17,6 +17,10 @@ def say_growth(engine: Engine) -> str:
         growth = measure_growth(session)
     largest = [f"{name} {_say_size(size)}" for name, size in list(growth.by_table.items())[:_SHOWN]]
     told = f"the ledger takes {_say_size(growth.size)}" + (f" ({', '.join(largest)})" if largest else "")
+    if growth.is_sparse:
+        told += (
+            f", {_say_size(growth.free)} of that free: `xray doctor --migrate` gives it back where the disk has room"
+        )
     if growth.bytes_a_result is None:
         return told
     told += f", {growth.bytes_a_result / 1000:.2f} kB a result"

@@ -34,6 +34,8 @@ WORDY_INITS: dict[str, str] = {
 CALLED_BY_OTHERS: dict[str, str] = {
     "xray_core/networks/lite/torch_file.py:persistent_load": "pickle calls it",
     "db/schema.py:db": "imported for the tables that it defines",
+    "db/columns.py:get_col_spec": "SQLAlchemy calls it",
+    "db/columns.py:load_dialect_impl": "SQLAlchemy calls it",
     "db/columns.py:process_bind_param": "SQLAlchemy calls it",
     "db/columns.py:process_result_value": "SQLAlchemy calls it",
 }

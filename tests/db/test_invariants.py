@@ -66,7 +66,7 @@ def test_a_damaged_page_is_found(scored: Engine, sqlite_only: None) -> None:
     path = str(scored.url.database)
     with open(path, "r+b") as file:  # noqa: PTH123
         content = file.read()
-        file.seek(content.index(sha256_of("A").encode()))  # in the table; its index still says the old one
+        file.seek(content.index(bytes.fromhex(sha256_of("A"))))  # in the table; its index still says the old one
         file.write(b"0" * 8)
 
     assert any(breach.startswith("database file:") for breach in breaches(scored))

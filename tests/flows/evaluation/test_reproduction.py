@@ -156,7 +156,7 @@ def test_a_film_that_is_labelled_otherwise_today_keeps_the_label_of_then(known: 
 def test_the_training_set_numbers_patients_in_the_order_of_their_pseudonyms_and_names_none(known: Known) -> None:
     kept = read_kept(known.settings, known.version, weights=known.weights, keep=None)
     with closing(sqlite3.connect(known.settings.home / "xray.db")) as ledger:
-        pseudonyms = dict(ledger.execute("SELECT sha256, patient FROM xrays").fetchall())
+        pseudonyms = dict(ledger.execute("SELECT lower(hex(sha256)), patient FROM xrays").fetchall())
     written = (known.settings.models_dir / known.version / "training_set.csv").read_text()
 
     by_number = [pseudonyms[film.sha256] for film in sorted(kept.films, key=lambda film: film.patient)]

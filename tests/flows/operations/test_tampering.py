@@ -12,7 +12,7 @@ import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -266,7 +266,7 @@ def test_a_chain_computed_anew_without_the_key_is_named(full: Settings) -> None:
         connection.execute("UPDATE audit_log SET previous_sha256 = 'x' || previous_sha256")  # they are unique
         previous = "0" * 64
         for position, at, *words in rows:
-            time = f"{at.replace(' ', 'T')}+00:00"
+            time = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=at)).isoformat(timespec="microseconds")
             parts = json.dumps([position, time, *words, previous], separators=(",", ":"))
             digest = hashlib.sha256(parts.encode()).hexdigest()
             connection.execute(
@@ -339,7 +339,9 @@ def list_alterations(table: Table) -> Iterator[tuple[str, str]]:
     yield f"{table.name}: gone", f"DELETE FROM {table.name} WHERE {sealed}"  # noqa: S608
     for column in table.c:
         if column.name not in rule.besides:
-            other = f"CASE WHEN {column.name} IS NULL THEN 1 ELSE {column.name} || '1' END"
+            longer = f"{column.name} || '1'"
+            bytes_too = f"WHEN 'blob' THEN CAST({longer} AS BLOB)"
+            other = f"CASE typeof({column.name}) WHEN 'null' THEN 1 {bytes_too} ELSE {longer} END"
             yield (
                 f"{table.name}.{column.name}",
                 f"UPDATE OR REPLACE {table.name} SET {column.name} = {other} WHERE {sealed}",  # noqa: S608

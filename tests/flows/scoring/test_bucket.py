@@ -12,11 +12,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import text, update
 
 from db.engine import open_engine, snapshot, transaction
 from db.scoring import whereabouts
 from db.scoring.folders import find_folder
+from db.scoring.tables import IncomingFileRow
 from flows.home.films import make_locator, name_folder
 from flows.home.ledger import find_anchor
 from flows.operations.file_story import explain
@@ -310,7 +311,8 @@ def test_a_bucket_that_is_not_there_lets_no_film_go_and_closes_none_that_waits(
     assert scan(incoming).scored == 1
     engine = open_engine(incoming.url, anchor=find_anchor(incoming))
     with transaction(engine) as session:
-        session.execute(text("UPDATE incoming_files SET retry_at = '2020-01-01 00:00:00' WHERE state = 'deferred'"))
+        long_ago = datetime(2020, 1, 1, tzinfo=UTC)
+        session.execute(update(IncomingFileRow).where(IncomingFileRow.state == "deferred").values(retry_at=long_ago))
     engine.dispose()
     bucket.vanish()
 

@@ -10,12 +10,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import update
 
 from db.engine import open_engine, transaction
+from db.scoring.tables import IncomingFileRow
 from flows.home.ledger import find_anchor
 from flows.operations.verification import find_breach
 from flows.scoring.counts import ScanCounts
@@ -161,10 +163,8 @@ def test_a_scan_that_leaves_films_which_nobody_decided_on_does_not_end_well(
     assert scan_here(settings).deferred.total() == 1
     engine = open_engine(settings.url, anchor=find_anchor(settings))
     with transaction(engine) as session:
-        session.execute(text("UPDATE incoming_files SET retry_at = deferred_since"))
-        session.execute(
-            text("UPDATE incoming_files SET claimed_by = 'other.folder.token', claimed_until = '2100-01-01'")
-        )
+        claim = {"claimed_by": "other.folder.token", "claimed_until": datetime(2100, 1, 1, tzinfo=UTC)}
+        session.execute(update(IncomingFileRow).values(retry_at=IncomingFileRow.deferred_since, **claim))
     engine.dispose()
     monkeypatch.setattr("flows.scoring.fan_out._ROUNDS", 1)
     start_worker(start, scheduler)

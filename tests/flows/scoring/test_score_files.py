@@ -30,7 +30,7 @@ def open_another_process() -> ProcessPoolExecutor:
 
 
 def list_batch(settings: Settings) -> Batch:
-    with open_scan(settings, flow_run_id="run-7") as scan:
+    with open_scan(settings, flow_run_id="00000000-0000-0000-0000-000000000007") as scan:
         (batch,) = scan.find_batches()
     return batch
 
