@@ -151,7 +151,9 @@ class WorkerPool:
         return sum(not worker.calls for worker in self._workers)
 
     def _hand_out(self) -> None:
-        for ahead in range(_CALLS_AHEAD):  # everybody gets one before anybody gets a second
+        for ahead in range(_CALLS_AHEAD):
+            if ahead and self._count_idle():  # who is about to be ready gets one before anybody gets a second
+                return
             for worker in tuple(self._workers):
                 if worker.is_ready and len(worker.calls) == ahead and worker.given < self._calls_per_life:
                     self._give(worker)

@@ -52,6 +52,14 @@ def test_calls_are_answered_by_processes_that_are_gone_at_the_end() -> None:
     assert not any(psutil.pid_exists(process) for process in processes)
 
 
+def test_no_process_gets_a_second_call_while_another_has_none() -> None:
+    with open_pool(2) as pool:
+        pool.schedule(time.sleep, (600,), seconds=here(120))
+        quick = pool.schedule(say_who, (), seconds=here(60))  # while the second process still starts
+
+        assert quick.result(timeout=here(60)) > 0
+
+
 def test_a_process_is_replaced_after_its_calls() -> None:
     with open_pool(calls_per_life=3) as pool:
         calls = [pool.schedule(say_who, (), seconds=here(60)) for _ in range(7)]
