@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import os
 import sys
@@ -40,10 +41,11 @@ def run() -> None:
     """What the script `xray` runs: `main`, and no more after a scan that went well.
 
     Python would then take apart, piece by piece, what was imported: a twentieth of what a scan of one film takes. By
-    then the ledger is closed, the decoders are gone and every line is written.
+    then the ledger is closed, the decoders are gone and every line is written; what wished to tidy up at the end does.
     """
     main()
     if find_plain_scan(sys.argv[1:]) is not None:
+        atexit._run_exitfuncs()  # else the folder of the decoders' socket would stay
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(0)

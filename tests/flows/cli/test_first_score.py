@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from flows.cli.app import find_plain_scan
-from flows.settings import Settings
-from tests.flows.scoring.test_scan import drop_xrays
+from flows.settings import CHECKOUT, Settings
+from tests.flows.scoring.test_scan import count_results, drop_xrays
 
 UNNEEDED = (
     *("typer", "click", "rich", "pydantic", "pydantic_settings", "dotenv", "alembic", "jinja2", "markdown_it", "yaml"),
@@ -45,6 +47,19 @@ def test_a_plain_scan_says_what_typer_would_have_it_say(settings: Settings, tmp_
 
     assert json.loads(told[0].stdout)["scored"] == 0
     assert (told[0].stdout, told[0].stderr) == (told[1].stdout, told[1].stderr)
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("words", ["", "--json"])
+def test_a_plain_scan_leaves_nothing_in_the_temporary_folder(settings: Settings, words: str) -> None:
+    drop_xrays(settings.incoming_dir, 1)
+    command = [sys.executable, "-m", "flows", "scan", *words.split()]
+
+    with TemporaryDirectory() as folder:  # short: sockets lie in it
+        subprocess.run(command, env=os.environ | {"TMPDIR": folder}, capture_output=True, check=True, cwd=CHECKOUT)
+
+        assert os.listdir(folder) == []
+    assert count_results(settings) == 1
 
 
 @pytest.mark.parametrize(
