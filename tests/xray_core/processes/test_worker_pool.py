@@ -6,10 +6,12 @@ import time
 from collections.abc import Iterator
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from pathlib import Path
 
 import psutil
 import pytest
 
+from tests.faults.scanners import wait_until
 from tests.patience import here
 from xray_core.processes.fork_server import start_fork_server
 from xray_core.processes.records import CallFailed, ProcessLost
@@ -52,12 +54,31 @@ def test_calls_are_answered_by_processes_that_are_gone_at_the_end() -> None:
     assert not any(psutil.pid_exists(process) for process in processes)
 
 
-def test_no_process_gets_a_second_call_while_another_has_none() -> None:
-    with open_pool(2) as pool:
-        pool.schedule(time.sleep, (600,), seconds=here(120))
-        quick = pool.schedule(say_who, (), seconds=here(60))  # while the second process still starts
+def be_ready_unless_second(folder: str) -> None:
+    """The first process is ready at once, the second as soon as it is told."""
+    try:
+        Path(folder, "first").touch(exist_ok=False)
+    except FileExistsError:
+        while not Path(folder, "told").exists():
+            time.sleep(0.01)
 
-        assert quick.result(timeout=here(60)) > 0
+
+def stay_at_work(folder: str) -> None:
+    Path(folder, "at work").touch()
+    time.sleep(600)
+
+
+def test_no_process_gets_a_second_call_while_another_has_none(tmp_path: Path) -> None:
+    start_fork_server()
+    pool = WorkerPool(2, be_ready_unless_second, (str(tmp_path),), calls_per_life=100)
+    pool.schedule(stay_at_work, (str(tmp_path),), seconds=here(120))
+    quick = pool.schedule(say_who, (), seconds=here(60))
+    wait_until((tmp_path / "at work").exists, seconds=30)
+
+    (tmp_path / "told").touch()
+
+    assert quick.result(timeout=here(20)) > 0
+    pool.close()
 
 
 def test_a_process_is_replaced_after_its_calls() -> None:
