@@ -65,7 +65,7 @@ def promote_through_gate(
             audit=audit_verdict,
             unread=images.unread,
             release=say_release(
-                (xray for side in images.sides.values() for xray in side.xrays),
+                images.plan.of_classes,
                 own_labels=read_choice(opened.manifest.training).own_labels,
             ),
         )

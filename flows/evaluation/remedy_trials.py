@@ -88,6 +88,7 @@ def _register(trial: Settings, folder: DatasetFolder, say: Callable[[str], None]
 
 
 def _try(trial: Settings, labelled: list[LabelledXray], word: str, options: TrainingOptions) -> RemedyTrial:
+    policy = read_policy(trial)
     images = gather_images(
         trial.decoder_limits,
         labelled,
@@ -96,7 +97,8 @@ def _try(trial: Settings, labelled: list[LabelledXray], word: str, options: Trai
         options.preprocessing,
         used_before=frozenset(),
         locate=make_locator(trial),
-        unknown_may_judge=read_policy(trial).test.unknown_may_judge,
+        unknown_may_judge=policy.test.unknown_may_judge,
+        most_judges=policy.test.most_judges,
     )
     validation, test = images.sides[Split.VALIDATION], images.sides[Split.TEST]
     classifier = fit(images.sides, images.preprocessing, options, lambda _: None).classifier
@@ -108,9 +110,7 @@ def _try(trial: Settings, labelled: list[LabelledXray], word: str, options: Trai
         target_specificity=trial.target_specificity,
     )
     scores = classifier.predict(test.images[:]).astype(np.float64)
-    evaluation = evaluate(
-        scores, test.is_covid.tolist(), test.groups, point, prevalence=read_policy(trial).use.prevalence
-    )
+    evaluation = evaluate(scores, test.is_covid.tolist(), test.groups, point, prevalence=policy.use.prevalence)
     return RemedyTrial(word, evaluation.figures.auroc, audit_images(images, classifier))
 
 

@@ -109,7 +109,7 @@ def gather_due(session: Session, settings: Settings) -> tuple[RetrainingDue, Sai
     claimed = decision.due and are_labels_claimed(session, settings, options)
     if claimed:
         decision = replace(decision, finding="a training of these labels is at work or done", way_out=_TAKEN)
-    judged_on = count_judges(plan.test, left_out, numbers=alike.numbers)
+    judged_on = count_judges(plan.test, left_out, numbers=alike.numbers, most=policy.test.most_judges)
     held = plan.count_held(Split.TRAIN, Split.VALIDATION, numbers=alike.numbers)
     decision = replace(decision, finding=decision.finding + _say_unplaced(unplaced))
     return RetrainingDue(decision, claimed, counts.new_labels, judged_on, held), said

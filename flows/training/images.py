@@ -50,6 +50,7 @@ def read_training_images(
         used_before=frozenset(xray.sha256 for xray in labelled if xray.group in frozen),
         locate=make_locator(settings),
         unknown_may_judge=policy.test.unknown_may_judge,
+        most_judges=policy.test.most_judges,
         let_go=frozenset(xray.sha256 for xray in labelled if xray.xray_id in let_go),
         frozen_base=frozen_base,
         store=find_grey_store(settings),

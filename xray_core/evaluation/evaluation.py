@@ -77,7 +77,8 @@ class Evaluation:
     evaluations that were stored before it was measured. `largest_share` is the part of the X-rays that one patient owns
     at most, 0..1. `others` are films that are abnormal and not covid: they judge apart, and no other figure counts
     them; None where there is none. `cross_validated` says that no X-rays were kept apart: each was scored by a model
-    that had not seen its patient.
+    that had not seen its patient. `sampled_of` is how many patients the test side has where these X-rays are those of
+    a sample of them; None where all of them judge.
     """
 
     operating_point: OperatingPoint
@@ -99,6 +100,7 @@ class Evaluation:
     others: OtherFigures | None = None
     cross_validated: bool = False
     largest_share: float | None = None
+    sampled_of: int | None = None
 
     @property
     def caution(self) -> str | None:

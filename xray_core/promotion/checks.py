@@ -14,7 +14,7 @@ from xray_core.evaluation.intervals import share_interval
 from xray_core.evaluation.two_thresholds import count_outcomes, measure_thresholds
 from xray_core.models.operating_point import describe_lack
 from xray_core.promotion.evidence import GateEvidence
-from xray_core.promotion.more_patients import count_more, say_more_labelled
+from xray_core.promotion.more_patients import count_more, say_larger_sample, say_more_labelled
 from xray_core.promotion.policy import GateTest
 from xray_core.promotion.release import say_release
 from xray_core.records import AuditVerdict, Interval, Split, is_content_group, plural
@@ -145,7 +145,8 @@ def check_sensitivity(ours: Cohort, candidate: GateEvidence, test: GateTest, see
     words = f"sensitivity at the lower threshold {sensitivity} against a floor of {test.sensitivity_floor:.2f} ({both})"
     if passed is None:
         more = count_more(ours.count_patients(ours.is_covid), sensitivity, test.sensitivity_floor)
-        way_out = f"{say_more_labelled(more, 'covid')}, should it stay at {sensitivity.value:.2f}"
+        patients = say_more_labelled(more, "covid") + say_larger_sample(candidate.judged_on)
+        way_out = f"{patients}, should it stay at {sensitivity.value:.2f}"
         return Check("sensitivity", None, f"{words}: the interval is too wide to tell", way_out)
     way_out = (
         "label more covid X-rays like those that it missed, or train for more by XRAY_TARGET_SENSITIVITY; the floor is "

@@ -6,6 +6,7 @@ import math
 from typing import Final
 
 from xray_core.evaluation.comparison import Difference
+from xray_core.promotion.judged_on import SAMPLED_BY, JudgedOn
 from xray_core.records import HELD_OUT, Interval
 
 _TEST_SHARE: Final = HELD_OUT / 2
@@ -17,6 +18,13 @@ def say_more_labelled(test_patients: float, kind: str) -> str:
     labelled = test_patients / _TEST_SHARE
     number = f"about {math.ceil(labelled - 1e-9):,}" if labelled <= _MOST else f"more than {_MOST:,}"
     return f"{number} more labelled {kind} patients"
+
+
+def say_larger_sample(judged_on: JudgedOn | None) -> str:
+    """What helps where a sample of the test side judges, said behind the labels that are missing; else nothing."""
+    if judged_on is None or judged_on.sampled is None:
+        return ""
+    return f" (of a class of which a sample judges: a larger {SAMPLED_BY})"
 
 
 def count_more(patients: int, figure: Interval | Difference, bound: float) -> float:

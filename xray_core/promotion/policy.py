@@ -77,6 +77,7 @@ class GateTest:
     __pydantic_config__ = _STRICT
 
     min_patients_per_class: AtLeastTwo = 30
+    max_patients_per_class: AtLeastTwo = 500
     margin: Annotated[float, Field(gt=0, le=0.5)] = 0.05
     alpha: Annotated[float, Field(gt=0, le=0.2)] = 0.05
     benchmark: Sentence = FIRST_PROVEN
@@ -85,6 +86,11 @@ class GateTest:
     slice_margin: Annotated[float, Field(gt=0, le=1)] = 0.10
     resamples: Annotated[int, Field(ge=200, le=100_000)] = 2000
     unknown_patients: UnknownPatients = UnknownPatients.NEVER_JUDGE
+
+    @property
+    def most_judges(self) -> int:
+        """How many patients of a class judge at most: never fewer than must."""
+        return max(self.min_patients_per_class, self.max_patients_per_class)
 
     @property
     def unknown_may_judge(self) -> bool:

@@ -12,7 +12,7 @@ from xray_core.evaluation.comparison import compare_auroc
 from xray_core.promotion.checks import Check
 from xray_core.promotion.evidence import Beside, GateEvidence, align_scores
 from xray_core.promotion.looks import spend_alpha
-from xray_core.promotion.more_patients import count_more, say_more_labelled
+from xray_core.promotion.more_patients import count_more, say_larger_sample, say_more_labelled
 from xray_core.promotion.policy import GateTest
 
 LOOK: Final = "look"
@@ -39,7 +39,8 @@ def check_not_worse(ours: Cohort, candidate: GateEvidence, rival: Rival, test: G
     )
     if difference.low <= -test.margin <= difference.high and difference.value - difference.low > test.margin:
         more = count_more(ours.patients, difference, -test.margin)
-        way_out = f"{say_more_labelled(more, 'covid and normal')} in all, should the difference stay as it is"
+        patients = f"{say_more_labelled(more, 'covid and normal')} in all{say_larger_sample(candidate.judged_on)}"
+        way_out = f"{patients}, should the difference stay as it is"
         return Check(rival.check, None, f"{words}: the X-rays are too few to tell", way_out)
     way_out = (
         f"label more X-rays for the next training; `xray models compare {version} {candidate.version}` lists "

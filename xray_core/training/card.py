@@ -6,7 +6,7 @@ import os
 import platform
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from xray_core.evaluation.bootstrap import make_cohort, move_cohort
@@ -18,10 +18,10 @@ from xray_core.models.prevalence import find_mix
 from xray_core.models.records import REFERENCE_FILE
 from xray_core.networks.options import TrainingOptions
 from xray_core.networks.quiet_keras import keras, tf
-from xray_core.records import Interval, Label, Split
+from xray_core.records import Interval, Label, LabelledXray, Split
 from xray_core.report.card import CardFacts, Trait
 from xray_core.training.candidate import Candidate, describe_options
-from xray_core.training.images import Side, TrainingImages
+from xray_core.training.images import TrainingImages
 from xray_core.training.judgement import Judgement
 from xray_core.training.trial import Trial
 
@@ -37,8 +37,8 @@ def gather_card_facts(trial: Trial, plots: Mapping[str, bytes]) -> CardFacts:
         code_revision=trial.code_revision,
         proven=trial.decision.proven,
         preprocessing=images.preprocessing,
-        sources=tuple(_count_sources(images.sides.values(), trial.study.notes)),
-        traits=tuple(_count_traits(images.sides.values())),
+        sources=tuple(_count_sources(images.plan.of_classes, trial.study.notes)),
+        traits=tuple(_count_traits(list(images.plan.of_classes))),
         counts=images.plan.counts,
         split_notes=tuple(_note_split(images)),
         training=describe_options(options) | _describe_making(),
@@ -71,15 +71,14 @@ def _read_reference(candidate: Candidate) -> ChestReference | None:
     return read_reference(file.read_bytes()) if file.exists() else None
 
 
-def _count_sources(sides: Iterable[Side], notes: Mapping[str, str]) -> Iterator[Trait]:
-    counted = Counter((xray.source or UNKNOWN, xray.label) for side in sides for xray in side.xrays)
+def _count_sources(xrays: Iterable[LabelledXray], notes: Mapping[str, str]) -> Iterator[Trait]:
+    counted = Counter((xray.source or UNKNOWN, xray.label) for xray in xrays)
     for name in sorted({name for name, _ in counted}):
         yield Trait(name, counted[name, Label.COVID], counted[name, Label.NORMAL], notes.get(name, ""))
 
 
-def _count_traits(sides: Iterable[Side]) -> Iterator[Trait]:
+def _count_traits(xrays: Sequence[LabelledXray]) -> Iterator[Trait]:
     """Views, sex, age groups, formats and sizes by class; the sources have a table of their own."""
-    xrays = [xray for side in sides for xray in side.xrays]
     for name, values in name_slices(xrays).items():
         counted = Counter(zip(values, (xray.label for xray in xrays), strict=True))
         for value in sorted(set(values)) if name != "source" else ():
@@ -109,6 +108,11 @@ def _note_split(images: TrainingImages) -> Iterator[str]:
         yield f"Left out: {images.excluded} (X-rays): their source is excluded."
     for reason, number in sorted(Counter(one.reason for one in plan.left_out).items()):
         yield f"Left out: {number} (X-rays): {reason}."
+    if plan.most_judges is not None and len(plan.judging) < len(plan.test):
+        yield (
+            f"Of the test side a sample judges, at most {plan.most_judges} patients of each class, drawn by the site's "
+            f"key: {len(plan.judging)} of {len(plan.test)} X-rays. The others were neither trained on nor judged by."
+        )
     for code, number in sorted(images.unreadable.items()):
         yield f"Could not be read any more: {number} (X-rays), {code}."
     others = sum(count.xrays for count in plan.counts if count.label is Label.OTHER and count.split is not Split.TEST)

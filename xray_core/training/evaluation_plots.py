@@ -106,4 +106,5 @@ def find_thresholds(evaluation: Evaluation) -> list[tuple[float, float]]:
 def count_test(evaluation: Evaluation) -> str:
     """How many X-rays a figure is about, short enough for its foot."""
     where = "cross-validated" if evaluation.cross_validated else "test"
+    where += "" if evaluation.sampled_of is None else f", a sample of {evaluation.sampled_of:,} patients"
     return f"{where}: {evaluation.covid.xrays} covid, {evaluation.normal.xrays} normal X-rays"

@@ -67,9 +67,9 @@ class Side:
 class TrainingImages:
     """All sides, the plan behind them, and how many X-rays could not be read any more: by reason, and by side.
 
-    What is abnormal but not covid trains as not covid, and judges apart: on the test side it stands in `others`.
-    `unread` leaves out those that a person has let go. `learned` are the sides that are learned from: validation too
-    where a last layer is chosen by cross-validation. `excluded` counts labelled X-rays whose source is left out.
+    Of the test side only what judges is here. What is abnormal but not covid trains as not covid, and judges apart, in
+    `others`. `unread` leaves out those that a person has let go. `learned` are the sides that are learned from:
+    validation too where a last layer is chosen by cross-validation. `excluded` counts those of a source left out.
     """
 
     plan: TrainingSet
@@ -89,7 +89,7 @@ class TrainingImages:
     @property
     def judged_on(self) -> JudgedOn:
         """Whose labels the test side judges by, and which of its films have no say."""
-        return count_judges(self.plan.test, self.plan.count_held(Split.TEST))
+        return count_judges(self.plan.test, self.plan.count_held(Split.TEST), most=self.plan.most_judges)
 
     @property
     def for_audit(self) -> AuditImages:
@@ -115,6 +115,7 @@ def gather_images(
     used_before: frozenset[str],
     locate: Locate,
     unknown_may_judge: bool,
+    most_judges: int | None = None,
     let_go: frozenset[str] = frozenset(),
     frozen_base: bool = False,
     store: GreyStore | None = None,
@@ -146,15 +147,16 @@ def gather_images(
         used_before=used_before,
         labelled=labelled,
         unknown_may_judge=unknown_may_judge,
+        most_judges=most_judges,
     )
     plan = replace(plan_sides(readable), not_trainable=len(labelled) - len(trainable), doubted=doubted)
     counting, accounted_for = [xray for xray in labelled if xray.counts], decoded.keys() | let_go
     is_whole = all(xray.sha256 in accounted_for for xray in counting)
     unread = {} if is_whole else _count_unread(plan_sides(counting), accounted_for)
-    of_classes = [xray for xray in plan.test if xray.label is not Label.OTHER]
+    of_classes = [xray for xray in plan.judging if xray.label is not Label.OTHER]
     chosen = {Split.TRAIN: plan.train, Split.VALIDATION: plan.validation, Split.TEST: of_classes}
     sides = {split: stack_side(xrays, decoded, preprocessing, unremedied) for split, xrays in chosen.items()}
-    others = stack_side([xray for xray in plan.test if xray.label is Label.OTHER], decoded, preprocessing)
+    others = stack_side([xray for xray in plan.judging if xray.label is Label.OTHER], decoded, preprocessing)
     learned = (Split.TRAIN, Split.VALIDATION) if frozen_base else (Split.TRAIN,)
     images = TrainingImages(plan, sides, others, unreadable, unread, preprocessing, learned)
     problem = _find_too_few_patients(images.learning) if frozen_base else _find_one_class(images)

@@ -43,7 +43,8 @@ def evaluate_evidence(evidence: GateEvidence, use: Use) -> Evaluation:
         resamples=count_resamples(len(evidence.xrays)),
         others=evidence.others,
     )
-    return replace(evaluation, cross_validated=evidence.cross_validated)
+    sampled_of = evidence.judged_on.sampled_of if evidence.judged_on else None
+    return replace(evaluation, cross_validated=evidence.cross_validated, sampled_of=sampled_of)
 
 
 def evaluate_places(places: Sequence[PlaceEvidence], use: Use) -> tuple[PlaceFigures, ...]:
@@ -194,8 +195,7 @@ def judge(
 
 
 def _say_release(trial: Trial) -> str:
-    films = (xray for side in trial.images.sides.values() for xray in side.xrays)
-    return say_release(films, own_labels=trial.options.own_labels)
+    return say_release(trial.images.plan.of_classes, own_labels=trial.options.own_labels)
 
 
 def _judge_place(trial: Trial, place: Place, evidence: GateEvidence) -> PlaceEvidence:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from xray_core.promotion.judging_sample import draw_judges
 from xray_core.records import (
     HELD_OUT,
     ONE_EACH,
@@ -36,7 +37,8 @@ class TrainingSet:
     """X-rays on their sides, ordered by SHA-256; those of the test side carry the label that they judge by.
 
     `sides` holds every group of the set; those of it that were not frozen before are in `new_groups`, to be frozen
-    now. `not_trainable` counts labels such as `unsure`; `without_patient` counts X-rays that were split by content
+    now. `judging` are those of the test side that judge: all, or a sample where a class has more than `most_judges`
+    patients. `not_trainable` counts labels such as `unsure`; `without_patient` counts X-rays that were split by content
     because nobody knows their patient, `doubted` those of them that carry an implausible id.
     """
 
@@ -50,7 +52,15 @@ class TrainingSet:
     not_trainable: int
     without_patient: int
     label_set_sha256: str
+    judging: tuple[LabelledXray, ...]
+    most_judges: int | None = None
     doubted: int = 0
+
+    @property
+    def of_classes(self) -> Iterator[LabelledXray]:
+        """The X-rays of all sides but those of the test side that are labelled other, for these judge apart."""
+        yield from (*self.train, *self.validation)
+        yield from (xray for xray in self.test if xray.label is not Label.OTHER)
 
     def count_held(self, *sides: Split, numbers: Mapping[int, int] = ONE_EACH) -> dict[Held, int]:
         """How many X-rays of these sides have a label that does not count there, by reason.
@@ -94,6 +104,7 @@ def plan_training_set(
     used_before: Collection[str] = frozenset(),
     labelled: Sequence[LabelledXray] = (),
     unknown_may_judge: bool = False,
+    most_judges: int | None = None,
     held_out: float = HELD_OUT,
 ) -> TrainingSet:
     """Put every X-ray whose label may count on its patient's side (pure).
@@ -108,7 +119,8 @@ def plan_training_set(
     patient already stands on another one it is left out. A patient of whom any X-ray was trained on that way never
     judges; `labelled` are all X-rays that may have been, those that cannot be read or are not trained on any more
     included. X-rays of unknown patients stay off the test side unless `unknown_may_judge`: nobody can say that no
-    other X-ray of that person was trained on.
+    other X-ray of that person was trained on. Of a class with more than `most_judges` patients on the test side so many
+    judge, and the others wait there.
     """
     trainable = sorted((xray for xray in xrays if xray.counts), key=lambda xray: xray.sha256)
     known = [*trainable, *labelled]
@@ -121,10 +133,12 @@ def plan_training_set(
     left_out = (*moved, *leave_out_straddling(_without(trainable, moved), sides, duplicates, used_before))
     kept = [_with_label_of(xray, sides[xray.group]) for xray in _without(trainable, left_out)]
     by_side = {split: tuple(xray for xray in kept if sides[xray.group] is split) for split in Split}
+    test = by_side[Split.TEST]
+    judges = sides if most_judges is None else draw_judges(test, key, most_judges)
     return TrainingSet(
         train=by_side[Split.TRAIN],
         validation=by_side[Split.VALIDATION],
-        test=by_side[Split.TEST],
+        test=test,
         left_out=left_out,
         sides=sides,
         new_groups={xray.group: sides[xray.group] for xray in trainable if xray.group not in frozen},
@@ -132,6 +146,8 @@ def plan_training_set(
         not_trainable=len(xrays) - len(trainable),
         without_patient=sum(not xray.patient_known for xray in trainable),
         label_set_sha256=digest_label_set(trainable),
+        judging=tuple(xray for xray in test if xray.group in judges),
+        most_judges=most_judges,
     )
 
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
+from tests.xray_core.training.test_split import make_xray
 from xray_core.models.operating_point import choose_operating_point
 from xray_core.promotion.evidence import Beside, GateEvidence
 from xray_core.promotion.gate import decide_promotion
-from xray_core.promotion.looks import Look
+from xray_core.promotion.judging_sample import draw_judges
+from xray_core.promotion.looks import Look, StoredLooks, take_look
 from xray_core.promotion.policy import GateTest, RetrainingPolicy
-from xray_core.records import AuditVerdict, Verdict
+from xray_core.records import AuditVerdict, Label, LabelledXray, Verdict
 
 Floats = NDArray[np.float64]
 POLICY = RetrainingPolicy(test=GateTest(resamples=400))
@@ -93,6 +95,48 @@ def run_loop(
             promoted.append(look)
             champion, auroc = candidate, auroc - worse_by
     return LoopEnd(tuple(promoted), auroc)
+
+
+def run_sampled_loop(seed: int, *, most: int, patients: tuple[int, int], looks: int, auroc: float) -> LoopEnd:
+    """At a side that grows from so many patients of each class to so many, of whom a sample of `most` judges.
+
+    Every candidate is truly worse than the champion by the margin. The looks are counted as the service counts them.
+    """
+    fewest, grown = patients
+    side = FrozenSide(np.random.default_rng(seed), grown)
+    number_in_class, key = side.patient_of % grown, seed.to_bytes(16)
+    champion = side.judge("m0", side.draw_model("m0", auroc))
+    stored, promoted = StoredLooks(), []
+    for number in range(1, looks + 1):
+        stands = number_in_class < fewest + (grown - fewest) * number // looks
+        sample = draw_judges(_label(side, stands), key, most)
+        chosen = np.array([str(patient) in sample for patient in side.patient_of])
+        candidate = side.judge(f"m{number}", side.draw_model(f"m{number}", auroc - POLICY.test.margin))
+        ours, theirs = take_part(candidate, chosen), take_part(champion, chosen)
+        look = take_look(stored, ours.patients, ours.xrays, now=RENEWED + timedelta(days=number))
+        if decide_promotion(ours, theirs, POLICY, beside=Beside(look), seed=seed).verdict is Verdict.PROMOTE:
+            promoted.append(number)
+        others = tuple(each for each in stored.at_sides if each.side != look.side)
+        stored = replace(stored, at_sides=(*others, look), newest_id=number)
+    return LoopEnd(tuple(promoted), auroc)
+
+
+def _label(side: FrozenSide, stands: NDArray[np.bool_]) -> list[LabelledXray]:
+    """A film of every patient who stands on the side."""
+    some = np.unique(side.patient_of[stands])
+    return [make_xray(int(n), f"{n}", Label.COVID if n < side.patients else Label.NORMAL) for n in some]
+
+
+def take_part(evidence: GateEvidence, chosen: NDArray[np.bool_]) -> GateEvidence:
+    """The evidence of the chosen X-rays (n,)."""
+    places = np.flatnonzero(chosen).tolist()
+    return replace(
+        evidence,
+        xrays=[evidence.xrays[place] for place in places],
+        probabilities=[evidence.probabilities[place] for place in places],
+        is_covid=[evidence.is_covid[place] for place in places],
+        patients=[evidence.patients[place] for place in places],
+    )
 
 
 def is_promoted(

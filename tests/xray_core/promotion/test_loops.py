@@ -10,7 +10,8 @@ from math import sqrt
 import numpy as np
 import pytest
 
-from tests.xray_core.promotion.loops import is_promoted, run_loop
+from tests.xray_core.promotion.loops import is_promoted, run_loop, run_sampled_loop
+from xray_core.promotion.policy import GateTest
 
 AUROC = 0.92
 
@@ -39,6 +40,35 @@ def test_of_twenty_candidates_worse_by_the_margin_hardly_ever_is_one_promoted() 
 @pytest.mark.parametrize("patients", [30, 60])
 def test_twenty_looks_promote_a_worse_candidate_in_five_of_a_hundred_loops_at_most(patients: int) -> None:
     assert count_ever_promoted(patients, cohorts=300) <= at_most(0.05, 300)
+
+
+def count_ever_promoted_by_samples(most: int, cohorts: int) -> int:
+    """A side that grows by four fifths in twenty looks: too little to be renewed, and half of its sample changes."""
+    loops = (
+        run_sampled_loop(seed, most=most, patients=(4 * most, 36 * most // 5), looks=20, auroc=AUROC)
+        for seed in range(cohorts)
+    )
+    return sum(bool(loop.promoted_at) for loop in loops)
+
+
+@pytest.mark.lengthy
+def test_samples_of_a_growing_side_hardly_ever_promote_a_candidate_worse_by_the_margin() -> None:
+    assert count_ever_promoted_by_samples(30, cohorts=6) <= at_most(0.05, 6)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(2400)
+@pytest.mark.parametrize("most", [30, 60])
+def test_twenty_looks_at_samples_promote_a_worse_candidate_in_five_of_a_hundred_loops_at_most(most: int) -> None:
+    assert count_ever_promoted_by_samples(most, cohorts=300) <= at_most(0.05, 300)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(2400)
+def test_a_sample_of_the_usual_size_still_promotes_an_equal_candidate_at_the_twentieth_look() -> None:
+    most = GateTest().most_judges
+
+    assert sum(is_promoted(seed, patients=most, auroc=AUROC, look=20) for seed in range(40)) >= 38
 
 
 @pytest.mark.slow
