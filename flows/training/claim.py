@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,6 +22,7 @@ from flows.settings import Settings
 from flows.training.remedies import sign_training
 from xray_core.networks.options import TrainingOptions
 from xray_core.processes.resources import keep_freed_memory
+from xray_core.records import LabelledXray
 from xray_core.training.left_out import check_sources, find_choice
 from xray_core.training.split import digest_label_set
 
@@ -40,9 +41,10 @@ class Trainer:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The right to train on one label set, held by this process alone."""
+    """The right to train on one label set, held by this process alone; `labelled` are all labelled X-rays of then."""
 
     run_id: int
+    labelled: Sequence[LabelledXray]
     label_set_sha256: str
     trigger: str
 
@@ -94,7 +96,7 @@ def claim_labels(
             policy_sha256=policy.sha256,
             flow_run_id=flow_run_id,
         )
-    return None if run_id is None else Claim(run_id, digest, trigger)
+    return None if run_id is None else Claim(run_id, everything, digest, trigger)
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from sqlalchemy import Engine
@@ -18,6 +18,7 @@ from flows.registry.policy import read_policy
 from flows.settings import Settings
 from xray_core.imaging.records import Preprocessing
 from xray_core.models.records import ModelManifest
+from xray_core.records import LabelledXray
 from xray_core.training.images import TrainingImages, gather_images
 from xray_core.training.left_out import ALL_FILMS, FilmChoice, read_choice
 
@@ -30,14 +31,16 @@ def read_training_images(
     *,
     choice: FilmChoice = ALL_FILMS,
     frozen_base: bool = False,
+    labelled: Sequence[LabelledXray] | None = None,
 ) -> TrainingImages:
     """The labelled X-rays of the ledger on their frozen sides, decoded; X-rays of external sets are none of them.
 
+    `labelled` are those that a training has claimed, where it has; else they are read.
     `choice` says which of them are taken; with a `frozen_base` training and validation side are learned from together.
     """
     policy = read_policy(settings)
     with snapshot(engine) as session:
-        labelled = read_labelled(session, policy.labels)
+        labelled = read_labelled(session, policy.labels) if labelled is None else labelled
         external = evaluations.external_xrays(session)
         frozen = xrays.read_splits(session)
         let_go = whereabouts.read_let_go(session)

@@ -65,6 +65,7 @@ def gather_xrays(bench: Workbench, trial: Trial) -> Trial:
         lambda _: None,
         choice=find_choice(options),
         frozen_base=options.frozen,
+        labelled=bench.claim.labelled,
     )
     with transaction(trainer.engine) as session:
         now = datetime.now(UTC)

@@ -33,7 +33,10 @@ class LeftOut:
 
 def find_former_side(xray: LabelledXray, frozen: Mapping[str, Split]) -> Split | None:
     """Where it stood while its patient was unknown or another one; of several sides the one nearest to training."""
-    before = (name_content_group(xray.sha256), *xray.former_groups)
+    content = name_content_group(xray.sha256)
+    if not xray.former_groups:  # nearly every film, and a plan asks five times
+        return None if content == xray.group else frozen.get(content)
+    before = (content, *xray.former_groups)
     sides = [frozen[group] for group in before if group in frozen and group != xray.group]
     return min(sides, key=PROTECTED.__getitem__, default=None)
 
