@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, bindparam, select
 from sqlalchemy.orm import Session
 
 from db.bulk import pieces
@@ -52,12 +52,18 @@ def read_opinions(
     if upto is not None:
         said = said.where(row.id <= upto)
     if sha256s is not None:
-        said = said.where(row.xray_id.in_(select(XrayRow.id).where(XrayRow.sha256.in_(sha256s))))
+        said = said.where(row.xray_id.in_(_BY_SHA256))
     if among is not None:
         said = said.where(row.xray_id.in_(among))
-    for found in session.execute(said).tuples():
+    for found in session.execute(said, {} if sha256s is None else {"sha256s": sha256s}).tuples():
         films[found[0]].append(_to_opinion(found[1:]))
     return dict(films)
+
+
+# An export asks for a thousand pieces: a list inside a statement stays, in a circle of references, until somebody looks
+# for those.
+_BY_SHA256 = select(XrayRow.id).where(XrayRow.sha256.in_(bindparam("sha256s", expanding=True)))
+_NAMES = select(XrayRow.id, XrayRow.sha256).where(XrayRow.id.in_(bindparam("xray_ids", expanding=True)))
 
 
 @lru_cache(maxsize=4096)
@@ -94,7 +100,7 @@ def read_standings(session: Session, *, sha256s: Sequence[str] | None = None) ->
     films = read_opinions(session, sha256s=sha256s)
     names: dict[int, str] = {}
     for part in pieces(list(films)):
-        found = session.execute(select(XrayRow.id, XrayRow.sha256).where(XrayRow.id.in_(part)))
+        found = session.execute(_NAMES, {"xray_ids": part})
         names |= dict(found.tuples().all())
     return {names[xray_id]: _stand(opinions) for xray_id, opinions in films.items()}
 

@@ -1,14 +1,14 @@
-"""The model registry: which versions there are, which one is champion, and how that came about."""
+"""The model registry: which versions there are, which one is champion, and which may become it."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import select, text, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from db import audit
-from db.records import ChampionTerm, ModelRecord, Stage
+from db.records import ModelRecord, Stage
 from db.registry.tables import ChampionTermRow, ModelRow
 from db.sealing import adding, changing
 from xray_core.errors import RefusedInput
@@ -167,26 +167,6 @@ def first_champion(session: Session) -> str | None:
     """The version that was champion before any other; it displaced nobody."""
     term = ChampionTermRow
     return session.scalar(select(ModelRow.version).join(term, term.model_id == ModelRow.id).order_by(term.id).limit(1))
-
-
-# In words: CROSS JOIN has SQLite pass over the results once. Left to itself it goes from term to term, and builds an
-# index of all results to do so.
-_SCORED_IN_TERMS = text(
-    "SELECT t.id, count(*) FROM results r CROSS JOIN champion_terms t WHERE NOT r.shadow AND r.model_id = t.model_id "
-    "AND r.scored_at >= t.since AND (t.until IS NULL OR r.scored_at < t.until) GROUP BY t.id"
-)
-
-
-def history(session: Session) -> list[ChampionTerm]:
-    """Every time as champion, the first one first, with the X-rays that the model scored in it."""
-    term = ChampionTermRow
-    scored = dict(session.execute(_SCORED_IN_TERMS).tuples().all())
-    rows = session.execute(
-        select(term.id, ModelRow.version, term.since, term.until, term.actor, term.reason, term.evaluation_id)
-        .join(ModelRow, ModelRow.id == term.model_id)
-        .order_by(term.id)
-    )
-    return [ChampionTerm(*row[1:], scored.get(row[0], 0)) for row in rows.tuples()]
 
 
 def _get(session: Session, version: str) -> ModelRecord:

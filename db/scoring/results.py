@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, func, select
+from sqlalchemy import Row, bindparam, func, select
 from sqlalchemy.orm import Session
 
 from db.bulk import insert_into, pieces
@@ -85,7 +85,7 @@ def read_result_lines(session: Session, xray_ids: Sequence[int]) -> dict[int, Re
     return lines
 
 
-_LINES_AT_ONCE = 2000
+_LINES_AT_ONCE = 1000
 _FILES = select(
     IncomingFileRow.name,
     IncomingFileRow.xray_id,
@@ -94,17 +94,19 @@ _FILES = select(
     IncomingFileRow.reason_code,
 ).where(IncomingFileRow.superseded_at.is_(None), IncomingFileRow.state != FileState.NEW)
 
+# One statement for every piece: one made anew keeps its list in a circle of references, until somebody looks for those.
+_OF_XRAYS = select(current_results).where(current_results.c.xray_id.in_(bindparam("xray_ids", expanding=True)))
+
 
 def _add_results(session: Session, files: Sequence[Row[Any]]) -> Iterator[tuple[int | None, ResultLine]]:
     """The line of each file, with its X-ray's id.
 
     Results are asked for by X-ray: joined to files, SQLite puts the view together for all X-rays that there are.
     """
-    today = current_results.c
     ids = sorted({file.xray_id for file in files if file.xray_id is not None})
     known: dict[int | None, Row[Any]] = {}
     for part in pieces(ids):
-        found = session.execute(select(current_results).where(today.xray_id.in_(part)))
+        found = session.execute(_OF_XRAYS, {"xray_ids": part})
         known |= {result.xray_id: result for result in found}
     for file in files:
         result = known.get(file.xray_id)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, select, update
+from sqlalchemy import ColumnElement, Select, and_, func, select, update
 from sqlalchemy.orm import Session
 
 from db import audit
@@ -62,22 +63,29 @@ def iter_scored_files(session: Session) -> Iterator[ScoredFile]:
 def iter_films(session: Session) -> Iterator[RecordedFilm]:
     """Every film that must not vanish, and where it was last read: those of current scored files, and labelled ones.
 
-    What a sender has replaced under its name, and nobody has labelled, is none of them: the ledger tells of that.
+    What a sender has replaced under its name, and nobody has labelled, is none of them: the ledger tells of that. A
+    stream, by their number: asked to choose among X-rays, SQLite keeps and sorts all that it has chosen.
     """
     row = IncomingFileRow
-    current = select(row.xray_id).where(row.superseded_at.is_(None), row.state == FileState.SCORED)
-    labelled = select(LabelRow.xray_id)
-    statement = (
-        select(XrayRow.id, XrayRow.sha256, FolderRow, XrayRow.path, XrayRow.id.in_(labelled))
-        .join(FolderRow, FolderRow.id == XrayRow.folder_id)
-        .where(XrayRow.id.in_(current) | XrayRow.id.in_(labelled))
-        .order_by(XrayRow.id)
-    )
-    for xray_id, sha256, folder, path, is_labelled in session.execute(statement, execution_options=_STREAM).tuples():
-        yield RecordedFilm(xray_id, sha256, to_film_path(folder, path), bool(is_labelled))
+    is_current = row.superseded_at.is_(None) & (row.state == FileState.SCORED) & row.xray_id.is_not(None)
+    current = _number(session, select(row.xray_id).where(is_current))
+    labelled = _number(session, select(LabelRow.xray_id))
+    known = {folder.id: folder for folder in session.scalars(select(FolderRow))}
+    statement = select(XrayRow.id, XrayRow.sha256, XrayRow.folder_id, XrayRow.path).order_by(XrayRow.id)
+    for xray_id, sha256, folder_id, path in session.execute(statement, execution_options=_STREAM).tuples():
+        is_labelled = xray_id in labelled
+        if folder_id in known and (is_labelled or xray_id in current):
+            yield RecordedFilm(xray_id, sha256, to_film_path(known[folder_id], path), is_labelled)
 
 
-_STREAM = {"yield_per": 5000}
+def _number(session: Session, chosen: Select[Any]) -> FilmNumbers:
+    numbers = FilmNumbers()
+    for xray_id in session.scalars(chosen, execution_options=_STREAM):
+        numbers.add(xray_id)
+    return numbers
+
+
+_STREAM = {"yield_per": 1000}
 
 
 def let_go(session: Session, xray_ids: Iterable[int], *, actor: str, now: datetime) -> int:

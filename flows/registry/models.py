@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 
 from db.engine import snapshot, transaction
 from db.records import ChampionTerm, ModelRecord
-from db.registry import evaluations, models
+from db.registry import evaluations, models, terms
 from flows.home.ledger import open_ledger
 from flows.registry.registered import open_registered, verify_registered
 from flows.settings import Settings
@@ -108,7 +108,7 @@ def roll_back(settings: Settings, reason: str) -> str:
 def read_history(settings: Settings) -> list[ChampionTerm]:
     """Every time as champion, the first one first."""
     with open_ledger(settings) as engine, snapshot(engine) as session:
-        return models.history(session)
+        return terms.history(session)
 
 
 def _prove_usable(settings: Settings, model: ModelRecord) -> None:

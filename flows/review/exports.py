@@ -175,7 +175,7 @@ def _settle(session: Session, lines: Iterator[ResultLine]) -> Iterator[ResultLin
         yield from (_show_standing(line, standings.get(line.xray_sha256 or "")) for line in part)
 
 
-_SETTLED_AT_ONCE = 2000
+_SETTLED_AT_ONCE = 1000
 
 
 def _show_standing(line: ResultLine, found: FilmStanding | None) -> ResultLine:

@@ -5,6 +5,7 @@ Counted are the steps of SQLite's own machine: they are the same on every comput
 
 from __future__ import annotations
 
+import gc
 import sqlite3
 from collections.abc import Callable
 
@@ -14,13 +15,24 @@ from sqlalchemy.orm import Session
 
 from db.engine import snapshot, transaction
 from db.growth import measure_growth
+from db.reading.opinions import read_standings
 from db.records import ModelRecord
-from db.registry import evaluations, models
-from db.scoring import claims, decisions, file_history, film_names, patient_tally, scans, whereabouts, xrays
+from db.registry import evaluations, terms
+from db.scoring import claims, decisions, file_history, film_names, patient_tally, results, scans, whereabouts, xrays
 from db.scoring.tables import IncomingFileRow, ResultRow, XrayRow
 from db.sealing import adding
 from tests.benchmarks.years import rows
-from tests.db.rows import NOW, add_champion, add_incoming
+from tests.db.rows import (
+    NOW,
+    add_champion,
+    add_incoming,
+    add_model,
+    import_labels,
+    label_row,
+    promote,
+    score_files,
+    sha256_of,
+)
 
 QUESTIONS: dict[str, Callable[[Session], object]] = {
     "counts of files": file_history.count_states,
@@ -93,11 +105,12 @@ def test_a_question_of_every_day_costs_after_many_films_what_it_costs_after_few(
     assert grown == {}
 
 
-def test_what_champions_scored_is_counted_without_an_index_of_all_results_built_for_it(
+def test_what_champions_scored_is_counted_in_one_pass_without_an_index_of_all_results_or_sorting_them(
     engine: Engine, sqlite_only: None
 ) -> None:
-    model = add_champion(engine)
     with transaction(engine) as session:
+        add_model(session, "m1")
+        model = promote(session, "m1", now=rows.START)
         folder_id = add_incoming(session)
     add_films(engine, model, folder_id, range(1, FEW + 1))
     asked: list[str] = []
@@ -105,12 +118,55 @@ def test_what_champions_scored_is_counted_without_an_index_of_all_results_built_
         driver = session.connection().connection.driver_connection
         assert isinstance(driver, sqlite3.Connection)
         driver.set_trace_callback(asked.append)
-        models.history(session)
+        terms.history(session)
         driver.set_trace_callback(None)
         plans = [row[3] for statement in asked for row in driver.execute(f"EXPLAIN QUERY PLAN {statement}")]
 
-    assert "SCAN r" in plans
-    assert not [plan for plan in plans if "SEARCH r" in plan]
+    passes = [plan for plan in plans if plan.startswith(("SCAN r", "SEARCH r"))]
+    assert set(passes) == {"SEARCH r USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)", "SEARCH results"}
+    assert not [plan for plan in plans if "TEMP B-TREE" in plan]
+
+
+def test_films_are_looked_for_in_a_stream_without_a_list_or_an_order_made_of_all_of_them(
+    engine: Engine, sqlite_only: None
+) -> None:
+    """SQLite kept 24 bytes of each film for the list, and sorted whole rows: 40 MB of a million."""
+    asked: list[str] = []
+    with snapshot(engine) as session:
+        driver = session.connection().connection.driver_connection
+        assert isinstance(driver, sqlite3.Connection)
+        driver.set_trace_callback(asked.append)
+        assert list(whereabouts.iter_films(session)) == []
+        driver.set_trace_callback(None)
+        plans = [row[3] for statement in asked for row in driver.execute(f"EXPLAIN QUERY PLAN {statement}")]
+
+    assert "SCAN xrays" in plans
+    assert not [plan for plan in plans if "TEMP B-TREE" in plan or "SUBQUERY" in plan or "MULTI-INDEX" in plan]
+
+
+def test_no_piece_of_an_export_stays_in_memory_until_somebody_looks_for_garbage(engine: Engine) -> None:
+    """A statement made anew for every piece kept its list of X-rays in a circle: 50 MB of a million films."""
+    model = add_champion(engine)
+    score_files(engine, model, {f"{number}.png": str(number) for number in range(50)})
+    import_labels(engine, *(label_row(f"{number}.png") for number in range(50)))
+    with snapshot(engine) as session:
+        list(results.iter_result_lines(session))  # whatever is made once
+        read_standings(session, sha256s=[sha256_of(str(number)) for number in range(50)])
+        gc.collect()
+        gc.disable()
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        try:
+            lines = list(results.iter_result_lines(session))
+            found = read_standings(session, sha256s=[line.xray_sha256 or "" for line in lines])
+            gc.collect()
+            kept = [len(thing) for thing in gc.garbage if isinstance(thing, list | tuple | dict) and len(thing) >= 50]
+        finally:
+            gc.set_debug(0)
+            gc.garbage.clear()
+            gc.enable()
+
+    assert len(lines) == len(found) == 50
+    assert kept == []
 
 
 def test_what_the_database_takes_is_told_by_table_and_by_the_pace_of_late(engine: Engine) -> None:

@@ -46,7 +46,7 @@ COLUMNS: Final = (
 # What a reader gets who shall not know the model's opinion; the last column tells the import so.
 REVIEW_COLUMNS: Final = ("file", "xray_sha256", "label", "labelled_by", "labelled_at", SCORE_VISIBLE)
 
-_LINES_PER_WRITE = 2_000
+_LINES_PER_WRITE = 1_000
 
 # A line to its P(covid) at the stated prevalence, None where that cannot be told.
 Move = Callable[[ResultLine], float | None]

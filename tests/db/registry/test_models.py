@@ -10,7 +10,7 @@ from sqlalchemy import Engine, select
 from db import audit, invariants
 from db.engine import snapshot, transaction
 from db.records import Stage
-from db.registry import evaluations, models
+from db.registry import evaluations, models, terms
 from tests.db.rows import NOW, add_model, manifest, promote, score_files, sha256_of
 from xray_core.errors import RefusedInput
 from xray_core.records import AuditVerdict
@@ -57,7 +57,7 @@ def test_promoting_the_champion_again_changes_nothing(two_models: Engine) -> Non
             promote(session, "m1")
 
     with snapshot(two_models) as session:
-        assert len(models.history(session)) == 1
+        assert len(terms.history(session)) == 1
 
 
 def test_the_way_back_leads_to_the_champion_before(two_models: Engine) -> None:
@@ -83,7 +83,7 @@ def test_history_says_who_when_why_on_which_evidence_and_how_many(two_models: En
         models.promote(session, "m2", actor="gate", reason="not worse", evaluation_id=evaluation_id, now=LATER)
 
     with snapshot(two_models) as session:
-        one, two = models.history(session)
+        one, two = terms.history(session)
 
     assert (one.version, one.since, one.until, one.reason, one.xrays_scored) == ("m1", NOW, LATER, "the first", 2)
     assert (two.version, two.until, two.actor, two.evaluation_id, two.xrays_scored) == (
