@@ -19,12 +19,14 @@ class RetrainingCost:
     """Seconds in all and of the fit, processor seconds of everything but the fit, and the most memory, MB.
 
     The processor seconds are of the process and of all that it starts; what others do beside the fit is none of it.
+    `parts` are those that had been used when each step ended, since the one before it.
     """
 
     seconds: float
     fitting: float
     processor_outside: float
     peak_megabytes: float
+    parts: dict[str, float]
 
 
 def main(started: float, epochs: int) -> None:
@@ -36,6 +38,7 @@ def main(started: float, epochs: int) -> None:
     from xray_core.training.trial import Trial
 
     fitting = fitted = used = 0.0
+    parts: dict[str, float] = {}
 
     def take_by_the_clock(step: Step, bench: Workbench, trial: Trial) -> Trial:
         nonlocal fitting, fitted, used
@@ -43,13 +46,14 @@ def main(started: float, epochs: int) -> None:
         taken = step(bench, trial)
         if step is fit_network:
             fitting, fitted = time.time() - before, time.process_time() - processor
-        used = processor_seconds()[1]  # while the processes beside this one live
+        until_now, used = used, processor_seconds()[1]  # while the processes beside this one live
+        parts[step.__name__] = round(used - until_now - (fitted if step is fit_network else 0), 2)
         return taken
 
     options = TrainingOptions(epochs=epochs)
     assert train(read_settings(), options, trigger="by hand", take=take_by_the_clock) is not None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
-    print(json.dumps(asdict(RetrainingCost(time.time() - started, fitting, used - fitted, peak))))
+    print(json.dumps(asdict(RetrainingCost(time.time() - started, fitting, used - fitted, peak, parts))))
 
 
 if __name__ == "__main__":

@@ -94,6 +94,8 @@ def retrain_grown(shop: Workshop) -> Iterator[Measurement]:
         settings = shop.fresh_home()
         add_labelled(settings, count - new, new)
         costs.append(_measure_retraining(settings, 1))
+        told = ", ".join(f"{step} {seconds}" for step, seconds in costs[-1].parts.items())
+        print(f"  {count} films, processor seconds beside the fit: {told}", file=sys.stderr, flush=True)
     small, large = costs
     what, against = f"retraining of {many} films, {new} of them new, beside the fit", f"the same of {few}"
     processor = (large.processor_outside,), (small.processor_outside,)

@@ -194,6 +194,9 @@ def check_slices(
         if collapsed
         else f"none of {plural(len(differences), 'slice')} collapses"
     )
+    few = sum(len(set(values)) for values in candidate.slices.values()) - len(differences)
+    if few and (larger := say_larger_sample(candidate.judged_on)):
+        words += f"; {plural(few, 'slice')} cannot be told for want of films in the sample{larger}"
     way_out = (
         "label more X-rays of that slice for the next training; `test.slice_margin` of the policy is how much worse a "
         "slice may be"

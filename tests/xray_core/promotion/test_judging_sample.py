@@ -138,6 +138,22 @@ def test_where_a_sample_cannot_tell_a_larger_one_is_a_way_out() -> None:
     assert [words in reason for reason in reasons] == [True, False]
 
 
+def test_slices_that_a_sample_has_too_few_films_of_are_told() -> None:
+    candidate, champion = make_pair(0.95, 0.95, patients=40, correlation=0.95)
+    sources = ["rare" if place < 5 else "common" for place in range(len(candidate.xrays))]
+    candidate, champion = (replace(one, slices={"source": sources}) for one in (candidate, champion))
+    sampled = replace(candidate, judged_on=JudgedOn({Standard.DATASET: 400}, sampled=80))
+
+    decisions = [decide_promotion(one, champion, POLICY, beside=FIRST_LOOK) for one in (sampled, candidate)]
+
+    words = [check.words for decision in decisions for check in decision.checks if check.name == "slices"]
+    assert words[0] == (
+        "none of 1 slice collapses; 1 slice cannot be told for want of films in the sample (of a class of which a "
+        "sample judges: a larger `test.max_patients_per_class` of the policy)"
+    )
+    assert words[1] == "none of 1 slice collapses"
+
+
 def test_that_a_sample_judges_is_said_beside_whose_labels_these_are() -> None:
     side = both_classes(60)
 
