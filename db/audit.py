@@ -144,7 +144,7 @@ def verify_chain(session: Session) -> int | None:
     """
     key, keyed_from = anchor_of(session).key, find_keyed_from(session)
     expected, previous = 1, _NOTHING
-    for entry in session.scalars(select(AuditRow).order_by(AuditRow.position), execution_options={"yield_per": 1000}):
+    for entry in session.scalars(select(AuditRow).order_by(AuditRow.position), execution_options={"yield_per": 200}):
         digest = _digest(entry, key if entry.position >= keyed_from else None)
         if entry.position != expected or entry.previous_sha256 != previous or entry.sha256 != digest:
             return expected
@@ -191,7 +191,7 @@ def iter_details(session: Session, *actions: str) -> Iterator[tuple[str, str, di
         select(AuditRow.action, AuditRow.subject, AuditRow.detail)
         .where(AuditRow.action.in_(actions))
         .order_by(AuditRow.position),
-        execution_options={"yield_per": 1000},
+        execution_options={"yield_per": 200},
     )
     for action, subject, detail in rows.tuples():
         yield action, subject, json.loads(detail)

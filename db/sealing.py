@@ -211,7 +211,7 @@ def _read_parts(rows: CursorResult[Any]) -> Iterator[Iterable[Any]]:
     """Rows as lists of tuples; on SQLite from the driver's own cursor, in a third of the time."""
     context = getattr(rows, "context", None)
     if context is not None and context.dialect.name == "sqlite" and rows.cursor is not None:
-        return iter(partial(rows.cursor.fetchmany, 1_000), [])
+        return iter(partial(rows.cursor.fetchmany, 200), [])
     return iter(rows.partitions(1_000))
 
 
