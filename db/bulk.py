@@ -34,7 +34,7 @@ def read_rows(session: Session, statement: TextClause) -> Iterator[Sequence[Any]
     """
     with session.connection().execute(statement, execution_options={"stream_results": True}) as rows:
         if rows.context.dialect.name == "sqlite" and rows.cursor is not None:
-            yield from iter(partial(rows.cursor.fetchmany, 10_000), [])
+            yield from iter(partial(rows.cursor.fetchmany, 2_000), [])  # more would not stay near the processor
         else:
             yield from rows.partitions(5_000)
 

@@ -1,114 +1,24 @@
-"""What a reading list is made of: scored films with their labels, and what each reader has read."""
+"""What readers have read, and what scored films say of the field, besides what a model learned from."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 
-from sqlalchemy import Select, func, literal, select, text, union_all
+from sqlalchemy import Select, func, literal, select, union_all
 from sqlalchemy.orm import Session, aliased
 
-from db.bulk import read_rows
 from db.columns import to_digits
 from db.reading.tables import ReadingListItemRow, ReadingListRow
 from db.scoring.tables import LabelRow, PatientFactRow, ResultRow, SplitMemberRow, XrayRow
 from db.scoring.views import current_results
-from xray_core.reading.reading_list import OwnReading, ScoredFilm
+from xray_core.reading.reading_list import OwnReading
 from xray_core.reading.records import ChosenFilm, ListPurpose, ListReason
-from xray_core.records import Label, Outcome, Split, is_unlike, name_content_group
-
-
-def iter_scored_films(session: Session, model_id: int, *, with_labelled: bool = True) -> Iterator[ScoredFilm]:
-    """Every X-ray that was scored, by the champion or, where it has not yet come to it, by the newest other model.
-
-    Its shadow's outcome is the newest there is. A stream: in memory are the films with labels, those on lists, and
-    the numbers of those with more than one result. The order is that of the results. Without `with_labelled` those
-    that nobody has said anything of.
-    """
-    labels, listed = _read_labels(session), _find_listed(session)
-    learned = _find_learned(session) if with_labelled else set()
-    left_out = set() if with_labelled else set(labels)
-    again = {xray_id: said for xray_id, said in _iter_said_again(session, model_id) if xray_id not in left_out}
-    apart = left_out | again.keys()
-    noted = apart | labels.keys() | listed | learned
-    for part in read_rows(session, _SCORED.bindparams(model_id=model_id)):
-        for row in part:
-            xray_id, content, probability, outcome, reason = row
-            sha256, shadow = content if isinstance(content, str) else content.hex(), None  # SQLite holds the bytes
-            if xray_id not in noted:
-                is_unlike_chest = reason is not None and is_unlike(reason)
-                before = None if outcome is None else _OUTCOMES[outcome]
-                yield _to_film((xray_id, sha256, probability, is_unlike_chest, None, None, True, False, False, before))
-                continue
-            if xray_id in apart:
-                said = again.pop(xray_id, None)
-                if said is None:  # left out, or given already
-                    continue
-                probability, outcome, reason, shadow = said
-            yield ScoredFilm(
-                xray_id,
-                sha256,
-                probability,
-                is_unlike(reason),
-                shadow,
-                labels.get(xray_id),
-                is_held_out=xray_id not in learned,
-                is_listed=xray_id in listed,
-                said_before=None if outcome is None else _OUTCOMES[outcome],
-            )
-
-
-# Of a film of which nothing more is known: there may be a million, and the class's own constructor takes twice as long.
-_to_film = partial(tuple.__new__, ScoredFilm)
-
-_OUTCOMES = {outcome.value: outcome for outcome in Outcome}
-
-# In words: SQLite reads results in the order in which they were written, and finds each X-ray by its number. An outcome
-# is that of another model.
-_SCORED = text(
-    "SELECT r.xray_id, x.sha256, r.probability, CASE WHEN r.model_id <> :model_id THEN r.outcome END, r.refer_reason "
-    "FROM results r JOIN xrays x ON x.id = r.xray_id WHERE NOT r.shadow"
-)
-_SAID_AGAIN = text(
-    "SELECT xray_id, model_id, probability, outcome, refer_reason, shadow FROM results WHERE xray_id IN "
-    "(SELECT xray_id FROM results GROUP BY xray_id HAVING count(*) > 1) ORDER BY id"
-)
-
-# P(covid), the outcome where another model said it, why it was referred, and what the newest shadow said.
-_Said = tuple[float, str | None, str | None, Outcome | None]
-
-
-def _iter_said_again(session: Session, model_id: int) -> Iterator[tuple[int, _Said]]:
-    """Of X-rays with more than one result: what counts now, the champion's newest or else the newest of all."""
-    said: dict[int, tuple[int, float, str, str | None]] = {}
-    shadows: dict[int, Outcome] = {}
-    for part in read_rows(session, _SAID_AGAIN):
-        for xray_id, by, probability, outcome, reason, shadow in part:
-            if shadow:
-                shadows[xray_id] = Outcome(outcome)
-            elif by == model_id or said.get(xray_id, (0,))[0] != model_id:
-                said[xray_id] = (by, probability, outcome, reason)
-    for xray_id, (by, probability, outcome, reason) in said.items():
-        yield xray_id, (probability, None if by == model_id else outcome, reason, shadows.get(xray_id))
-
-
-def _read_labels(session: Session) -> dict[int, Label]:
-    """The latest label of every X-ray that has one."""
-    newest = select(func.max(LabelRow.id)).group_by(LabelRow.xray_id)
-    return dict(session.execute(select(LabelRow.xray_id, LabelRow.label).where(LabelRow.id.in_(newest))).tuples().all())
-
-
-def _find_listed(session: Session) -> set[int]:
-    """The X-rays that stand on somebody's list for reading."""
-    item, of = ReadingListItemRow, ReadingListRow
-    joined = select(item.xray_id).join(of, of.id == item.list_id).where(of.purpose == ListPurpose.READING)
-    return set(session.scalars(joined))
+from xray_core.records import Outcome, Split, is_unlike, name_content_group
 
 
 def read_outcomes(session: Session, model_id: int) -> dict[int, Outcome]:
     """What the champion says of each film that a reader with a name has read and that no training learned from."""
-    today, learned = current_results.c, _find_learned(session)
+    today, learned = current_results.c, find_learned(session)
     named = select(LabelRow.xray_id).where(LabelRow.reader.is_not(None))
     rows = session.execute(
         select(today.xray_id, today.outcome).where(today.model_id == model_id, today.xray_id.in_(named))
@@ -141,7 +51,7 @@ def list_field_films(
     stands, None where it stands on none.
     """
     row, item = ResultRow, ReadingListItemRow
-    learned = _find_learned(session, upto=learned_upto, among=among)
+    learned = find_learned(session, upto=learned_upto, among=among)
     chosen = (
         select(item.xray_id, func.min(item.selection_probability).label("probability"))
         .where(item.reason == ListReason.AUDIT)
@@ -188,7 +98,7 @@ def select_read(session: Session, model_id: int) -> Select[tuple[int]]:
 _FEW = 2000
 
 
-def _find_learned(session: Session, *, upto: int | None = None, among: Select[tuple[int]] | None = None) -> set[int]:
+def find_learned(session: Session, *, upto: int | None = None, among: Select[tuple[int]] | None = None) -> set[int]:
     """The X-rays (of those that `among` finds) that stood on a side that is learned from, by any group they ever had.
 
     With `upto` those alone that had a label by then, the id of a label: what a training could take.

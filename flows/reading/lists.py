@@ -10,13 +10,14 @@ from sqlalchemy import Engine
 
 from db.engine import transaction
 from db.reading import films, lists, readers
+from db.reading.candidates import list_candidates
 from db.registry import models
 from flows.home.site_key import read_site_key
 from flows.settings import Settings
 from flows.training.label_check import read_doubted
 from xray_core.errors import NoChampion, RefusedInput
 from xray_core.models.folder import read_manifest
-from xray_core.reading.reading_list import LONGEST_LIST, compose_list, mark_doubted
+from xray_core.reading.reading_list import LONGEST_LIST, compose_list
 
 GUIDE = "review-guide.md"
 
@@ -38,12 +39,16 @@ def make_list(
         champion = models.champion(session)
         if champion is None:
             raise NoChampion(NoChampion.kind_sentence)
+        point, key = read_manifest(settings.models_dir / champion.version).operating_point, read_site_key(settings)
+        own = films.list_own_readings(session, reader_id)
+        read = {reading.xray_id for reading in own}
+        doubted = read_doubted(session)
         chosen = compose_list(
-            mark_doubted(films.iter_scored_films(session, champion.model_id), read_doubted(session)),
-            films.list_own_readings(session, reader_id),
+            list_candidates(session, champion.model_id, point, key, size=size, without=read, doubted=doubted),
+            own,
             films.list_shared_films(session, reader_id),
-            read_manifest(settings.models_dir / champion.version).operating_point,
-            read_site_key(settings),
+            point,
+            key,
             size=size,
             reveal_share=reveal_share,
             seed=seed,

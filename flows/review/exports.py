@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from db import audit
 from db.engine import snapshot
-from db.reading.films import iter_scored_films
+from db.reading.candidates import list_candidates
 from db.reading.opinions import FilmStanding, read_standings
 from db.registry import models
 from db.scoring import patient_tally, results
@@ -150,8 +150,9 @@ def _most_wanted(session: Session, settings: Settings, limit: int) -> Iterator[R
     if champion is None:
         return
     point = read_manifest(settings.models_dir / champion.version).operating_point
-    waiting = iter_scored_films(session, champion.model_id, with_labelled=False)
-    ranked = [xray_id for xray_id, *_ in rank_films(waiting, point, read_site_key(settings), size=limit)]
+    key = read_site_key(settings)
+    waiting = list_candidates(session, champion.model_id, point, key, size=limit, with_labelled=False)
+    ranked = [xray_id for xray_id, *_ in rank_films(waiting, point, key, size=limit)]
     chosen = results.read_result_lines(session, ranked)
     yield from _withhold(session, settings, (chosen[xray_id] for xray_id in ranked if xray_id in chosen))
 

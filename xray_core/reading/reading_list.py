@@ -8,7 +8,7 @@ import random
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from xray_core.models.records import OperatingPoint
 from xray_core.reading.label_errors import doubt_labels
@@ -26,8 +26,6 @@ LONGEST_LIST: Final = 50
 
 class ScoredFilm(NamedTuple):
     """A film with what the champion said of it; `probability` is P(covid).
-
-    A tuple, for there may be a million of them, read one after the other.
 
     `said_before` is the outcome by another model where the champion has not scored the film; so is `probability` then.
     `shadow` is the shadow model's outcome where there is one; `label` what settled it so far; `is_held_out` says that
@@ -60,11 +58,11 @@ def draw_audit(key: bytes, sha256: str) -> float:
 
     A film below AUDIT_SHARE belongs to the audit sample, whatever any model says of it.
     """
-    return int.from_bytes(make_draw(key)(sha256)[:_PLACE_BYTES], "big") / _PLACES
+    return int.from_bytes(make_draw(key)(sha256.encode())[:_PLACE_BYTES], "big") / _PLACES
 
 
-def make_draw(key: bytes) -> Callable[[str], bytes]:
-    """What draws film after film under a key: 32 bytes, in the order of their places.
+def make_draw(key: bytes) -> Callable[[bytes], bytes]:
+    """What draws film after film under a key by the digits of its SHA-256: 32 bytes, in the order of their places.
 
     HMAC-SHA256 (RFC 2104) out of states that have the key already: `hmac.digest` takes nearly three times as long.
     """
@@ -72,9 +70,9 @@ def make_draw(key: bytes) -> Callable[[str], bytes]:
     inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in block) + b"audit sample ").copy
     outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in block)).copy
 
-    def draw(sha256: str) -> bytes:
+    def draw(digits: bytes) -> bytes:
         inside, outside = inner(), outer()
-        inside.update(sha256.encode())
+        inside.update(digits)
         outside.update(inside.digest())
         return outside.digest()
 
@@ -83,7 +81,7 @@ def make_draw(key: bytes) -> Callable[[str], bytes]:
 
 _BLOCK, _PLACE_BYTES, _PLACES = 64, 7, 2**56
 # What the draw of a film of the sample is below.
-_AUDIT_END = int(AUDIT_SHARE * _PLACES).to_bytes(_PLACE_BYTES, "big")
+AUDIT_END: Final = int(AUDIT_SHARE * _PLACES).to_bytes(_PLACE_BYTES, "big")
 
 
 def rank_films(
@@ -99,65 +97,79 @@ def rank_films(
     A film of the audit sample comes in its turn alone, whatever the model says of it and whether it has a label: what
     doubt took out of the sample, or a person by labelling, would be missing from it.
     """
-    audit, ranked = _Smallest(size, end=_AUDIT_END), _Smallest(size, end=(len(_RANKED),))
+    audit: list[tuple[bytes, int]] = []
+    ranked: list[tuple[Rank, int]] = []
     labelled: list[ScoredFilm] = []
     others: set[int] = set()
-    draw, doubt_of, lower, upper = make_draw(key), make_doubt(point), point.lower, point.upper
+    draw, rank_of = make_draw(key), make_rank(point)
     for film in films:
-        # There may be a million, nearly all plain: what is asked of each is asked in as few steps as there are.
-        xray_id, sha256, probability, is_unlike, shadow, label, _, is_listed, _, said_before = film
-        if xray_id in without:
+        if film.xray_id in without:
             continue
-        if label is not None:
+        if film.label is not None:
             labelled.append(film)
-        if is_listed:
+        if film.is_listed:
             continue
-        if (place := draw(sha256)) < _AUDIT_END:
-            if place <= audit.end:
-                audit.add((place, xray_id, ListReason.AUDIT, AUDIT_SHARE))
-        elif label is None:
-            is_plain = not is_unlike and shadow is None and said_before is None and not lower <= probability < upper
-            reason = _PLAIN if is_plain else _reason_of(film, point)
-            if (reason,) <= ranked.end:
-                ranked.add(((reason, doubt_of(probability)), xray_id, _RANKED[reason], 1.0))
+        if (place := draw(film.sha256.encode())) < AUDIT_END:
+            audit.append((place, film.xray_id))
+        elif film.label is None:
+            ranked.append((rank_of(film), film.xray_id))
         else:
-            others.add(xray_id)
+            others.add(film.xray_id)
     labelled.sort(key=lambda film: film.xray_id)
-    sample = [entry[1:] for entry in audit.sort()]
+    sample = [(xray_id, ListReason.AUDIT, AUDIT_SHARE) for _, xray_id in sorted(audit)]
     first = math.ceil(size * _AUDIT_PART)
     chosen = [
         *sample[:first],
-        *(entry[1:] for entry in ranked.sort()),
+        *((xray_id, _RANKED[rank[0]], 1.0) for rank, xray_id in sorted(ranked)[:size]),
         *((film.xray_id, ListReason.LABEL, 1.0) for film in find_label_errors(labelled) if film.xray_id in others),
         *sample[first:],
     ]
     return chosen[:size]
 
 
-class _Smallest:
-    """The so many smallest of ever so many entries, which differ in their first two places.
+# Films without a label come onto a list in the order of their ranks: the place of the reason in `_RANKED`, then doubt.
+Rank = tuple[int, float]
+_RANKED: Final = (ListReason.UNLIKE, ListReason.REFER, ListReason.SHADOW, ListReason.DOUBT)
 
-    Whatever begins with more than `end` is none of them: what it takes to know the rest of an entry is dear.
+
+def make_rank(point: OperatingPoint) -> Callable[[ScoredFilm], Rank]:
+    """What tells the rank of a film without a label: the first reason that holds, and its score's doubt.
+
+    What the thresholds say counts, whoever referred all; what another model said by its own counts as it said it.
     """
+    doubt_of = make_doubt(point)
 
-    def __init__(self, size: int, *, end: Any) -> None:
-        self.end = end
-        self._size = size
-        self._kept: list[tuple[Any, int, ListReason, float]] = []
+    def rank(film: ScoredFilm) -> Rank:
+        outcome = film.said_before or point.outcome(film.probability)
+        is_disputed = film.shadow is not None and film.shadow is not outcome
+        reasons = (film.is_unlike, outcome is Outcome.REFER, is_disputed, True)
+        return reasons.index(True), doubt_of(film.probability)
 
-    def add(self, entry: tuple[Any, int, ListReason, float]) -> None:
-        """Keep it, unless as many are smaller."""
-        if entry[0] > self.end:
-            return
-        self._kept.append(entry)
-        if len(self._kept) > 2 * self._size:
-            self.end = self.sort()[-1][0]
+    return rank
 
-    def sort(self) -> list[tuple[Any, int, ListReason, float]]:
-        """The smallest, in order."""
-        self._kept.sort()
-        del self._kept[self._size :]
-        return self._kept
+
+def find_reach(point: OperatingPoint, reason: ListReason, last: Rank | None) -> tuple[Span, Span]:
+    """Which scores a film may have that comes for this reason, and not after `last`, the last rank on a full list.
+
+    Two spans of P(covid), from and to, of which one must hold it. They hold some scores too many, never one too few.
+    """
+    place = _RANKED.index(reason)
+    if last is None or place < last[0]:
+        return (0.0, 1.0), (0.0, 1.0)
+    if place > last[0]:
+        return (1.0, 0.0), (1.0, 0.0)
+    thresholds = _thresholds_of(point)
+    return _span(thresholds[0], last[1]), _span(thresholds[-1], last[1])
+
+
+Span = tuple[float, float]
+
+
+def _span(threshold: float, doubt: float) -> Span:
+    """The scores at most so far from a threshold and, for the rounding, a hair farther; 0 and 1 end the scale."""
+    least, most = _log_odds(threshold) - doubt - 1e-6, _log_odds(threshold) + doubt + 1e-6
+    start = 0.0 if least <= _log_odds(0) else 1 / (1 + math.exp(-least))
+    return start, 1.0 if most >= _log_odds(1) else 1 / (1 + math.exp(-most))
 
 
 def compose_list(
@@ -196,14 +208,8 @@ def make_doubt(point: OperatingPoint) -> Callable[[float], float]:
 
     0 is the threshold itself.
     """
-    thresholds = [_log_odds(threshold) for threshold in point.thresholds or (0.5,)]
+    thresholds = [_log_odds(threshold) for threshold in _thresholds_of(point)]
     return lambda probability: min([abs(_log_odds(probability) - threshold) for threshold in thresholds])
-
-
-def mark_doubted(films: Iterable[ScoredFilm], doubted: frozenset[str]) -> Iterable[ScoredFilm]:
-    """The films, those with a doubted label (by SHA-256) marked."""
-    marked = (film._replace(is_doubted=True) if film.sha256 in doubted else film for film in films)
-    return marked if doubted else films
 
 
 def find_label_errors(films: Sequence[ScoredFilm]) -> list[ScoredFilm]:
@@ -219,28 +225,15 @@ def find_label_errors(films: Sequence[ScoredFilm]) -> list[ScoredFilm]:
     return list(found.values())
 
 
-_RANKED: Final = (ListReason.UNLIKE, ListReason.REFER, ListReason.SHADOW, ListReason.DOUBT)
-_PLAIN: Final = _RANKED.index(ListReason.DOUBT)
-
-
-def _reason_of(film: ScoredFilm, point: OperatingPoint) -> int:
-    """The place in `_RANKED` of the first reason that holds; what the thresholds say counts, whoever referred all.
-
-    What another model said by its own thresholds counts as it said it.
-    """
-    if film.is_unlike:
-        return 0
-    outcome = film.said_before or point.outcome(film.probability)
-    if outcome is Outcome.REFER:
-        return 1
-    return 2 if film.shadow is not None and film.shadow is not outcome else _PLAIN
-
-
 def _draw_repeats(own: Sequence[OwnReading], size: int, now: datetime, chance: random.Random) -> list[int]:
     """One film in twenty that this reader read at least 14 days and 50 films ago."""
     early = own[: len(own) - _REPEAT_AFTER_FILMS]
     old = [reading.xray_id for reading in early if now - reading.read_at >= _REPEAT_AFTER]
     return chance.sample(old, min(len(old), round(size * _REPEATS)))
+
+
+def _thresholds_of(point: OperatingPoint) -> tuple[float, ...]:
+    return point.thresholds or (0.5,)
 
 
 def _log_odds(probability: float) -> float:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import pytest
 
 from db.engine import snapshot, transaction
-from db.reading import films, lists, readers
+from db.reading import lists, readers
+from db.reading.candidates import list_candidates
 from db.reading.labelled import read_labelled
 from db.registry import models
 from db.scoring import patients, xrays
 from db.scoring.patients import PatientFact
 from flows.home.ledger import open_ledger
+from flows.home.site_key import read_site_key
 from flows.operations.verification import find_breach
 from flows.reading.lists import make_list
 from flows.reading.readers import add_reader
@@ -19,6 +21,7 @@ from flows.settings import Settings
 from tests.db.rows import NOW
 from tests.flows.scoring.test_scan import drop_xrays, scan
 from xray_core.errors import RefusedInput
+from xray_core.models.folder import read_manifest
 from xray_core.promotion.policy import LabelRules
 from xray_core.records import Split, name_content_group
 
@@ -82,6 +85,7 @@ def test_a_film_that_was_trained_on_judges_no_label_whatever_its_patient_was_cal
         with snapshot(engine) as session:
             champion = models.champion(session)
             assert champion is not None
-            found = list(films.iter_scored_films(session, champion.model_id))
+            point = read_manifest(settings.models_dir / champion.version).operating_point
+            found = list_candidates(session, champion.model_id, point, read_site_key(settings), size=3)
 
     assert {film.sha256: film.is_held_out for film in found} == {first: False, second: False, third: True}

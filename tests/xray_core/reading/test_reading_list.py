@@ -17,6 +17,7 @@ from xray_core.reading.reading_list import (
     compose_list,
     draw_audit,
     find_label_errors,
+    find_reach,
     make_doubt,
     rank_films,
 )
@@ -68,6 +69,24 @@ def test_the_reasons_come_in_their_order_and_doubt_is_the_distance_from_a_thresh
         (numbers[5], ListReason.LABEL),
     ]
     assert make_doubt(POINT)(0.7) == 0
+
+
+@pytest.mark.parametrize("point", [POINT, OperatingPoint(1e-8, 1 - 1e-8, None, None, None, 0, 0, None)])
+def test_a_score_as_near_as_the_last_on_a_list_is_within_reach_and_one_much_farther_is_not(
+    point: OperatingPoint,
+) -> None:
+    random = np.random.default_rng(3)
+    scores = [0.0, 1e-12, 1e-9, 1 - 1e-9, 1 - 1e-12, 1.0, *random.beta(0.1, 0.1, 20_000).tolist()]
+    doubt_of = make_doubt(point)
+    for score in scores:
+        doubt = doubt_of(score)
+        spans = find_reach(point, ListReason.SHADOW, (2, doubt))
+        assert any(start <= score <= end for start, end in spans)
+        nearer = find_reach(point, ListReason.SHADOW, (2, doubt * 0.99))
+        assert doubt < 0.01 or not any(start <= score <= end for start, end in nearer)
+    assert find_reach(point, ListReason.REFER, (2, 0.5)) == ((0.0, 1.0), (0.0, 1.0))
+    assert all(start > end for start, end in find_reach(point, ListReason.DOUBT, (2, 0.5)))
+    assert find_reach(point, ListReason.DOUBT, None) == ((0.0, 1.0), (0.0, 1.0))
 
 
 def test_what_another_model_referred_comes_before_what_the_thresholds_of_today_doubt() -> None:
