@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from xray_core.imaging.records import Preprocessing, Scaling
-from xray_core.imaging.remedies import crop_before_fit, mend
+from xray_core.imaging.records import Preprocessing, Remedy, Scaling
+from xray_core.imaging.remedies import crop_to_lungs, mend
 
 # ImageNet channel means in BGR order, as in keras.applications.imagenet_utils (mode "caffe").
 _CAFFE_MEANS = np.array([103.939, 116.779, 123.68], dtype=np.float32)
@@ -20,12 +20,19 @@ def fit_pixels(pixels: NDArray[np.uint8], preprocessing: Preprocessing) -> NDArr
     (no aliasing). The remedies, where the preprocessing has any, are applied here. This half runs in the decoder
     processes: what leaves them is small.
     """
-    pixels = crop_before_fit(pixels, preprocessing.remedies)
+    return fit_picture(Image.fromarray(pixels), preprocessing)
+
+
+def fit_picture(picture: Image.Image, preprocessing: Preprocessing) -> NDArray[np.uint8]:
+    """The same of a picture in grey levels (mode L), whose pixels are then copied once fewer."""
+    remedies = preprocessing.remedies
+    if Remedy.LUNG_CROP in remedies:
+        picture = Image.fromarray(crop_to_lungs(np.asarray(picture)))
     size = (preprocessing.width, preprocessing.height)
-    image = Image.fromarray(pixels)
-    if image.size != size:
-        image = image.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
-    return mend(np.asarray(image, dtype=np.uint8), preprocessing.remedies)
+    if picture.size != size:
+        picture = picture.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
+    grey = np.asarray(picture, dtype=np.uint8)
+    return mend(grey, remedies) if remedies else grey
 
 
 def scale_pixels(grey: NDArray[np.uint8], preprocessing: Preprocessing) -> NDArray[np.float32]:

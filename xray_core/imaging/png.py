@@ -22,10 +22,20 @@ PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # A pre-allocated copy ends in zeros; compressed pixels hold no run of them as long as this.
 _ZERO_TAIL = bytes(16)
 
+_LENGTH_AND_KIND = struct.Struct(">I4s")
+_CHECKSUM = struct.Struct(">I")
+_HEADER = struct.Struct(">IIBBBBB")
+
+# In chunks of these kinds Pillow's reader finds nothing to refuse once their checksums hold, whatever is in them.
+_HARMLESS = frozenset({b"IHDR", b"tEXt", b"tIME", b"IDAT", b"IEND"})
+
 
 @dataclass(frozen=True, slots=True)
 class PngLayout:
-    """What the chunks say. `exif` is the raw TIFF block of an eXIf chunk."""
+    """What the chunks say. `exif` is the raw TIFF block of an eXIf chunk.
+
+    `is_bare`: there is nothing that only Pillow's reader would refuse before it comes to the pixels.
+    """
 
     width: int
     height: int
@@ -35,6 +45,7 @@ class PngLayout:
     has_transparent_colour: bool
     has_trailing_data: bool
     exif: bytes | None
+    is_bare: bool = False
 
 
 def read_png_layout(content: bytes) -> PngLayout:
@@ -46,23 +57,23 @@ def read_png_layout(content: bytes) -> PngLayout:
     """
     header: bytes | None = None
     exif: bytes | None = None
-    has_transparent_colour = False
+    kinds = set()
     whole_length = 0
-    for kind, body, chunk_end in _walk_chunks(content):
+    for kind, start, whole_length in _walk_chunks(content):
+        if kind == b"IDAT" and header is not None:  # one of fifty
+            continue
+        kinds.add(kind)
         if (header is None) != (kind == b"IHDR"):
             raise _corrupt("IHDR is not its first and only header")
         if kind == b"IHDR":
-            header = bytes(body)
+            header = content[start : whole_length - 4]
         elif kind == b"acTL":
             raise UnreadableXray(ReasonCode.MULTI_FRAME, "an animated PNG; expected one picture")
         elif kind == b"eXIf":
-            exif = bytes(body)
-        elif kind == b"tRNS":
-            has_transparent_colour = True
-        whole_length = chunk_end
-    if header is None or len(header) != 13:
+            exif = content[start : whole_length - 4]
+    if header is None or len(header) != _HEADER.size:
         raise _corrupt("no usable IHDR")
-    width, height, bit_depth, colour_type, _, _, interlacing = struct.unpack(">IIBBBBB", header)
+    width, height, bit_depth, colour_type, compression, filtering, interlacing = _HEADER.unpack(header)
     if not (width and height):
         raise _corrupt(f"claims {width}x{height} pixels")
     return PngLayout(
@@ -71,29 +82,34 @@ def read_png_layout(content: bytes) -> PngLayout:
         bit_depth,
         colour_type,
         is_interlaced=interlacing != 0,
-        has_transparent_colour=has_transparent_colour,
+        has_transparent_colour=b"tRNS" in kinds,
         has_trailing_data=whole_length < len(content),
         exif=exif,
+        is_bare=kinds <= _HARMLESS and not (compression or filtering),
     )
 
 
-def _walk_chunks(content: bytes) -> Iterator[tuple[bytes, memoryview, int]]:
-    """Yield (kind, body, end position) of each chunk up to and with IEND."""
-    view = memoryview(content)
+def _walk_chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Yield (kind, where its body begins, where the next chunk does) of each chunk up to and with IEND.
+
+    Four bytes of checksum lie between a body and the next chunk.
+    """
+    view, whole, checksum = memoryview(content), len(content), isal_zlib.crc32
+    read_length, read_checksum = _LENGTH_AND_KIND.unpack_from, _CHECKSUM.unpack_from
     position = len(PNG_SIGNATURE)
     kind = b""
     while kind != b"IEND":
-        if position + 8 > len(content):
+        if position + 8 > whole:
             raise _truncated("ends before IEND")
-        length, kind = struct.unpack_from(">I4s", content, position)
+        length, kind = read_length(content, position)
         end = position + 12 + length
         if not kind.isalpha():
             raise _truncated("zeros instead of chunks") if _is_zero_from(content, position) else _corrupt("not a chunk")
-        if end > len(content):
+        if end > whole:
             raise _truncated("ends inside a chunk")
-        if isal_zlib.crc32(view[position + 4 : end - 4]) != int.from_bytes(view[end - 4 : end], "big"):
+        if checksum(view[position + 4 : end - 4]) != read_checksum(content, end - 4)[0]:
             raise _explain_bad_checksum(content, position, end)
-        yield kind, view[position + 8 : end - 4], end
+        yield kind, position + 8, end
         position = end
 
 
@@ -183,7 +199,10 @@ def has_whole_stream(content: bytes, layout: PngLayout) -> bool:
     """
     stream = isal_zlib.decompressobj()
     left = 2 * layout.height * (8 * layout.width + 8)
-    pixels = memoryview(b"".join(body for kind, body, _ in _walk_chunks(content) if kind == b"IDAT"))
+    view = memoryview(content)
+    pixels = memoryview(
+        b"".join(view[start : end - 4] for kind, start, end in _walk_chunks(content) if kind == b"IDAT")
+    )
     try:
         for start in range(0, len(pixels), _STREAM_PIECE):
             left -= len(stream.decompress(pixels[start : start + _STREAM_PIECE]))

@@ -25,22 +25,32 @@ _ENDINGS = {
     FileFormat.DICOM: {".dcm", ".dicom", ".dic", ".ima"},
 }
 _FOREIGN_ENDINGS = {".gif", ".bmp", ".tif", ".tiff", ".webp", ".jp2", ".pdf", ".txt"}
+# The endings that claim another format than a file's own.
+_MISLEADING = {
+    own: _FOREIGN_ENDINGS.union(*(endings for other, endings in _ENDINGS.items() if other is not own))
+    for own in _ENDINGS
+}
 
 _THUMBNAIL_SIDE = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Radiograph:
-    """One X-ray: grey levels (height, width) uint8, white is dense.
+    """One X-ray: its picture in grey levels (mode L), white is dense.
 
     `dhash` is a 64-bit difference hash in 16 hex digits: near-duplicates differ in few bits. `identifiers` are raw:
     make pseudonyms of them at once and log them never.
     """
 
-    pixels: NDArray[np.uint8]
+    picture: Image.Image
     facts: ImageFacts
     dhash: str
     identifiers: Identifiers = UNIDENTIFIED
+
+    @property
+    def pixels(self) -> NDArray[np.uint8]:
+        """The grey levels (height, width) uint8, a copy."""
+        return np.asarray(self.picture)
 
 
 def read_radiograph(
@@ -67,9 +77,8 @@ def read_radiograph(
     image = _reduce(image, draft_size)
     thumbnail = _shrink(image)
     check_grey_levels(image, thumbnail)
-    return Radiograph(
-        np.asarray(image), _with_flags(facts, thumbnail, name_ending.lower()), _hash_differences(thumbnail), identifiers
-    )
+    flagged = _with_flags(facts, thumbnail, name_ending.lower())
+    return Radiograph(image, flagged, _hash_differences(thumbnail), identifiers)
 
 
 def _decode(
@@ -107,13 +116,11 @@ def _shrink(image: Image.Image) -> Image.Image:
 
 def _with_flags(facts: ImageFacts, thumbnail: Image.Image, ending: str) -> ImageFacts:
     raised = set(facts.flags)
-    if ending in _FOREIGN_ENDINGS or any(
-        ending in _ENDINGS[other] for other in FileFormat if other != facts.file_format
-    ):
+    if ending in _MISLEADING[facts.file_format]:
         raised.add(Flag.EXTENSION_MISMATCH)
     if facts.file_format is FileFormat.JPEG and _looks_cut(thumbnail):
         raised.add(Flag.SUSPECT_TRUNCATION)
-    return replace(facts, flags=tuple(flag for flag in Flag if flag in raised))
+    return replace(facts, flags=tuple(flag for flag in Flag if flag in raised)) if raised else facts
 
 
 def _looks_cut(thumbnail: Image.Image) -> bool:

@@ -130,12 +130,15 @@ def _load_png(
     limits.check_shape(layout.width, layout.height)
     if layout.bit_depth == 1:
         raise UnreadableXray(ReasonCode.ONE_BIT_IMAGE, "one bit a pixel; expected grey levels")
+    plain = decode_plain_png(content, layout) if layout.is_bare else None
+    if plain is not None:
+        return plain, plain.mode, layout, None
     try:
         image: Image.Image = PngImagePlugin.PngImageFile(BytesIO(content))
         mode = image.mode
         _check_claim(image, layout.width, layout.height)
         deep = None if rules is GreyRules.V1 else decode_deep_colour(content, layout)
-        image = decode_plain_png(content, layout) or image
+        image = (None if layout.is_bare else decode_plain_png(content, layout)) or image
         if deep is None or not has_whole_stream(content, layout):
             image.load()
     except _PILLOW_ERRORS as error:
@@ -223,11 +226,11 @@ def _finish(
     """Turn the picture upright and write down what it is; the facts give the upright size."""
     orientation = read_orientation(exif)
     transposition = _TRANSPOSITIONS.get(orientation or 1)
-    flags = flags | {Flag.EXIF_BAD: orientation is None, Flag.EXIF_ROTATED: transposition is not None}
+    flags |= {Flag.EXIF_BAD: orientation is None, Flag.EXIF_ROTATED: transposition is not None}
     if transposition is not None:
         image = image.transpose(transposition)
     width, height = size[::-1] if orientation is not None and orientation >= 5 else size
-    raised = tuple(flag for flag in Flag if flags.get(flag))
+    raised = tuple(flag for flag in Flag if flags.get(flag)) if any(flags.values()) else ()
     return image, ImageFacts(file_format, width, height, mode, rule, raised)
 
 

@@ -18,13 +18,8 @@ _TILES = 8
 _CLIP = 3.0  # a tile's histogram is cut at this many times its mean
 
 
-def crop_before_fit(pixels: Grey, remedies: Sequence[str]) -> Grey:
-    """Apply the remedy that needs the X-ray at its full size: the crop to the lungs."""
-    return crop_to_lungs(pixels) if Remedy.LUNG_CROP in remedies else pixels
-
-
 def mend(grey: Grey, remedies: Sequence[str]) -> Grey:
-    """Apply the other remedies to a fitted X-ray (height, width) uint8, in their order here whatever their order there.
+    """Apply all remedies but the crop to the lungs to a fitted X-ray (height, width) uint8, in their order here.
 
     Markers go first, so that equalising does not spread them. Raises ValueError on an unknown name.
     """

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from xray_core.errors import UnreadableXray
 from xray_core.imaging.content import FileContent, check_sidecar, read_content, take_content
 from xray_core.imaging.limits import ImageLimits
-from xray_core.imaging.network_input import fit_pixels
+from xray_core.imaging.network_input import fit_picture
 from xray_core.imaging.radiograph import Radiograph, read_radiograph
 from xray_core.imaging.records import UNIDENTIFIED, Identifiers, ImageFacts, Preprocessing
 from xray_core.processes.lifeline import die_with_parent
@@ -125,7 +125,7 @@ def _decode(job: DecodeJob, request: DecodeRequest, directory_fd: int | None) ->
             rules=job.preprocessing.rules,
             chest_words=job.chest_words,
         )
-        grey = np.ascontiguousarray(fit_pixels(radiograph.pixels, job.preprocessing))
+        grey = np.ascontiguousarray(fit_picture(radiograph.picture, job.preprocessing))
     except UnreadableXray as error:
         return Undecoded(digest, Refusal(error.reason, error.detail))
     except MemoryError:

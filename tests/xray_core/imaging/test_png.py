@@ -70,6 +70,31 @@ def test_a_size_that_the_two_readers_do_not_agree_on_is_left_to_pillow() -> None
     assert decode_plain_png(content, replace(layout, width=layout.width - 1)) is None
 
 
+@pytest.mark.parametrize(("kind", "is_bare"), [(b"tEXt", True), (b"tIME", True), (b"pHYs", False), (b"zTXt", False)])
+def test_what_only_pillow_refuses_in_a_chunk_before_the_pixels_is_refused_as_ever(kind: bytes, is_bare: bool) -> None:
+    content = insert_chunk(save(draw("L")), kind, b"bbox\0 of a chunk that is none")
+    if kind == b"pHYs":
+        content = insert_chunk(save(draw("L")), kind, b"short")
+
+    assert read_png_layout(content).is_bare is is_bare
+    if is_bare:
+        picture, facts = read_png(content, ImageLimits())
+        assert (picture.tobytes(), facts.mode) == (draw("L").tobytes(), "L")
+    else:
+        with pytest.raises(UnreadableXray) as refused:
+            read_png(content, ImageLimits())
+        assert refused.value.reason is ReasonCode.CORRUPT_IMAGE
+
+
+@pytest.mark.parametrize("place", [26, 27], ids=["compression", "filtering"])
+def test_a_header_of_unknown_methods_is_left_to_pillow(place: int) -> None:
+    content = bytearray(save(draw("L")))
+    content[place] = 1
+    content[29:33] = struct.pack(">I", zlib.crc32(content[12:29]))
+
+    assert not read_png_layout(bytes(content)).is_bare
+
+
 def draw(mode: str) -> Image.Image:
     levels = np.random.default_rng(3).integers(0, 256, (70, 77), dtype=np.uint8)
     if mode == "I;16":
@@ -116,3 +141,15 @@ def _filter_rows(image: Image.Image, row_filter: int) -> Iterator[bytes]:
 def show(content: bytes) -> tuple[str, bytes]:
     with Image.open(BytesIO(content)) as image:
         return image.mode, image.tobytes()
+
+
+def insert_chunk(content: bytes, kind: bytes, body: bytes) -> bytes:
+    """The same file with one more chunk behind its header."""
+    return (
+        content[:33]
+        + struct.pack(">I", len(body))
+        + kind
+        + body
+        + struct.pack(">I", zlib.crc32(kind + body))
+        + content[33:]
+    )
