@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlalchemy import TextClause
+from sqlalchemy import Dialect, Table, TextClause, Update
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.orm import Session
 
@@ -39,10 +39,44 @@ def read_rows(session: Session, statement: TextClause) -> Iterator[Sequence[Any]
             yield from rows.partitions(5_000)
 
 
-def insert_into(session: Session, row: type[Base]) -> postgresql.Insert | sqlite.Insert:
-    """An INSERT that knows ON CONFLICT, in the session's dialect."""
-    if session.get_bind().dialect.name == "postgresql":
+def insert_on(dialect: str, row: type[Base]) -> postgresql.Insert | sqlite.Insert:
+    """An INSERT that knows ON CONFLICT, in the dialect of that name."""
+    if dialect == "postgresql":
         from sqlalchemy.dialects import postgresql  # 0.1 s that a scan on SQLite need not pay
 
-        return postgresql.insert(row)
-    return sqlite.insert(row)
+        return postgresql.insert(table_of(row))
+    return sqlite.insert(table_of(row))
+
+
+def table_of(row: type[Base]) -> Table:
+    """The table whose rows these are."""
+    table = row.__table__
+    assert isinstance(table, Table)
+    return table
+
+
+def write_rows(
+    session: Session, statement: sqlite.Insert | postgresql.Insert | Update, rows: Sequence[Mapping[str, Any]]
+) -> None:
+    """Run an INSERT or UPDATE of a table once for each row, all with the same keys, by the driver's own `executemany`.
+
+    SQLAlchemy makes the SQL, and each column's type converts the values; what else it does around every row takes
+    longer than the database. Callers keep their statement, so that it is compiled once.
+    """
+    connection = session.connection()
+    sql, processors = _compile(statement, connection.dialect, tuple(rows[0]))
+    values = [
+        {name: row[name] if process is None else process(row[name]) for name, process in processors} for row in rows
+    ]
+    is_positional = connection.dialect.positional
+    connection.exec_driver_sql(sql, [tuple(row.values()) for row in values] if is_positional else values)
+
+
+@lru_cache(maxsize=16)
+def _compile(
+    statement: sqlite.Insert | postgresql.Insert | Update, dialect: Dialect, keys: tuple[str, ...]
+) -> tuple[str, list[tuple[str, Callable[[Any], Any] | None]]]:
+    """The SQL, and its parameters in their order, each with what makes of a value what the driver takes."""
+    compiled: Any = statement.compile(dialect=dialect, column_keys=list(keys), for_executemany=True)
+    types = [(name, compiled.binds[name].type) for name in compiled.positiontup or compiled.binds]
+    return str(compiled), [(name, kind.dialect_impl(dialect).bind_processor(dialect)) for name, kind in types]

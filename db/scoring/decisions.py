@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import bindparam, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from db.bulk import pieces
+from db.bulk import pieces, table_of, write_rows
 from db.records import RefusedFile, Scored
 from db.scoring import patients, results, xrays
 from db.scoring.tables import IS_UNDECIDED, IncomingFileRow, ResultRow, XrayRow
@@ -33,6 +33,9 @@ UNDECIDED: dict[str, Any] = {
     "retry_at": None,
     "tries": 0,
 }
+
+
+_OF_ONE_FILE = update(table_of(IncomingFileRow)).where(IncomingFileRow.id == bindparam("file_id"))
 
 
 def record_batch(
@@ -185,22 +188,23 @@ def past(time: datetime | None, now: datetime) -> datetime | None:
 
 def _mark_scored(session: Session, files: Sequence[Scored], xray_ids: dict[str, int], now: datetime) -> None:
     scored = UNDECIDED | _NO_CLAIM | {"state": FileState.SCORED, "decided_at": now}
-    session.execute(
-        update(IncomingFileRow),
-        [scored | {"id": file.claimed.file_id, "xray_id": xray_ids[file.sha256]} for file in files],
+    write_rows(
+        session,
+        _OF_ONE_FILE,
+        [scored | {"file_id": file.claimed.file_id, "xray_id": xray_ids[file.sha256]} for file in files],
     )
 
 
 def _mark_refused(session: Session, files: Sequence[RefusedFile], held: dict[int, _Held], now: datetime) -> None:
     if not files:
         return
-    session.execute(update(IncomingFileRow), [_refusal(file, held[file.file_id], now) for file in files])
+    write_rows(session, _OF_ONE_FILE, [_refusal(file, held[file.file_id], now) for file in files])
 
 
 def _refusal(file: RefusedFile, held: _Held, now: datetime) -> dict[str, Any]:
     deferred = file.retry_at is not None
     return {
-        "id": file.file_id,
+        "file_id": file.file_id,
         "state": FileState.DEFERRED if deferred else FileState.REJECTED,
         "reason_code": file.refusal.reason,
         "reason_detail": file.refusal.detail,

@@ -103,6 +103,8 @@ def apply_to_arrivals(session: Session, arrived: Mapping[str, str], *, now: date
     What a person said counts, also where a film's own header says otherwise; that is written down then. A fact about
     a name is meant for the first content under that name: a second one may be anybody's.
     """
+    if session.scalar(select(PatientFactRow.id).limit(1)) is None:
+        return  # one look instead of two questions for every film
     said = _read_facts(session, list(arrived), list(arrived.values()))
     if not said:
         return
@@ -131,6 +133,8 @@ def add_sidecars(session: Session, said: Mapping[str, tuple[str, str, datetime]]
     It counts over the film's own header, as a CSV of one row would. What a person said of the content before counts
     over it, and the disagreement is written down. One from before an earlier content under its name is that one's.
     """
+    if not said:
+        return
     known = _read_facts(session, list(said), [])
     decided = _read_last_decided(session, [name for name, _, _ in said.values()])
     fresh = {

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Row, bindparam, func, select
 from sqlalchemy.orm import Session
 
-from db.bulk import insert_into, pieces
+from db.bulk import insert_on, pieces, write_rows
 from db.records import Scored, ScoredXray
 from db.scoring.folders import to_film_path
 from db.scoring.tables import FolderRow, IncomingFileRow, ResultRow, XrayRow
@@ -17,6 +18,9 @@ from db.scoring.views import current_results
 from db.sealing import adding
 from xray_core.exchange.records import ResultLine
 from xray_core.records import FileState, Outcome
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql, sqlite
 
 
 def add_results(
@@ -52,12 +56,14 @@ def add_results(
     if not rows:
         return
     with adding(session, ResultRow):
-        session.execute(
-            insert_into(session, ResultRow).on_conflict_do_nothing(
-                index_elements=["xray_id", "model_id", "preprocessing_version"]
-            ),
-            list(rows.values()),
-        )
+        write_rows(session, _keep_known(session.get_bind().dialect.name), list(rows.values()))
+
+
+@cache
+def _keep_known(dialect: str) -> sqlite.Insert | postgresql.Insert:
+    return insert_on(dialect, ResultRow).on_conflict_do_nothing(
+        index_elements=["xray_id", "model_id", "preprocessing_version"]
+    )
 
 
 def iter_result_lines(session: Session, *, since: datetime | None = None) -> Iterator[ResultLine]:

@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from db.bulk import insert_into, pieces
+from db.bulk import insert_on, pieces, write_rows
 from db.records import DatasetXray, FilmFile, Scored
 from db.scoring.folders import to_film_path
 from db.scoring.tables import FolderRow, SplitMemberRow, XrayRow
 from db.sealing import changing
 from xray_core.imaging.records import ImageFacts
 from xray_core.records import Split
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql, sqlite
 
 
 def add_dataset_xrays(
@@ -103,7 +107,8 @@ def freeze_splits(session: Session, assignments: Mapping[str, Split], *, now: da
     rows = [{"split_group": group, "split": split, "assigned_at": now} for group, split in assignments.items()]
     if rows:
         with changing(session, SplitMemberRow, list(assignments), by="split_group"):
-            session.execute(insert_into(session, SplitMemberRow).on_conflict_do_nothing(), rows)
+            dialect = session.get_bind().dialect.name
+            session.execute(insert_on(dialect, SplitMemberRow).on_conflict_do_nothing(), rows)
 
 
 def read_splits(session: Session, groups: Collection[str] | None = None) -> dict[str, Split]:
@@ -123,21 +128,23 @@ def _add(session: Session, rows: list[dict[str, Any]]) -> dict[str, int]:
     """Add unknown contents; of known ones the path becomes the latest, and only gaps in what is known are filled."""
     if not rows:
         return {}
-    insert = insert_into(session, XrayRow)
+    by_content = {row["sha256"]: row for row in rows}
+    with changing(session, XrayRow, list(by_content), by="sha256"):
+        write_rows(session, _fill_gaps(session.get_bind().dialect.name), list(by_content.values()))
+    return read_ids(session, by_content)
+
+
+@cache
+def _fill_gaps(dialect: str) -> sqlite.Insert | postgresql.Insert:
+    insert = insert_on(dialect, XrayRow)
     given = insert.excluded
     filled = {
         name: func.coalesce(getattr(XrayRow, name), given[name])
         for name in ("patient", "source", "view", "sex", "age_group")
     }
-    by_content = {row["sha256"]: row for row in rows}
-    with changing(session, XrayRow, list(by_content), by="sha256"):
-        session.execute(
-            insert.on_conflict_do_update(
-                index_elements=["sha256"], set_=filled | {"folder_id": given.folder_id, "path": given.path}
-            ),
-            list(by_content.values()),
-        )
-    return read_ids(session, by_content)
+    return insert.on_conflict_do_update(
+        index_elements=["sha256"], set_=filled | {"folder_id": given.folder_id, "path": given.path}
+    )
 
 
 def _describe(sha256: str, facts: ImageFacts, patient: str | None, dhash: str) -> dict[str, Any]:
