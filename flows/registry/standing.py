@@ -17,7 +17,6 @@ from db.registry import evaluations, models
 from flows.home.ledger import open_ledger
 from flows.settings import Settings
 from xray_core.errors import IncompatibleModel
-from xray_core.evaluation.elsewhere import judge_elsewhere
 from xray_core.models.records import REFERENCE_FILE
 from xray_core.records import AuditVerdict, Interval, Split
 
@@ -84,9 +83,8 @@ def read_standing(session: Session, settings: Settings) -> ChampionStanding:
     if champion is None:
         return ChampionStanding(None)
     external = evaluations.latest_external(session, version=champion.version)
-    judged = [judge_elsewhere(name, figures["evaluation"]) for name, figures in sorted(external.items())]
+    wanting = _find_wanting(external) if external else ()
     drift = evaluations.latest_figures(session, version=champion.version, set_name=DRIFT_SET)
-    wanting = tuple(one.sentence for one in judged if one.is_wanting)
     is_confounded = champion.audit_verdict is AuditVerdict.CONFOUNDED
     return ChampionStanding(
         champion,
@@ -94,6 +92,14 @@ def read_standing(session: Session, settings: Settings) -> ChampionStanding:
         None if drift is None else _say_drift(drift),
         _read_release(session, settings, champion) if is_confounded else None,
     )
+
+
+def _find_wanting(external: Mapping[str, Any]) -> tuple[str, ...]:
+    """What was found wanting on external sets, by name; where there are none, a scan need not import what judges."""
+    from xray_core.evaluation.elsewhere import judge_elsewhere
+
+    judged = [judge_elsewhere(name, figures["evaluation"]) for name, figures in sorted(external.items())]
+    return tuple(one.sentence for one in judged if one.is_wanting)
 
 
 def _read_release(session: Session, settings: Settings, champion: ModelRecord) -> str:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Protocol
 from sqlalchemy import Engine
 
 from db.records import ClaimedFile, StayingFilm
-from flows.scoring.film_move import NotMoved
 from flows.settings import Settings
-from xray_core.exchange.patient_sidecar import PatientSidecar
 from xray_core.imaging.records import FileSeen
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # a scan that archives nothing need not import what does
+    from flows.scoring.film_move import NotMoved
+    from xray_core.exchange.patient_sidecar import PatientSidecar
     from xray_core.processes.decoding import DecodeRequest
 
 

@@ -17,7 +17,6 @@ from db.engine import snapshot
 from db.records import ClaimedFile, StayingFilm
 from db.scoring import claims
 from flows.home.termination import unbroken
-from flows.scoring.film_move import NotMoved, move_film
 from flows.settings import Settings
 from xray_core.exchange.patient_sidecar import ENDING as SIDECAR_ENDING
 from xray_core.exchange.patient_sidecar import PatientSidecar, read_sidecar
@@ -26,6 +25,7 @@ from xray_core.imaging.records import FileSeen
 from xray_core.records import PatientSource
 
 if TYPE_CHECKING:
+    from flows.scoring.film_move import NotMoved
     from xray_core.processes.decoding import DecodeRequest
 
 # A lookup costs about three times of reading the next signature in a row.
@@ -73,6 +73,8 @@ class FolderStore:
 
     def move(self, film: StayingFilm) -> str | NotMoved:
         """Move a scored film to the archive; its name there, or why it has none. Raises OSError."""
+        from flows.scoring.film_move import move_film
+
         assert self._archive is not None, "who archives has an archive"
         return move_film(self._incoming, self._archive, film)
 

@@ -11,7 +11,6 @@ from db.engine import snapshot, transaction
 from db.scoring import decisions, scans
 from flows.home.site_key import fingerprint, read_site_key
 from flows.home.termination import unbroken
-from flows.scoring.archive import archive_staying
 from flows.scoring.counts import ScanCounts, find_problem, name_problem
 from flows.scoring.scanner import Scanner, open_scanner
 from flows.scoring.score_files import Batch, in_groups, score_files
@@ -68,6 +67,8 @@ class Scan:
         """
         yield from self._find_new_batches()
         if self.settings.archive_dir is not None:
+            from flows.scoring.archive import archive_staying
+
             self.counts.unarchived = archive_staying(self.settings, self.engine, self._store, self._scanner.folder_id)
 
     def _find_new_batches(self) -> Iterator[Batch]:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 from db.records import ClaimedFile, Scored
 from flows.home.site_key import fingerprint
-from flows.scoring.archive import archive_scored
 from flows.scoring.counts import ScanCounts
 from flows.scoring.scanner import Scanner, open_scanner
 from flows.settings import read_settings
@@ -125,6 +124,8 @@ def _follow_up(
     if scorer.shadow is not None:
         scorer.shadow.score(answers, scored, batch.flow_run_id)
     if scanner.settings.archive_dir is not None:
+        from flows.scoring.archive import archive_scored
+
         archive_scored(scanner.settings, scanner.engine, scanner.store, scored)
 
 

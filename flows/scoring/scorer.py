@@ -131,7 +131,6 @@ def read_champion(engine: Engine) -> int:
 def open_scorer(settings: Settings, engine: Engine, store: FilmStore, model_id: int) -> Iterator[Scorer]:
     """Load a registered model and its decoders. Raises IncompatibleModel or ModelAltered; NoChampion if unknown."""
     from flows.registry.registered import open_registered
-    from flows.scoring.shadow import open_shadow
     from xray_core.processes.decoding import open_decoder
 
     with unbroken(), snapshot(engine) as session:
@@ -150,11 +149,11 @@ def open_scorer(settings: Settings, engine: Engine, store: FilmStore, model_id: 
                 chest_words=settings.chest_words,
             )
         )
-        shadow = (
-            stack.enter_context(open_shadow(settings, engine, store, model.manifest.preprocessing))
-            if settings.shadow
-            else None
-        )
+        shadow = None
+        if settings.shadow:
+            from flows.scoring.shadow import open_shadow
+
+            shadow = stack.enter_context(open_shadow(settings, engine, store, model.manifest.preprocessing))
         referred_for = _find_reason_to_refer(settings, record)
         yield Scorer(engine, model_id, model, decoder, read_site_key(settings), shadow, store, referred_for)
 

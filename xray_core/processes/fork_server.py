@@ -57,21 +57,17 @@ def fork_server_from_here() -> None:
             _serve(lambda: forkserver.main(listener.fileno(), alive, []))
         os.close(alive)
     server._forkserver_address, server._forkserver_alive_fd, server._forkserver_pid = address, ours, pid
-    _fork_tracker(ours)
+    _need_no_tracker()
 
 
-def _fork_tracker(alive: int) -> None:
-    """The tracker of semaphores, which multiprocessing starts beside every server, though decoders have none."""
+def _need_no_tracker() -> None:
+    """Have what multiprocessing tells its tracker of semaphores told to nobody: decoders have none.
+
+    It would start one beside every server. A tracker without a process of one's own is what its children have too.
+    """
     tracker: Any = resource_tracker._resource_tracker
     if tracker._fd is None:
-        ear, mouth = os.pipe()
-        pid = os.fork()
-        if pid == 0:
-            os.close(mouth)
-            os.close(alive)
-            _serve(lambda: resource_tracker.main(ear))
-        os.close(ear)
-        tracker._fd, tracker._pid = mouth, pid
+        tracker._fd = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
 
 
 def _serve(main: Callable[[], None]) -> NoReturn:
