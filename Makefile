@@ -39,15 +39,18 @@ check: $(STAMP) ## ruff, mypy --strict and import-linter only
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Each worker has one of two cores; threads of OpenBLAS would wait for one another, and use a quarter more of both.
+PYTEST := OPENBLAS_NUM_THREADS=1 $(BIN)/pytest
+
 # Format, lint, contracts and types (from mypy's cache), then what needs no process of ours, no Keras and no server.
 QUICK := not (slow or lengthy or soak or postgres or prefect or processes or keras)
 
 quick: check ## what to run after every change: the checks and the unit tests, in parallel, under a minute
-	$(BIN)/pytest -q -n 2 -m "$(QUICK)" --ignore tests/benchmarks --ignore tests/faults --ignore tests/xray_core/networks
+	$(PYTEST) -q -n 2 -m "$(QUICK)" --ignore tests/benchmarks --ignore tests/faults --ignore tests/xray_core/networks
 
 test: check ## the one check: ruff, mypy --strict, import-linter and pytest
 	@.ci/chromium
-	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(PYTEST) -n 2 --dist loadfile --no-loadscope-reorder
 
 test-slow: $(STAMP) ## the tests that take minutes: every network, 26,000 mutations, coverage simulations
 	$(BIN)/pytest -m slow --timeout 1800

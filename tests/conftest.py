@@ -8,6 +8,8 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -104,11 +106,26 @@ def make_template(folder: Path, url: str | None) -> Settings:
     return settings
 
 
+@pytest.fixture(scope="session")
+def prefect_once(made_once: MadeOnce) -> Path:
+    """Prefect's database as its server makes it at its first start: a hundred migrations take seven seconds of work."""
+
+    def make(folder: Path) -> None:
+        command = [sys.executable, "-m", "prefect", "server", "database", "upgrade", "--yes"]
+        subprocess.run(command, env=os.environ | {"PREFECT_HOME": str(folder)}, capture_output=True, check=True)
+
+    return made_once("prefect", make)
+
+
 @pytest.fixture
-def settings(tmp_path: Path, template: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
+def settings(
+    request: pytest.FixtureRequest, tmp_path: Path, template: Settings, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Settings]:
     """A home of the test's own with a champion that nobody trained; settles at once."""
     home = tmp_path / "home"
     shutil.copytree(template.home, home)
+    if request.node.get_closest_marker("prefect"):
+        shutil.copytree(request.getfixturevalue("prefect_once"), home / "prefect")
     with own_database(_database_of(template)) as url:
         _point_at(home, url, monkeypatch)
         monkeypatch.setenv("XRAY_SETTLE_SECONDS", "0")
@@ -117,10 +134,14 @@ def settings(tmp_path: Path, template: Settings, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.fixture(scope="module")
-def shared_settings(tmp_path_factory: pytest.TempPathFactory, template: Settings) -> Iterator[Settings]:
+def shared_settings(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, template: Settings
+) -> Iterator[Settings]:
     """Such a home for all tests of a module, where starting a service for each would take too long."""
     home = tmp_path_factory.mktemp("shared") / "home"
     shutil.copytree(template.home, home)
+    if request.node.get_closest_marker("prefect"):
+        shutil.copytree(request.getfixturevalue("prefect_once"), home / "prefect")
     with own_database(_database_of(template)) as url:
         yield Settings(home=home, database_url=url, settle_seconds=0)
 

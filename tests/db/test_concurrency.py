@@ -182,6 +182,7 @@ def wait_for_names(files: Sequence[Path], count: int) -> None:
         time.sleep(0.001)
 
 
+@pytest.mark.slow  # each revision's own test has it killed half-way; here all of them are, at any moment
 def test_a_migration_that_is_killed_leaves_the_old_database_or_the_new_one(empty_url: str, tmp_path: Path) -> None:
     """An empty database is the old one here: SQLite's DDL must come in one transaction, as PostgreSQL's does."""
     chance = random.Random(7)

@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable
 
 from flows.operations.verification import find_breach
 from flows.settings import Settings
-from tests.faults.scanners import ROOT
-from tests.patience import here
+from tests.forked import run_forked
 
 # The kills of every test of this run, by its name.
 KILLS: Counter[str] = Counter()
@@ -45,15 +43,7 @@ def kill_at_steps(
 
 def run_until(step: int, *arguments: str) -> subprocess.CompletedProcess[str]:
     """A command that dies before so many of its steps."""
-    return subprocess.run(
-        [sys.executable, "-m", "tests.faults.programs", "run_until", str(step), *arguments],
-        cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=here(300),
-    )
+    return run_forked("tests.faults.programs", "run_until", str(step), *arguments)
 
 
 def count_kills(kills: int) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -19,11 +17,10 @@ from pydicom.datadict import DicomDictionary
 from pydicom.uid import ExplicitVRLittleEndian
 
 from flows.home.site_key import pseudonym, read_site_key
-from flows.service.child import Address
 from flows.settings import Settings
 from tests.dicom_files import dicom
 from tests.flows.scoring.test_scan import count_results, read_lines
-from tests.flows.service.test_service import completed_runs, free_port, reschedule, running, wait_until
+from tests.forked import run_forked
 from xray_core.records import Label
 from xray_core.synthetic.xrays import draw_xray
 
@@ -111,7 +108,7 @@ def _spoil(content: bytes) -> bytes:
 
 def run(*arguments: str) -> str:
     """A command of ours; everything that it said."""
-    done = subprocess.run([sys.executable, "-m", "flows", *arguments], capture_output=True, text=True, check=False)
+    done = run_forked("flows", *arguments)
     assert "Traceback" not in done.stderr
     return done.stdout + done.stderr
 
@@ -207,27 +204,3 @@ def test_file_names_stand_in_the_csv_only_while_the_setting_is_on(
     assert NAMED in Path("with.csv").read_text()
     assert NAMED not in Path("without.csv").read_text()
     assert NAMED not in Path("without.csv.manifest.json").read_text()
-
-
-@pytest.mark.prefect
-def test_neither_prefects_database_nor_any_log_of_a_served_run_holds_a_name(
-    settings: Settings, sqlite_home: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("XRAY_FILE_NAMES_IN_EXPORTS", "false")
-    settings = settings.but({"file_names_in_exports": False})
-    address = Address("127.0.0.1", free_port())
-    scored = plant(settings.incoming_dir)
-
-    with running(settings, address):
-        for flow in ("score-incoming", "import-labels"):
-            reschedule(settings, address, every=10, flow=flow)
-        wait_until(lambda: count_results(settings) >= scored, seconds=75)
-        wait_until(lambda: completed_runs(settings, address, "score-incoming"), seconds=75)
-        (settings.labels_dir / f"{NAMED}-good.csv").write_text(f"file,label\n{NAMED}-whole.png,covid\n")
-        (settings.labels_dir / f"{NAMED}-bad.csv").write_text(f"file,label\n{NAMED}-never-seen.png,{CANARY}\n")
-        wait_until(lambda: len(list(settings.labels_dir.glob("*/*.csv"))) == 2, seconds=90)
-        run("export")
-
-    assert (settings.home / "prefect" / "prefect.db").stat().st_size > 100_000
-    assert list((settings.home / "run").glob("*.log"))
-    assert_private(settings)

@@ -16,7 +16,7 @@ from flows.cli.app import main
 from flows.cli.commands import app
 from flows.settings import Settings
 from tests.flows.scoring.test_scan import drop_xrays, scan
-from tests.patience import here
+from tests.forked import run_forked
 from tests.schemas import check_output
 
 pytestmark = pytest.mark.processes
@@ -24,8 +24,7 @@ pytestmark = pytest.mark.processes
 
 def xray(*arguments: str, wait: float = 100, given: str | None = None) -> subprocess.CompletedProcess[str]:
     """A command of ours; what it prints as JSON is held to the schema of docs/schema, whoever asks for it."""
-    command = [sys.executable, "-m", "flows", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=here(wait), input=given)
+    done = run_forked("flows", *arguments, given=given, wait=wait)
     if "--json" in arguments and done.stdout:
         check_output(arguments, done.stdout)
     return done

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from importlib.metadata import version
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 
 from db.schema import HEAD
 from flows.settings import Settings
+from tests.forked import run_forked
 from xray_core.imaging.records import Remedy, RemedyWord
 from xray_core.synthetic.xrays import write_sample_set
 
@@ -19,9 +19,7 @@ pytestmark = pytest.mark.processes
 
 
 def xray(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "flows", *arguments], capture_output=True, text=True, check=False, timeout=120
-    )
+    return run_forked("flows", *arguments)
 
 
 def test_the_version_is_that_of_the_package_and_of_the_ledger() -> None:

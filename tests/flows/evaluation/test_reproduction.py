@@ -79,6 +79,7 @@ def test_the_same_recipe_gives_the_same_weights_and_moves_nothing(known: Known) 
     assert xray("verify").returncode == 0
 
 
+@pytest.mark.slow
 def test_a_program_reads_the_same_and_the_new_model_is_kept_where_it_is_told(known: Known, tmp_path: Path) -> None:
     keep = tmp_path / "again.keras"
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from flows.settings import Settings
 from tests.databases import server_url
 from tests.flows.scoring.test_scan import drop_xrays, scan
 from tests.flows.training.test_missing_films import gather
+from tests.forked import run_forked
 from xray_core.errors import RefusedInput
 
 pytestmark = pytest.mark.skipif(server_url() is not None, reason="homes may share a ledger there: refused")
@@ -98,7 +98,7 @@ def test_without_the_option_it_says_that_xrays_are_not_in_it(settings: Settings,
 
 
 def xray(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "flows", *words], capture_output=True, text=True, check=False)
+    return run_forked("flows", *words)
 
 
 def test_another_file_in_the_way_is_named_and_nothing_is_written(settings: Settings, tmp_path: Path) -> None:

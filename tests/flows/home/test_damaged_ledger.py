@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -17,6 +16,7 @@ from flows.home.ledger import migrate_ledger, open_ledger, prepare_ledger
 from flows.operations.doctor import examine
 from flows.settings import Settings
 from tests.flows.scoring.test_scan import drop_xrays, scan
+from tests.forked import run_forked
 from xray_core.errors import LedgerAltered
 
 PAGE = 4096
@@ -42,8 +42,7 @@ def spoil_page(number: int) -> Callable[[bytes], bytes]:
 
 
 def xray(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "flows", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    return run_forked("flows", *arguments)
 
 
 def find_last_page(settings: Settings) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from tempfile import mkdtemp
@@ -18,6 +17,7 @@ from flows.home.ledger import open_ledger
 from flows.operations.status import read_status
 from flows.settings import Settings
 from tests.flows.scoring.test_scan import drop_xrays, scan
+from tests.forked import run_forked
 from xray_core.errors import FolderMissing
 
 pytestmark = pytest.mark.processes
@@ -26,13 +26,7 @@ SHARE = Path("/dev/shm")
 
 
 def xray(*words: str, environment: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "flows", *words],
-        env=os.environ | (environment or {}),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return run_forked("flows", *words, environment={**os.environ, **(environment or {})})
 
 
 @pytest.mark.parametrize("words", [("status",), ("scan",), ("models", "list"), ("verify",)], ids=" ".join)

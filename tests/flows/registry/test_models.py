@@ -55,7 +55,7 @@ def two_models(settings: Settings) -> tuple[Settings, str, str]:
     [
         pytest.param(1, Label.COVID, 0, False, marks=pytest.mark.slow),
         (1, Label.NORMAL, 0, True),
-        (2, Label.COVID, 1, False),
+        pytest.param(2, Label.COVID, 1, False, marks=pytest.mark.slow),
         pytest.param(2, Label.NORMAL, 0, False, marks=pytest.mark.slow),
     ],
 )

@@ -1,4 +1,7 @@
-"""Who may command the running service: its own user, and neither another local user nor another site's page."""
+"""Who may command the running service: its own user, and neither another local user nor another site's page.
+
+The films of that service carry names wherever a file can: what it writes of its work holds none of them.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,9 @@ from flows.operations.doctor import examine
 from flows.service.child import Address
 from flows.settings import Settings
 from tests.browser import open_browser
-from tests.flows.service.test_service import ask, free_port, running, wait_until
+from tests.flows.scoring.test_scan import count_results
+from tests.flows.service.test_service import ask, completed_runs, free_port, running, wait_until
+from tests.flows.test_privacy import CANARY, NAMED, assert_private, plant, run
 
 pytestmark = pytest.mark.prefect
 
@@ -71,17 +76,19 @@ async function attack(api) {
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A running service and where it is."""
+    """A running service, where it is, and how many of the films that wait there can be scored."""
 
     settings: Settings
     address: Address
+    planted: int
 
 
 @pytest.fixture(scope="module")
 def service(shared_settings: Settings) -> Iterator[Service]:
-    address = Address("127.0.0.1", free_port())
-    with running(shared_settings, address):
-        yield Service(shared_settings, address)
+    settings = shared_settings.but({"file_names_in_exports": False})
+    address, planted = Address("127.0.0.1", free_port()), plant(settings.incoming_dir)
+    with running(settings, address):
+        yield Service(settings, address, planted)
 
 
 def attack(address: Address, command: str, *, headers: dict[str, str] | None = None, **user: Any) -> list[Any]:
@@ -249,6 +256,27 @@ def test_the_doctor_finds_nothing_amiss_with_the_running_page(service: Service) 
 
     assert checks[f"the page at {service.address.url} asks nothing of other hosts"] is None
     assert not any("orders from every user" in what or "/v2" in what for what in checks)
+
+
+def test_neither_prefects_database_nor_any_log_of_a_served_run_holds_a_name(
+    service: Service, sqlite_home: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, labels = service.settings, service.settings.labels_dir
+    monkeypatch.setenv("XRAY_HOME", str(settings.home))
+    monkeypatch.setenv("XRAY_FILE_NAMES_IN_EXPORTS", "false")
+    wait_until(lambda: count_results(settings) >= service.planted, seconds=75)
+    for number, said in enumerate((f"{NAMED}-whole.png,covid", f"{NAMED}-never-seen.png,{CANARY}")):
+        aside = labels / f"{NAMED}-{number}.csv.part"
+        aside.write_text(f"file,label\n{said}\n")
+        aside.rename(aside.with_suffix(""))
+    wait_until(lambda: len(list(labels.glob("*/*.csv"))) == 2, seconds=90)
+    wait_until(lambda: completed_runs(settings, service.address, "score-incoming"), seconds=75)
+    run("export")
+
+    assert list(settings.exports_dir.glob("*.csv"))
+    assert (settings.home / "prefect" / "prefect.db").stat().st_size > 100_000
+    assert list((settings.home / "run").glob("*.log"))
+    assert_private(settings)
 
 
 def test_a_login_set_by_hand_is_kept(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -168,6 +168,7 @@ def test_the_watchers_log_names_no_file(service: Service) -> None:
 
 def test_runs_that_found_nothing_are_forgotten_once_they_are_an_hour_old_and_others_are_kept(service: Service) -> None:
     wait_until(lambda: "Nothing new" in service.ended("import-labels"), seconds=60)
+    wait_until(lambda: all(run["end_time"] for run in service.runs("import-labels")), seconds=60)
     before, now = {run["id"]: run["state_name"] for run in service.runs("import-labels")}, datetime.now(UTC)
 
     assert service.forget(now) == 0

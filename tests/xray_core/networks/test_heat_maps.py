@@ -28,7 +28,13 @@ SIZES = {
 }
 
 
-@pytest.mark.parametrize("architecture", Architecture)
+@pytest.mark.parametrize(
+    "architecture",
+    [
+        *(Architecture.SEED_CNN, Architecture.VGG16, Architecture.EFFICIENTNET_LITE0),
+        *(pytest.param(large, marks=pytest.mark.slow) for large in (Architecture.RESNET50, Architecture.XCEPTION)),
+    ],
+)
 def test_every_network_can_be_explained(architecture: Architecture) -> None:
     size = SIZES[architecture]
     model = build_network(architecture, input_size=(size, size), seed=3)
