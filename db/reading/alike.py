@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from db.reading.said import SaidOfFilms
 from db.scoring import patient_tally, xrays
 from db.scoring.tables import LabelRow, SplitMemberRow, XrayRow
-from xray_core.records import Split, name_content_group
+from xray_core.records import name_content_group
 from xray_core.training.implausible_patients import HANDFUL
 
 # An IN list that both databases take.
@@ -67,26 +67,24 @@ def _read_films(
     session: Session, said: SaidOfFilms, unread: Sequence[int | None], apart: Collection[int]
 ) -> tuple[dict[_Patient, list[tuple[int, int]]], dict[_Patient, str | None], set[_Patient]]:
     """Of each patient the films, each with the number of its kind; the side, if any; and who is to be read alone."""
-    of_content = _read_sides_of_contents(session)
+    of_patient, of_content = _read_sides(session)
     kinds: dict[tuple[object, ...], int] = {}
     films: defaultdict[_Patient, list[tuple[int, int]]] = defaultdict(list)
     sides: dict[_Patient, str | None] = {}
     alone: set[_Patient] = set()
     before = sorted(first for first in unread if first is not None)
-    for xray_id, patient, source, folder_id, side in session.connection().execute(_FILMS).all():
+    for xray_id, patient, source, folder_id in session.connection().execute(_FILMS).all():
         kind = kinds.setdefault((said.films[xray_id], source, folder_id, bisect(before, xray_id)), len(kinds))
         whose: _Patient = xray_id if patient is None else patient
         films[whose].append((kind, xray_id))
-        sides[whose] = side if patient is not None else of_content.get(xray_id)
+        sides[whose] = of_content.get(xray_id) if patient is None else of_patient.get(patient)
         if xray_id in apart or (patient is not None and xray_id in of_content):
             alone.add(whose)
     return films, sides, alone
 
 
-_FILMS = (
-    select(XrayRow.id, XrayRow.patient, XrayRow.source, XrayRow.folder_id, type_coerce(SplitMemberRow.split, Text))
-    .outerjoin(SplitMemberRow, SplitMemberRow.split_group == XrayRow.patient)
-    .where(XrayRow.id.in_(select(LabelRow.xray_id)))
+_FILMS = select(XrayRow.id, XrayRow.patient, XrayRow.source, XrayRow.folder_id).where(
+    XrayRow.id.in_(select(LabelRow.xray_id))
 )
 
 
@@ -96,11 +94,11 @@ def _find_apart(session: Session, external: Collection[str]) -> set[int]:
     return {*former, *xrays.read_ids(session, sorted(external)).values()}
 
 
-def _read_sides_of_contents(session: Session) -> dict[int, Split]:
-    """The X-rays, by id, that stand on a side as nobody's."""
+def _read_sides(session: Session) -> tuple[dict[str, str], dict[int, str]]:
+    """The patients who stand on a side, by pseudonym, and the X-rays, by id, that do as nobody's."""
     begins = name_content_group("")
-    rows = session.execute(
-        select(SplitMemberRow.split_group, SplitMemberRow.split).where(SplitMemberRow.split_group.startswith(begins))
-    )
-    sides = {group.removeprefix(begins): side for group, side in rows.tuples()}
-    return {xray_id: sides[sha256] for sha256, xray_id in xrays.read_ids(session, sides).items()}
+    rows = session.connection().execute(select(SplitMemberRow.split_group, type_coerce(SplitMemberRow.split, Text)))
+    of_patient = dict(rows.tuples().all())
+    groups = [group for group in of_patient if group.startswith(begins)]
+    of_sha256 = {group.removeprefix(begins): of_patient.pop(group) for group in groups}
+    return of_patient, {xray_id: of_sha256[sha256] for sha256, xray_id in xrays.read_ids(session, of_sha256).items()}
