@@ -193,7 +193,7 @@ def test_a_scan_may_be_told_to_end_at_any_moment(
         assert codes[-1] == 143 or (has_ended and codes[-1] in (0, -signal.SIGTERM)), said.read_text()
         assert has_ended or (first, more) == (STOPPED, "")
         assert find_breach(settings)[0] is None
-        if cycle >= 7 and codes.count(143) >= 2:  # the signal met a scan in its middle at least twice
+        if cycle >= 4 and codes.count(143) >= 2:  # the signal met a scan in its middle at least twice
             break
 
     scan(settings)
@@ -249,14 +249,14 @@ def test_a_model_folder_is_there_whole_or_not_at_all_when_its_writer_is_killed(
 ) -> None:
     chance = random.Random(4)
 
-    for number in range(8):
+    for number in range(4):
         saver = start_program("save_for_ever", str(number), said=tmp_path / "said.txt")
         wait_until(lambda number=number: list(settings.models_dir.glob(f"9{number}*")), seconds=60)
         kill_after(saver, chance.uniform(0.02, 0.3))
         assert find_breach(settings)[0] is None
 
     saved = [folder for folder in settings.models_dir.iterdir() if not folder.name.startswith(".")]
-    assert len(saved) > 8
+    assert len(saved) > 4
     assert all((folder / "model.json").exists() for folder in saved)
 
 

@@ -81,7 +81,7 @@ def count(session: Session, rules: LabelRules, upto: int, alike: AlikeFilms) -> 
 
 
 @pytest.mark.parametrize("rules", [LabelRules(), LabelRules(readers_per_film=2, chance_test_side=False)])
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))])
 def test_what_is_counted_of_one_for_all_who_are_alike_is_what_is_counted_of_all(
     engine: Engine, rules: LabelRules, seed: int
 ) -> None:

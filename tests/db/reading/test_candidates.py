@@ -67,8 +67,8 @@ def test_without_those_with_a_label_come_the_same_films_and_each_of_them_once(en
 
 
 @pytest.mark.lengthy
+@pytest.mark.parametrize("referred", [0.02, *(pytest.param(share, marks=pytest.mark.slow) for share in (0.0, 0.3))])
 @pytest.mark.parametrize("point", [BAND, ONE_THRESHOLD, NEAR_THE_END], ids=["band", "one threshold", "near the end"])
-@pytest.mark.parametrize("referred", [0.0, 0.02, 0.3])
 def test_they_make_the_list_that_all_films_would_make_whatever_is_referred(
     engine: Engine, point: OperatingPoint, referred: float
 ) -> None:

@@ -191,6 +191,7 @@ def test_the_next_model_is_judged_beside_the_champion_and_too_few_patients_judge
     assert (run.verdict, run.reason, run.candidate_version) == (second.verdict, second.reason, second.version)
 
 
+@pytest.mark.slow  # three trainings; the gate's own tests and those of promotions by hand hold what decides
 def test_the_policys_numbers_decide_whether_a_candidate_is_rejected_or_proven(
     empty_settings: Settings, tmp_path: Path
 ) -> None:

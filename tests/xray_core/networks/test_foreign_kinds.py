@@ -125,6 +125,7 @@ def test_augmentation_is_left_out_and_the_report_shows_the_scores_of_the_probes_
     assert not any("nearly the same score" in note for note in imported.notes)
 
 
+@pytest.mark.slow
 def test_a_model_whose_scores_are_all_alike_is_named_so(tmp_path: Path) -> None:
     brightness(layers.Rescaling(1 / 255)).save(tmp_path / "their.keras")
 
