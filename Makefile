@@ -50,7 +50,8 @@ quick: check ## what to run after every change: the checks and the unit tests, i
 
 test: check ## the one check: ruff, mypy --strict, import-linter and pytest
 	@.ci/chromium
-	$(PYTEST) -n 2 --dist loadfile --no-loadscope-reorder
+	@# Three for two cores: in the first minutes the tests of running services mostly wait.
+	$(PYTEST) -n 3 --dist loadfile --no-loadscope-reorder
 
 test-slow: $(STAMP) ## the tests that take minutes: every network, 26,000 mutations, coverage simulations
 	$(BIN)/pytest -m slow --timeout 1800
