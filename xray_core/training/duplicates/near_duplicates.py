@@ -129,8 +129,8 @@ def _are_alike(one: _Numbers, other: _Numbers) -> bool:
 def _sketch(thumbnails: _Numbers) -> _Numbers:
     """Thumbnails (crops, 1024) to the sums of their 4 x 4 pixels by 4 (crops, 64): orthonormal."""
     step = _SIDE // _COARSE
-    cells: _Numbers = thumbnails.reshape(len(_CROPS), _COARSE, step, _COARSE, step).sum(axis=(2, 4)) / step
-    return cells.reshape(SKETCH)
+    sums: _Numbers = thumbnails.reshape(len(_CROPS), _COARSE, step, _COARSE, step).sum(axis=(2, 4))
+    return (sums / np.float32(step)).reshape(SKETCH)
 
 
 def _draw_thumbnails(pixels: _Grey) -> _Numbers:
