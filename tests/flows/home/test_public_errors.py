@@ -41,13 +41,13 @@ def cross_device():
     raise OSError(18, "Invalid cross-device link", f"/incoming/{NAME}.png", None, f"/archive/{NAME}.png")
 
 def database_parameters():
-    from sqlalchemy import create_engine, text
-    with create_engine("sqlite://").connect() as connection:
+    from sqlalchemy import NullPool, create_engine, text
+    with create_engine("sqlite://", poolclass=NullPool).connect() as connection:
         connection.execute(text("INSERT INTO nothing VALUES (:name)"), {"name": NAME})
 
 def database_integrity():
-    from sqlalchemy import create_engine, text
-    with create_engine("sqlite://").begin() as connection:
+    from sqlalchemy import NullPool, create_engine, text
+    with create_engine("sqlite://", poolclass=NullPool).begin() as connection:
         connection.execute(text("CREATE TABLE films (name TEXT UNIQUE)"))
         for _ in range(2):
             connection.execute(text("INSERT INTO films VALUES (:name)"), {"name": NAME})
