@@ -39,7 +39,7 @@ check: $(STAMP) ## ruff, mypy --strict and import-linter only
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Each worker has one of two cores; threads of OpenBLAS would wait for one another, and use a quarter more of both.
+# Workers share two cores; threads of OpenBLAS would wait for one another (numeric tests, busy machine: 130 s of work for 99).
 PYTEST := OPENBLAS_NUM_THREADS=1 $(BIN)/pytest
 
 # Format, lint, contracts and types (from mypy's cache), then what needs no process of ours, no Keras and no server.

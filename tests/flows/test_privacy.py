@@ -20,7 +20,7 @@ from flows.home.site_key import pseudonym, read_site_key
 from flows.settings import Settings
 from tests.dicom_files import dicom
 from tests.flows.scoring.test_scan import count_results, read_lines
-from tests.forked import run_forked
+from tests.forked import xray
 from xray_core.records import Label
 from xray_core.synthetic.xrays import draw_xray
 
@@ -108,7 +108,7 @@ def _spoil(content: bytes) -> bytes:
 
 def run(*arguments: str) -> str:
     """A command of ours; everything that it said."""
-    done = run_forked("flows", *arguments)
+    done = xray(*arguments)
     assert "Traceback" not in done.stderr
     return done.stdout + done.stderr
 

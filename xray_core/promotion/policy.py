@@ -89,7 +89,7 @@ class GateTest:
 
     @property
     def most_judges(self) -> int:
-        """How many patients of a class judge at most: never fewer than must."""
+        """How many patients of a class judge at most: by default never fewer than must."""
         return max(self.min_patients_per_class, self.max_patients_per_class)
 
     @property
@@ -215,6 +215,8 @@ def read_retraining_policy(
     except ValidationError as error:
         problems = (_name_problem(problem) for problem in error.errors())
         raise RefusedInput("\n".join((f"{path}: refused", *problems))) from error
+    if "max_patients_per_class" in written.get("test", {}):
+        _check_bounds(path, policy.test)
     if prevalence is not None:
         policy = replace(policy, use=replace(policy.use, prevalence=prevalence))
     return policy if retrain_after is None else with_retrain_after(policy, retrain_after)
@@ -223,6 +225,15 @@ def read_retraining_policy(
 def with_retrain_after(policy: RetrainingPolicy, new_labels: int) -> RetrainingPolicy:
     """The policy with another number of new labels that make a retraining due."""
     return replace(policy, trigger=replace(policy.trigger, new_labels=new_labels))
+
+
+def _check_bounds(path: Path, test: GateTest) -> None:
+    least, most = test.min_patients_per_class, test.max_patients_per_class
+    if most < least:
+        raise RefusedInput(
+            f"{path}: refused\ntest.max_patients_per_class: received {most}; expected test.min_patients_per_class "
+            f"({least}) or more, for fewer judge nobody"
+        )
 
 
 _ADAPTER = TypeAdapter(RetrainingPolicy)

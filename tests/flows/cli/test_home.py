@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
@@ -11,15 +10,11 @@ import pytest
 
 from db.schema import HEAD
 from flows.settings import Settings
-from tests.forked import run_forked
+from tests.forked import xray
 from xray_core.imaging.records import Remedy, RemedyWord
 from xray_core.synthetic.xrays import write_sample_set
 
 pytestmark = pytest.mark.processes
-
-
-def xray(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return run_forked("flows", *arguments)
 
 
 def test_the_version_is_that_of_the_package_and_of_the_ledger() -> None:

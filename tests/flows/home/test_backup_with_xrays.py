@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,7 @@ from flows.settings import Settings
 from tests.databases import server_url
 from tests.flows.scoring.test_scan import drop_xrays, scan
 from tests.flows.training.test_missing_films import gather
-from tests.forked import run_forked
+from tests.forked import xray
 from xray_core.errors import RefusedInput
 
 pytestmark = pytest.mark.skipif(server_url() is not None, reason="homes may share a ledger there: refused")
@@ -95,10 +94,6 @@ def test_without_the_option_it_says_that_xrays_are_not_in_it(settings: Settings,
 
     assert "X-rays, exports and labels CSVs are not in it" in ended.stdout
     assert not (tmp_path / "backup/incoming").exists()
-
-
-def xray(*words: str) -> subprocess.CompletedProcess[str]:
-    return run_forked("flows", *words)
 
 
 def test_another_file_in_the_way_is_named_and_nothing_is_written(settings: Settings, tmp_path: Path) -> None:

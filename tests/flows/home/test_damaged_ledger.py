@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import subprocess
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -16,7 +15,7 @@ from flows.home.ledger import migrate_ledger, open_ledger, prepare_ledger
 from flows.operations.doctor import examine
 from flows.settings import Settings
 from tests.flows.scoring.test_scan import drop_xrays, scan
-from tests.forked import run_forked
+from tests.forked import xray
 from xray_core.errors import LedgerAltered
 
 PAGE = 4096
@@ -39,10 +38,6 @@ def spoil_page(number: int) -> Callable[[bytes], bytes]:
         return content[: number * PAGE] + b"\xff" * PAGE + content[(number + 1) * PAGE :]
 
     return change
-
-
-def xray(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return run_forked("flows", *arguments)
 
 
 def find_last_page(settings: Settings) -> int:

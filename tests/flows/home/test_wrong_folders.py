@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -17,16 +15,12 @@ from flows.home.ledger import open_ledger
 from flows.operations.status import read_status
 from flows.settings import Settings
 from tests.flows.scoring.test_scan import drop_xrays, scan
-from tests.forked import run_forked
+from tests.forked import xray
 from xray_core.errors import FolderMissing
 
 pytestmark = pytest.mark.processes
 
 SHARE = Path("/dev/shm")
-
-
-def xray(*words: str, environment: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    return run_forked("flows", *words, environment={**os.environ, **(environment or {})})
 
 
 @pytest.mark.parametrize("words", [("status",), ("scan",), ("models", "list"), ("verify",)], ids=" ".join)

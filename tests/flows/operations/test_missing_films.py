@@ -6,7 +6,6 @@ import hashlib
 import os
 import re
 import subprocess
-import sys
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -23,6 +22,7 @@ from flows.registry.grey_levels import find_grey_store
 from flows.settings import Settings
 from tests.flows.evidence_home import make_labelled
 from tests.flows.scoring.test_scan import drop_xrays, scan
+from tests.forked import xray
 from xray_core.imaging.network_input import fit_pixels
 from xray_core.imaging.radiograph import read_radiograph
 from xray_core.imaging.records import Preprocessing, Scaling
@@ -63,8 +63,7 @@ def test_verify_says_it_with_exit_code_1_and_lets_them_go_for_good(settings: Set
 
 
 def verify(*options: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "flows", "verify", *options]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return xray("verify", *options)
 
 
 def test_a_film_that_came_back_is_there(settings: Settings) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import http.server
 import json
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -86,6 +87,7 @@ class Service:
 @pytest.fixture(scope="module")
 def service(shared_settings: Settings) -> Iterator[Service]:
     settings = shared_settings.but({"file_names_in_exports": False})
+    shutil.rmtree(settings.home / "prefect")  # a first start, as a newcomer's: Prefect makes its database
     address, planted = Address("127.0.0.1", free_port()), plant(settings.incoming_dir)
     with running(settings, address):
         yield Service(settings, address, planted)

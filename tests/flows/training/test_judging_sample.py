@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +14,7 @@ from flows.training.training import train
 from tests.evaluations import read_evaluation
 from tests.flows.evidence_home import import_again, stored, write_lenient_policy
 from tests.flows.training.test_label_policy import find_side, gather, say
+from tests.forked import xray
 from tests.networks import keep_known_weights
 from xray_core.records import Label, Split
 from xray_core.training.run_report import write_run_report
@@ -97,9 +96,7 @@ def test_labels_status_says_how_many_of_the_test_side_would_judge(
     monkeypatch.setenv("XRAY_HOME", str(few.home))
     monkeypatch.setenv("XRAY_RETRAINING_POLICY", str(few.retraining_policy))
 
-    done = subprocess.run(
-        [sys.executable, "-m", "flows", "labels", "status"], capture_output=True, text=True, check=True, timeout=120
-    )
+    done = xray("labels", "status")
 
     assert f"the test side judges on a sample of {2 * MOST} patients, drawn by the site's key" in done.stdout
     assert read_due(few).judged_on == gather(few).judged_on

@@ -70,3 +70,14 @@ def test_comments_and_order_do_not_change_the_hash_and_a_number_does(tmp_path: P
     assert first.sha256 == second.sha256
     assert with_retrain_after(first, 8).sha256 != first.sha256
     assert read_retraining_policy(one, retrain_after=8) == with_retrain_after(first, 8)
+
+
+def test_fewer_judges_than_must_judge_are_refused_and_a_bound_that_nobody_wrote_gives_way(tmp_path: Path) -> None:
+    path = tmp_path / "policy.toml"
+    path.write_text("[test]\nmax_patients_per_class = 20\n")
+
+    with pytest.raises(RefusedInput, match=r"test\.max_patients_per_class: received 20; expected .* \(30\) or more"):
+        read_retraining_policy(path)
+
+    path.write_text("[test]\nmin_patients_per_class = 600\n")
+    assert read_retraining_policy(path).test.most_judges == 600
