@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 import urllib.request
 from collections.abc import Mapping, Sequence
+from http import HTTPStatus
 from typing import Any
 from urllib.error import HTTPError
 from uuid import uuid4
 
 _ASK_SECONDS = 3.0
+# Between one question and the next: Prefect says 503 where its database was busy, has done nothing then, and may be
+# asked again. Its own client does that too.
+_BUSY_SECONDS = (0.5, 1.0, 2.0)
 # A proxy has no part in what this machine says to itself.
 OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -34,6 +39,16 @@ class ServerApi:
         return self._ask(path, json.dumps(body).encode(), headers)
 
     def _ask(self, path: str, body: bytes | None, headers: Mapping[str, str]) -> Any:
+        for seconds in _BUSY_SECONDS:
+            try:
+                return self._ask_once(path, body, headers)
+            except HTTPError as refusal:
+                if refusal.code != HTTPStatus.SERVICE_UNAVAILABLE:
+                    raise
+            time.sleep(seconds)
+        return self._ask_once(path, body, headers)
+
+    def _ask_once(self, path: str, body: bytes | None, headers: Mapping[str, str]) -> Any:
         request = urllib.request.Request(f"{self._address}/{path}", body, self._headers | dict(headers))  # noqa: S310
         try:
             with OPENER.open(request, timeout=_ASK_SECONDS) as answer:

@@ -12,7 +12,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from flows.home.api_login import read_api_login
@@ -113,7 +113,7 @@ def _walk_the_loop(settings: Settings, api: ServerApi, truth: dict[str, Label], 
         _wait_for(lambda: read_status(settings).files.get("scored", 0) == len(truth), api, "score-incoming")
     clock.step(f"a run of score-incoming that the watcher started has scored {len(truth)} X-rays")
 
-    start_run(api, "export-results", origin="by-hand")
+    _start(api, "export-results")
     with clock.waiting("export-results, started by hand"):
         _wait_for(lambda: any(settings.exports_dir.glob("*.csv")), api, "export-results")
     exported = max(settings.exports_dir.glob("*.csv"))
@@ -178,6 +178,15 @@ def _wait_for(happened: Callable[[], bool], api: ServerApi, deployment: str) -> 
         if looks > _LOOKS_WITHOUT_A_RUN:
             raise PersonNeeded(f"no run of {deployment} came; the logs are in the home's run/ folder")
         time.sleep(1)
+
+
+def _start(api: ServerApi, deployment: str) -> None:
+    """Ask for a run until the server, which may have much to do, takes it; two are as good as one."""
+    for _ in range(_LOOKS_WITHOUT_A_RUN):
+        with suppress(OSError, ValueError):
+            return start_run(api, deployment, origin="by-hand")
+        time.sleep(1)
+    raise PersonNeeded(f"no run of {deployment} could be asked for; the logs are in the home's run/ folder")
 
 
 def _ask(api: ServerApi, deployment: str) -> RunStanding | None:
